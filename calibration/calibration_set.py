@@ -1,0 +1,243 @@
+"""A calibration set in memory and on disk."""
+
+import io
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from calibration.errors import CalibrationError, one_line
+from calibration.manifest import SCHEMA, Manifest
+from calibration.passage import SPLITS, Group, Passage
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MANIFEST, PASSAGES, CENTROIDS, PICTURE = "manifest.json", "passages.parquet", "centroids.npy", "clusters.png"
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationSet:
+    """Passages of several domains, clustered and split; made by ``build_calibration_set`` or ``load``.
+
+    Attributes:
+        manifest: the recipe, counts, groups, notes and checksums.
+        passages: the passages of the four splits; within each, in a fixed order whose prefixes are balanced over
+            the groups.
+        centroids: float32 ``[number of groups, dim]``, in the order of ``groups``.
+        positions: float32 ``[len(passages), 2]``, each passage on the map of its domain.
+
+    Example:
+        >>> sets = CalibrationSet.load("sets/mine")  # doctest: +SKIP
+        >>> len(sets.split("audit"))  # doctest: +SKIP
+        384
+    """
+
+    manifest: Manifest
+    passages: tuple[Passage, ...]
+    centroids: np.ndarray
+    positions: np.ndarray
+    _files: Mapping[str, bytes] = field(repr=False)
+
+    @classmethod
+    def of(
+        cls, manifest: Manifest, passages: tuple[Passage, ...], centroids: np.ndarray, positions: np.ndarray
+    ) -> "CalibrationSet":
+        """A set from its parts; the checksums in the manifest are filled in."""
+        files = {PASSAGES: _parquet(passages, positions), CENTROIDS: _npy(centroids)}
+        checksums = {name: sha256(content).hexdigest() for name, content in files.items()}
+        manifest = manifest.model_copy(update={"files": checksums})
+        return cls(manifest, passages, centroids, positions, files)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the canonical manifest, which names the checksums of the other files."""
+        return self.manifest.fingerprint
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """The groups, domain by domain, clusters from the largest; in the order of ``centroids``."""
+        entries = self.manifest.groups
+        return tuple(Group(e.domain, e.cluster, e.name, e.unseen) for e in entries)
+
+    def split(self, name: str) -> tuple[Passage, ...]:
+        """The passages of a split, in its fixed order.
+
+        Raises:
+            CalibrationError: not one of ``search``, ``select``, ``audit``, ``unseen``.
+        """
+        if name not in SPLITS:
+            raise CalibrationError(f"no split {name!r}; expected one of {', '.join(SPLITS)}")
+        return tuple(p for p in self.passages if p.split == name)
+
+    def passage_frame(self) -> "pd.DataFrame":
+        """One row a passage: id, document, domain, cluster, name, split, tokens (estimated), text, x, y."""
+        import pandas as pd
+
+        names = {group.key: group.name for group in self.groups}
+        frame = pd.DataFrame(
+            {
+                "id": [p.id for p in self.passages],
+                "document": [p.document for p in self.passages],
+                "domain": [p.domain for p in self.passages],
+                "cluster": [p.cluster for p in self.passages],
+                "name": [names[p.group] for p in self.passages],
+                "split": [p.split for p in self.passages],
+                "tokens": [p.tokens for p in self.passages],
+                "text": [p.plain for p in self.passages],
+            }
+        )
+        return frame.assign(x=self.positions[:, 0], y=self.positions[:, 1])
+
+    def save(self, folder: str | Path) -> None:
+        """Write the set to a folder: ``manifest.json``, ``passages.parquet``, ``centroids.npy``, ``clusters.png``.
+
+        Everything is written to a temporary folder beside it, which is then renamed. A folder that holds a
+        calibration set, and nothing else, is replaced.
+
+        Raises:
+            CalibrationError: the folder holds something else, or cannot be written (the disk is full).
+        """
+        from calibration.picture import draw_clusters
+
+        target = Path(folder)
+        _refuse_foreign(target)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        except OSError as error:
+            raise CalibrationError(f"{target}: cannot be written: {one_line(error)}") from error
+        try:
+            fresh = temporary / "new"
+            fresh.mkdir()
+            for name, content in self._files.items():
+                (fresh / name).write_bytes(content)
+            (fresh / PICTURE).write_bytes(draw_clusters(self))
+            (fresh / MANIFEST).write_bytes(self.manifest.file_bytes())
+            if target.exists():
+                target.rename(temporary / "old")
+            fresh.rename(target)
+        except OSError as error:
+            raise CalibrationError(f"{target}: cannot be written: {one_line(error)}; nothing was saved") from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "CalibrationSet":
+        """Read a set, checking schema, keys and checksums.
+
+        Raises:
+            CalibrationError: no such folder, not a calibration set, an unknown schema or key, a wrong checksum.
+        """
+        place = Path(folder)
+        manifest = _read_manifest(place)
+        files = {}
+        for name in (PASSAGES, CENTROIDS):
+            try:
+                files[name] = (place / name).read_bytes()
+            except OSError as error:
+                raise CalibrationError(f"{place / name}: cannot be read: {one_line(error)}; rebuild it") from error
+            found, expected = sha256(files[name]).hexdigest(), manifest.files.get(name, "none")
+            if found != expected:
+                raise CalibrationError(
+                    f"{place / name}: wrong checksum: found {found[:12]}, the manifest says {expected[:12]}; "
+                    f"the file was changed, build the set again"
+                )
+        passages, positions = _read_parquet(files[PASSAGES])
+        centroids = np.load(io.BytesIO(files[CENTROIDS]), allow_pickle=False)
+        return cls(manifest, passages, centroids, positions, files)
+
+
+def _read_manifest(place: Path) -> Manifest:
+    path = place / MANIFEST
+    if not place.is_dir():
+        raise CalibrationError(f"{place}: no such folder; expected a calibration set, made by evop calibrate")
+    if not path.is_file():
+        raise CalibrationError(f"{place}: not a calibration set (no {MANIFEST}); make one with evop calibrate")
+    try:
+        values = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CalibrationError(f"{path}: cannot be read: {one_line(error)}; build the set again") from error
+    schema = values.get("schema") if isinstance(values, dict) else None
+    if schema != SCHEMA:
+        raise CalibrationError(f"{path}: unknown schema {schema!r}; expected {SCHEMA}")
+    try:
+        return Manifest.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise CalibrationError(f"{path}: key {key}: {first['msg']}; build the set again") from error
+
+
+def _refuse_foreign(target: Path) -> None:
+    """Raise unless the target is missing, empty, or a calibration set and nothing else."""
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise CalibrationError(f"{target}: is a file, expected a folder; choose another place")
+    found = {entry.name for entry in target.iterdir()}
+    foreign = sorted(found - {MANIFEST, PASSAGES, CENTROIDS, PICTURE})
+    if found and (foreign or MANIFEST not in found):
+        raise CalibrationError(
+            f"{target}: holds {', '.join(foreign or sorted(found))[:80]}, expected an empty folder or a calibration "
+            f"set; choose another folder"
+        )
+    if MANIFEST in found:
+        _read_manifest(target)
+
+
+def _npy(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=False)
+    return stream.getvalue()
+
+
+def _parquet(passages: tuple[Passage, ...], positions: np.ndarray) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def chat(p: Passage) -> str | None:
+        return None if p.messages is None else json.dumps(p.messages, ensure_ascii=False)
+
+    columns: dict[str, Any] = {
+        "id": pa.array([p.id for p in passages], pa.string()),
+        "document": pa.array([p.document for p in passages], pa.string()),
+        "domain": pa.array([p.domain for p in passages], pa.string()),
+        "cluster": pa.array([p.cluster for p in passages], pa.int32()),
+        "split": pa.array([p.split for p in passages], pa.string()),
+        "text": pa.array([p.text for p in passages], pa.string()),
+        "messages": pa.array([chat(p) for p in passages], pa.string()),
+        "x": pa.array(positions[:, 0], pa.float32()),
+        "y": pa.array(positions[:, 1], pa.float32()),
+    }
+    stream = io.BytesIO()
+    pq.write_table(pa.table(columns), stream, compression="zstd")
+    return stream.getvalue()
+
+
+def _read_parquet(content: bytes) -> tuple[tuple[Passage, ...], np.ndarray]:
+    import pyarrow.parquet as pq
+
+    rows = pq.ParquetFile(io.BytesIO(content)).read().to_pylist()
+    passages = tuple(
+        Passage(
+            id=row["id"],
+            document=row["document"],
+            domain=row["domain"],
+            text=row["text"],
+            messages=None if row["messages"] is None else tuple(json.loads(row["messages"])),
+            cluster=row["cluster"],
+            split=row["split"],
+        )
+        for row in rows
+    )
+    positions = np.array([[row["x"], row["y"]] for row in rows], dtype=np.float32).reshape(-1, 2)
+    return passages, positions

@@ -1,0 +1,37 @@
+"""What is in a calibration set, as plain rows for a table."""
+
+from typing import TypedDict
+
+from calibration.calibration_set import CalibrationSet
+
+
+class GroupRow(TypedDict):
+    """One group: passages a split, estimated tokens over all splits, and whether it is held out."""
+
+    domain: str
+    cluster: int
+    name: str
+    search: int
+    select: int
+    audit: int
+    unseen: int
+    tokens: int
+    held_out: bool
+
+
+def describe(calibration_set: CalibrationSet) -> list[GroupRow]:
+    """One row a group, domain by domain; what must be known besides is in ``calibration_set.manifest.notes``."""
+    return [
+        GroupRow(
+            domain=entry.domain,
+            cluster=entry.cluster,
+            name=entry.name,
+            search=entry.passages["search"],
+            select=entry.passages["select"],
+            audit=entry.passages["audit"],
+            unseen=entry.passages["unseen"],
+            tokens=sum(entry.tokens.values()),
+            held_out=entry.unseen,
+        )
+        for entry in calibration_set.manifest.groups
+    ]

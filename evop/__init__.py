@@ -1,0 +1,65 @@
+"""evop: prune a language model so that its worst domain holds up.
+
+The stages are plain functions, imported when first used (``import evop`` loads no torch):
+
+    >>> from evop import build_calibration_set, search, audit, prune  # doctest: +SKIP
+"""
+
+from importlib import import_module, util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evop.version import __version__
+
+if TYPE_CHECKING:
+    from calibration import CalibrationSet, Recipe, build_calibration_set
+    from evop.stages.audit import AuditResult, audit
+    from evop.stages.prune import PruneResult, prune
+    from evop.stages.search import SearchResult, search
+
+__all__ = [
+    "AuditResult",
+    "CalibrationSet",
+    "PruneResult",
+    "Recipe",
+    "SearchResult",
+    "__version__",
+    "audit",
+    "build_calibration_set",
+    "prune",
+    "search",
+]
+
+_HOMES = {
+    "AuditResult": "evop.stages.audit",
+    "audit": "evop.stages.audit",
+    "PruneResult": "evop.stages.prune",
+    "prune": "evop.stages.prune",
+    "SearchResult": "evop.stages.search",
+    "search": "evop.stages.search",
+    "CalibrationSet": "calibration",
+    "Recipe": "calibration",
+    "build_calibration_set": "calibration",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'evop' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def _same_house() -> None:
+    """The three rooms must come from one place; other distributions ship a ``calibration`` of their own."""
+    here = Path(__file__).resolve().parent.parent
+    for room in ("calibration", "patterns"):
+        found = util.find_spec(room)
+        place = Path(found.origin).resolve().parent.parent if found and found.origin else None
+        if place != here:
+            raise ImportError(
+                f"evop is installed in {here}, but the package {room!r} comes from {place or 'nowhere'}: another "
+                f"distribution of that name shadows evop's; uninstall it, or give evop an environment of its own"
+            )
+
+
+_same_house()

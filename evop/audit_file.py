@@ -1,0 +1,114 @@
+"""``audit.json``: what an audit measured, with the sha256 of what it measured."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from evop.errors import EvopError
+from evop.files import JsonFile
+from evop.pattern_file import Claim, ModelName, ReachedFractions
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AuditedPattern(_Section):
+    """One row of the audit: a pattern file, or the random pattern of equal size."""
+
+    name: str
+    sha256: str | None
+    """Of the pattern file; None for the random pattern."""
+    removed: list[str]
+    reached: ReachedFractions
+    claim: Claim | None
+    claimed_group_on_audit: float | None
+    """Excess on ``audit`` of the group that the search named as its worst."""
+
+
+class GroupRow(_Section):
+    """One group of one split under one pattern; losses in nats a token."""
+
+    pattern: str
+    split: str
+    group: str
+    label: str
+    domain: str
+    passages: int
+    documents: int
+    tokens: int
+    dense_loss: float
+    dense_perplexity: float
+    loss: float
+    perplexity: float
+    excess: float
+    low: float | None
+    high: float | None
+
+
+class SummaryRow(_Section):
+    """One split under one pattern; see ``audit_table.summary_frame``."""
+
+    pattern: str
+    split: str
+    groups: int
+    tokens: int
+    worst: float
+    worst_low: float
+    worst_high: float
+    worst_group: str
+    p90: float
+    mean: float
+    equal_worst: float
+    equal_worst_group: str
+    equal_tokens: int
+    against: str
+    gap: float
+    gap_low: float
+    gap_high: float
+    tie: bool
+
+
+class AuditFile(JsonFile):
+    """An audit: patterns, one row a group, one row a split."""
+
+    SCHEMA: ClassVar[str] = "evop.audit/1"
+    version: str
+    model: ModelName
+    calibration: str
+    max_tokens: int
+    dtype: str
+    interval: str
+    patterns: list[AuditedPattern]
+    groups: list[GroupRow]
+    summary: list[SummaryRow]
+
+    @classmethod
+    def find(cls, path: str | Path) -> AuditFile:
+        """Read an audit file, or the one in an audit's folder."""
+        place = Path(path)
+        place = place / "audit.json" if place.is_dir() else place
+        if not place.is_file():
+            raise EvopError(f"--audit {path}: no audit.json there; make one with evop audit")
+        return cls.read(place)
+
+    def group_frame(self) -> pd.DataFrame:
+        """The groups as a frame."""
+        return pd.DataFrame([row.model_dump() for row in self.groups])
+
+    def summary_frame(self) -> pd.DataFrame:
+        """The summary as a frame."""
+        return pd.DataFrame([row.model_dump() for row in self.summary])
+
+
+def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """A frame's rows as plain Python values, NaN as None."""
+    return [
+        {str(key): None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
+        for row in frame.to_dict("records")
+    ]

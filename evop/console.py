@@ -1,0 +1,173 @@
+"""What the command line prints: progress while it works, tables when it is done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from calibration import CalibrationSet, describe
+from evop.audit_file import AuditFile, GroupRow
+from evop.progress import Progress, Watch
+from evop.stages.search import SearchResult
+
+PLAIN_EVERY = 10.0
+"""Seconds between two lines of progress where there is no terminal."""
+
+
+@contextmanager
+def watching(console: Console) -> Iterator[Watch]:
+    """A live line of progress on a terminal, plain lines elsewhere."""
+    if console.is_terminal:
+        with Live(console=console, refresh_per_second=4) as live:
+            yield lambda progress: live.update(_line(progress))
+        return
+    stage, at = "", 0.0
+
+    def plain(progress: Progress) -> None:
+        nonlocal stage, at
+        now = time.monotonic()
+        if progress.stage != stage or now - at > PLAIN_EVERY:
+            stage, at = progress.stage, now
+            console.print(_line(progress), highlight=False, soft_wrap=True)
+
+    yield plain
+
+
+def _line(progress: Progress) -> str:
+    said = {
+        "loading": "loading the model",
+        "dense": "measuring the dense model",
+        "selecting": f"{progress.evaluations} evaluations; measuring the finalists on select",
+    }
+    if progress.stage in said:
+        return said[progress.stage]
+    line = f"{progress.evaluations} evaluations"
+    if progress.share is not None:
+        line += f" ({progress.share:.0%})"
+    if progress.best is not None:
+        line += f" · best {progress.best:.4f} nats a token · worst group {progress.worst_group}"
+    if progress.seconds_left is not None:
+        minutes, seconds = divmod(int(progress.seconds_left), 60)
+        line += f" · {minutes}:{seconds:02} left"
+    return line
+
+
+def print_set(console: Console, calibration: CalibrationSet) -> None:
+    """What is in a calibration set."""
+    table = Table(title=f"calibration set {calibration.fingerprint[:12]}", title_justify="left", pad_edge=False)
+    for name in ("group", "search", "select", "audit", "unseen", "tokens (est.)"):
+        table.add_column(name, justify="left" if name == "group" else "right", overflow="fold")
+    domain = None
+    for row in describe(calibration):
+        table.add_section() if domain not in (None, row["domain"]) else None
+        domain = row["domain"]
+        counts = [str(row[split] or "·") for split in ("search", "select", "audit", "unseen")]
+        label = f"{row['domain']}/{row['cluster']} {row['name']}"
+        table.add_row(label + (" (held out)" if row["held_out"] else ""), *counts, f"{row['tokens']:,}")
+    console.print(table)
+    for note in calibration.manifest.notes:
+        console.print(f"note: {note}", highlight=False, soft_wrap=True)
+
+
+def print_search(console: Console, result: SearchResult) -> None:
+    """The answer of a search and what it claims."""
+    pattern, account = result.pattern, result.account
+    console.print(
+        f"{account.evaluations} evaluations, {account.tokens['total']:,} tokens, {account.seconds:.0f} s of measuring; "
+        f"stopped by: {account.stopped}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(f"removed: {', '.join(pattern.removed)}", highlight=False, soft_wrap=True)
+    reached = pattern.reached
+    console.print(
+        f"that is {reached.block_params:.1%} of block parameters, {reached.params:.1%} of all parameters, "
+        f"{reached.flops:.1%} of FLOPs a token, {reached.kv:.1%} of the KV cache",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if pattern.claim and pattern.origin:
+        group = account.groups[pattern.claim.worst_group]
+        console.print(
+            f"claimed {pattern.origin.objective} excess: {pattern.claim.search:.4f} on search, "
+            f"{pattern.claim.select:.4f} on select (worst group there: {group}), nats a token",
+            highlight=False,
+            soft_wrap=True,
+        )
+    for key, why in account.left_out.items():
+        console.print(f"left out of the objective: {key} ({why})", highlight=False, soft_wrap=True)
+
+
+def print_audit(console: Console, audit: AuditFile) -> None:
+    """Who pays: a row a group, then worst, 90th percentile and mean, then claimed beside measured."""
+    console.print(_group_table(audit))
+    console.print(_summary_table(audit))
+    labels = {row.group: row.label for row in audit.groups}
+    for pattern in audit.patterns:
+        if pattern.claim and pattern.claimed_group_on_audit is not None:
+            own = next(r for r in audit.summary if r.pattern == pattern.name and r.split == "audit")
+            console.print(
+                f"{pattern.name}: claimed {pattern.claim.select:.4f} for its worst group "
+                f"({labels[pattern.claim.worst_group]}); measured there on audit {pattern.claimed_group_on_audit:.4f}; "
+                f"audit's own worst at {own.equal_tokens:,} tokens a group: {own.equal_worst:.4f} "
+                f"({labels[own.equal_worst_group]})",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+def _group_table(audit: AuditFile) -> Table:
+    table = Table(
+        title="excess loss over the dense model, nats a token",
+        title_justify="left",
+        pad_edge=False,
+        caption=f"[low, high]: {audit.interval}; – where a group is one document",
+        caption_justify="left",
+    )
+    table.add_column("group", overflow="fold", min_width=24)
+    for name in ("docs", "tokens", "dense ppl"):
+        table.add_column(name, justify="right")
+    for pattern in audit.patterns:
+        table.add_column(f"{pattern.name} ppl", justify="right")
+        table.add_column("excess [low, high]", justify="right", no_wrap=True)
+    found = {(row.pattern, row.split, row.group): row for row in audit.groups}
+    first = audit.patterns[0].name
+    for split in dict.fromkeys(row.split for row in audit.groups):
+        table.add_section()
+        table.add_row(f"[bold]{split}[/bold]")
+        mine = [row for row in audit.groups if row.split == split and row.pattern == first]
+        for row in sorted(mine, key=lambda row: -row.excess):
+            cells = [cell for pattern in audit.patterns for cell in _cells(found[pattern.name, split, row.group])]
+            table.add_row(row.label, str(row.documents), f"{row.tokens:,}", f"{row.dense_perplexity:.1f}", *cells)
+    return table
+
+
+def _cells(row: GroupRow) -> tuple[str, str]:
+    interval = "[–]" if row.low is None or row.high is None else f"[{row.low:.3f}, {row.high:.3f}]"
+    return f"{row.perplexity:.1f}", f"{row.excess:.3f} {interval}".replace("[", r"\[")
+
+
+def _summary_table(audit: AuditFile) -> Table:
+    table = Table(title="over the groups of a split", title_justify="left", pad_edge=False)
+    for name in ("split", "pattern"):
+        table.add_column(name)
+    for name in ("worst [low, high]", "p90", "mean", "gap of the worst to the best pattern's"):
+        table.add_column(name, justify="right")
+    for row in audit.summary:
+        gap = "best" if row.pattern == row.against else f"{row.gap:.3f} [{row.gap_low:.3f}, {row.gap_high:.3f}]"
+        gap += " (a tie)" if row.tie else ""
+        worst = f"{row.worst:.3f} [{row.worst_low:.3f}, {row.worst_high:.3f}]"
+        table.add_row(
+            row.split,
+            row.pattern,
+            worst.replace("[", r"\["),
+            f"{row.p90:.3f}",
+            f"{row.mean:.3f}",
+            gap.replace("[", r"\["),
+        )
+    return table

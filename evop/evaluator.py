@@ -1,0 +1,65 @@
+"""Many patterns in, their losses out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+
+from evop.errors import EvopError
+from evop.load import LoadedModel
+from evop.losses import LossTable
+from evop.masking import masked
+from evop.meters import next_token_losses
+from evop.tokens import TokenPassages
+from patterns import Pattern, PatternSpace
+
+AUTO_BATCH_TOKENS = {"cpu": 2048, "cuda": 16384, "mps": 4096}
+"""Padded tokens a forward pass with ``--batch-size auto``; halved when memory runs out."""
+
+
+@dataclass
+class Evaluator:
+    """Measures patterns of one model.
+
+    Attributes:
+        loaded: the model.
+        space: what its parts are.
+        batch_size: passages of full length a forward pass, or None to fit the device.
+        max_tokens: the length passages were cut at.
+    """
+
+    loaded: LoadedModel
+    space: PatternSpace
+    max_tokens: int
+    batch_size: int | None = None
+    _batch_tokens: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        auto = AUTO_BATCH_TOKENS[self.loaded.device.type]
+        self._batch_tokens = self.batch_size * self.max_tokens if self.batch_size else auto
+
+    def losses(self, patterns: Iterable[Pattern], passages: TokenPassages) -> Iterator[LossTable]:
+        """The loss table of each pattern, in order, as it comes."""
+        for pattern in patterns:
+            with masked(self.loaded.model, self.loaded.family, self.space, pattern) as model:
+                yield self._measured(model, passages)
+
+    def dense(self, passages: TokenPassages) -> LossTable:
+        """The loss table of the model as it is."""
+        return next(self.losses([self.space.dense], passages))
+
+    def _measured(self, model: torch.nn.Module, passages: TokenPassages) -> LossTable:
+        while True:
+            try:
+                return next_token_losses(model, passages, self._batch_tokens)
+            except torch.OutOfMemoryError as error:
+                smaller = self._batch_tokens // 2
+                if self.batch_size or smaller < self.max_tokens:
+                    raise EvopError(
+                        f"out of memory on {self.loaded.device} with {self._batch_tokens} tokens a batch; use a "
+                        "smaller --batch-size or --max-tokens, or --dtype bfloat16"
+                    ) from error
+                torch.cuda.empty_cache()
+                self._batch_tokens = smaller

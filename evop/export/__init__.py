@@ -1,0 +1,1 @@
+"""From a model and a pattern to a smaller checkpoint that loads where users run models."""

@@ -1,0 +1,39 @@
+"""What a checkpoint holds beside config and weights, and goes along unchanged."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+KEPT = (
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+    "*.model",
+    "*.tiktoken",
+    "tekken.json",
+    "chat_template*",
+    "additional_chat_templates/*",
+    "generation_config.json",
+    "LICENSE*",
+    "NOTICE*",
+    "COPYING*",
+    "USE_POLICY*",
+    "*.py",
+)
+"""Tokenizer, chat templates, generation defaults, legal texts, the model's own code."""
+
+
+def companions(folder: Path) -> list[Path]:
+    """The files that go along, relative to the folder, sorted."""
+    found = {path for pattern in KEPT for path in folder.glob(pattern) if path.is_file()}
+    return sorted(path.relative_to(folder) for path in found)
+
+
+def copy_companions(source: Path, target: Path) -> None:
+    """Copy them byte for byte; links are followed."""
+    for name in companions(source):
+        (target / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(source / name, target / name)

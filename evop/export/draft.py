@@ -1,0 +1,88 @@
+"""A folder that is complete or not there: written beside its place, then renamed."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from evop.errors import EvopError
+
+MARGIN = 16 << 20
+"""Bytes kept free beside the weights: tokenizer, card, file system overhead."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL_WORDS = tuple(f"os error {number}" for number in FULL)
+"""How the safetensors library words the same."""
+
+
+class Draft:
+    """A folder under way to ``out``."""
+
+    def __init__(self, folder: Path, out: Path) -> None:
+        self.folder, self.out = folder, out
+
+    def publish(self) -> None:
+        """Give the folder its name."""
+        if self.out.is_dir():
+            self.out.rmdir()
+        self.folder.rename(self.out)
+
+    def set_aside(self) -> Path:
+        """Keep the folder for a look at what is wrong with it, but not under the name asked for."""
+        place = self.out.with_name(f"{self.out.name}.failed")
+        shutil.rmtree(place, ignore_errors=True)
+        self.folder.rename(place)
+        return place
+
+
+@contextmanager
+def drafted(out: Path, needed: int) -> Iterator[Draft]:
+    """A draft of ``out``; whatever goes wrong inside, nothing is left behind unless it was set aside.
+
+    Args:
+        out: the folder to write; must not be there, or be empty.
+        needed: bytes it will take.
+
+    Raises:
+        EvopError: ``out`` holds something, or the disk is or gets too full.
+    """
+    parent = _refuse(out, needed)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))
+        folder.chmod(0o755)
+    except OSError as error:
+        raise EvopError(f"--out {out}: cannot write there ({error.strerror}); choose another folder") from error
+    try:
+        yield Draft(folder, out)
+    except OSError as error:
+        free = shutil.disk_usage(parent).free
+        if error.errno in FULL or any(words in str(error) for words in FULL_WORDS):
+            raise EvopError(
+                f"--out {out}: the disk filled up while writing; {_gb(needed)} are needed, {_gb(free)} are free now; "
+                "make room or choose another disk (nothing was left behind)"
+            ) from error
+        raise EvopError(f"--out {out}: writing failed ({error}); nothing was left behind") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _refuse(out: Path, needed: int) -> Path:
+    """Refuse what is there already or cannot fit; the nearest folder that exists."""
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise EvopError(f"--out {out} is there already and not an empty folder; choose a new one")
+    parent = next(place for place in (out, *out.absolute().parents) if place.is_dir())
+    free = shutil.disk_usage(parent).free
+    if free < needed + MARGIN:
+        raise EvopError(
+            f"--out {out}: the disk has {_gb(free)} free, the checkpoint takes {_gb(needed)}; make room or choose "
+            "another disk"
+        )
+    return parent
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.2f} GB" if size >= 10_000_000 else f"{size / 1e6:.2f} MB"

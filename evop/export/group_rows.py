@@ -1,0 +1,41 @@
+"""The rows of a model card's table of groups: from an audit, or from what the search claims."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from evop.audit_file import AuditFile
+from evop.pattern_file import Claim
+
+
+@dataclass(frozen=True)
+class Group:
+    """One group of one split; losses in nats a token, None where the source does not say."""
+
+    split: str
+    name: str
+    excess: float
+    passages: int | None = None
+    tokens: int | None = None
+    dense: float | None = None
+    pruned: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+def audited_groups(audit: AuditFile, pattern_sha256: str) -> list[Group]:
+    """What an audit measured under one pattern, split by split, worst first.
+
+    Args:
+        audit: the audit.
+        pattern_sha256: of the pattern file.
+    """
+    names = {row.name for row in audit.patterns if row.sha256 == pattern_sha256}
+    rows = sorted((row for row in audit.groups if row.pattern in names), key=lambda row: (row.split, -row.excess))
+    return [Group(r.split, r.label, r.excess, r.passages, r.tokens, r.dense_loss, r.loss, r.low, r.high) for r in rows]
+
+
+def claimed_groups(claim: Claim) -> list[Group]:
+    """What the search saw on ``select``, worst first."""
+    rows = sorted(claim.select_excess.items(), key=lambda item: -item[1])
+    return [Group("select", name, excess) for name, excess in rows]

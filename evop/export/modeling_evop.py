@@ -1,0 +1,98 @@
+"""Causal language models with attention or MLP blocks missing, for Hugging Face transformers.
+
+This file travels inside pruned checkpoints and needs torch and transformers alone. It subclasses the classes of the
+architecture that was pruned and puts something that adds nothing where a block is gone; ``config.json`` says where:
+
+* ``per_layer_config``: ``{"05": {"skip": ["attention"]}, "11": {"skip": ["mlp"]}}``
+* ``evop_parts``: what the architecture calls its layers and blocks.
+
+``EvopLlamaConfig``, ``EvopLlamaModel``, ``EvopLlamaForCausalLM`` and their like for any other architecture of
+transformers are made when first asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import torch
+import transformers
+from torch import nn
+
+CLASS_NAME = re.compile(r"Evop(?P<base>\w+?)(?P<ending>Config|Model|ForCausalLM)")
+AUTO_CLASSES = {"Config": "AutoConfig", "Model": "AutoModel", "ForCausalLM": "AutoModelForCausalLM"}
+
+
+class Absent(nn.Module):
+    """Stands where a block was: adds zeros to the residual stream.
+
+    Args:
+        returns: how many values the block returned; the first was added, the rest become None.
+    """
+
+    def __init__(self, returns: int) -> None:
+        super().__init__()
+        self.returns = returns
+
+    def forward(self, hidden_states: torch.Tensor, *_: object, **__: object) -> Any:
+        nothing = torch.zeros_like(hidden_states)
+        return nothing if self.returns == 1 else (nothing, *(None,) * (self.returns - 1))
+
+
+def remove_parts(model: Any) -> None:
+    """Swap what ``model.config`` says is gone, and give the attentions that stay their places in the cache."""
+    config, parts = model.config, model.config.evop_parts
+    layers: Any = model.get_submodule(parts["layers"].removeprefix(f"{model.base_model_prefix}."))
+    skips = [set(getattr(config.per_layer_config[i], "skip", ())) for i in range(len(layers))]
+    for layer, skip in zip(layers, skips, strict=True):
+        for kind in skip:
+            setattr(layer, parts[kind]["main"], Absent(parts[kind]["returns"]))
+            for norm in parts[kind]["norms"]:
+                setattr(layer, norm, nn.Identity())
+    attentions = [i for i, skip in enumerate(skips) if "attention" not in skip]
+    for layer, slot in zip(attentions, cache_slots(config, attentions), strict=True):
+        getattr(layers[layer], parts["attention"]["main"]).layer_idx = slot
+
+
+def cache_slots(config: Any, attentions: list[int]) -> list[int]:
+    """Where in the cache each attention keeps its keys and values.
+
+    transformers makes one slot a layer, of the layer's type, and reads the length of the sequence from slot 0 and
+    from the first slot of a type, so those must be in use. The first attention of a type takes the first slot of
+    that type, the second the second; ``layer_types`` was written so that they fit.
+
+    Args:
+        config: of the model.
+        attentions: indices of the layers that have attention, ascending.
+    """
+    types = getattr(config, "layer_types", None)
+    if types is None:
+        return list(range(len(attentions)))
+    free = {kind: [slot for slot, found in enumerate(types) if found == kind] for kind in types}
+    return [free[types[layer]].pop(0) for layer in attentions]
+
+
+def __getattr__(name: str) -> Any:
+    """Make ``Evop<Base>Config``, ``Evop<Base>Model`` or ``Evop<Base>ForCausalLM``."""
+    match = CLASS_NAME.fullmatch(name)
+    base = getattr(transformers, name.removeprefix("Evop"), None) if match else None
+    if match is None or base is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    made = _config_class(base, name) if match["ending"] == "Config" else _model_class(base, name, match["base"])
+    made.register_for_auto_class(AUTO_CLASSES[match["ending"]])
+    globals()[name] = made
+    return made
+
+
+def _config_class(base: Any, name: str) -> Any:
+    return type(name, (base,), {"model_type": f"evop_{base.model_type}", "__module__": __name__})
+
+
+def _model_class(base: Any, name: str, base_name: str) -> Any:
+    def initialise(self: Any, config: Any) -> None:
+        base.__init__(self, config)
+        remove_parts(getattr(self, self.base_model_prefix, self))
+
+    config_name = f"Evop{base_name}Config"
+    config_class = globals().get(config_name) or __getattr__(config_name)
+    return type(name, (base,), {"__init__": initialise, "config_class": config_class, "__module__": __name__})

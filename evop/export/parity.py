@@ -1,0 +1,229 @@
+"""Does the saved checkpoint compute what was searched? Asked in a fresh process, after every write.
+
+python -m evop.export.parity --model DENSE --pruned CHECKPOINT --out parity.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from evop.checkpoint import Checkpoint
+from evop.errors import EvopError
+from evop.export.config import HETERO_PREFIX
+from evop.files import JsonFile
+from evop.pattern_file import PatternFile
+
+if TYPE_CHECKING:
+    import torch
+
+TOLERANCE = 1e-4
+"""Largest logit difference allowed, in standard deviations of the logits."""
+SEQUENCES, LENGTH = 2, 128
+TIMED_SECONDS, REPEATS = 1.0, (3, 25)
+"""Forward passes are timed for so long, at least and at most so often; the median counts."""
+WORKING_SPACE = 1.2
+"""Memory a model takes in use, in sizes of its weights."""
+
+
+class Beside(BaseModel):
+    """One number of the dense model and the same of the pruned one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    dense: float
+    pruned: float
+
+
+class ParityReport(JsonFile):
+    """What the check found; logits of the masked dense model against those of the saved checkpoint."""
+
+    SCHEMA: ClassVar[str] = "evop.parity/1"
+    dtype: str
+    device: str
+    tokens: int
+    """Random tokens compared."""
+    difference: float
+    """Largest difference of two logits."""
+    ratio: float
+    """The same in standard deviations of the masked model's logits."""
+    greedy_agrees: bool
+    """Whether the likeliest token is the same wherever the two likeliest differ by more than the tolerance."""
+    parameters: Beside
+    bytes: Beside
+    """Of the weight files."""
+    tokens_per_second: Beside
+    """Forward pass without a cache, median."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the checkpoint computes what was searched."""
+        return self.ratio <= TOLERANCE and self.greedy_agrees
+
+
+def check_in_fresh_process(dense: Path, pruned: Path, trust_remote_code: bool = False) -> ParityReport:
+    """Run ``check`` in a process of its own, which shares nothing with the one that wrote the checkpoint.
+
+    The modelling file inside a heterogeneous checkpoint is what runs there, not the one installed.
+
+    Raises:
+        EvopError: the process failed; its last words.
+    """
+    with tempfile.TemporaryDirectory(prefix="evop-parity-") as folder:
+        out = Path(folder) / "parity.json"
+        command = [sys.executable, "-m", "evop.export.parity", "--model", dense, "--pruned", pruned, "--out", out]
+        command += ["--trust-remote-code"] if trust_remote_code else []
+        environment = {
+            **os.environ,
+            "HF_MODULES_CACHE": folder,
+            "HF_HUB_OFFLINE": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+        }
+        done = subprocess.run(
+            [str(word) for word in command], capture_output=True, text=True, env=environment, check=False
+        )
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+            raise EvopError(f"the parity check did not finish ({last}); nothing was written")
+        return ParityReport.read(out)
+
+
+def check(dense: Path, pruned: Path, trust_remote_code: bool = False) -> ParityReport:
+    """Compare the masked dense model with the saved checkpoint; one of them in memory at a time.
+
+    Args:
+        dense: folder of the model that was pruned.
+        pruned: folder of the checkpoint, ``pattern.json`` in it.
+        trust_remote_code: whether the dense model may run code of its own.
+    """
+    before, after = Checkpoint.find(dense), Checkpoint.find(pruned)
+    space, pattern = PatternFile.read(pruned / "pattern.json").on(before)
+    ids = _random_ids(before)
+    dtype = _dtype(before)
+
+    model = _load(dense, dtype, trust_remote_code)
+    dense_speed, dense_parameters = _tokens_per_second(model, ids), model.num_parameters()
+    wanted = _masked_logits(model, before, space, pattern, ids)
+    del model
+    gc.collect()
+    ours = after.model_type.startswith(HETERO_PREFIX)
+    model = _load(pruned, dtype, trust_remote_code or ours)
+    found = _logits(model, ids)
+    difference, ratio, greedy = compare(wanted, found)
+    return ParityReport(
+        dtype=dtype,
+        device="cpu",
+        tokens=ids.numel(),
+        difference=difference,
+        ratio=ratio,
+        greedy_agrees=greedy,
+        parameters=Beside(dense=dense_parameters, pruned=model.num_parameters()),
+        bytes=Beside(dense=weight_file_bytes(before), pruned=weight_file_bytes(after)),
+        tokens_per_second=Beside(dense=dense_speed, pruned=_tokens_per_second(model, ids)),
+    )
+
+
+def compare(wanted: torch.Tensor, found: torch.Tensor) -> tuple[float, float, bool]:
+    """Largest difference of two logits, the same in standard deviations of ``wanted``, and whether greedy agrees.
+
+    Args:
+        wanted: logits [..., vocabulary].
+        found: logits of the same shape.
+    """
+    wanted, found = wanted.float(), found.float()
+    spread = wanted.std().item()
+    difference = (wanted - found).abs().max().item()
+    best, second = wanted.topk(2, dim=-1).values.unbind(-1)
+    clear = best - second > TOLERANCE * spread
+    greedy = bool((wanted.argmax(-1) == found.argmax(-1))[clear].all())
+    ratio = difference / spread if spread else (0.0 if difference == 0 else float("inf"))
+    return difference, ratio, greedy
+
+
+def weight_file_bytes(checkpoint: Checkpoint) -> int:
+    """Bytes of the weight files on the disk."""
+    return sum((checkpoint.folder / shard).stat().st_size for shard in checkpoint.shards)
+
+
+def _random_ids(checkpoint: Checkpoint) -> torch.Tensor:
+    """Random tokens [sequences, length], always the same."""
+    import torch
+
+    config = checkpoint.resolved
+    length = min(LENGTH, int(getattr(config, "max_position_embeddings", None) or LENGTH))
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(int(config.vocab_size), (SEQUENCES, length), generator=generator)
+
+
+def _dtype(checkpoint: Checkpoint) -> str:
+    """``float32`` where it fits in memory, else what the weights are stored in.
+
+    A masked block adds exact zeros, so the two models agree in any dtype.
+    """
+    stored = str(checkpoint.resolved.dtype or "float32").removeprefix("torch.")
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return "float32"
+    return "float32" if 4 * checkpoint.parameters * WORKING_SPACE < memory else stored
+
+
+def _load(folder: Path, dtype: str, trust_remote_code: bool) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=getattr(torch, dtype), trust_remote_code=trust_remote_code
+    )
+    return model.eval().requires_grad_(False)
+
+
+def _logits(model: Any, ids: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    with torch.inference_mode():
+        return model(input_ids=ids, use_cache=False).logits
+
+
+def _masked_logits(model: Any, checkpoint: Checkpoint, space: Any, pattern: Any, ids: torch.Tensor) -> torch.Tensor:
+    from evop.families import family_of
+    from evop.masking import masked
+
+    with masked(model, family_of(checkpoint.model_type), space, pattern):
+        return _logits(model, ids)
+
+
+def _tokens_per_second(model: Any, ids: torch.Tensor) -> float:
+    _logits(model, ids)
+    seconds: list[float] = []
+    least, most = REPEATS
+    while len(seconds) < least or (len(seconds) < most and sum(seconds) < TIMED_SECONDS):
+        begun = time.perf_counter()
+        _logits(model, ids)
+        seconds.append(time.perf_counter() - begun)
+    return round(ids.numel() / statistics.median(seconds), 1)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command a fresh process runs."""
+    parser = argparse.ArgumentParser(prog="python -m evop.export.parity", description=__doc__)
+    parser.add_argument("--model", type=Path, required=True, help="folder of the dense model")
+    parser.add_argument("--pruned", type=Path, required=True, help="folder of the pruned checkpoint")
+    parser.add_argument("--out", type=Path, required=True, help="where to write the report")
+    parser.add_argument("--trust-remote-code", action="store_true", help="let the dense model run code of its own")
+    given = parser.parse_args(arguments)
+    check(given.model, given.pruned, given.trust_remote_code).write(given.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""JSON files between stages: a schema first, unknown keys refused, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from evop.errors import EvopError
+
+
+class JsonFile(BaseModel):
+    """A JSON file with a schema; subclasses name theirs in ``SCHEMA``."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True)
+    SCHEMA: ClassVar[str]
+    schema_: str = Field(default="", alias="schema")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a file.
+
+        Raises:
+            EvopError: missing, not JSON, another schema, or a key this version does not know.
+        """
+        try:
+            content = json.loads(path.read_text())
+        except FileNotFoundError as error:
+            raise EvopError(f"{path}: no such file; expected a {cls.SCHEMA} file") from error
+        except ValueError as error:
+            raise EvopError(f"{path} is not JSON ({error}); make it again") from error
+        if not isinstance(content, dict) or content.get("schema") != cls.SCHEMA:
+            found = content.get("schema") if isinstance(content, dict) else type(content).__name__
+            raise EvopError(f"{path} opens with schema {found!r}, expected {cls.SCHEMA!r}")
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise EvopError(f"{path}: {first_problem(error)}") from error
+
+    def write(self, path: Path) -> None:
+        """Write to a temporary name, then rename."""
+        content = {**self.model_dump(by_alias=True), "schema": self.SCHEMA}
+        write_json(path, {"schema": self.SCHEMA, **content})
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON to a temporary name, then rename; NaN is refused."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    temporary.rename(path)
+
+
+def sha256(path: Path) -> str:
+    """Sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing pydantic found wrong, on one line."""
+    problem = error.errors()[0]
+    where = ".".join(str(step) for step in problem["loc"]) or "the whole"
+    return f"{where}: {problem['msg']} (found {str(problem.get('input'))[:60]!r})"

@@ -1,0 +1,106 @@
+"""A checkpoint brought into memory: device, dtype, model, tokenizer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from evop.checkpoint import Checkpoint
+from evop.errors import EvopError
+from evop.families import Family, family_of
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to measure.
+
+    Attributes:
+        checkpoint: where it came from.
+        family: what its parts are called.
+        model: in evaluation mode, no gradients.
+        tokenizer: its tokenizer.
+        device: where it runs.
+        dtype: what it computes in, by name.
+    """
+
+    checkpoint: Checkpoint
+    family: Family
+    model: nn.Module
+    tokenizer: Any
+    device: torch.device
+    dtype: str
+
+
+def choose_device(device: str = "auto") -> torch.device:
+    """``auto`` is CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        EvopError: a device this machine has not.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    kind = device.split(":")[0]
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not present.get(kind, False):
+        here = ", ".join(name for name, found in present.items() if found)
+        raise EvopError(f"--device {device}: not on this machine; here are {here}")
+    return torch.device(device)
+
+
+def choose_dtype(dtype: str, device: torch.device) -> str:
+    """``auto`` is bfloat16 on CUDA and float32 elsewhere.
+
+    Raises:
+        EvopError: unknown dtype.
+    """
+    if dtype == "auto":
+        return "bfloat16" if device.type == "cuda" else "float32"
+    if dtype not in DTYPES:
+        raise EvopError(f"--dtype {dtype}: unknown; choose auto, {', '.join(DTYPES)}")
+    return dtype
+
+
+def load_model(
+    checkpoint: Checkpoint, device: str = "auto", dtype: str = "auto", trust_remote_code: bool = False
+) -> LoadedModel:
+    """Load model and tokenizer.
+
+    Raises:
+        EvopError: unknown architecture, device or dtype, or weights transformers cannot read.
+    """
+    from transformers import AutoModelForCausalLM
+
+    family = family_of(checkpoint.model_type)
+    where = choose_device(device)
+    name = choose_dtype(dtype, where)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            checkpoint.folder, dtype=DTYPES[name], trust_remote_code=trust_remote_code
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise EvopError(f"{checkpoint.name}: transformers cannot load it ({_first_line(error)})") from error
+    ready: nn.Module = model.eval().requires_grad_(False)
+    return LoadedModel(checkpoint, family, ready.to(where), load_tokenizer(checkpoint, trust_remote_code), where, name)
+
+
+def load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool = False) -> Any:
+    """The tokenizer in the checkpoint's folder.
+
+    Raises:
+        EvopError: there is none, or transformers cannot read it.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError) as error:
+        raise EvopError(f"{checkpoint.name} has no tokenizer transformers can read ({_first_line(error)})") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,63 @@
+"""Losses of one pattern, passage by passage, and their means a group. Numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class LossTable:
+    """What one pattern loses on some passages.
+
+    Attributes:
+        groups: group key of each passage.
+        loss: summed next-token loss of each passage in nats, float64 [passages].
+        tokens: scored tokens of each passage, int64 [passages].
+    """
+
+    groups: tuple[str, ...]
+    loss: np.ndarray
+    tokens: np.ndarray
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Group keys in order of first appearance."""
+        return tuple(dict.fromkeys(self.groups))
+
+    @cached_property
+    def by_group(self) -> dict[str, float]:
+        """Mean loss a token of each group, in nats."""
+        sums, counts = self.sums()
+        return {name: float(sums[i] / counts[i]) for i, name in enumerate(self.names)}
+
+    @property
+    def total_tokens(self) -> int:
+        """Scored tokens of all passages."""
+        return int(self.tokens.sum())
+
+    @property
+    def finite(self) -> bool:
+        """Whether every loss is a number."""
+        return bool(np.isfinite(self.loss).all())
+
+    def sums(self) -> tuple[np.ndarray, np.ndarray]:
+        """Summed loss and tokens of each group, float64 [groups] and int64 [groups]."""
+        at = {name: i for i, name in enumerate(self.names)}
+        index = np.array([at[group] for group in self.groups])
+        sums = np.bincount(index, weights=self.loss, minlength=len(at))
+        counts = np.bincount(index, weights=self.tokens, minlength=len(at)).astype(np.int64)
+        return sums, counts
+
+    def take(self, indices: Sequence[int]) -> LossTable:
+        """Some passages, in the order given."""
+        chosen = list(indices)
+        return LossTable(tuple(self.groups[i] for i in chosen), self.loss[chosen], self.tokens[chosen])
+
+
+def excess(pruned: dict[str, float], dense: dict[str, float]) -> dict[str, float]:
+    """Excess loss of each group: pruned minus dense, in nats a token."""
+    return {group: pruned[group] - dense[group] for group in dense}

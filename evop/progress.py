@@ -1,0 +1,97 @@
+"""Where a search stands, for whoever shows it; and a Ctrl-C that loses nothing."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from evop.fitness import Fitness
+from patterns import Stop, Trial
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a search stands.
+
+    Attributes:
+        stage: ``"loading"``, ``"dense"``, ``"searching"`` or ``"selecting"``.
+        evaluations: distinct patterns measured.
+        best: best value so far among trials that meet the budget, or None.
+        worst_group: label of the group that pays most under the best pattern.
+        share: fraction of the limit used up, or None.
+        seconds_left: estimate, or None.
+    """
+
+    stage: str
+    evaluations: int = 0
+    best: float | None = None
+    worst_group: str = ""
+    share: float | None = None
+    seconds_left: float | None = None
+
+
+Watch = Callable[[Progress], None]
+
+
+class ProgressMeter:
+    """Turns trials into progress.
+
+    Args:
+        fitness: what judged the trials.
+        labels: group key -> what a person reads.
+        stop: the limits the share is taken of.
+        spent: tokens spent or set aside before the first trial.
+        watch: is shown the progress.
+    """
+
+    def __init__(self, fitness: Fitness, labels: Mapping[str, str], stop: Stop, spent: int, watch: Watch) -> None:
+        self.fitness, self.labels, self.stop, self.tokens, self.watch = fitness, labels, stop, spent, watch
+        self.evaluations = 0
+        self.best: Trial | None = None
+        self._begun = time.monotonic()
+        self._first_share: float | None = None
+
+    def __call__(self, trial: Trial) -> None:
+        """One more trial, measured or replayed."""
+        self.evaluations += 1
+        self.tokens += trial.measurement.tokens
+        if trial.met and trial.measurement.failed is None and (self.best is None or trial.value < self.best.value):
+            self.best = trial
+        share = self.stop.share(self.evaluations, self.tokens)
+        best = None if self.best is None else self.best.value
+        self.watch(Progress("searching", self.evaluations, best, self._worst(), share, self._left(share)))
+
+    def _worst(self) -> str:
+        if self.best is None:
+            return ""
+        excess = self.fitness.excess(self.best.measurement)
+        return self.labels[max(excess, key=lambda group: excess[group])]
+
+    def _left(self, share: float | None) -> float | None:
+        if share is None or self._first_share is None or share <= self._first_share:
+            self._first_share = share if self._first_share is None else self._first_share
+            return None
+        return (time.monotonic() - self._begun) * (1 - share) / (share - self._first_share)
+
+
+@contextmanager
+def interruptible(stop: Stop) -> Iterator[None]:
+    """Let Ctrl-C stop a search after the pattern in flight; a second Ctrl-C ends the process at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupt(*_: object) -> None:
+        stop.interrupted = True
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

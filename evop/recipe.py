@@ -1,0 +1,86 @@
+"""What a person writes to say what a stage should do; unknown keys are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from calibration import Recipe
+from evop.errors import EvopError
+from evop.files import first_problem
+
+DEFAULT_EVALUATIONS = 400
+"""Where no limit is given."""
+
+
+class Engine(BaseModel):
+    """How to run a model; none of it decides what is found, up to rounding."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    device: str = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    batch_size: int | None = Field(default=None, ge=1)
+    revision: str | None = None
+    trust_remote_code: bool = False
+
+    @classmethod
+    def of(cls, **options: Any) -> Self:
+        """Build from options.
+
+        Raises:
+            EvopError: an unknown option or a value out of range, on one line.
+        """
+        try:
+            return cls(**options)
+        except ValidationError as error:
+            raise EvopError(f"option {first_problem(error)}") from error
+
+
+class AuditRecipe(Engine):
+    """An audit: how long passages may be; None takes what the search took."""
+
+    max_tokens: int | None = Field(default=None, ge=2)
+
+
+class SearchRecipe(Engine):
+    """A search: what to remove, how to look for it, how long."""
+
+    remove: float = 0.25
+    grain: str = "subblock"
+    strategy: str = "cma"
+    objective: str = "worst"
+    cost: str = "params"
+    deploy: str = "stock"
+    protect: tuple[str, ...] | None = None
+    max_tokens: int = Field(default=512, ge=2)
+    min_group_tokens: int = Field(default=256, ge=1)
+    seed: int = Field(default=0, ge=0)
+    evaluations: int | None = Field(default=None, ge=1)
+    tokens: int | None = Field(default=None, ge=1)
+    minutes: float | None = Field(default=None, gt=0)
+
+    @property
+    def limited(self) -> bool:
+        """Whether any limit was given."""
+        return not (self.evaluations is None and self.tokens is None and self.minutes is None)
+
+
+def calibration_recipe(domains: Sequence[str], **options: Any) -> Recipe:
+    """A calibration recipe from ``NAME=SOURCE`` words and the fields of ``calibration.Recipe``.
+
+    Raises:
+        EvopError: a word without a name or a source, or a value out of range.
+    """
+    sources = []
+    for word in domains:
+        name, equals, source = word.partition("=")
+        if not (name and equals and source):
+            raise EvopError(f"--domain {word}: expected NAME=SOURCE, such as law=statutes.jsonl")
+        sources.append({"name": name, "source": source})
+    try:
+        return Recipe.model_validate({"domains": sources, **options})
+    except ValidationError as error:
+        raise EvopError(f"option {first_problem(error)}") from error

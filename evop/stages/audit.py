@@ -1,0 +1,179 @@
+"""``evop audit``: what the search never saw, group by group, dense beside pruned beside random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from calibration import CalibrationSet
+from evop.audit_file import AuditedPattern, AuditFile, GroupRow, SummaryRow, rows
+from evop.audit_table import LEVEL, RESAMPLES, SplitLosses, group_frame, summary_frame
+from evop.checkpoint import Checkpoint
+from evop.errors import EvopError
+from evop.evaluator import Evaluator
+from evop.files import sha256
+from evop.load import LoadedModel, load_model
+from evop.pattern_file import ModelName, PatternFile, ReachedFractions
+from evop.recipe import AuditRecipe
+from evop.report.audit_plot import draw_audit
+from evop.tokens import TokenPassages, tokenize
+from evop.version import __version__
+from patterns import Budget, Pattern, PatternSpace
+
+AUDITED = ("audit", "unseen")
+RANDOM_SEED = 0
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """What an audit found: the file as written, and frames of it."""
+
+    folder: Path
+    file: AuditFile
+    groups: pd.DataFrame
+    summary: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A pattern under audit."""
+
+    name: str
+    space: PatternSpace
+    pattern: Pattern
+    file: PatternFile | None
+    sha256: str | None
+
+
+def audit(
+    model: str | Path,
+    calibration: str | Path | CalibrationSet,
+    patterns: str | Path | Sequence[str | Path],
+    out: str | Path,
+    *,
+    report: Callable[[str], None] = lambda line: None,
+    **options: Any,
+) -> AuditResult:
+    """Measure the dense model, patterns, and a random pattern of each size on ``audit`` and ``unseen``.
+
+    Args:
+        model: a Hugging Face folder or hub name.
+        calibration: a calibration set or its folder.
+        patterns: pattern files or search runs.
+        out: folder for ``audit.json``, ``audit.csv`` and ``audit.png``.
+        report: is given one line a step.
+        **options: the fields of ``AuditRecipe``.
+
+    Raises:
+        EvopError: bad input, a pattern for another model.
+    """
+    recipe = AuditRecipe.of(**options)
+    given = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
+    checkpoint = Checkpoint.find(model, recipe.revision)
+    paths = [patterns] if isinstance(patterns, str | Path) else list(patterns)
+    candidates = _candidates(checkpoint, paths)
+    folder = Path(out)
+    if folder.is_file():
+        raise EvopError(f"--out {folder} is a file; expected a folder to write the audit to")
+    max_tokens = recipe.max_tokens or _max_tokens(candidates)
+    loaded = load_model(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
+    splits = [
+        _measure(split, given, loaded, candidates, max_tokens, recipe.batch_size, report)
+        for split in AUDITED
+        if given.split(split)
+    ]
+    labels = {group.key: group.label for group in given.groups}
+    groups, summary = group_frame(splits, labels), summary_frame(splits)
+    file = AuditFile(
+        version=__version__,
+        model=ModelName.of(checkpoint),
+        calibration=given.fingerprint,
+        max_tokens=max_tokens,
+        dtype=loaded.dtype,
+        interval=f"{LEVEL:.0%} paired bootstrap over documents, {RESAMPLES} resamples",
+        patterns=[_described(candidate, groups) for candidate in candidates],
+        groups=[GroupRow(**row) for row in rows(groups)],
+        summary=[SummaryRow(**row) for row in rows(summary)],
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    groups.to_csv(folder / "audit.csv", index=False)
+    draw_audit(file, folder / "audit.png")
+    file.write(folder / "audit.json")
+    return AuditResult(folder, file, groups, summary)
+
+
+def _candidates(checkpoint: Checkpoint, paths: list[str | Path]) -> list[_Candidate]:
+    """The patterns asked for, each budget's random pattern behind them."""
+    found: list[_Candidate] = []
+    randoms: dict[Pattern, _Candidate] = {}
+    for path in paths:
+        file = PatternFile.find(path)
+        space, pattern = file.on(checkpoint)
+        place = Path(path)
+        source = place / "pattern.json" if place.is_dir() else place
+        found.append(_Candidate(_name(place, found), space, pattern, file, sha256(source)))
+        drawn = Budget(space, file.remove, file.cost).draw(np.random.default_rng(RANDOM_SEED))
+        randoms.setdefault(drawn, _Candidate(f"random {len(randoms) + 1}", space, drawn, None, None))
+    if len(randoms) == 1:
+        (only,) = randoms.values()
+        return [*found, _Candidate("random", only.space, only.pattern, None, None)]
+    return [*found, *randoms.values()]
+
+
+def _name(place: Path, found: list[_Candidate]) -> str:
+    """A short name no other pattern has: the run's folder, or the file."""
+    name = place.resolve().name if place.is_dir() else place.stem if place.name != "pattern.json" else place.parent.name
+    taken = {candidate.name for candidate in found} | {"random"}
+    return name if name not in taken else f"{name} ({len(found) + 1})"
+
+
+def _max_tokens(candidates: list[_Candidate]) -> int:
+    origins = [c.file.origin for c in candidates if c.file and c.file.origin]
+    return max((origin.max_tokens for origin in origins), default=512)
+
+
+def _measure(
+    split: str,
+    calibration: CalibrationSet,
+    loaded: LoadedModel,
+    candidates: list[_Candidate],
+    max_tokens: int,
+    batch_size: int | None,
+    report: Callable[[str], None],
+) -> SplitLosses:
+    passages: TokenPassages = tokenize(calibration.split(split), loaded.tokenizer, max_tokens)
+    report(f"{split}: {len(passages.ids)} passages, {int(passages.scored.sum()):,} tokens, {passages.cut} cut")
+    dense = None
+    pruned = {}
+    for candidate in candidates:
+        evaluator = Evaluator(loaded, candidate.space, max_tokens, batch_size)
+        dense = dense or evaluator.dense(passages)
+        report(f"{split}: {candidate.name}")
+        (pruned[candidate.name],) = evaluator.losses([candidate.pattern], passages)
+        if not (dense.finite and pruned[candidate.name].finite):
+            raise EvopError(f"losses on {split} are not finite at --dtype {loaded.dtype}; use --dtype float32")
+    assert dense is not None
+    return SplitLosses(split, passages, dense, pruned)
+
+
+def _described(candidate: _Candidate, groups: pd.DataFrame) -> AuditedPattern:
+    claim = candidate.file.claim if candidate.file else None
+    reached = {name: round(value, 6) for name, value in vars(candidate.space.reached(candidate.pattern)).items()}
+    measured = None
+    if claim:
+        mine = groups[(groups["pattern"] == candidate.name) & (groups["split"] == "audit")]
+        at = mine[mine["group"] == claim.worst_group]["excess"]
+        measured = float(at.iloc[0]) if len(at) else None
+    return AuditedPattern(
+        name=candidate.name,
+        sha256=candidate.sha256,
+        removed=list(candidate.space.names(candidate.pattern)),
+        reached=ReachedFractions(**reached),
+        claim=claim,
+        claimed_group_on_audit=measured,
+    )

@@ -1,0 +1,31 @@
+"""Patterns: what can be removed from a model, how much must go, and the search for what to remove.
+
+This room knows no language model: numpy and cma only.
+"""
+
+from patterns.budget import Budget
+from patterns.errors import PatternError
+from patterns.search import Stop, finalists, search
+from patterns.space import COSTS, Cost, Part, Pattern, PatternSpace, Reached
+from patterns.strategies import STRATEGIES, Strategy, make_strategy
+from patterns.trials import Measurement, Trial, TrialLog
+
+__all__ = [
+    "COSTS",
+    "STRATEGIES",
+    "Budget",
+    "Cost",
+    "Measurement",
+    "Part",
+    "Pattern",
+    "PatternError",
+    "PatternSpace",
+    "Reached",
+    "Stop",
+    "Strategy",
+    "Trial",
+    "TrialLog",
+    "finalists",
+    "make_strategy",
+    "search",
+]

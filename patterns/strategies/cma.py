@@ -1,0 +1,98 @@
+"""CMA-ES over preferences: the search thinks in reals, the budget turns them into patterns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import cma
+import numpy as np
+
+from patterns.budget import Budget
+from patterns.space import Pattern
+
+SIGMA = 0.5
+ELITE_SIGMA = 0.3
+MOST_OFFSPRING = 64
+OPTIONS = {
+    # Discrete fitness is flat in places; pycma's stopping rules would end the search there (pycma #105, #296).
+    "tolflatfitness": 1e6,
+    "tolfun": 0,
+    "tolfunhist": 0,
+    "tolfunrel": 0,
+    "tolx": 0,
+    "tolstagnation": 10**9,
+    "maxiter": np.inf,
+    "maxfevals": np.inf,
+    # Below this spread of a coordinate every offspring decodes to the same pattern.
+    "minstd": 0.05,
+    "verbose": -9,
+    "verb_log": 0,
+    "verb_disp": 0,
+    "seed": np.nan,  # pycma must not seed the global generator
+}
+
+
+class CMA:
+    """Covariance matrix adaptation over one preference a part, decoded by the budget.
+
+    A generation that brings at most one new pattern has converged: the search restarts, every second time
+    around the best pattern so far, else from no preference with a population half as large again.
+
+    Source: Hansen, "The CMA Evolution Strategy: A Tutorial" (arXiv 1604.00772), by the pycma library.
+    """
+
+    def __init__(self, budget: Budget, seed: int) -> None:
+        self.budget = budget
+        self._rng = np.random.default_rng(seed)
+        self._free = list(budget.space.free)
+        self._values: dict[Pattern, float] = {}
+        self._restarts = 0
+        self._population = 4 + int(3 * np.log(len(self._free)))
+        self._engine = self._fresh(np.zeros(len(self._free)), SIGMA)
+
+    def ask(self) -> list[Pattern]:
+        """One generation, decoded."""
+        self._offspring = self._engine.ask()
+        self._asked = [self._decode(x) for x in self._offspring]
+        return self._asked
+
+    def tell(self, values: Mapping[Pattern, float]) -> None:
+        """Adapt, or restart when the generation brought nothing new."""
+        new = sum(pattern not in self._values for pattern in set(self._asked))
+        self._values.update(values)
+        self._engine.tell(self._offspring, self._finite([values[p] for p in self._asked]))
+        if new <= 1:
+            self._restart()
+
+    def completion(self) -> Pattern | None:
+        """Every pattern asked meets the budget already."""
+        return None
+
+    def _restart(self) -> None:
+        self._restarts += 1
+        if self._restarts % 2:
+            best = min(self._values, key=lambda p: self._values[p])
+            around = np.array([1.0 if best.levels[i] else -1.0 for i in self._free]) / 2
+            self._engine = self._fresh(around, ELITE_SIGMA)
+        else:
+            self._population = min(int(1.5 * self._population), MOST_OFFSPRING)
+            self._engine = self._fresh(np.zeros(len(self._free)), SIGMA)
+
+    def _fresh(self, start: np.ndarray, sigma: float) -> cma.CMAEvolutionStrategy:
+        options = {**OPTIONS, "popsize": self._population, "randn": self._randn}
+        return cma.CMAEvolutionStrategy(start, sigma, options)
+
+    def _randn(self, *shape: int) -> np.ndarray:
+        return self._rng.standard_normal(shape)
+
+    def _decode(self, x: np.ndarray) -> Pattern:
+        preference = np.zeros(len(self.budget.space.parts))
+        preference[self._free] = x
+        return self.budget.decode(preference)
+
+    @staticmethod
+    def _finite(values: list[float]) -> list[float]:
+        """Failed measurements rank last; pycma takes no infinities."""
+        finite = [v for v in values if np.isfinite(v)]
+        last = max(finite, default=0.0) + 1.0
+        return [v if np.isfinite(v) else last for v in values]

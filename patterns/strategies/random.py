@@ -1,0 +1,31 @@
+"""Random search: the floor every other strategy must beat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from patterns.budget import Budget
+from patterns.space import Pattern
+
+ROUND = 8
+
+
+class Random:
+    """Patterns drawn at random from those that meet the budget, parts leaving in random order."""
+
+    def __init__(self, budget: Budget, seed: int) -> None:
+        self.budget = budget
+        self._rng = np.random.default_rng(seed)
+
+    def ask(self) -> list[Pattern]:
+        """Eight more draws."""
+        return [self.budget.draw(self._rng) for _ in range(ROUND)]
+
+    def tell(self, values: Mapping[Pattern, float]) -> None:
+        """Learns nothing."""
+
+    def completion(self) -> Pattern | None:
+        """Every pattern asked meets the budget already."""
+        return None

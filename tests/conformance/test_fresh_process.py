@@ -1,0 +1,74 @@
+"""Law 1 across processes: what one process wrote, another one computes, with evop and without it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from tiny import load, logits, random_ids, removing, write_pattern
+
+from evop.families import family_of
+from evop.masking import masked
+from evop.reference import model_dir
+from evop.stages.prune import prune
+
+WITHOUT_EVOP = """
+import sys
+sys.modules["evop"] = None  # any import of evop now fails
+import torch
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
+
+torch.set_num_threads(1)
+folder, ids, out = sys.argv[1:]
+model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, trust_remote_code=True).eval()
+base = AutoModel.from_pretrained(folder, dtype=torch.float32, trust_remote_code=True).eval()
+ids = torch.load(ids, weights_only=True)
+with torch.inference_mode():
+    logits = model(input_ids=ids, use_cache=False).logits
+    hidden = base(input_ids=ids, use_cache=False).last_hidden_state
+    assert torch.equal(model.lm_head(hidden), logits)
+    how = dict(max_new_tokens=6, do_sample=False, eos_token_id=None, pad_token_id=0)
+    assert torch.equal(model.generate(ids, **how), model.generate(ids, use_cache=False, **how))
+assert not [name for name in sys.modules if name.split(".")[0] in ("evop", "patterns", "calibration") and sys.modules[name]]
+torch.save(logits, out)
+"""
+
+
+@pytest.mark.parametrize(
+    ("parts", "kind"),
+    [(("layers.3.mlp", "layers.4.attn"), "stock"), (("layers.0.attn", "layers.7.attn", "layers.11.mlp"), "hetero")],
+    ids=["stock", "hetero"],
+)
+def test_prune_checks_itself_in_a_fresh_process(parts, kind, tmp_path):
+    space, pattern = removing(model_dir(), *parts)
+    lines: list[str] = []
+    file = write_pattern(tmp_path / "p.json", space, pattern, model_dir())
+    result = prune(model_dir(), file, tmp_path / "out", report=lines.append)
+    assert result.kind == kind
+    assert result.parity is not None
+    assert result.parity.holds
+    assert result.parity.parameters.dense == result.parameters[0]
+    assert result.parity.parameters.pruned == result.parameters[1]
+    assert result.parity.bytes.pruned == result.bytes[1] == (tmp_path / "out" / "model.safetensors").stat().st_size
+    assert result.parity.tokens_per_second.pruned > 0
+    assert f"{result.parity.ratio:.2g} of the logits" in (tmp_path / "out" / "README.md").read_text()
+    assert len(lines) == 3
+
+
+def test_hetero_loads_without_evop(tiny_folder, tmp_path):
+    folder = tiny_folder("qwen3_mixed")
+    space, pattern = removing(folder, "layers.0.attn", "layers.1.mlp", "layers.2.attn", "layers.2.mlp")
+    file = write_pattern(tmp_path / "p.json", space, pattern, folder)
+    out = prune(folder, file, tmp_path / "out", parity=False).folder
+    ids, dense = random_ids(), load(folder)
+    torch.save(ids, tmp_path / "ids.pt")
+    environment = {**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules"), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-c", WITHOUT_EVOP, str(out), str(tmp_path / "ids.pt"), str(tmp_path / "logits.pt")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    found = torch.load(tmp_path / "logits.pt", weights_only=True)
+    with masked(dense, family_of("qwen3"), space, pattern):
+        torch.testing.assert_close(found, logits(dense, ids), rtol=0, atol=1e-4 * float(found.std()))

@@ -1,0 +1,150 @@
+"""Laws 1 and 4: masked == pruned == saved and loaded again, and what is claimed to leave has left.
+
+Over every architecture, grain and deploy. A new architecture is tested as soon as ``tiny.TINY`` has it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import MODEL_TYPES, TINY, load, logits, random_ids, removing, write_pattern
+
+import evop.hf  # noqa: F401
+from evop.checkpoint import Checkpoint
+from evop.export.parity import TOLERANCE, compare
+from evop.export.plan import LayerPlan
+from evop.families import family_of
+from evop.families.parts import GRAINS, pattern_space
+from evop.masking import masked
+from evop.reference import model_dir
+from evop.stages.prune import prune
+from patterns import Budget, PatternSpace
+from patterns.legality import DEPLOYS
+
+SHARED = Path(__file__).parents[3] / "shared"
+CELLS = list(itertools.product(TINY, GRAINS, DEPLOYS))
+CHOSEN: dict[tuple[str, str], list[tuple[str, ...]]] = {
+    ("layer", "any"): [("layers.0",), ("layers.0", "layers.1", "layers.2")],
+    ("layer", "stock"): [("layers.0", "layers.2")],
+    ("subblock", "any"): [
+        ("layers.0.attn",),
+        ("layers.3.mlp",),
+        ("layers.0.mlp", "layers.3.attn"),
+        ("layers.0.attn", "layers.0.mlp", "layers.2.attn"),
+        ("layers.1.attn", "layers.3.attn", "layers.2.mlp"),
+        tuple(f"layers.{i}.attn" for i in range(4)),
+        tuple(f"layers.{i}.mlp" for i in range(4)),
+    ],
+    ("subblock", "stock"): [
+        ("layers.0.mlp", "layers.1.attn"),
+        ("layers.1.mlp", "layers.2.attn", "layers.2.mlp", "layers.3.attn"),
+    ],
+}
+"""Patterns that are known to be awkward, beside those drawn at random."""
+
+
+def _patterns(space: PatternSpace) -> list[tuple[str, ...]]:
+    drawn = space.names(Budget(space, 0.45).draw(np.random.default_rng(0)))
+    return list(dict.fromkeys([*CHOSEN[space.grain, space.deploy], drawn]))
+
+
+def test_every_architecture_has_a_tiny_model():
+    assert {model_type for model_type, _ in TINY.values()} == set(MODEL_TYPES)
+
+
+def test_every_cell_has_awkward_patterns():
+    assert set(CHOSEN) == set(itertools.product(GRAINS, DEPLOYS))
+
+
+@pytest.mark.parametrize(("name", "grain", "deploy"), CELLS, ids=map("-".join, CELLS))
+def test_masked_equals_saved(name: str, grain: str, deploy: str, tiny_folder, tmp_path):
+    folder = tiny_folder(name)
+    checkpoint = Checkpoint.find(folder)
+    family = family_of(checkpoint.model_type)
+    if grain not in family.grains:
+        pytest.skip(f"{checkpoint.model_type} refuses grain {grain}")
+    space = pattern_space(checkpoint, grain, deploy, protect=())
+    dense, ids, seen = load(folder), random_ids(), set()
+    for number, names in enumerate(_patterns(space)):
+        pattern = space.pattern(names)
+        written = prune(
+            folder, write_pattern(tmp_path / "p.json", space, pattern, folder), tmp_path / f"{number}", parity=False
+        )
+        pruned = load(written.folder)
+        with masked(dense, family, space, pattern):
+            _, ratio, greedy = compare(logits(dense, ids), logits(pruned, ids))
+        assert ratio <= TOLERANCE, names
+        assert greedy, names
+        gone = space.removed(pattern).params
+        assert written.parameters[0] - written.parameters[1] == gone == dense.num_parameters() - pruned.num_parameters()
+        if deploy == "stock":
+            assert written.kind == "stock", names
+        if written.kind == "stock":
+            assert type(pruned) is type(dense)
+        if written.kind not in seen or names[0].endswith(".0.attn"):
+            _assert_generates_alike(pruned, ids)
+            _assert_saves_again(pruned, ids, tmp_path / f"{number}-again")
+        seen.add(written.kind)
+
+
+def _assert_generates_alike(model, ids):
+    """Greedy tokens with a growing cache, with a static one, and without any."""
+    how = {"max_new_tokens": 4, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+    mask = torch.ones_like(ids)
+    mask[0, :5] = 0
+    for given in ({}, {"attention_mask": mask}):
+        plain = model.generate(ids, use_cache=False, **how, **given)
+        assert torch.equal(model.generate(ids, use_cache=True, **how, **given), plain)
+        assert torch.equal(model.generate(ids, cache_implementation="static", **how, **given), plain)
+
+
+def _assert_saves_again(model, ids, folder):
+    model.save_pretrained(folder)
+    again = load(folder)
+    assert torch.equal(logits(again, ids), logits(model, ids))
+    assert again.num_parameters() == model.num_parameters()
+    assert (folder / "modeling_evop.py").is_file() == model.config.model_type.startswith("evop_")
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_wrong_mask_is_caught(name, tiny_folder, tmp_path):
+    """The tolerance tells neighbouring patterns apart: every block of the tiny models matters."""
+    folder = tiny_folder(name)
+    family, dense, ids = family_of(TINY[name][0]), load(folder), random_ids()
+    space, right = removing(folder, "layers.1.mlp", "layers.2.attn")
+    pruned = load(
+        prune(folder, write_pattern(tmp_path / "p.json", space, right, folder), tmp_path / "out", parity=False).folder
+    )
+    for wrong in (("layers.1.mlp",), ("layers.1.mlp", "layers.3.attn"), ("layers.2.mlp", "layers.2.attn")):
+        with masked(dense, family, space, space.pattern(wrong)):
+            _, ratio, greedy = compare(logits(dense, ids), logits(pruned, ids))
+        assert ratio > 100 * TOLERANCE
+        assert not greedy
+
+
+@pytest.mark.parametrize("parts", [("layers.3.mlp", "layers.4.attn", "layers.7"), ("layers.0.attn", "layers.4.mlp")])
+@pytest.mark.parametrize("which", ["reference", "stories260K"])
+def test_masked_equals_saved_on_trained_models(which, parts, tmp_path):
+    folder = model_dir() if which == "reference" else SHARED / "models" / which
+    if not folder.is_dir():
+        pytest.skip(f"{which} lies beside the repository where there is one, not here: {folder}")
+    layers = int(Checkpoint.find(folder).config["num_hidden_layers"])
+    names = [name for part in parts for name in _both(part) if int(name.split(".")[1]) < layers]
+    space, pattern = removing(folder, *names)
+    written = prune(folder, write_pattern(tmp_path / "p.json", space, pattern, folder), tmp_path / "out", parity=False)
+    dense, pruned = load(folder), load(written.folder)
+    ids = random_ids(length=64) % Checkpoint.find(folder).config["vocab_size"]
+    with masked(dense, family_of("llama"), space, pattern):
+        _, ratio, greedy = compare(logits(dense, ids), logits(pruned, ids))
+    assert ratio <= TOLERANCE
+    assert greedy
+    assert dense.num_parameters() - pruned.num_parameters() == space.removed(pattern).params
+    assert written.kind == LayerPlan.of(space, pattern).kind
+
+
+def _both(part: str) -> tuple[str, ...]:
+    return (part,) if part.endswith(("attn", "mlp")) else (f"{part}.attn", f"{part}.mlp")

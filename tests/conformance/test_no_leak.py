@@ -1,0 +1,105 @@
+"""Law 5, no leak: no document and no near-duplicate lies in two splits. Brute force, nothing borrowed from the code."""
+
+import itertools
+import json
+import random
+import re
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from calibration import CalibrationSet, DomainSource, Recipe, build_calibration_set
+
+CORPORA = Path("/work/shared/data/corpora")
+
+
+def shingles(text: str) -> set[tuple[str, ...]]:
+    tokens = re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold())
+    return {tuple(tokens[i : i + 5]) for i in range(len(tokens) - 4)} or {tuple(tokens)}
+
+
+def leaks(built: CalibrationSet) -> list[str]:
+    """Every pair of passages in two splits that share a document, or 80% of their shingles."""
+    table = [(p, shingles(p.plain)) for p in built.passages]
+    found = []
+    for (a, mine), (b, other) in itertools.combinations(table, 2):
+        if a.split != b.split and a.document == b.document:
+            found.append(f"document {a.document}: {a.split} and {b.split}")
+        if 5 * len(mine & other) >= 4 * len(mine | other):
+            found.append(f"near-duplicates {a.id} ({a.split}), {b.id} ({b.split})")
+    return found
+
+
+def messy_corpus(folder: Path, seed: int) -> list[DomainSource]:
+    """Two domains whose documents wander between topics, with copies, near-copies, and rows both domains have."""
+    rng = random.Random(seed)
+    common = [f"common{i}" for i in range(200)]
+    shared = [" ".join(rng.choices(common, k=40)) for _ in range(15)]
+    domains = []
+    for name in ("left", "right"):
+        topics = [[f"{name}{topic}x{i}" for i in range(15)] for topic in range(5)]
+        rows = [{"text": text, "book": f"shared {i}"} for i, text in enumerate(shared)]
+        for book in range(70):
+            topic = topics[book % 5]
+            for _ in range(rng.randint(1, 3)):
+                if rng.random() < 0.15:
+                    topic = rng.choice(topics)
+                words = [rng.choice(topic if rng.random() < 0.6 else common) for _ in range(80)]
+                rows.append({"text": " ".join(words), "book": f"book {book}"})
+                if rng.random() < 0.2:  # said again in another book, a word changed
+                    words[rng.randrange(80)] = "changed"
+                    rows.append({"text": " ".join(words), "book": f"book {rng.randrange(70)}"})
+        rng.shuffle(rows)
+        path = folder / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        domains.append(DomainSource(name=name, source=str(path)))
+    return domains
+
+
+@pytest.mark.parametrize("sampler", ["ccds", "random"])
+@pytest.mark.parametrize("split_seed", [0, 1, 2])
+def test_no_leak(tmp_path, sampler, split_seed):
+    domains = messy_corpus(tmp_path, split_seed)
+    recipe = Recipe(
+        domains=domains, group_by="book", clusters=5, sampler=sampler, split_seed=split_seed, min_group_tokens=200
+    )
+    built = build_calibration_set(recipe)
+    assert all(len(built.split(name)) > 10 for name in ("search", "select", "audit", "unseen"))
+    assert sum(entry.given_up for entry in built.manifest.domains) > 0
+    assert sum(entry.near_duplicates for entry in built.manifest.domains) > 20
+    assert leaks(built) == []
+
+
+def test_one_file_in_two_domains(tmp_path):
+    """A question in ``search`` and its answer, of another domain, in ``audit`` would be a leak."""
+    (domain, _) = messy_corpus(tmp_path, 7)
+    rows = [json.loads(line) for line in Path(domain.source).read_text().splitlines()]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(
+        "".join(json.dumps({"a": row["text"], "b": " ".join(reversed(row["text"].split()))}) + "\n" for row in rows)
+    )
+    domains = [DomainSource(name=column, source=f"{path}:{column}") for column in "ab"]
+    built = build_calibration_set(Recipe(domains=domains, clusters=4, min_group_tokens=200))
+    assert len({p.document for p in built.passages}) < len(built.passages)
+    assert leaks(built) == []
+
+
+@pytest.mark.skipif(not CORPORA.is_dir(), reason=f"{CORPORA} is not on this machine")
+def test_no_leak_in_real_text():
+    names = ("biomedical", "legal_statute", "code_python")
+    domains = [DomainSource(name=name, source=str(CORPORA / f"{name}.jsonl")) for name in names]
+    built = build_calibration_set(Recipe(domains=domains, group_by="source", limit=500))
+    assert sum(entry.near_duplicates for entry in built.manifest.domains) > 0
+    assert leaks(built) == []
+
+
+def test_the_brute_force_finds_leaks(tmp_path):
+    built = build_calibration_set(Recipe(domains=messy_corpus(tmp_path, 0), group_by="book", min_group_tokens=200))
+    first = built.split("search")[0]
+    for stray in (
+        first.of(first.domain, first.document, "another text of the same document").placed(split="audit"),
+        first.of(first.domain, "another document", f"{first.text} more").placed(split="audit"),
+    ):
+        tampered = CalibrationSet(built.manifest, (*built.passages, stray), built.centroids, built.positions, {})
+        assert len(set(leaks(tampered))) == 1

@@ -1,0 +1,81 @@
+"""Properties of calibration's pure functions, over inputs hypothesis makes up."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from calibration.cut import cut
+from calibration.duplicates import near_duplicates
+from calibration.passage import words
+from calibration.sample import water_fill
+from calibration.split import SHARES, share_out
+
+examples = settings(deadline=None, max_examples=150, derandomize=True)
+
+TEXT = st.text(st.sampled_from("abc.!?  \n\t。é"), max_size=400) | st.text(max_size=200)
+
+
+@examples
+@given(TEXT, st.integers(1, 60))
+def test_cut_covers_the_text_in_pieces_not_too_long(text, size):
+    pieces = cut(text, size)
+    assert "".join(pieces) == text
+    assert all(pieces)
+    assert all(4 * len(piece) <= 5 * size for piece in pieces)
+    assert len(pieces) < 2 or 4 * len(pieces[-1]) >= size
+
+
+@examples
+@given(st.lists(st.text(st.sampled_from("ab"), min_size=1, max_size=12), max_size=60), st.integers(12, 40))
+def test_cut_keeps_words_whole(tokens, size):
+    text = " ".join(tokens)
+    assert " ".join(cut(text, size)).split() == text.split()
+
+
+@examples
+@given(st.lists(st.integers(0, 50), max_size=8), st.integers(0, 200))
+def test_water_fill(sizes, total):
+    quota = water_fill(sizes, total)
+    assert sum(quota) == min(total, sum(sizes))
+    assert all(0 <= q <= size for q, size in zip(quota, sizes, strict=True))
+    short = [q for q, size in zip(quota, sizes, strict=True) if q < size]
+    if short:
+        assert max(quota) - min(short) <= 1
+
+
+def jaccard_at_least_four_fifths(a: str, b: str) -> bool:
+    sets = []
+    for text in (a, b):
+        tokens = words(text)
+        sets.append({tuple(tokens[i : i + 5]) for i in range(len(tokens) - 4)} or {tuple(tokens) or text})
+    return 5 * len(sets[0] & sets[1]) >= 4 * len(sets[0] | sets[1])
+
+
+@examples
+@given(st.lists(st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size=40).map(" ".join), max_size=25))
+def test_near_duplicates_are_what_brute_force_finds(texts):
+    kept: list[int] = []
+    dropped = []
+    for i, text in enumerate(texts):
+        twin = any(jaccard_at_least_four_fifths(text, texts[j]) for j in kept)
+        (dropped if twin else kept).append(i)
+    assert near_duplicates(texts) == dropped
+
+
+@examples
+@given(
+    st.dictionaries(
+        st.integers(0, 40).map(str),
+        st.dictionaries(st.sampled_from("pqrs"), st.integers(1, 5), min_size=1),
+        min_size=3,
+        max_size=40,
+    ),
+    st.integers(0, 5),
+)
+def test_every_document_is_shared_out_once(documents, seed):
+    place = share_out(documents, SHARES, seed)
+    assert set(place) == set(documents)
+    assert set(place.values()) <= set(SHARES)
+    rarest = min((g for d in documents.values() for g in d), key=lambda g: (sum(g in d for d in documents.values()), g))
+    holders = [d for d in documents if rarest in documents[d]]
+    if len(holders) >= 3:
+        assert {place[d] for d in holders} == set(SHARES)

@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+from toys import MLP, Cost, layer_space, subblock_space
+
+from patterns import Budget, Pattern, PatternError, PatternSpace
+
+STOCK = Budget(subblock_space(12, "stock"), 0.25)
+STOCK_PATTERNS = frozenset(STOCK.patterns())
+
+
+def brute_force(budget: Budget) -> set[Pattern]:
+    """Every legal pattern that removes enough and from which no legal pattern that contains one unit less does."""
+    space, n = budget.space, len(budget.space.parts)
+    legal = [p for p in (Pattern(tuple(code >> i & 1 for i in range(n))) for code in range(2**n)) if space.legal(p)]
+    enough = {p for p in legal if space.removed(p).params >= budget.need}
+    return {p for p in enough if not any(q in enough for q in space.put_backs(p))}
+
+
+@pytest.mark.parametrize("deploy", ["any", "stock"])
+@pytest.mark.parametrize("protected", [(), ("layers.0.attn", "layers.2.mlp")])
+@pytest.mark.parametrize("remove", [0.2, 0.4, 0.7])
+def test_patterns_are_those_of_brute_force(deploy, protected, remove):
+    budget = Budget(subblock_space(5, deploy, protected), remove)
+    found = list(budget.patterns())
+    assert len(found) == len(set(found))
+    assert set(found) == brute_force(budget)
+
+
+def test_the_stock_space_of_the_reference_model_has_1330_patterns():
+    assert len(STOCK_PATTERNS) == 1330
+    assert len(set(Budget(subblock_space(12, "stock", ("layers.0.attn",)), 0.25).patterns())) == 1140
+
+
+def test_layer_spaces_count_as_binomials():
+    assert len(list(Budget(layer_space(12), 0.25).patterns())) == 220
+    assert len(list(Budget(layer_space(12), 1 / 3).patterns())) == 495
+
+
+def test_decode_and_repair_reach_every_stock_pattern_and_nothing_else():
+    rng = np.random.default_rng(0)
+    for pattern in STOCK_PATTERNS:
+        assert STOCK.decode(np.array(pattern.levels, dtype=float)) == pattern
+        assert STOCK.repair(pattern, rng) == pattern
+    for _ in range(300):
+        assert STOCK.decode(rng.standard_normal(24)) in STOCK_PATTERNS
+        broken = Pattern(tuple(int(level) for level in rng.integers(0, 2, 24)))
+        assert STOCK.repair(broken, rng) in STOCK_PATTERNS
+
+
+def test_moves_stay_in_the_stock_space():
+    for pattern in sorted(STOCK_PATTERNS, key=lambda p: p.levels)[::40]:
+        near = list(STOCK.moves(pattern))
+        assert set(near) <= STOCK_PATTERNS - {pattern}
+        assert len(near) == len(set(near))
+
+
+@pytest.mark.parametrize("budget", [Budget(subblock_space(8, "stock"), 0.25), Budget(subblock_space(5), 0.3)])
+def test_moves_reach_every_pattern(budget):
+    every = set(budget.patterns())
+    start = next(budget.patterns())
+    seen, front = {start}, [start]
+    while front:
+        front = [q for p in front for q in budget.moves(p) if q not in seen and not seen.add(q)]
+    assert seen == every
+
+
+def test_decode_under_a_coupling_rule_is_exact():
+    """The dynamic program against the best of all patterns."""
+    budget = Budget(subblock_space(6, "stock", ("layers.0.attn",)), 0.34)
+    every = list(budget.patterns())
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        preference = rng.standard_normal(12)
+        best = max(every, key=lambda p: float(np.array(p.levels) @ preference))
+        assert budget.decode(preference) == best
+
+
+def test_what_is_preferred_leaves_first():
+    budget = Budget(layer_space(12), 0.25)
+    preference = np.arange(12.0)
+    assert budget.space.names(budget.decode(preference)) == ("layers.9", "layers.10", "layers.11")
+
+
+def test_nothing_that_is_not_needed_leaves():
+    """Five attentions and an MLP before the second MLP: the attentions are put back, least preferred first."""
+    space = subblock_space(12)
+    preference = np.zeros(24)
+    preference[[0, 2]] = (9, 8)
+    preference[[1, 3, 5, 7]] = (7, 6, 5, 4)
+    pattern = Budget(space, 0.25).decode(preference)
+    assert space.names(pattern) == ("layers.0.mlp", "layers.1.mlp", "layers.2.mlp", "layers.3.mlp")
+
+
+def test_random_patterns_meet_the_budget():
+    rng = np.random.default_rng(0)
+    for deploy in ("any", "stock"):
+        for remove in (0.1, 0.3, 0.6):
+            budget = Budget(subblock_space(12, deploy, ("layers.0.attn",)), remove)
+            for _ in range(20):
+                pattern = budget.draw(rng)
+                assert budget.met(pattern)
+                assert budget.space.removed(pattern).params >= (remove - 0.005) * budget.space.blocks.params
+
+
+def test_the_kv_budget_counts_attention_alone():
+    budget = Budget(subblock_space(12), 0.5, "kv")
+    pattern = budget.draw(np.random.default_rng(0))
+    assert [name.endswith("attn") for name in budget.space.names(pattern)] == [True] * 6
+
+
+def test_unequal_layers_under_stock():
+    """Layers of different cost (sliding windows, say): the dynamic program still finds what meets the budget."""
+    space = subblock_space(6, "stock")
+    costs = [Cost(p.removed[1].params, p.removed[1].flops * (1 + p.layer % 2), 0) for p in space.parts]
+    parts = tuple(type(p)(p.name, p.layer, p.kind, (Cost(), c)) for p, c in zip(space.parts, costs, strict=True))
+    uneven = PatternSpace(parts, "subblock", sum(costs, Cost()), space.model, "stock")
+    budget = Budget(uneven, 0.3, "flops")
+    every = set(budget.patterns())
+    rng = np.random.default_rng(0)
+    assert every
+    for pattern in every:
+        assert budget.decode(np.array(pattern.levels, dtype=float)) == pattern
+    for _ in range(50):
+        assert budget.draw(rng) in every
+
+
+@pytest.mark.parametrize("remove", [0.0, 1.0, -0.1, 1.5])
+def test_remove_outside_zero_and_one_is_refused(remove):
+    with pytest.raises(PatternError, match="between 0 and 1"):
+        Budget(layer_space(), remove)
+
+
+def test_budgets_that_cannot_be_met_are_refused():
+    with pytest.raises(PatternError, match="cannot be met"):
+        Budget(layer_space(4, protected=("layers.0", "layers.1", "layers.2")), 0.5)
+    with pytest.raises(PatternError, match="cannot be met"):
+        # Every MLP protected: attentions alone may not leave under stock.
+        Budget(subblock_space(4, "stock", tuple(f"layers.{i}.mlp" for i in range(4))), 0.2)
+    with pytest.raises(PatternError, match="cost 'watts' is unknown"):
+        Budget(layer_space(), 0.5, "watts")
+
+
+def test_tolerance_is_half_a_percent():
+    space = subblock_space(12)
+    pattern = Pattern(tuple(int(part.kind == "mlp" and part.layer < 4) for part in space.parts))
+    assert space.removed(pattern).params == 4 * MLP.params < 0.25 * space.blocks.params
+    assert Budget(space, 0.25).met(pattern)
+    assert not Budget(space, 0.256).met(pattern)

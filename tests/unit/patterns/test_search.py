@@ -1,0 +1,107 @@
+import json
+
+import pytest
+from toys import Landscape, subblock_space
+
+from patterns import STRATEGIES, Budget, Pattern, PatternError, Stop, TrialLog, make_strategy, search
+
+BUDGET = Budget(subblock_space(8, "stock"), 0.25)
+
+
+def run(path, name="cma", stop=None, land=None, seed=0, log=None):
+    log = log or (TrialLog.open(path) if path.exists() else TrialLog.create(path, {"seed": seed}))
+    land = land or Landscape(BUDGET.space)
+    reason = search(make_strategy(name, BUDGET, seed), BUDGET, log, land, stop or Stop(40), effort=4,
+                    tokens_a_pattern=100)
+    return log, land, reason
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("first", [1, 7, 8, 19])
+def test_a_larger_limit_extends_a_run_byte_for_byte(tmp_path, name, first):
+    run(tmp_path / "whole", name, Stop(40))
+    run(tmp_path / "parts", name, Stop(first))
+    short = (tmp_path / "parts").read_bytes()
+    _, land, _ = run(tmp_path / "parts", name, Stop(40))
+    assert (tmp_path / "parts").read_bytes() == (tmp_path / "whole").read_bytes()
+    assert (tmp_path / "whole").read_bytes().startswith(short)
+    assert len(land.asked) == len(TrialLog.open(tmp_path / "whole").trials) - first
+
+
+def test_a_finished_run_measures_nothing_again(tmp_path):
+    run(tmp_path / "log")
+    _, land, reason = run(tmp_path / "log")
+    assert land.asked == []
+    assert reason == "evaluations"
+
+
+def test_a_torn_last_line_is_cut_off_and_measured_again(tmp_path):
+    path = tmp_path / "log"
+    run(path)
+    whole = path.read_bytes()
+    for cut in (3, 50, len(whole) // 2):
+        path.write_bytes(whole[:-cut])
+        run(path)
+        assert path.read_bytes() == whole
+
+
+def test_tokens_bound_a_search_and_what_is_set_aside_counts(tmp_path):
+    log = TrialLog.create(tmp_path / "log", {})
+    reason = search(make_strategy("random", BUDGET, 0), BUDGET, log, Landscape(BUDGET.space), Stop(tokens=1000),
+                    effort=4, tokens_a_pattern=100, spent=250)
+    assert reason == "tokens"
+    assert sum(trial.measurement.tokens for trial in log.trials) == 700
+
+
+def test_an_interrupt_keeps_what_was_measured_and_the_run_goes_on(tmp_path):
+    stop = Stop(40)
+
+    class Interrupted(Landscape):
+        def value(self, pattern: Pattern) -> float:
+            stop.interrupted = len(self.asked) >= 13
+            return super().value(pattern)
+
+    log, _, reason = run(tmp_path / "log", stop=stop, land=Interrupted(BUDGET.space))
+    assert reason == "interrupted"
+    assert len(log.trials) == 13
+    run(tmp_path / "whole")
+    run(tmp_path / "log")
+    assert (tmp_path / "log").read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+def test_the_clock_stops_a_search_at_a_prefix(tmp_path):
+    import time
+
+    class Slow(Landscape):
+        def value(self, pattern: Pattern) -> float:
+            time.sleep(0.02)
+            return super().value(pattern)
+
+    log, _, reason = run(tmp_path / "log", stop=Stop(minutes=0.2 / 60), land=Slow(BUDGET.space))
+    assert reason == "minutes"
+    run(tmp_path / "whole", stop=Stop(len(log.trials) + 30))
+    assert (tmp_path / "whole").read_bytes().startswith((tmp_path / "log").read_bytes())
+
+
+def test_a_log_of_another_seed_is_refused(tmp_path):
+    run(tmp_path / "log", seed=0)
+    with pytest.raises(PatternError, match="belongs to another search"):
+        run(tmp_path / "log", seed=1)
+
+
+def test_a_damaged_log_is_refused(tmp_path):
+    path = tmp_path / "log"
+    run(path)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines[:3], "not json\n", *lines[4:]]))
+    with pytest.raises(PatternError, match="damaged before its last line"):
+        TrialLog.open(path)
+    path.write_text(json.dumps({"schema": "evop.trials/9"}) + "\n")
+    with pytest.raises(PatternError, match="evop.trials/9"):
+        TrialLog.open(path)
+
+
+def test_the_log_holds_no_times(tmp_path):
+    run(tmp_path / "log")
+    for line in (tmp_path / "log").read_text().splitlines()[1:]:
+        assert set(json.loads(line)) == {"round", "levels", "met", "effort", "value", "tokens", "losses"}

@@ -1,0 +1,82 @@
+import pytest
+from toys import layer_space, subblock_space
+
+from patterns import Pattern, PatternError, PatternSpace
+
+
+def test_names_and_pattern_are_inverse():
+    space = subblock_space(4)
+    pattern = Pattern((0, 1, 0, 0, 1, 1, 0, 0))
+    assert space.names(pattern) == ("layers.0.mlp", "layers.2.attn", "layers.2.mlp")
+    assert space.pattern(space.names(pattern)) == pattern
+
+
+def test_unknown_part_names_are_refused():
+    with pytest.raises(PatternError, match=r"layers\.9\.mlp"):
+        subblock_space(4).pattern(["layers.9.mlp"])
+    with pytest.raises(PatternError, match=r"cannot protect 'layers\.9'"):
+        layer_space(4, protected=("layers.9",))
+    with pytest.raises(PatternError, match="deploy 'cloud' is unknown"):
+        layer_space(4, deploy="cloud")
+
+
+@pytest.mark.parametrize(
+    ("levels", "legal"),
+    [
+        ((0, 0, 0, 0, 0, 0), True),
+        ((0, 1, 1, 0, 0, 0), True),  # the MLP of 0 and the attention of 1: what is left alternates
+        ((1, 0, 0, 1, 0, 0), False),  # the MLP of 0 would come first
+        ((0, 1, 0, 0, 0, 0), False),  # two attentions in a row
+        ((0, 1, 0, 0, 1, 0), False),
+        ((0, 0, 0, 1, 1, 0), True),
+        ((1, 1, 1, 1, 1, 1), True),
+    ],
+)
+def test_stock_keeps_attention_and_mlp_alternating(levels, legal):
+    assert subblock_space(3, "stock").legal(Pattern(levels)) is legal
+    assert subblock_space(3, "any").legal(Pattern(levels))
+
+
+def test_protected_parts_stay():
+    space = subblock_space(3, "any", ("layers.1.mlp",))
+    assert not space.legal(Pattern((0, 0, 0, 1, 0, 0)))
+    assert all(p.levels[3] == 0 for p in space.removals(space.dense))
+
+
+def test_units_under_stock_are_pairs_and_every_unit_is_legal():
+    space = subblock_space(4, "stock")
+    smaller = list(space.removals(space.dense))
+    assert len(smaller) == 7  # 4 layers and 3 (mlp i, attn i+1)
+    assert all(space.legal(p) and sum(p.levels) == 2 for p in smaller)
+    for p in smaller:
+        assert space.dense in set(space.put_backs(p))
+
+
+def test_units_are_all_there_are():
+    """Against brute force over every pattern that differs in one part, or in two under a coupling rule."""
+    space = subblock_space(4, "stock", ("layers.0.attn",))
+    every = [Pattern(tuple(code >> i & 1 for i in range(8))) for code in range(256)]
+    legal = [p for p in every if space.legal(p)]
+    for p in legal:
+        more = {q for q in legal if sum(q.levels) == sum(p.levels) + 2 and _contains(q, p)}
+        assert set(space.removals(p)) == more
+
+
+def test_reached_fractions():
+    space = layer_space(12)
+    reached = space.reached(Pattern((1, 1, 1, *(0,) * 9)))
+    assert reached.block_params == pytest.approx(0.25)
+    assert reached.params == pytest.approx(3 * 393_600 / 5_509_824)
+    assert reached.kv == pytest.approx(0.25)
+
+
+def test_the_fingerprint_says_what_a_level_means_and_no_more():
+    assert subblock_space(4).fingerprint == subblock_space(4, "stock", ("layers.0.attn",)).fingerprint
+    assert subblock_space(4).fingerprint != subblock_space(5).fingerprint
+    plain = subblock_space(4)
+    other = PatternSpace(plain.parts, plain.grain, plain.blocks, plain.model, origin={"model": "another"})
+    assert other.fingerprint != plain.fingerprint
+
+
+def _contains(larger: Pattern, smaller: Pattern) -> bool:
+    return all(a >= b for a, b in zip(larger.levels, smaller.levels, strict=True))
