@@ -158,6 +158,8 @@ def _safetensors_header(path: Path) -> tuple[int, dict[str, Any]]:
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
+            if length > path.stat().st_size:
+                raise ValueError("its header is longer than the file")
             return 8 + length, json.loads(file.read(length))
     except (OSError, ValueError, struct.error) as error:
         raise EvopError(f"{path} is not a safetensors file ({error}); copy the model again") from error

@@ -44,7 +44,8 @@ class Evaluator:
         """The loss table of each pattern, in order, as it comes."""
         for pattern in patterns:
             with masked(self.loaded.model, self.loaded.family, self.space, pattern) as model:
-                yield self._measured(model, passages)
+                table = self._measured(model, passages)
+            yield table  # outside: whoever takes it finds the dense model
 
     def dense(self, passages: TokenPassages) -> LossTable:
         """The loss table of the model as it is."""

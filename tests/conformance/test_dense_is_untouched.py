@@ -15,7 +15,7 @@ from evop.masking import masked
 from patterns import Pattern
 
 
-class _Failed(Exception):
+class _OutOfMemoryError(Exception):
     pass
 
 
@@ -39,11 +39,11 @@ def test_dense_model_is_bit_identical_afterwards(model, grain, fails):
     modules, identities = _everything(model), [id(module) for module in model.modules()]
     before = logits(model, ids)
 
-    family, expected = family_of(checkpoint.model_type), pytest.raises(_Failed) if fails else nullcontext()
+    family, expected = family_of(checkpoint.model_type), pytest.raises(_OutOfMemoryError) if fails else nullcontext()
     with expected, masked(model, family, space, everything):
         assert not torch.equal(logits(model, ids), before)
         if fails:
-            raise _Failed
+            raise _OutOfMemoryError
 
     assert _everything(model) == modules
     assert [id(module) for module in model.modules()] == identities

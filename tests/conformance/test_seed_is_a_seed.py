@@ -1,0 +1,56 @@
+"""Law 6: the same seed gives the same result, and no global random state is read or disturbed."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from sets import small_set
+from toys import Landscape, subblock_space
+
+from evop.reference import model_dir
+from evop.stages.audit import audit
+from evop.stages.search import search
+from patterns import STRATEGIES, Budget, Stop, TrialLog, make_strategy
+from patterns import search as loop
+
+
+def global_state():
+    return random.getstate(), np.random.get_state()[1].tobytes(), torch.get_rng_state().numpy().tobytes()  # noqa: NPY002
+
+
+def stir(seed):
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    torch.manual_seed(seed)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_strategies_depend_on_their_seed_alone(tmp_path, name):
+    budget = Budget(subblock_space(12), 0.25)
+    logs = []
+    for n, seed in enumerate((3, 3, 4)):
+        stir(n)
+        before = global_state()
+        log = TrialLog.create(tmp_path / str(n), {})
+        land = Landscape(budget.space)
+        loop(make_strategy(name, budget, seed), budget, log, land, Stop(80), effort=1, tokens_a_pattern=1)
+        assert global_state() == before
+        logs.append(log.path.read_bytes())
+    assert logs[0] == logs[1]
+    assert (logs[1] != logs[2]) == (name != "greedy")
+
+
+def test_the_whole_road_depends_on_its_seeds_alone(tmp_path):
+    written = []
+    for n in range(2):
+        stir(n)
+        before = global_state()
+        calibration = small_set()
+        run, out = tmp_path / f"run{n}", tmp_path / f"audit{n}"
+        search(model_dir(), calibration, run, evaluations=6, max_tokens=64, min_group_tokens=50, dtype="float32")
+        audit(model_dir(), calibration, run / "pattern.json", out, dtype="float32")
+        assert global_state() == before
+        files = [run / "trials.jsonl", run / "pattern.json", out / "audit.csv"]
+        written.append([calibration.fingerprint, *(path.read_text().replace(f"run{n}", "run") for path in files)])
+    assert written[0] == written[1]

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from evop.audit_table import SplitLosses, group_frame, summary_frame
+from evop.losses import LossTable
+from evop.tokens import TokenPassages
+
+
+def split_losses(name="audit", passages=40, tokens=100, seed=0, gap=0.1):
+    """Two groups: ``a`` with the given number of one-passage documents, ``b`` with one document of two passages."""
+    rng = np.random.default_rng(seed)
+    groups = ("toy/0",) * passages + ("toy/1",) * 2
+    documents = tuple(f"d{i}" for i in range(passages)) + ("single", "single")
+    counts = np.array([tokens] * passages + [tokens // 2] * 2)
+    ids = tuple((0,) * (int(count) + 1) for count in counts)
+    dense = rng.normal(3.0, 0.5, passages + 2) * counts
+    extra = rng.normal(gap, 0.05, passages + 2) * counts
+    tables = {
+        "good": LossTable(groups, dense + extra, counts),
+        "same": LossTable(groups, dense + extra + rng.normal(0, 0.02, passages + 2) * counts, counts),
+        "bad": LossTable(groups, dense + extra + 0.5 * counts, counts),
+    }
+    return SplitLosses(name, TokenPassages(ids, groups, documents, 0, 0), LossTable(groups, dense, counts), tables)
+
+
+LABELS = {"toy/0": "toy/0 many", "toy/1": "toy/1 single"}
+
+
+def test_group_rows_hold_the_means_by_hand():
+    split = split_losses()
+    row = group_frame([split], LABELS).set_index(["pattern", "group"]).loc[("good", "toy/0")]
+    assert (row.passages, row.documents, row.tokens) == (40, 40, 4000)
+    dense, pruned = split.dense.loss[:40].sum() / 4000, split.pruned["good"].loss[:40].sum() / 4000
+    assert row.dense_loss == pytest.approx(dense)
+    assert row.excess == pytest.approx(pruned - dense)
+    assert row.perplexity == pytest.approx(np.exp(pruned))
+    assert row.low < row.excess < row.high
+
+
+def test_a_group_of_one_document_has_no_interval():
+    row = group_frame([split_losses()], LABELS).set_index(["pattern", "group"]).loc[("good", "toy/1")]
+    assert np.isnan(row.low)
+    assert np.isnan(row.high)
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+    """With 95% intervals over 100 samples, far fewer than 88 hits would be a wrong interval."""
+    hits = widths = 0.0
+    for seed in range(100):
+        row = group_frame([split_losses(seed=seed)], LABELS).set_index(["pattern", "group"]).loc[("good", "toy/0")]
+        hits += row.low <= 0.1 <= row.high
+        widths += row.high - row.low
+    assert 88 <= hits <= 99
+    assert widths / 100 == pytest.approx(2 * 1.96 * 0.05 / np.sqrt(40), rel=0.15)
+
+
+def test_a_gap_inside_its_spread_is_a_tie_and_a_clear_one_is_not():
+    summary = summary_frame([split_losses()]).set_index("pattern")
+    best = summary.against.iloc[0]
+    other = {"good": "same", "same": "good"}[best]
+    assert summary.loc[other, "tie"]
+    assert not summary.loc["bad", "tie"]
+    assert summary.loc["bad", "gap"] == pytest.approx(0.5, abs=0.05)
+    assert not summary.loc[best, "tie"]
+
+
+def test_worst_at_equal_tokens_judges_every_group_on_as_many():
+    split = split_losses()
+    group, excess, tokens = split.worst_at_equal_tokens("good")
+    assert tokens == 100
+    first = (split.pruned["good"].loss[0] - split.dense.loss[0]) / 100
+    single = (split.pruned["good"].loss[40:] - split.dense.loss[40:]).sum() / 100
+    assert excess == pytest.approx(max(first, single))
+    assert group == ("toy/0" if first > single else "toy/1")
+
+
+def test_draws_are_seeded_and_leave_the_global_state_alone():
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    first, second = split_losses().resampled("good"), split_losses().resampled("good")
+    assert np.array_equal(first, second, equal_nan=True)
+    assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002
