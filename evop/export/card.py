@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ class CardFacts:
         bytes: of the weight files, before and after.
         parity: what the check found, or None.
         audit: of this pattern, or None.
+        labels: group key -> what a person reads, as far as known.
     """
 
     checkpoint: Checkpoint
@@ -41,7 +43,8 @@ class CardFacts:
     parameters: tuple[int, int]
     bytes: tuple[int, int]
     parity: ParityReport | None
-    audit: AuditFile | None
+    audit: AuditFile | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def hub_name(self) -> str | None:
@@ -170,7 +173,7 @@ def _groups(facts: CardFacts, pattern_sha256: str) -> str:
         "Excess loss over the dense model in nats a token on the `select` split, on which this pattern was chosen "
         "among the search's finalists: the claim of the search, **not an audit**. `evop audit` measures the rest."
     )
-    return _table(text, claimed_groups(facts.pattern.claim))
+    return _table(text, claimed_groups(facts.pattern.claim, facts.labels))
 
 
 def _table(text: str, groups: list[Group]) -> str:

@@ -49,7 +49,7 @@ def drafted(out: Path, needed: int) -> Iterator[Draft]:
     Raises:
         EvopError: ``out`` holds something, or the disk is or gets too full.
     """
-    parent = _refuse(out, needed)
+    _refuse(out, needed)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))
@@ -59,19 +59,18 @@ def drafted(out: Path, needed: int) -> Iterator[Draft]:
     try:
         yield Draft(folder, out)
     except OSError as error:
-        free = shutil.disk_usage(parent).free
         if error.errno in FULL or any(words in str(error) for words in FULL_WORDS):
             raise EvopError(
-                f"--out {out}: the disk filled up while writing; {_gb(needed)} are needed, {_gb(free)} are free now; "
-                "make room or choose another disk (nothing was left behind)"
+                f"--out {out}: the disk filled up while writing {_gb(needed)}; make room or choose another disk "
+                "(nothing was left behind)"
             ) from error
         raise EvopError(f"--out {out}: writing failed ({error}); nothing was left behind") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _refuse(out: Path, needed: int) -> Path:
-    """Refuse what is there already or cannot fit; the nearest folder that exists."""
+def _refuse(out: Path, needed: int) -> None:
+    """Refuse what is there already or cannot fit."""
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise EvopError(f"--out {out} is there already and not an empty folder; choose a new one")
     parent = next(place for place in (out, *out.absolute().parents) if place.is_dir())
@@ -81,7 +80,6 @@ def _refuse(out: Path, needed: int) -> Path:
             f"--out {out}: the disk has {_gb(free)} free, the checkpoint takes {_gb(needed)}; make room or choose "
             "another disk"
         )
-    return parent
 
 
 def _gb(size: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evop.audit_file import AuditFile
@@ -35,7 +36,12 @@ def audited_groups(audit: AuditFile, pattern_sha256: str) -> list[Group]:
     return [Group(r.split, r.label, r.excess, r.passages, r.tokens, r.dense_loss, r.loss, r.low, r.high) for r in rows]
 
 
-def claimed_groups(claim: Claim) -> list[Group]:
-    """What the search saw on ``select``, worst first."""
+def claimed_groups(claim: Claim, labels: Mapping[str, str]) -> list[Group]:
+    """What the search saw on ``select``, worst first.
+
+    Args:
+        claim: of the pattern file.
+        labels: group key -> what a person reads; keys it lacks are shown as they are.
+    """
     rows = sorted(claim.select_excess.items(), key=lambda item: -item[1])
-    return [Group("select", name, excess) for name, excess in rows]
+    return [Group("select", labels.get(name, name), excess) for name, excess in rows]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from evop.export.weights import Shard, plan_shards, weight_bytes, write_weights
 from evop.families import Family, family_of
 from evop.files import sha256, write_json
 from evop.pattern_file import PatternFile
+from evop.search_run import SearchFile
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class _Job:
     sources: dict[str, Path]
     pattern: PatternFile
     audit: AuditFile | None
+    labels: Mapping[str, str]
     plan: LayerPlan
     shards: tuple[Shard, ...]
 
@@ -99,7 +101,7 @@ def prune(
         )
         (draft.folder / "README.md").write_text(_card(job, result), encoding="utf-8")
         draft.publish()
-    report(f"{result.parameters[0]:,} -> {result.parameters[1]:,} parameters in {result.folder}")
+    report(_summary(result))
     return result
 
 
@@ -114,7 +116,14 @@ def _job(checkpoint: Checkpoint, pattern: str | Path, audit: str | Path | None) 
         if sha256(sources["pattern.json"]) not in {row.sha256 for row in audited.patterns}:
             raise EvopError(f"--audit {audit} did not measure --pattern {pattern}; audit this pattern, or leave it out")
     plan = LayerPlan.of(*file.on(checkpoint))
-    return _Job(checkpoint, family, sources, file, audited, plan, plan_shards(checkpoint, family, plan))
+    shards = plan_shards(checkpoint, family, plan)
+    return _Job(checkpoint, family, sources, file, audited, _labels(Path(pattern)), plan, shards)
+
+
+def _labels(run: Path) -> Mapping[str, str]:
+    """What a search run's groups are called, where the pattern is given as its folder."""
+    path = run / "search.json"
+    return SearchFile.read(path).groups if path.is_file() else {}
 
 
 def _inside(place: str | Path, name: str) -> Path:
@@ -155,5 +164,26 @@ def _checked(job: _Job, draft: Draft, trust_remote_code: bool) -> ParityReport:
 
 
 def _card(job: _Job, result: PruneResult) -> str:
-    facts = CardFacts(job.checkpoint, job.pattern, job.plan, result.parameters, result.bytes, result.parity, job.audit)
+    facts = CardFacts(
+        checkpoint=job.checkpoint,
+        pattern=job.pattern,
+        plan=job.plan,
+        parameters=result.parameters,
+        bytes=result.bytes,
+        parity=result.parity,
+        audit=job.audit,
+        labels=job.labels,
+    )
     return model_card(facts, sha256(job.sources["pattern.json"]))
+
+
+def _summary(result: PruneResult) -> str:
+    """What a person wants to know at the end, on one line."""
+    shrunk = f"{result.parameters[0]:,} -> {result.parameters[1]:,} parameters, {result.kind}, in {result.folder}"
+    if result.parity is None:
+        return shrunk
+    speed = result.parity.tokens_per_second
+    return (
+        f"{shrunk}; logits differ by {result.parity.ratio:.2g} of their standard deviation, "
+        f"{speed.dense:,.0f} -> {speed.pruned:,.0f} tokens a second on {result.parity.device}"
+    )
