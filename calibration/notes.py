@@ -8,21 +8,21 @@ from calibration.split import held_out_count
 
 
 def notes_of(recipe: Recipe, domains: Sequence[DomainEntry], groups: Sequence[GroupEntry]) -> list[str]:
-    """The notes, domain by domain."""
-    notes = []
-    for entry in domains:
-        mine = [group for group in groups if group.domain == entry.name]
-        notes += _reading_notes(recipe, entry) + _split_notes(recipe, entry) + _token_notes(recipe, entry, mine)
-    return notes
+    """The notes: what holds for several domains is said once, the rest domain by domain."""
+    own = [note for entry in domains for note in _split_notes(recipe, entry) + _count_notes(recipe, entry)]
+    return [*_reading_note(recipe, domains), *_given_up_note(domains), *own, *_token_notes(recipe, groups)]
 
 
-def _reading_notes(recipe: Recipe, entry: DomainEntry) -> list[str]:
-    return [
-        f"{entry.name}: {part.source} was read up to row {part.rows} only (limit {recipe.limit} passages a domain); "
-        f"if it is sorted, shuffle it first"
-        for part in entry.sources
-        if part.cut_short
-    ]
+def _reading_note(recipe: Recipe, domains: Sequence[DomainEntry]) -> list[str]:
+    cut = [f"{entry.name} to row {part.rows}" for entry in domains for part in entry.sources if part.cut_short]
+    said = f"read in part (limit {recipe.limit} passages a domain; if a source is sorted, shuffle it first): "
+    return [said + ", ".join(cut)] if cut else []
+
+
+def _given_up_note(domains: Sequence[DomainEntry]) -> list[str]:
+    given = [f"{entry.name} {entry.given_up} of {entry.passages}" for entry in domains if entry.given_up]
+    said = "passages given up, because their documents reach into a held-out cluster: "
+    return [said + ", ".join(given)] if given else []
 
 
 def _split_notes(recipe: Recipe, entry: DomainEntry) -> list[str]:
@@ -41,25 +41,25 @@ def _split_notes(recipe: Recipe, entry: DomainEntry) -> list[str]:
             f"{entry.name}: {len(entry.held_out)} of {wanted} clusters are held out; the documents of any other reach "
             f"into too many clusters (shorter documents, or another group_by, would allow more)"
         )
-    if entry.given_up:
-        notes.append(
-            f"{entry.name}: {entry.given_up} of {entry.passages} passages were given up, because their documents reach "
-            f"into a held-out cluster"
-        )
     return notes
 
 
-def _token_notes(recipe: Recipe, entry: DomainEntry, groups: Sequence[GroupEntry]) -> list[str]:
+def _count_notes(recipe: Recipe, entry: DomainEntry) -> list[str]:
+    found = entry.splits["search"]
+    said = f"{entry.name}: {found} search passages instead of {recipe.passages}; its pool has no more"
+    return [said] if found < recipe.passages else []
+
+
+def _token_notes(recipe: Recipe, groups: Sequence[GroupEntry]) -> list[str]:
     notes = []
-    if entry.splits["search"] < recipe.passages:
-        notes.append(
-            f"{entry.name}: {entry.splits['search']} search passages instead of {recipe.passages}; its pool has no more"
-        )
-    for group in groups:
-        for where in ("unseen",) if group.unseen else ("search", "select", "audit"):
-            if group.tokens[where] < recipe.min_group_tokens:
-                notes.append(
-                    f"{entry.name}/{group.cluster} {group.name}: about {group.tokens[where]} tokens in {where}, fewer "
-                    f"than the {recipe.min_group_tokens} a group needs to be judged"
-                )
+    for split in ("search", "select", "audit", "unseen"):
+        judged = [group for group in groups if group.unseen == (split == "unseen")]
+        few = [
+            f"{g.domain}/{g.cluster} ({g.tokens[split]})" for g in judged if g.tokens[split] < recipe.min_group_tokens
+        ]
+        if few:
+            notes.append(
+                f"fewer than the {recipe.min_group_tokens} estimated tokens a group needs to be judged, in {split}: "
+                + ", ".join(few)
+            )
     return notes

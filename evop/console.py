@@ -6,8 +6,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rich import box
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from calibration import CalibrationSet, describe
@@ -38,6 +40,10 @@ def watching(console: Console) -> Iterator[Watch]:
     yield plain
 
 
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+
+
 def _line(progress: Progress) -> str:
     said = {
         "loading": "loading the model",
@@ -59,7 +65,7 @@ def _line(progress: Progress) -> str:
 
 def print_set(console: Console, calibration: CalibrationSet) -> None:
     """What is in a calibration set."""
-    table = Table(title=f"calibration set {calibration.fingerprint[:12]}", title_justify="left", pad_edge=False)
+    table = _table(f"calibration set {calibration.fingerprint[:12]}")
     for name in ("group", "search", "select", "audit", "unseen", "tokens (est.)"):
         table.add_column(name, justify="left" if name == "group" else "right", overflow="fold")
     domain = None
@@ -122,19 +128,15 @@ def print_audit(console: Console, audit: AuditFile) -> None:
 
 
 def _group_table(audit: AuditFile) -> Table:
-    table = Table(
-        title="excess loss over the dense model, nats a token",
-        title_justify="left",
-        pad_edge=False,
-        caption=f"[low, high]: {audit.interval}; – where a group is one document",
-        caption_justify="left",
-    )
+    table = _table("excess loss over the dense model, nats a token")
+    table.caption = escape(f"[low, high]: {audit.interval}; [–] where a group is one document")
+    table.caption_justify = "left"
     table.add_column("group", overflow="fold", min_width=24)
     for name in ("docs", "tokens", "dense ppl"):
         table.add_column(name, justify="right")
     for pattern in audit.patterns:
         table.add_column(f"{pattern.name} ppl", justify="right")
-        table.add_column("excess [low, high]", justify="right", no_wrap=True)
+        table.add_column(escape("excess [low, high]"), justify="right", no_wrap=True)
     found = {(row.pattern, row.split, row.group): row for row in audit.groups}
     first = audit.patterns[0].name
     for split in dict.fromkeys(row.split for row in audit.groups):
@@ -149,25 +151,28 @@ def _group_table(audit: AuditFile) -> Table:
 
 def _cells(row: GroupRow) -> tuple[str, str]:
     interval = "[–]" if row.low is None or row.high is None else f"[{row.low:.3f}, {row.high:.3f}]"
-    return f"{row.perplexity:.1f}", f"{row.excess:.3f} {interval}".replace("[", r"\[")
+    return f"{row.perplexity:.1f}", escape(f"{row.excess:.3f} {interval}")
 
 
 def _summary_table(audit: AuditFile) -> Table:
-    table = Table(title="over the groups of a split", title_justify="left", pad_edge=False)
+    table = _table("over the groups of a split")
+    table.caption = (
+        "removed: of block parameters / all parameters / FLOPs a token / KV-cache bytes a token (at 2,048 tokens)"
+    )
+    table.caption_justify = "left"
     for name in ("split", "pattern"):
         table.add_column(name)
-    for name in ("worst [low, high]", "p90", "mean", "gap of the worst to the best pattern's"):
+    for name in ("removed", escape("worst [low, high]"), "p90", "mean", "gap of the worst to the best pattern's"):
         table.add_column(name, justify="right")
+    reached = {pattern.name: pattern.reached for pattern in audit.patterns}
     for row in audit.summary:
         gap = "best" if row.pattern == row.against else f"{row.gap:.3f} [{row.gap_low:.3f}, {row.gap_high:.3f}]"
         gap += " (a tie)" if row.tie else ""
         worst = f"{row.worst:.3f} [{row.worst_low:.3f}, {row.worst_high:.3f}]"
-        table.add_row(
-            row.split,
-            row.pattern,
-            worst.replace("[", r"\["),
-            f"{row.p90:.3f}",
-            f"{row.mean:.3f}",
-            gap.replace("[", r"\["),
+        gone = reached[row.pattern]
+        removed = (
+            " / ".join(f"{100 * part:.1f}" for part in (gone.block_params, gone.params, gone.flops, gone.kv)) + "%"
         )
+        cells = (removed, escape(worst), f"{row.p90:.3f}", f"{row.mean:.3f}", escape(gap))
+        table.add_row(row.split, row.pattern, *cells)
     return table

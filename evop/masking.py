@@ -8,25 +8,9 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from evop.export.modeling_evop import Absent
 from evop.families import Family
 from patterns import Pattern, PatternSpace
-
-
-class Absent(nn.Module):
-    """Stands where a residual block was: adds nothing to the stream.
-
-    Args:
-        returns: how many values the block it stands for returns.
-    """
-
-    def __init__(self, returns: int = 1) -> None:
-        super().__init__()
-        self.returns = returns
-
-    def forward(self, hidden_states: torch.Tensor, **_: object) -> torch.Tensor | tuple[torch.Tensor | None, ...]:
-        """Zeros of the shape and dtype of ``hidden_states``."""
-        nothing = torch.zeros_like(hidden_states)
-        return nothing if self.returns == 1 else (nothing, *(None,) * (self.returns - 1))
 
 
 class AbsentLayer(nn.Module):

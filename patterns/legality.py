@@ -34,9 +34,11 @@ class Free:
     start: Hashable = "free"
 
     def step(self, state: Hashable, part: Part, level: int) -> Hashable | None:
+        """Always the one state."""
         return state
 
     def final(self, state: Hashable) -> bool:
+        """Always."""
         return True
 
 
@@ -51,11 +53,13 @@ class Alternating:
     start: Hashable = "mlp"
 
     def step(self, state: Hashable, part: Part, level: int) -> Hashable | None:
+        """The kind kept last, or None where two of a kind would follow each other."""
         if level == part.top:
             return state
         return None if part.kind == state else part.kind
 
     def final(self, state: Hashable) -> bool:
+        """After an MLP, or when nothing is kept."""
         return state == "mlp"
 
 

@@ -11,9 +11,18 @@ DOMAINS = ("code_python", "legal_statute", "math_word")
 def small_set(**options: object) -> CalibrationSet:
     """Three domains, two searched clusters each, short passages: a pattern takes a fraction of a second."""
     files = corpus_files()
-    recipe = Recipe.model_validate({
-        "domains": [DomainSource(name=name, source=str(files[name])) for name in DOMAINS],
-        "group_by": "document", "clusters": 3, "passages": 6, "limit": 150, "passage_chars": 500,
-        "min_group_tokens": 200, "select_passages": 3, "audit_passages": 4, **options,
-    })
+    recipe = Recipe.model_validate(
+        {
+            "domains": [DomainSource(name=name, source=str(files[name])) for name in DOMAINS],
+            "group_by": "document",
+            "clusters": 3,
+            "passages": 6,
+            "limit": 150,
+            "passage_chars": 500,
+            "min_group_tokens": 200,
+            "select_passages": 3,
+            "audit_passages": 4,
+            **options,
+        }
+    )
     return build_calibration_set(recipe)

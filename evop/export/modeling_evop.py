@@ -35,6 +35,7 @@ class Absent(nn.Module):
         self.returns = returns
 
     def forward(self, hidden_states: torch.Tensor, *_: object, **__: object) -> Any:
+        """Zeros of the shape and dtype of ``hidden_states``."""
         nothing = torch.zeros_like(hidden_states)
         return nothing if self.returns == 1 else (nothing, *(None,) * (self.returns - 1))
 

@@ -31,9 +31,27 @@ def run(calibration, out, **options):
 
 def command(calibration, out, *more):
     return [
-        sys.executable, "-m", "evop", "search", "--model", str(model_dir()), "--calibration", str(calibration),
-        "--out", str(out), "--max-tokens", "96", "--min-group-tokens", "50", "--device", "cpu", "--dtype", "float32",
-        "--evaluations", "30", *more,
+        sys.executable,
+        "-m",
+        "evop",
+        "search",
+        "--model",
+        str(model_dir()),
+        "--calibration",
+        str(calibration),
+        "--out",
+        str(out),
+        "--max-tokens",
+        "96",
+        "--min-group-tokens",
+        "50",
+        "--device",
+        "cpu",
+        "--dtype",
+        "float32",
+        "--evaluations",
+        "30",
+        *more,
     ]
 
 
@@ -101,8 +119,15 @@ def test_stop_and_batch_size_are_not_identity_but_everything_else_is(calibration
     run(calibration, out, evaluations=5, batch_size=3)
     run(calibration, out, tokens=200_000, evaluations=6)
     for change in (
-        {"remove": 0.3}, {"seed": 1}, {"strategy": "random"}, {"objective": "mean"}, {"deploy": "any"},
-        {"protect": ("layers.3.mlp",)}, {"max_tokens": 64}, {"grain": "layer"}, {"cost": "flops"},
+        {"remove": 0.3},
+        {"seed": 1},
+        {"strategy": "random"},
+        {"objective": "mean"},
+        {"deploy": "any"},
+        {"protect": ("layers.3.mlp",)},
+        {"max_tokens": 64},
+        {"grain": "layer"},
+        {"cost": "flops"},
     ):
         with pytest.raises(EvopError, match=r"holds another search: its \w+ is"):
             run(calibration, out, evaluations=6, **change)

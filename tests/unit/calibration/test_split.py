@@ -172,7 +172,9 @@ def test_too_little_text_is_one_cluster_and_a_note(tmp_path):
     built = build_calibration_set(Recipe(domains=[DomainSource(name="d", source=str(path))]))
     assert len(built.groups) == 1
     assert all(built.split(s) for s in ("search", "select", "audit"))
-    assert any("fewer than the 512 a group needs to be judged" in note for note in built.manifest.notes)
+    assert any(
+        "fewer than the 512 estimated tokens a group needs to be judged" in note for note in built.manifest.notes
+    )
     assert any("search passages instead of 64" in note for note in built.manifest.notes)
 
 

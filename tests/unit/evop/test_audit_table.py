@@ -10,7 +10,7 @@ def split_losses(name="audit", passages=40, tokens=100, seed=0, gap=0.1):
     """Two groups: ``a`` with the given number of one-passage documents, ``b`` with one document of two passages."""
     rng = np.random.default_rng(seed)
     groups = ("toy/0",) * passages + ("toy/1",) * 2
-    documents = tuple(f"d{i}" for i in range(passages)) + ("single", "single")
+    documents = (*(f"d{i}" for i in range(passages)), "single", "single")
     counts = np.array([tokens] * passages + [tokens // 2] * 2)
     ids = tuple((0,) * (int(count) + 1) for count in counts)
     dense = rng.normal(3.0, 0.5, passages + 2) * counts

@@ -96,7 +96,7 @@ def test_greedy_takes_the_best_removal_of_every_step(tmp_path):
 @pytest.mark.parametrize("evaluations", [1, 5, 16, 17, 20])
 def test_a_stopped_greedy_is_completed_from_its_ranking(tmp_path, evaluations):
     budget = SPACES["subblock any"]
-    log, land, _, strategy = run(tmp_path, "greedy", budget, evaluations=evaluations)
+    log, _, _, strategy = run(tmp_path, "greedy", budget, evaluations=evaluations)
     assert not finalists(log.trials)
     completed = strategy.completion()
     assert budget.met(completed)

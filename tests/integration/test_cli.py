@@ -1,0 +1,249 @@
+"""The commands as a user runs them: real processes, real files."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from sets import DOMAINS, small_set
+
+from evop.reference import corpus_files, model_dir
+
+MODEL = str(model_dir())
+QUICK = ["--max-tokens", "96", "--min-group-tokens", "50", "--dtype", "float32"]
+
+
+def evop(*arguments, cwd=None):
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "evop", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=env, cwd=cwd)
+
+
+def refused(done):
+    """The one line a refused command prints."""
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("evop: ")
+    return line
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory):
+    """A set and a finished search."""
+    place = tmp_path_factory.mktemp("road")
+    small_set().save(place / "set")
+    done = evop(
+        "search", "--model", MODEL, "--calibration", place / "set", "--out", place / "run", "--evaluations", 6, *QUICK
+    )
+    assert done.returncode == 0, done.stderr
+    return place
+
+
+def test_the_whole_road(tmp_path):
+    domains = [word for name in DOMAINS for word in ("--domain", f"{name}={corpus_files()[name]}")]
+    done = evop(
+        "calibrate",
+        *domains,
+        "--group-by",
+        "document",
+        "--clusters",
+        3,
+        "--passages",
+        6,
+        "--limit",
+        150,
+        "--passage-chars",
+        500,
+        "--min-group-tokens",
+        200,
+        "--select-passages",
+        3,
+        "--audit-passages",
+        4,
+        "--out",
+        "set",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "(held out)" in done.stdout
+    assert "math_word/0" in evop("show", "set", cwd=tmp_path).stdout
+    done = evop(
+        "search", "--model", MODEL, "--calibration", "set", "--out", "run", "--evaluations", 8, *QUICK, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert "stopped by: evaluations" in done.stdout
+    assert "removed: layers." in evop("show", "run", cwd=tmp_path).stdout
+    done = evop(
+        "audit",
+        "--model",
+        MODEL,
+        "--calibration",
+        "set",
+        "--pattern",
+        "run",
+        "--out",
+        "audit",
+        "--dtype",
+        "float32",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    for word in ("unseen", "random", "worst", "claimed", "measured there on audit"):
+        assert word in done.stdout
+    assert {path.name for path in (tmp_path / "audit").iterdir()} == {"audit.json", "audit.csv", "audit.png"}
+    assert "random" in evop("show", "audit", cwd=tmp_path).stdout
+    done = evop("prune", "--model", MODEL, "--pattern", "run", "--audit", "audit", "--out", "pruned", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    card = (tmp_path / "pruned" / "README.md").read_text()
+    assert "math_word/0" in card
+    script = (
+        "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
+        "m = AutoModelForCausalLM.from_pretrained('pruned'); t = AutoTokenizer.from_pretrained('pruned')\n"
+        "print(m.num_parameters(), type(m).__name__)\n"
+        "m.generate(**t('The', return_tensors='pt'), max_new_tokens=4)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "4329024 LlamaForCausalLM" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["demo", "calibrate", "show", "search", "audit", "prune"])
+def test_every_command_explains_itself(command):
+    done = evop(command, "--help")
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) > 4
+
+
+def search(road, out, *more, model=MODEL, calibration=None):
+    return evop(
+        "search",
+        "--model",
+        model,
+        "--calibration",
+        calibration or road / "set",
+        "--out",
+        out,
+        "--evaluations",
+        4,
+        *QUICK,
+        *more,
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--remove", "1.2"], "--remove must lie between 0 and 1"),
+        (["--remove", "0"], "--remove must lie between 0 and 1"),
+        (["--remove", "0.99"], "the budget cannot be met"),
+        (["--grain", "atom"], "grain 'atom' is not held by llama; it holds layer, subblock"),
+        (["--strategy", "luck"], "strategy 'luck' is unknown"),
+        (["--objective", "best"], "--objective best: unknown"),
+        (["--deploy", "cloud"], "deploy 'cloud' is unknown"),
+        (["--cost", "watts"], "cost 'watts' is unknown"),
+        (["--protect", "layers.99"], "cannot protect 'layers.99'"),
+        (["--device", "cuda:7"], "--device cuda:7"),
+        (["--dtype", "int3"], "dtype"),
+        (["--batch-size", "many"], "--batch-size many"),
+        (["--min-group-tokens", "100000"], "no group of the calibration set has 100000 tokens"),
+    ],
+)
+def test_bad_search_options_are_one_line(road, tmp_path, more, said):
+    assert said in refused(search(road, tmp_path / "run", *more))
+    assert not (tmp_path / "run").exists()
+
+
+def test_bad_models_are_one_line(road, tmp_path):
+    assert "no such folder" in refused(search(road, tmp_path / "run", model="./nowhere"))
+    (tmp_path / "empty").mkdir()
+    assert "config.json is missing" in refused(search(road, tmp_path / "run", model=tmp_path / "empty"))
+    strange = tmp_path / "strange"
+    strange.mkdir()
+    (strange / "config.json").write_text(json.dumps({"model_type": "mamba"}))
+    assert "architecture 'mamba' is not supported" in refused(search(road, tmp_path / "run", model=strange))
+    assert not (tmp_path / "run").exists()
+
+
+def test_bad_sets_are_one_line(road, tmp_path):
+    assert "no such folder" in refused(search(road, tmp_path / "run", calibration=tmp_path / "none"))
+    small_set().save(tmp_path / "set")
+    passages = tmp_path / "set" / "passages.parquet"
+    passages.write_bytes(passages.read_bytes()[:-1] + b"x")
+    assert "wrong checksum" in refused(search(road, tmp_path / "run", calibration=tmp_path / "set"))
+    manifest = tmp_path / "set" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"schema": "', '"schema": "x', 1))
+    assert "unknown schema" in refused(search(road, tmp_path / "run", calibration=tmp_path / "set"))
+
+
+def test_a_run_of_another_search_is_one_line(road):
+    before = (road / "run" / "trials.jsonl").read_bytes()
+    assert "holds another search: its remove is 0.25" in refused(search(road, road / "run", "--remove", "0.5"))
+    assert (road / "run" / "trials.jsonl").read_bytes() == before
+
+
+def test_patterns_for_another_model_are_one_line(road, tmp_path):
+    import shutil
+
+    other = shutil.copytree(model_dir(), tmp_path / "other")
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 1e-6}))
+    for command in (
+        ["audit", "--model", other, "--calibration", road / "set", "--pattern", road / "run"],
+        ["prune", "--model", other, "--pattern", road / "run"],
+    ):
+        assert "another model or revision" in refused(evop(*command, "--out", tmp_path / "out"))
+        assert not (tmp_path / "out").exists()
+    nothing = ["prune", "--model", MODEL, "--pattern", tmp_path / "none.json", "--out", tmp_path / "out"]
+    assert "no such file" in refused(evop(*nothing))
+
+
+@pytest.mark.parametrize(
+    ("source", "content", "more", "said"),
+    [
+        ("none.jsonl", None, [], "none.jsonl"),
+        ("empty.jsonl", b"", [], "empty"),
+        ("a.jsonl", b'{"body": "one two three four five six seven"}\n' * 9, [], "body"),
+        ("latin.txt", "caf\xe9 ".encode("latin-1") * 50, [], "UTF-8"),
+        ("a.jsonl", b'{"text": "one two three four five six seven"}\n', ["--clusters", "5"], "cluster"),
+        ("a.jsonl", b"not json\n", [], "a.jsonl"),
+    ],
+)
+def test_bad_sources_are_one_line(tmp_path, source, content, more, said):
+    if content is not None:
+        (tmp_path / source).write_bytes(content)
+    done = evop("calibrate", "--domain", f"mine={source}", "--out", "set", *more, cwd=tmp_path)
+    assert said in refused(done)
+    assert not (tmp_path / "set").exists()
+
+
+def test_bad_calibrate_options_are_one_line(tmp_path):
+    assert "expected NAME=SOURCE" in refused(evop("calibrate", "--domain", "law", "--out", tmp_path / "set"))
+    done = evop(
+        "calibrate", "--domain", f"law={corpus_files()['math_word']}", "--hold-out", "2", "--out", tmp_path / "s"
+    )
+    assert "hold_out" in refused(done)
+    done = evop(
+        "calibrate", "--domain", f"m={corpus_files()['math_word']}", "--sampler", "luck", "--out", tmp_path / "s"
+    )
+    assert "luck" in refused(done)
+
+
+def test_a_full_disk_is_one_line(road, tmp_path):
+    """A file-size limit of nothing stands in for a full disk: every write fails."""
+    script = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "from evop.cli import main; main()"
+    )
+    arguments = ["prune", "--model", MODEL, "--pattern", str(road / "run"), "--out", str(tmp_path / "out")]
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
+    refused(done)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_shows_a_traceback(tmp_path):
+    done = evop("--debug", "show", tmp_path / "none")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
