@@ -9,7 +9,7 @@ demo: .venv/installed
 	$(BIN)/evop demo --out demo
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/installed
 	$(BIN)/ruff check .

@@ -92,7 +92,7 @@ def sample(folder: Path, seed: int) -> CalibrationSet:
         build_calibration_set(
             calibration_recipe(
                 domains,
-                group_by="document",
+                group_by=["document"],
                 clusters=4,
                 passages=6,
                 passage_chars=800,

@@ -62,7 +62,10 @@ def calibrate(
     clusters: Annotated[str, typer.Option(help="Clusters a domain, or auto: the best silhouette.")] = "auto",
     passages: Annotated[int, typer.Option(min=1, help="Search passages a domain.")] = 64,
     hold_out: Annotated[float, typer.Option(help="Fraction of each domain's clusters kept unseen.")] = 0.2,
-    group_by: Annotated[str | None, typer.Option(help="Column that names the document of a row.")] = None,
+    group_by: Annotated[
+        list[str] | None,
+        typer.Option(help="COLUMN that names the document of a row; DOMAIN=COLUMN for one domain, DOMAIN= for rows."),
+    ] = None,
     embedder: Annotated[
         str, typer.Option(help="lexical, a sentence-transformers model, or precomputed:FILE.")
     ] = "lexical",
@@ -81,7 +84,9 @@ def calibrate(
     from evop.recipe import calibration_recipe
 
     values = {name: value for name, value in locals().items() if name in _CALIBRATE}
-    recipe = calibration_recipe(domain, **{**values, "clusters": int(clusters) if clusters.isdigit() else clusters})
+    recipe = calibration_recipe(
+        domain, group_by or (), **{**values, "clusters": int(clusters) if clusters.isdigit() else clusters}
+    )
     built = build_calibration_set(recipe, report=_say)
     built.save(out)
     print_set(console, built)
@@ -91,7 +96,6 @@ def calibrate(
 _CALIBRATE = (
     "passages",
     "hold_out",
-    "group_by",
     "embedder",
     "sampler",
     "seed",

@@ -16,7 +16,7 @@ from evop.stages.audit import audit
 from evop.stages.prune import prune
 from evop.stages.search import search
 
-EVALUATIONS = 80
+EVALUATIONS = 60
 MAX_TOKENS = 256
 """The embedded model was trained on sequences of this length."""
 
@@ -37,7 +37,7 @@ def run_demo(out: Path, console: Console) -> None:
     domains = [f"{name}={path}" for name, path in corpus_files().items()]
     recipe = calibration_recipe(
         domains,
-        group_by="document",
+        group_by=["document"],
         clusters=4,
         passages=12,
         passage_chars=800,

@@ -28,6 +28,9 @@ class Evaluator:
         space: what its parts are.
         batch_size: passages of full length a forward pass, or None to fit the device.
         max_tokens: the length passages were cut at.
+
+    Raises:
+        EvopError: passages longer than the model has positions.
     """
 
     loaded: LoadedModel
@@ -37,6 +40,12 @@ class Evaluator:
     _batch_tokens: int = field(init=False)
 
     def __post_init__(self) -> None:
+        positions = getattr(self.loaded.checkpoint.resolved, "max_position_embeddings", None)
+        if positions and self.max_tokens > positions:
+            raise EvopError(
+                f"--max-tokens {self.max_tokens} is more than the {positions} positions of "
+                f"{self.loaded.checkpoint.name}; give at most {positions}"
+            )
         auto = AUTO_BATCH_TOKENS[self.loaded.device.type]
         self._batch_tokens = self.batch_size * self.max_tokens if self.batch_size else auto
 

@@ -68,19 +68,40 @@ class SearchRecipe(Engine):
         return not (self.evaluations is None and self.tokens is None and self.minutes is None)
 
 
-def calibration_recipe(domains: Sequence[str], **options: Any) -> Recipe:
-    """A calibration recipe from ``NAME=SOURCE`` words and the fields of ``calibration.Recipe``.
+def calibration_recipe(domains: Sequence[str], group_by: Sequence[str] = (), **options: Any) -> Recipe:
+    """A calibration recipe from words as they are typed.
+
+    Args:
+        domains: ``NAME=SOURCE``.
+        group_by: ``COLUMN`` for all domains, ``NAME=COLUMN`` for one; ``NAME=`` makes each row a document.
+        **options: the other fields of ``calibration.Recipe``.
 
     Raises:
-        EvopError: a word without a name or a source, or a value out of range.
+        EvopError: a word without a name or a source, a domain that is not there, or a value out of range.
     """
-    sources = []
-    for word in domains:
-        name, equals, source = word.partition("=")
-        if not (name and equals and source):
-            raise EvopError(f"--domain {word}: expected NAME=SOURCE, such as law=statutes.jsonl")
-        sources.append({"name": name, "source": source})
+    sources = [
+        dict(zip(("name", "source"), _pair("--domain", word, "law=statutes.jsonl"), strict=True)) for word in domains
+    ]
+    columns = dict(_pair("--group-by", word, "law=title") for word in group_by if "=" in word)
+    for name in columns:
+        if name not in {source["name"] for source in sources}:
+            raise EvopError(f"--group-by {name}={columns[name]}: there is no --domain {name}")
+    for source in sources:
+        if source["name"] in columns:
+            source["group_by"] = columns[source["name"]]
+    common = [word for word in group_by if "=" not in word]
+    if len(common) > 1:
+        raise EvopError(f"--group-by {common[1]}: a column for all domains was given already; use NAME={common[1]}")
     try:
-        return Recipe.model_validate({"domains": sources, **options})
+        return Recipe.model_validate({"domains": sources, "group_by": common[0] if common else None, **options})
     except ValidationError as error:
         raise EvopError(f"option {first_problem(error)}") from error
+
+
+def _pair(option: str, word: str, example: str) -> tuple[str, str]:
+    name, equals, value = word.partition("=")
+    if not (name and equals and (value or option == "--group-by")):
+        raise EvopError(
+            f"{option} {word}: expected NAME={'COLUMN' if option == '--group-by' else 'SOURCE'}, such as {example}"
+        )
+    return name, value

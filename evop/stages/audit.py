@@ -81,6 +81,13 @@ def audit(
     if folder.is_file():
         raise EvopError(f"--out {folder} is a file; expected a folder to write the audit to")
     max_tokens = recipe.max_tokens or _max_tokens(candidates)
+    for candidate in candidates:
+        origin = candidate.file.origin if candidate.file else None
+        if origin and origin.calibration != given.fingerprint:
+            report(
+                f"{candidate.name} was searched on another calibration set ({origin.calibration[:12]}): what it saw "
+                "may lie in this audit, and what it claims is of other groups"
+            )
     loaded = load_model(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
     splits = [
         _measure(split, given, loaded, candidates, max_tokens, recipe.batch_size, report)

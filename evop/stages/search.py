@@ -185,7 +185,7 @@ class _Bench:
 
     def _completed(self, strategy: Strategy) -> list[Trial]:
         """A search stopped before anything met its budget answers with its strategy's completion."""
-        pattern = strategy.completion()
+        pattern = strategy.completion({trial.pattern: trial.value for trial in self.log.trials})
         if pattern is None:
             return []
         (found,) = self.fitness([pattern])

@@ -31,8 +31,12 @@ class Strategy(Protocol):
     def tell(self, values: Mapping[Pattern, float]) -> None:
         """The values of the patterns just asked, lower is better; infinity for a failed measurement."""
 
-    def completion(self) -> Pattern | None:
-        """A pattern that meets the budget, should nothing measured meet it when the search is stopped."""
+    def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
+        """A pattern that meets the budget, should nothing measured meet it when the search is stopped.
+
+        Args:
+            values: everything measured so far, the round in flight included.
+        """
 
 
 STRATEGIES: dict[str, str] = {

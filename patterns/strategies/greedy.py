@@ -25,7 +25,7 @@ class Greedy:
         self.budget = budget
         self._rng = np.random.default_rng(seed)
         self._kept = budget.space.dense
-        self._values: dict[Pattern, float] = {}
+        self._step: dict[Pattern, float] = {}
         self._finished = False
 
     def ask(self) -> list[Pattern]:
@@ -36,17 +36,22 @@ class Greedy:
 
     def tell(self, values: Mapping[Pattern, float]) -> None:
         """Keep the best removal; finished when it meets the budget."""
-        self._values = dict(values)
-        self._kept = min(self._values, key=lambda p: self._values[p])
+        self._step = dict(values)
+        self._kept = min(values, key=lambda pattern: values[pattern])
         self._finished = self.budget.met(self._kept)
 
-    def completion(self) -> Pattern | None:
-        """The pattern kept so far, completed by the ranking of the last step."""
-        preference = 2.0 * np.array(self._kept.levels)
-        worst = max(self._values.values(), default=0.0)
-        for pattern, value in self._values.items():
-            step = np.subtract(pattern.levels, self._kept.levels) > 0
-            preference[step] = np.maximum(preference[step], 1 / (1 + max(0.0, value)) if value < worst else 0.0)
+    def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
+        """The pattern kept so far, completed in the order in which the removals of the last whole step ranked.
+
+        Where the first step was not finished, what it measured is the ranking.
+        """
+        kept = np.array(self._kept.levels)
+        preference = 2.0 * kept
+        ranking = self._step or values
+        worst_first = sorted(ranking, key=lambda pattern: -ranking[pattern])
+        for rank, pattern in enumerate(worst_first, start=1):
+            more = (np.array(pattern.levels) > 0) & (kept == 0)
+            preference[more] = np.maximum(preference[more], rank / len(worst_first))
         return self.budget.decode(preference)
 
     def _brought(self, pattern: Pattern) -> Pattern:

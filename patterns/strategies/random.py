@@ -26,6 +26,6 @@ class Random:
     def tell(self, values: Mapping[Pattern, float]) -> None:
         """Learns nothing."""
 
-    def completion(self) -> Pattern | None:
+    def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
         """Every pattern asked meets the budget already."""
         return None
