@@ -107,10 +107,11 @@ def sample(folder: Path, seed: int) -> CalibrationSet:
 
 def rows_of(file: AuditFile, runs: dict[str, Path], deploy: str, seed: int) -> list[dict[str, object]]:
     """One row a contender and split, the audit's random pattern included."""
-    by_folder = {path.name: name for name, path in runs.items()}
+    audited = [pattern.name for pattern in file.patterns if pattern.sha256]
+    contender = dict(zip(audited, runs, strict=True))
     rows = []
     for row in file.summary:
-        name = by_folder.get(row.pattern, "one random pattern")
+        name = contender.get(row.pattern, "one random pattern")
         account = SearchFile.read(runs[name] / "search.json") if name in runs else None
         rows.append(
             {

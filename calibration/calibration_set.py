@@ -125,7 +125,11 @@ class CalibrationSet:
             if target.exists():
                 target.rename(temporary / "old")
             fresh.rename(target)
-        except OSError as error:
+        except BaseException as error:
+            if (temporary / "old").is_dir() and not target.exists():
+                (temporary / "old").rename(target)
+            if not isinstance(error, OSError):
+                raise
             raise CalibrationError(f"{target}: cannot be written: {one_line(error)}; nothing was saved") from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

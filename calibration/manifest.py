@@ -148,6 +148,14 @@ class Manifest(_Entry):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the canonical form: keys sorted, no spaces, ASCII."""
-        canonical = json.dumps(self.as_json(), sort_keys=True, separators=(",", ":"))
+        """SHA-256 (hex) of the canonical form: keys sorted, no spaces, ASCII.
+
+        Where a local file lay is left out, its own checksum stands for it: a moved project keeps its sets.
+        """
+        content = self.as_json()
+        for domain in content["domains"]:
+            for part in (part for part in domain["sources"] if part["sha256"]):
+                part.pop("source")
+        content["recipe"].pop("domains")
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()

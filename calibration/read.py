@@ -1,7 +1,7 @@
 """Sources into passages: read, cut, drop what is too short or said twice, and count all of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from calibration.cut import cut
 from calibration.duplicates import near_duplicates
@@ -39,7 +39,7 @@ def read_passages(recipe: Recipe, report: Callable[[str], None] | None = None) -
         CalibrationError: a source that cannot be read, or a domain with too few passages or documents.
     """
     sources = {name: [d for d in recipe.domains if d.name == name] for name in recipe.domain_names}
-    opened = {name: [_open(recipe, domain) for domain in parts] for name, parts in sources.items()}
+    opened = {name: [_open(recipe, domain, len(parts) > 1) for domain in parts] for name, parts in sources.items()}
     passages: list[Passage] = []
     entries = {}
     for name, parts in opened.items():
@@ -60,8 +60,8 @@ def read_passages(recipe: Recipe, report: Callable[[str], None] | None = None) -
     return Reading(kept, entries)
 
 
-def _open(recipe: Recipe, domain: DomainSource) -> Source:
-    return open_source(domain.name, domain.source, recipe.group_by_of(domain))
+def _open(recipe: Recipe, domain: DomainSource, joined: bool) -> Source:
+    return replace(open_source(domain.name, domain.source, recipe.group_by_of(domain)), joined=joined)
 
 
 def _read(source: Source, recipe: Recipe, entry: DomainEntry, limit: int) -> list[Passage]:

@@ -38,6 +38,7 @@ class Source:
         column: column with the text or messages; None for ``text``, else ``messages``.
         group_by: column that names the document of a row; None for a document a row.
         sha256: of the local file, hex; None for a hub dataset.
+        joined: whether other sources feed the same domain, so that one document may lie in several of them.
         rows: rows read so far.
         empty: rows read whose text was missing or blank.
     """
@@ -49,6 +50,7 @@ class Source:
     column: str | None = None
     group_by: str | None = None
     sha256: str | None = None
+    joined: bool = False
     rows: int = 0
     empty: int = 0
     _columns: list[str] = field(default_factory=list)
@@ -93,12 +95,17 @@ class Source:
             raise CalibrationError(f"{self.where}: no column {self.group_by!r} to group by; it has: {listed}")
 
     def _document_name(self, row: dict[str, Any]) -> str:
-        """``file.jsonl@1a2b3c4d#12`` or ``...#value``; the same wherever the file lies."""
+        """``file.jsonl@1a2b3c4d#12`` or ``...#column=value``; the same wherever the file lies.
+
+        Where several sources feed a domain, a value names one document over all of them.
+        """
+        value = row.get(self.group_by) if self.group_by is not None else None
+        if value is not None and self.joined:
+            return f"{self.domain}#{self.group_by}={value}"
         if self.path is not None:
             origin = f"{self.path.name}@{(self.sha256 or '')[:8]}"
         else:
             origin = ":".join(part or "" for part in self.hub or ())
-        value = row.get(self.group_by) if self.group_by is not None else None
         return f"{origin}#{self.rows}" if value is None else f"{origin}#{self.group_by}={value}"
 
     def _text_or_chat(self, content: Any) -> tuple[str | None, tuple[dict[str, Any], ...] | None]:

@@ -28,7 +28,8 @@ class AuditedPattern(_Section):
     reached: ReachedFractions
     claim: Claim | None
     claimed_group_on_audit: float | None
-    """Excess on ``audit`` of the group that the search named as its worst."""
+    """Excess on ``audit``, at equal tokens a group, of the group that the search named as its worst; None where
+    the pattern was searched on another calibration set."""
 
 
 class GroupRow(_Section):
@@ -59,8 +60,8 @@ class SummaryRow(_Section):
     groups: int
     tokens: int
     worst: float
-    worst_low: float
-    worst_high: float
+    worst_low: float | None
+    worst_high: float | None
     worst_group: str
     p90: float
     mean: float
@@ -69,9 +70,9 @@ class SummaryRow(_Section):
     equal_tokens: int
     against: str
     gap: float
-    gap_low: float
-    gap_high: float
-    tie: bool
+    gap_low: float | None
+    gap_high: float | None
+    tie: bool | None
 
 
 class AuditFile(JsonFile):
@@ -96,14 +97,6 @@ class AuditFile(JsonFile):
         if not place.is_file():
             raise EvopError(f"--audit {path}: no audit.json there; make one with evop audit")
         return cls.read(place)
-
-    def group_frame(self) -> pd.DataFrame:
-        """The groups as a frame."""
-        return pd.DataFrame([row.model_dump() for row in self.groups])
-
-    def summary_frame(self) -> pd.DataFrame:
-        """The summary as a frame."""
-        return pd.DataFrame([row.model_dump() for row in self.summary])
 
 
 def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:

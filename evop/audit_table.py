@@ -54,13 +54,13 @@ class SplitLosses:
         """
         return np.stack([self._resampled_group(pattern, at) for at in range(len(self.groups))], axis=1)
 
-    def worst_at_equal_tokens(self, pattern: str) -> tuple[str, float, int]:
-        """The group that pays most when every group is judged on as many tokens as the smallest has.
+    def at_equal_tokens(self, pattern: str) -> tuple[dict[str, float], int]:
+        """Excess a group when every group is judged on as many tokens as the smallest has.
 
         A maximum over noisy means favours small groups; equal tokens make the groups comparable.
 
         Returns:
-            Group key, its excess, and the tokens a group (reached by whole passages).
+            Excess of each group, and the tokens a group (reached by whole passages).
         """
         tokens = min(self.passages.tokens_by_group.values())
         kept: list[int] = []
@@ -72,8 +72,7 @@ class SplitLosses:
         part = SplitLosses(
             self.split, self.passages.take(kept), self.dense.take(kept), {pattern: self.pruned[pattern].take(kept)}
         )
-        excess = part.excess(pattern)
-        return part.groups[int(excess.argmax())], float(excess.max()), tokens
+        return dict(zip(part.groups, map(float, part.excess(pattern)), strict=True)), tokens
 
     def _resampled_group(self, pattern: str, at: int) -> np.ndarray:
         members = [i for i, group in enumerate(self.passages.groups) if group == self.groups[at]]
@@ -136,7 +135,7 @@ def summary_frame(splits: Sequence[SplitLosses]) -> pd.DataFrame:
         Columns: pattern, split, groups, tokens, worst, worst_low, worst_high, worst_group, p90, mean,
         equal_worst, equal_worst_group, equal_tokens, against, gap, gap_low, gap_high, tie. The last five compare
         the pattern's worst group with that of the split's best pattern (``against``); a gap whose bootstrap
-        interval holds 0 is a tie.
+        interval holds 0 is a tie; where a worst group is a single document, that stays open (None).
     """
     rows = []
     for split in splits:
@@ -147,7 +146,8 @@ def summary_frame(splits: Sequence[SplitLosses]) -> pd.DataFrame:
             excess, draws = split.excess(pattern), _worst_draws(split, pattern)
             low, high = _interval(draws)
             gap_low, gap_high = _interval(draws - best_draws)
-            equal_group, equal_worst, equal_tokens = split.worst_at_equal_tokens(pattern)
+            equal, equal_tokens = split.at_equal_tokens(pattern)
+            equal_group = max(equal, key=lambda group: equal[group])
             rows.append(
                 {
                     "pattern": pattern,
@@ -160,23 +160,29 @@ def summary_frame(splits: Sequence[SplitLosses]) -> pd.DataFrame:
                     "worst_group": split.groups[int(excess.argmax())],
                     "p90": float(np.quantile(excess, LARGE_SHARE)),
                     "mean": float(excess.mean()),
-                    "equal_worst": equal_worst,
+                    "equal_worst": equal[equal_group],
                     "equal_worst_group": equal_group,
                     "equal_tokens": equal_tokens,
                     "against": best,
                     "gap": worst[pattern] - worst[best],
                     "gap_low": gap_low,
                     "gap_high": gap_high,
-                    "tie": pattern != best and bool(gap_low <= 0 <= gap_high),
+                    "tie": None if np.isnan(gap_low) else pattern != best and bool(gap_low <= 0 <= gap_high),
                 }
             )
     return pd.DataFrame(rows)
 
 
 def _worst_draws(split: SplitLosses, pattern: str) -> np.ndarray:
-    """Bootstrap of the worst group's excess, float64 [resamples]; groups of one document stay as measured."""
-    draws = split.resampled(pattern)
-    return np.where(np.isnan(draws), split.excess(pattern), draws).max(axis=1)
+    """Bootstrap of the worst group's excess, float64 [resamples].
+
+    NaN where the worst group is a single document: nothing is known of its spread. Other such groups stay as
+    measured.
+    """
+    draws, excess = split.resampled(pattern), split.excess(pattern)
+    if np.isnan(draws[:, excess.argmax()]).any():
+        return np.full(len(draws), np.nan)
+    return np.where(np.isnan(draws), excess, draws).max(axis=1)
 
 
 def _interval(draws: np.ndarray) -> np.ndarray:

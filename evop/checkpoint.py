@@ -13,8 +13,8 @@ from typing import Any
 
 from evop.errors import EvopError
 
-SAMPLE = 1 << 20
-"""Bytes read at the start, the middle and the end of a shard's weights for the fingerprint."""
+SAMPLE = 1 << 12
+"""Bytes read at the start and at the end of every tensor for the fingerprint."""
 WANTED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "*.py", "README.md", "LICENSE*", "NOTICE*"]
 
 
@@ -59,7 +59,11 @@ class Checkpoint:
         """
         folder = Path(model).expanduser()
         if folder.is_dir():
-            found = cls(folder, str(model), revision)
+            if revision:
+                raise EvopError(
+                    f"--revision {revision} is for hub models, but --model {model} is a folder; leave it out"
+                )
+            found = cls(folder, str(model))
         elif folder.exists() or str(model).startswith((".", "/", "~")) or str(model).count("/") > 1:
             raise EvopError(f"--model {model}: no such folder; expected a Hugging Face model folder or a hub name")
         else:
@@ -73,17 +77,19 @@ class Checkpoint:
         path = self.folder / "config.json"
         if not path.is_file():
             raise EvopError(f"{self.name} is not a model: config.json is missing; expected a Hugging Face model folder")
-        try:
-            return json.loads(path.read_text())
-        except ValueError as error:
-            raise EvopError(f"{path} is not JSON ({error}); copy the model again") from error
+        return _json_object(path)
 
     @cached_property
     def resolved(self) -> Any:
         """The config as transformers reads it, defaults and derived values filled in."""
         from transformers import AutoConfig
 
-        return AutoConfig.from_pretrained(self.folder)
+        try:
+            return AutoConfig.from_pretrained(self.folder)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise EvopError(
+                f"{self.name}: transformers cannot read config.json ({str(error).splitlines()[0]})"
+            ) from error
 
     @property
     def model_type(self) -> str:
@@ -95,7 +101,9 @@ class Checkpoint:
         """File names of the safetensors shards, in order."""
         index = self.folder / "model.safetensors.index.json"
         if index.is_file():
-            return tuple(sorted(set(json.loads(index.read_text())["weight_map"].values())))
+            return tuple(sorted(set(_json_object(index).get("weight_map", {}).values())))
+        if (self.folder / "model.safetensors").is_file():
+            return ("model.safetensors",)
         names = tuple(sorted(path.name for path in self.folder.glob("*.safetensors")))
         if not names:
             pickled = any(self.folder.glob("*.bin"))
@@ -117,7 +125,7 @@ class Checkpoint:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sha256 over config, tensor names and shapes, and samples of every shard's weights.
+        """Sha256 over config, tensor names and shapes, and samples of every tensor.
 
         It tells apart two fine-tunings of one model without reading all of their bytes.
         """
@@ -127,10 +135,11 @@ class Checkpoint:
             start, header = _safetensors_header(path)
             digest.update(json.dumps(header, sort_keys=True).encode())
             with path.open("rb") as file:
-                size = path.stat().st_size
-                for place in (start, (start + size) // 2, max(start, size - SAMPLE)):
-                    file.seek(place)
-                    digest.update(file.read(SAMPLE))
+                for entry in (entry for name, entry in header.items() if name != "__metadata__"):
+                    begin, end = entry["data_offsets"]
+                    for place in (begin, max(begin, end - SAMPLE)):
+                        file.seek(start + place)
+                        digest.update(file.read(min(SAMPLE, end - begin)))
         return digest.hexdigest()
 
     @property
@@ -147,22 +156,38 @@ class Checkpoint:
     def _refuse_what_cannot_be_pruned(self) -> None:
         if (self.folder / "adapter_config.json").is_file() and not (self.folder / "config.json").is_file():
             raise EvopError(f"{self.name} is an adapter, not a model; merge it into its base model first")
-        if "quantization_config" in self.config:
-            method = self.config["quantization_config"].get("quant_method", "?")
+        if quantised := self.config.get("quantization_config"):
+            method = quantised.get("quant_method", "?")
             raise EvopError(f"{self.name} is quantised ({method}); prune the full-precision model, then quantise")
-        if "text_config" in self.config or "vision_config" in self.config:
+        if any(self.config.get(key) is not None for key in ("text_config", "vision_config")):
             raise EvopError(f"{self.name} is a multimodal wrapper ({self.model_type}); give its language model alone")
 
 
-def _safetensors_header(path: Path) -> tuple[int, dict[str, Any]]:
+def _json_object(path: Path) -> dict[str, Any]:
     try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise EvopError(f"{path} is not JSON ({error}); copy the model again") from error
+    if not isinstance(found, dict):
+        raise EvopError(f"{path} holds a {type(found).__name__}, expected an object; copy the model again")
+    return found
+
+
+def _safetensors_header(path: Path) -> tuple[int, dict[str, Any]]:
+    """Where the data begin, and the header; the file must be whole."""
+    try:
+        size = path.stat().st_size
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
-            if length > path.stat().st_size:
+            if length > size:
                 raise ValueError("its header is longer than the file")
-            return 8 + length, json.loads(file.read(length))
-    except (OSError, ValueError, struct.error) as error:
-        raise EvopError(f"{path} is not a safetensors file ({error}); copy the model again") from error
+            header = json.loads(file.read(length))
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        if 8 + length + max(ends, default=0) != size:
+            raise ValueError(f"it has {size} bytes, its header says {8 + length + max(ends, default=0)}")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        raise EvopError(f"{path} is not a whole safetensors file ({error}); copy the model again") from error
+    return 8 + length, header
 
 
 def _from_hub(name: str, revision: str | None) -> tuple[Path, str, str]:

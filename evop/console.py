@@ -55,8 +55,8 @@ def _line(progress: Progress) -> str:
     line = f"{progress.evaluations} evaluations"
     if progress.share is not None:
         line += f" ({progress.share:.0%})"
-    if progress.best is not None:
-        line += f" · best {progress.best:.4f} nats a token · worst group {progress.worst_group}"
+    if progress.best is not None and progress.worst is not None:
+        line += f" · best {progress.best:.4f} · its worst group {progress.worst_group} {progress.worst:.4f}"
     if progress.seconds_left is not None:
         minutes, seconds = divmod(int(progress.seconds_left), 60)
         line += f" · {minutes}:{seconds:02} left"
@@ -85,7 +85,12 @@ def print_search(console: Console, result: SearchResult) -> None:
     pattern, account = result.pattern, result.account
     console.print(
         f"{account.evaluations} evaluations, {account.tokens['total']:,} tokens, {account.seconds:.0f} s of measuring; "
-        f"stopped by: {account.stopped}",
+        f"stopped by: {account.stopped}"
+        + (
+            "; nothing measured met the budget yet, the answer was completed from the ranking"
+            if account.completed
+            else ""
+        ),
         highlight=False,
         soft_wrap=True,
     )
@@ -118,9 +123,9 @@ def print_audit(console: Console, audit: AuditFile) -> None:
         if pattern.claim and pattern.claimed_group_on_audit is not None:
             own = next(r for r in audit.summary if r.pattern == pattern.name and r.split == "audit")
             console.print(
-                f"{pattern.name}: claimed {pattern.claim.select:.4f} for its worst group "
-                f"({labels[pattern.claim.worst_group]}); measured there on audit {pattern.claimed_group_on_audit:.4f}; "
-                f"audit's own worst at {own.equal_tokens:,} tokens a group: {own.equal_worst:.4f} "
+                f"{pattern.name}: claimed {pattern.claim.select_excess[pattern.claim.worst_group]:.4f} for its worst "
+                f"group ({labels[pattern.claim.worst_group]}); measured on audit, {own.equal_tokens:,} tokens a group: "
+                f"{pattern.claimed_group_on_audit:.4f} there, {own.equal_worst:.4f} in audit's own worst group "
                 f"({labels[own.equal_worst_group]})",
                 highlight=False,
                 soft_wrap=True,
@@ -150,8 +155,11 @@ def _group_table(audit: AuditFile) -> Table:
 
 
 def _cells(row: GroupRow) -> tuple[str, str]:
-    interval = "[–]" if row.low is None or row.high is None else f"[{row.low:.3f}, {row.high:.3f}]"
-    return f"{row.perplexity:.1f}", escape(f"{row.excess:.3f} {interval}")
+    return f"{row.perplexity:.1f}", escape(f"{row.excess:.3f} {_interval(row.low, row.high)}")
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "[–]" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
 
 
 def _summary_table(audit: AuditFile) -> Table:
@@ -166,9 +174,9 @@ def _summary_table(audit: AuditFile) -> Table:
         table.add_column(name, justify="right")
     reached = {pattern.name: pattern.reached for pattern in audit.patterns}
     for row in audit.summary:
-        gap = "best" if row.pattern == row.against else f"{row.gap:.3f} [{row.gap_low:.3f}, {row.gap_high:.3f}]"
+        gap = "best" if row.pattern == row.against else f"{row.gap:.3f} {_interval(row.gap_low, row.gap_high)}"
         gap += " (a tie)" if row.tie else ""
-        worst = f"{row.worst:.3f} [{row.worst_low:.3f}, {row.worst_high:.3f}]"
+        worst = f"{row.worst:.3f} {_interval(row.worst_low, row.worst_high)}"
         gone = reached[row.pattern]
         removed = (
             " / ".join(f"{100 * part:.1f}" for part in (gone.block_params, gone.params, gone.flops, gone.kv)) + "%"

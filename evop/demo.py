@@ -17,6 +17,8 @@ from evop.stages.prune import prune
 from evop.stages.search import search
 
 EVALUATIONS = 60
+MARK = "demo.txt"
+"""Says that a folder was made by the demo and may be made again."""
 MAX_TOKENS = 256
 """The embedded model was trained on sequences of this length."""
 
@@ -24,8 +26,10 @@ MAX_TOKENS = 256
 def run_demo(out: Path, console: Console) -> None:
     """Calibrate, search, audit and prune; prints as it goes and says where things lie."""
     made = [out / name for name in ("set", "run", "audit", "pruned")]
-    if out.exists() and any(path not in made for path in out.iterdir()):
-        raise EvopError(f"--out {out} holds other things; give a new folder")
+    if out.exists() and any(out.iterdir()) and not (out / MARK).is_file():
+        raise EvopError(f"--out {out} holds something else than an earlier demo; give a new folder")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MARK).write_text("made by evop demo, which may replace what lies here\n")
     for path in made:
         shutil.rmtree(path, ignore_errors=True)
 

@@ -44,9 +44,10 @@ def choose_device(device: str = "auto") -> torch.device:
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    kind = device.split(":")[0]
+    kind, _, number = device.partition(":")
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not present.get(kind, False):
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if not present.get(kind, False) or (number and not (number.isdigit() and int(number) < count)):
         here = ", ".join(name for name, found in present.items() if found)
         raise EvopError(f"--device {device}: not on this machine; here are {here}")
     return torch.device(device)
@@ -78,14 +79,21 @@ def load_model(
     family = family_of(checkpoint.model_type)
     where = choose_device(device)
     name = choose_dtype(dtype, where)
+    _ = checkpoint.tensors  # refuses weights that are not whole
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            checkpoint.folder, dtype=DTYPES[name], trust_remote_code=trust_remote_code
+        read: Any = AutoModelForCausalLM.from_pretrained(
+            checkpoint.folder, dtype=DTYPES[name], trust_remote_code=trust_remote_code, output_loading_info=True
         )
+        model, found = read[0].to(where), read[1]
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise EvopError(f"{checkpoint.name}: transformers cannot load it ({_first_line(error)})") from error
-    ready: nn.Module = model.eval().requires_grad_(False)
-    return LoadedModel(checkpoint, family, ready.to(where), load_tokenizer(checkpoint, trust_remote_code), where, name)
+        raise EvopError(f"{checkpoint.name}: cannot be loaded on {where} ({_first_line(error)})") from error
+    if missing := sorted(found["missing_keys"]):
+        raise EvopError(
+            f"{checkpoint.name}: {len(missing)} weights are missing from its files, {missing[0]} among them; "
+            "transformers would make them up; copy the model again"
+        )
+    tokenizer = load_tokenizer(checkpoint, trust_remote_code)
+    return LoadedModel(checkpoint, family, model.eval().requires_grad_(False), tokenizer, where, name)
 
 
 def load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool = False) -> Any:

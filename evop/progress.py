@@ -20,8 +20,9 @@ class Progress:
     Attributes:
         stage: ``"loading"``, ``"dense"``, ``"searching"`` or ``"selecting"``.
         evaluations: distinct patterns measured.
-        best: best value so far among trials that meet the budget, or None.
-        worst_group: label of the group that pays most under the best pattern.
+        best: best value of the objective so far among trials that meet the budget, or None.
+        worst: excess of the group that pays most under the best pattern, nats a token, or None.
+        worst_group: that group's label.
         share: fraction of the limit used up, or None.
         seconds_left: estimate, or None.
     """
@@ -29,6 +30,7 @@ class Progress:
     stage: str
     evaluations: int = 0
     best: float | None = None
+    worst: float | None = None
     worst_group: str = ""
     share: float | None = None
     seconds_left: float | None = None
@@ -52,8 +54,14 @@ class ProgressMeter:
         self.fitness, self.labels, self.stop, self.tokens, self.watch = fitness, labels, stop, spent, watch
         self.evaluations = 0
         self.best: Trial | None = None
-        self._begun = time.monotonic()
-        self._first_share: float | None = None
+        self._begun: float | None = None
+        self._begun_share = 0.0
+
+    def measuring(self) -> None:
+        """Measuring begins; what was replayed before says nothing of how long the rest takes."""
+        if self._begun is None:
+            self._begun = time.monotonic()
+            self._begun_share = self.stop.share(self.evaluations, self.tokens) or 0.0
 
     def __call__(self, trial: Trial) -> None:
         """One more trial, measured or replayed."""
@@ -63,19 +71,19 @@ class ProgressMeter:
             self.best = trial
         share = self.stop.share(self.evaluations, self.tokens)
         best = None if self.best is None else self.best.value
-        self.watch(Progress("searching", self.evaluations, best, self._worst(), share, self._left(share)))
+        self.watch(Progress("searching", self.evaluations, best, *self._worst(), share, self._left(share)))
 
-    def _worst(self) -> str:
+    def _worst(self) -> tuple[float | None, str]:
         if self.best is None:
-            return ""
+            return None, ""
         excess = self.fitness.excess(self.best.measurement)
-        return self.labels[max(excess, key=lambda group: excess[group])]
+        group = max(excess, key=lambda name: excess[name])
+        return excess[group], self.labels[group]
 
     def _left(self, share: float | None) -> float | None:
-        if share is None or self._first_share is None or share <= self._first_share:
-            self._first_share = share if self._first_share is None else self._first_share
+        if share is None or self._begun is None or share <= self._begun_share:
             return None
-        return (time.monotonic() - self._begun) * (1 - share) / (share - self._first_share)
+        return (time.monotonic() - self._begun) * (1 - share) / (share - self._begun_share)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from evop.errors import EvopError
 from evop.files import first_problem
 
 DEFAULT_EVALUATIONS = 400
-"""Where no limit is given."""
+"""Where no limit is given and the strategy would go on for ever."""
 
 
 class Engine(BaseModel):
@@ -62,10 +62,14 @@ class SearchRecipe(Engine):
     tokens: int | None = Field(default=None, ge=1)
     minutes: float | None = Field(default=None, gt=0)
 
-    @property
-    def limited(self) -> bool:
-        """Whether any limit was given."""
-        return not (self.evaluations is None and self.tokens is None and self.minutes is None)
+    def most_evaluations(self, finishes: bool) -> int | None:
+        """How many patterns to measure at most.
+
+        Args:
+            finishes: whether the strategy ends by itself; if it does, no limit given means none.
+        """
+        limited = not (self.evaluations is None and self.tokens is None and self.minutes is None)
+        return self.evaluations if limited or finishes else DEFAULT_EVALUATIONS
 
 
 def calibration_recipe(domains: Sequence[str], group_by: Sequence[str] = (), **options: Any) -> Recipe:

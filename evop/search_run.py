@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,9 +14,6 @@ from evop.errors import EvopError
 from evop.files import JsonFile
 from evop.pattern_file import ModelName
 from patterns import TrialLog
-
-DERIVED = ("schema", "dense")
-"""Header entries that follow from the others and need not be compared."""
 
 
 class Finalist(BaseModel):
@@ -35,8 +33,12 @@ class SearchFile(JsonFile):
     model: ModelName
     calibration: str
     stopped: str
+    completed: bool
+    """Whether the answer was completed by the strategy, because nothing measured met the budget yet."""
     evaluations: int
     tokens: dict[str, int]
+    cut: dict[str, int]
+    """Passages of ``search`` and ``select`` that were longer than ``max_tokens`` and lost their ends."""
     seconds: float
     groups: dict[str, str]
     left_out: dict[str, str]
@@ -55,43 +57,61 @@ class SearchRun:
         """The log."""
         return self.folder / "trials.jsonl"
 
-    def logged_header(self) -> dict[str, Any] | None:
+    @cached_property
+    def header(self) -> dict[str, Any] | None:
         """The header of a log already there, or None."""
         return dict(TrialLog.open(self.trials).header) if self.trials.is_file() else None
 
-    def log(self, header: Mapping[str, Any]) -> TrialLog:
-        """Open the log that is there or start one.
+    def refuse_another(self, identity: Mapping[str, Any]) -> None:
+        """Check that the folder is new or holds this search.
 
         Raises:
-            EvopError: the folder holds another search, or something else.
+            EvopError: it holds another search, or something else.
         """
-        if not self.trials.is_file():
-            if self.folder.is_dir() and any(self.folder.iterdir()):
+        if self.header is None:
+            if self.folder.is_file() or (self.folder.is_dir() and any(self.folder.iterdir())):
                 raise EvopError(f"--out {self.folder} is not empty and holds no search; choose a new folder")
-            self.folder.mkdir(parents=True, exist_ok=True)
-            return TrialLog.create(self.trials, header)
-        log = TrialLog.open(self.trials)
-        for key, value in header.items():
-            if key not in DERIVED and log.header.get(key) != value:
+            return
+        for key, value in identity.items():
+            if self.header.get(key) != value:
                 raise EvopError(
-                    f"--out {self.folder} holds another search: its {key} is {_short(log.header.get(key))}, this one's "
-                    f"is {_short(value)}; choose a new folder, or repeat the first command to go on with that search"
+                    f"--out {self.folder} holds another search: its {key} is {_short(self.header.get(key))}, "
+                    f"this one's is {_short(value)}; choose a new folder, or repeat the first command to go on with it"
                 )
-        return log
 
-    def add_seconds(self, trials: list[int], seconds: list[float]) -> None:
+    def log(self, identity: Mapping[str, Any], derived: Mapping[str, Any]) -> TrialLog:
+        """Open the log that is there or start one.
+
+        Args:
+            identity: what makes a search this search and no other.
+            derived: what follows from the identity, and is written down to be measured once.
+        """
+        self.refuse_another(identity)
+        if self.header is not None:
+            return TrialLog.open(self.trials)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return TrialLog.create(self.trials, {**identity, **derived})
+
+    def add_seconds(self, trial: int, seconds: float) -> None:
         """Append to the timings, which are no part of the log."""
-        with (self.folder / "timings.jsonl").open("a") as file:
-            for trial, took in zip(trials, seconds, strict=True):
-                file.write(json.dumps({"trial": trial, "seconds": round(took, 4)}) + "\n")
+        with self._timings.open("a") as file:
+            file.write(json.dumps({"trial": trial, "seconds": round(seconds, 4)}) + "\n")
 
     def seconds(self) -> float:
-        """Seconds of all measurements, earlier processes' included."""
-        path = self.folder / "timings.jsonl"
-        if not path.is_file():
-            return 0.0
-        rows = path.read_text().split("\n")[:-1]
-        return sum(json.loads(row)["seconds"] for row in rows)
+        """Seconds of all measurements, those of earlier processes and of rounds measured again included."""
+        rows = self._timings.read_text().splitlines() if self._timings.is_file() else []
+        return sum(_seconds(row) for row in rows)
+
+    @property
+    def _timings(self) -> Path:
+        return self.folder / "timings.jsonl"
+
+
+def _seconds(row: str) -> float:
+    try:
+        return float(json.loads(row)["seconds"])
+    except (ValueError, KeyError, TypeError):  # torn by a kill
+        return 0.0
 
 
 def _short(value: Any) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from jinja2 import TemplateError
 
 from calibration.passage import Passage
 from evop.errors import EvopError
@@ -21,20 +23,33 @@ class TokenPassages:
         ids: token ids of each passage; every one has at least two.
         groups: the group key of each passage, such as ``law/3``.
         documents: the document of each passage.
-        cut: how many passages were longer than the limit and lost their ends.
-        dropped: how many had fewer than two tokens and were left out.
+        shortened: whether each passage was longer than the limit and lost its end.
     """
 
     ids: tuple[tuple[int, ...], ...]
     groups: tuple[str, ...]
     documents: tuple[str, ...]
-    cut: int
-    dropped: int
+    shortened: tuple[bool, ...]
+
+    @property
+    def cut(self) -> int:
+        """How many passages lost their ends."""
+        return sum(self.shortened)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sha256 of ids and groups: two that agree are scored on the same tokens."""
+        return hashlib.sha256(repr((self.ids, self.groups)).encode()).hexdigest()
 
     @cached_property
     def scored(self) -> np.ndarray:
         """Scored tokens of each passage, int64 [passages]: all but the first."""
         return np.array([len(ids) - 1 for ids in self.ids], dtype=np.int64)
+
+    @property
+    def total(self) -> int:
+        """Scored tokens of all passages."""
+        return int(self.scored.sum())
 
     @cached_property
     def tokens_by_group(self) -> dict[str, int]:
@@ -55,8 +70,7 @@ class TokenPassages:
             tuple(self.ids[i] for i in indices),
             tuple(self.groups[i] for i in indices),
             tuple(self.documents[i] for i in indices),
-            self.cut,
-            self.dropped,
+            tuple(self.shortened[i] for i in indices),
         )
 
 
@@ -68,18 +82,14 @@ def tokenize(passages: Iterable[Passage], tokenizer: Any, max_tokens: int) -> To
     Raises:
         EvopError: a chat passage and no chat template, or nothing left to score.
     """
-    rows: list[tuple[tuple[int, ...], str, str]] = []
-    cut = dropped = 0
+    rows: list[tuple[tuple[int, ...], str, str, bool]] = []
     for passage in passages:
         ids = _ids(passage, tokenizer)
-        cut += len(ids) > max_tokens
-        dropped += len(ids) < 2
-        if len(ids) >= 2:
-            rows.append((tuple(ids[:max_tokens]), passage.group, passage.document))
+        if len(ids) >= 2:  # a single token leaves nothing to score
+            rows.append((tuple(ids[:max_tokens]), passage.group, passage.document, len(ids) > max_tokens))
     if not rows:
-        raise EvopError(f"none of the passages has two tokens or more ({dropped} were dropped); give longer text")
-    ids_, groups, documents = zip(*rows, strict=True)
-    return TokenPassages(ids_, groups, documents, cut, dropped)
+        raise EvopError("none of the passages has two tokens or more; give longer text")
+    return TokenPassages(*zip(*rows, strict=True))
 
 
 def _ids(passage: Passage, tokenizer: Any) -> list[int]:
@@ -90,5 +100,11 @@ def _ids(passage: Passage, tokenizer: Any) -> list[int]:
             f"domain {passage.domain} holds chats, but the model's tokenizer has no chat template; "
             "use an instruct model, or give the domain as plain text"
         )
-    text = tokenizer.apply_chat_template([dict(message) for message in passage.messages], tokenize=False)
+    try:
+        text = tokenizer.apply_chat_template([dict(message) for message in passage.messages], tokenize=False)
+    except TemplateError as error:
+        raise EvopError(
+            f"domain {passage.domain}: the model's chat template refuses a chat of {passage.document} ({error}); "
+            "drop or rewrite such chats"
+        ) from error
     return list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])

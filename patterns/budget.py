@@ -45,6 +45,14 @@ class Budget:
                 f"the budget cannot be met: --remove {self.remove} of the blocks' {self.cost} asks for more than the "
                 f"unprotected parts hold ({most / self._of(self.space.blocks):.3f}); remove less or protect fewer parts"
             )
+        if self.need <= 0:
+            raise PatternError(f"--remove {self.remove} asks for nothing: the tolerance is {TOLERANCE}; remove more")
+        empty = Pattern(tuple(part.top for part in self.space.parts))
+        if self.met(empty):
+            raise PatternError(
+                f"the budget cannot be met: --remove {self.remove} of the blocks' {self.cost} may take every block of "
+                "the model; remove less"
+            )
 
     def _of(self, cost: Cost) -> int:
         return getattr(cost, self.cost)

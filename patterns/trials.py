@@ -99,8 +99,11 @@ class TrialLog:
         """Start a log; the header says what the run is."""
         content = {"schema": SCHEMA, **header}
         temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(content, allow_nan=False) + "\n")
-        temporary.rename(path)
+        try:
+            temporary.write_text(json.dumps(content, allow_nan=False) + "\n")
+            temporary.rename(path)
+        finally:
+            temporary.unlink(missing_ok=True)
         return cls(path, content, [])
 
     @classmethod

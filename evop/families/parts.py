@@ -54,8 +54,17 @@ def pattern_space(
 
 
 def layer_count(checkpoint: Checkpoint) -> int:
-    """Number of decoder layers."""
-    return int(checkpoint.config["num_hidden_layers"])
+    """Number of decoder layers.
+
+    Raises:
+        EvopError: the config does not say.
+    """
+    layers = checkpoint.config.get("num_hidden_layers")
+    if not isinstance(layers, int) or layers < 1:
+        raise EvopError(
+            f"{checkpoint.name}: config.json says num_hidden_layers {layers!r}, expected a number of layers"
+        )
+    return layers
 
 
 def _parts(layer: int, grain: str, attn: Cost, mlp: Cost) -> tuple[Part, ...]:

@@ -16,7 +16,7 @@ from evop.audit_table import LEVEL, RESAMPLES, SplitLosses, group_frame, summary
 from evop.checkpoint import Checkpoint
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
-from evop.files import sha256
+from evop.files import sha256, whole
 from evop.load import LoadedModel, load_model
 from evop.pattern_file import ModelName, PatternFile, ReachedFractions
 from evop.recipe import AuditRecipe
@@ -103,14 +103,15 @@ def audit(
         max_tokens=max_tokens,
         dtype=loaded.dtype,
         interval=f"{LEVEL:.0%} paired bootstrap over documents, {RESAMPLES} resamples",
-        patterns=[_described(candidate, groups) for candidate in candidates],
+        patterns=[_described(candidate, splits, given) for candidate in candidates],
         groups=[GroupRow(**row) for row in rows(groups)],
         summary=[SummaryRow(**row) for row in rows(summary)],
     )
     folder.mkdir(parents=True, exist_ok=True)
-    groups.to_csv(folder / "audit.csv", index=False)
-    draw_audit(file, folder / "audit.png")
-    file.write(folder / "audit.json")
+    with whole(folder / "audit.csv") as csv, whole(folder / "audit.png") as picture:
+        groups.to_csv(csv, index=False)
+        draw_audit(file, picture)
+        file.write(folder / "audit.json")
     return AuditResult(folder, file, groups, summary)
 
 
@@ -125,7 +126,7 @@ def _candidates(checkpoint: Checkpoint, paths: list[str | Path]) -> list[_Candid
         source = place / "pattern.json" if place.is_dir() else place
         found.append(_Candidate(_name(place, found), space, pattern, file, sha256(source)))
         drawn = Budget(space, file.remove, file.cost).draw(np.random.default_rng(RANDOM_SEED))
-        randoms.setdefault(drawn, _Candidate(f"random {len(randoms) + 1}", space, drawn, None, None))
+        randoms.setdefault(drawn, _Candidate(f"random as {found[-1].name}", space, drawn, None, None))
     if len(randoms) == 1:
         (only,) = randoms.values()
         return [*found, _Candidate("random", only.space, only.pattern, None, None)]
@@ -168,14 +169,13 @@ def _measure(
     return SplitLosses(split, passages, dense, pruned)
 
 
-def _described(candidate: _Candidate, groups: pd.DataFrame) -> AuditedPattern:
-    claim = candidate.file.claim if candidate.file else None
+def _described(candidate: _Candidate, splits: list[SplitLosses], calibration: CalibrationSet) -> AuditedPattern:
+    origin, claim = (candidate.file.origin, candidate.file.claim) if candidate.file else (None, None)
     reached = {name: round(value, 6) for name, value in vars(candidate.space.reached(candidate.pattern)).items()}
     measured = None
-    if claim:
-        mine = groups[(groups["pattern"] == candidate.name) & (groups["split"] == "audit")]
-        at = mine[mine["group"] == claim.worst_group]["excess"]
-        measured = float(at.iloc[0]) if len(at) else None
+    if claim and origin and origin.calibration == calibration.fingerprint:
+        audited = next(split for split in splits if split.split == "audit")
+        measured = audited.at_equal_tokens(candidate.name)[0].get(claim.worst_group)
     return AuditedPattern(
         name=candidate.name,
         sha256=candidate.sha256,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,19 @@ from evop.evaluator import Evaluator
 from evop.families.parts import pattern_space
 from evop.files import sha256
 from evop.fitness import Fitness, dense_losses
-from evop.load import load_model
+from evop.load import LoadedModel, load_model
 from evop.objective_passages import ObjectivePassages, objective_passages
 from evop.objectives import objective_of
 from evop.pattern_file import Claim, ModelName, Origin, PatternFile
 from evop.progress import Progress, ProgressMeter, Watch, interruptible
-from evop.recipe import DEFAULT_EVALUATIONS, SearchRecipe
+from evop.recipe import SearchRecipe
 from evop.search_run import Finalist, SearchFile, SearchRun
 from evop.version import __version__
-from patterns import Budget, Measurement, Pattern, Stop, Strategy, Trial, TrialLog, finalists, make_strategy
+from patterns import Budget, Measure, Measurement, Pattern, Stop, Strategy, Trial, TrialLog, finalists, make_strategy
 from patterns import search as run_loop
 
 FINALISTS = 8
+"""How many of the best distinct patterns are measured again on ``select``."""
 
 
 @dataclass(frozen=True)
@@ -68,128 +69,149 @@ def search(
     objective_of(recipe.objective)
     given = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
     checkpoint = Checkpoint.find(model, recipe.revision)
-    space = pattern_space(checkpoint, recipe.grain, recipe.deploy, recipe.protect)
-    budget = Budget(space, recipe.remove, recipe.cost)
+    budget = Budget(pattern_space(checkpoint, recipe.grain, recipe.deploy, recipe.protect), recipe.remove, recipe.cost)
     strategy = make_strategy(recipe.strategy, budget, recipe.seed)
+    run = SearchRun(Path(out))
+    run.refuse_another(_asked(recipe, given, budget))
     watch(Progress("loading"))
-    bench = _Bench.set_up(recipe, checkpoint, given, budget, SearchRun(Path(out)), watch)
-    return bench.run(strategy)
+    dtype = run.header["dtype"] if run.header and recipe.dtype == "auto" else recipe.dtype
+    loaded = load_model(checkpoint, recipe.device, dtype, recipe.trust_remote_code)
+    return _Desk.set_up(recipe, given, budget, run, loaded, watch).run_search(strategy)
 
 
-@dataclass
-class _Bench:
+@dataclass(frozen=True)
+class _Desk:
     """Everything one search works with."""
 
     recipe: SearchRecipe
-    checkpoint: Checkpoint
     calibration: CalibrationSet
     budget: Budget
-    folder: SearchRun
+    run: SearchRun
     passages: ObjectivePassages
-    evaluator: Evaluator
     fitness: Fitness
     log: TrialLog
     watch: Watch
-    labels: dict[str, str]
-    _timed: list[tuple[int, float]] = field(default_factory=list)
 
     @classmethod
     def set_up(
         cls,
         recipe: SearchRecipe,
-        checkpoint: Checkpoint,
         calibration: CalibrationSet,
         budget: Budget,
-        folder: SearchRun,
+        run: SearchRun,
+        loaded: LoadedModel,
         watch: Watch,
-    ) -> _Bench:
-        """Load the model, read the passages, measure the dense model, open the log."""
-        loaded = load_model(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
+    ) -> _Desk:
+        """Read the passages, measure the dense model, open the log."""
         passages = objective_passages(calibration, loaded.tokenizer, recipe.max_tokens, recipe.min_group_tokens)
+        _refuse_too_few_tokens(recipe, passages)
         evaluator = Evaluator(loaded, budget.space, recipe.max_tokens, recipe.batch_size)
-        identity = _identity(recipe, calibration, budget, loaded.dtype, passages)
-        before = folder.logged_header()
+        identity = {**_asked(recipe, calibration, budget), **_found(loaded, passages)}
+        run.refuse_another(identity)
         watch(Progress("dense"))
-        dense = before["dense"] if before else dense_losses(evaluator, passages.search)
-        log = folder.log({**identity, "dense": dense})
+        dense = run.header["dense"] if run.header else dense_losses(evaluator, passages.search)
+        parts = [part.name for part in budget.space.parts]
+        log = run.log(identity, {"parts": parts, "groups": list(passages.groups), "dense": dense})
         fitness = Fitness(evaluator, passages.search, objective_of(recipe.objective), dense)
-        labels = {group.key: group.label for group in calibration.groups}
-        return cls(recipe, checkpoint, calibration, budget, folder, passages, evaluator, fitness, log, watch, labels)
+        return cls(recipe, calibration, budget, run, passages, fitness, log, watch)
 
-    def run(self, strategy: Strategy) -> SearchResult:
+    @property
+    def labels(self) -> dict[str, str]:
+        """Group key -> what a person reads."""
+        return {group.key: group.label for group in self.calibration.groups}
+
+    def run_search(self, strategy: Strategy) -> SearchResult:
         """The loop, then the finalists, then the files."""
-        recipe = self.recipe
-        stop = Stop(
-            recipe.evaluations or (None if recipe.limited else DEFAULT_EVALUATIONS), recipe.tokens, recipe.minutes
-        )
-        a_pattern = int(self.passages.search.scored.sum())
-        aside = a_pattern + (1 + FINALISTS) * int(self.passages.select.scored.sum())
+        stop = Stop(self.recipe.most_evaluations(strategy.finishes), self.recipe.tokens, self.recipe.minutes)
+        aside = _set_aside(self.passages)
         meter = ProgressMeter(self.fitness, self.labels, stop, aside, self.watch)
         with interruptible(stop):
             reason = run_loop(
                 strategy,
                 self.budget,
                 self.log,
-                self._measure,
+                self._measuring(meter),
                 stop,
                 effort=len(self.passages.search.ids),
-                tokens_a_pattern=a_pattern,
+                tokens_a_pattern=self.passages.search.total,
                 spent=aside,
                 on_trial=meter,
             )
-            self.folder.add_seconds(*map(list, zip(*self._timed, strict=True))) if self._timed else None
             return self._conclude(strategy, reason)
 
-    def _measure(self, patterns: list[Pattern]) -> Iterator[Measurement]:
-        for pattern in patterns:
-            begun = time.perf_counter()
-            (found,) = self.fitness([pattern])
-            self._timed.append((len(self.log.trials) + len(self._timed), time.perf_counter() - begun))
-            yield found
+    def _measuring(self, meter: ProgressMeter) -> Measure:
+        number = len(self.log.trials)
+
+        def measure(patterns: list[Pattern]) -> Iterator[Measurement]:
+            nonlocal number
+            meter.measuring()
+            for pattern in patterns:
+                begun = time.perf_counter()
+                (found,) = self.fitness([pattern])
+                self.run.add_seconds(number, time.perf_counter() - begun)
+                number += 1
+                yield found
+
+        return measure
 
     def _conclude(self, strategy: Strategy, reason: str) -> SearchResult:
-        best = finalists(self.log.trials, FINALISTS) or self._completed(strategy)
-        self.watch(Progress("selecting", len(self.log.trials), best[0].value if best else None))
-        if not best:
-            failed = next((t.measurement.failed for t in self.log.trials if t.measurement.failed), "none was measured")
-            raise EvopError(f"no pattern that meets the budget has a loss ({failed}); use --dtype float32")
-        select = Fitness.on(self.evaluator, self.passages.select, self.fitness.objective)
+        best = finalists(self.log.trials, FINALISTS)
+        completed = [] if best else self._completed(strategy, reason)
+        best = best or completed
+        self.watch(Progress("selecting", len(self.log.trials)))
+        select = Fitness.on(self.fitness.evaluator, self.passages.select, self.fitness.objective)
         measured = list(select([trial.pattern for trial in best]))
         at = min(range(len(best)), key=lambda i: (measured[i].value, best[i].value))
+        account = self._account(reason, best, measured, completed)
+        pattern = self._pattern_file(best[at], measured[at], select, account)
+        account.write(self.run.folder / "search.json")
+        pattern.write(self.run.folder / "pattern.json")
+        return SearchResult(self.run.folder, pattern, account)
+
+    def _completed(self, strategy: Strategy, reason: str) -> list[Trial]:
+        """A search stopped before anything met its budget answers with its strategy's completion.
+
+        Raises:
+            EvopError: there is nothing to answer with.
+        """
+        if not self.log.trials:
+            raise EvopError(f"nothing was measured before the search stopped ({reason}); run the same command again")
+        pattern = strategy.completion({trial.pattern: trial.value for trial in self.log.trials})
+        failed = next((t.measurement.failed for t in self.log.trials if t.measurement.failed), "not a number")
+        if pattern is not None:
+            (found,) = self.fitness([pattern])
+            if found.failed is None:
+                return [Trial(-1, pattern, True, len(self.passages.search.ids), found)]
+        raise EvopError(f"no pattern that meets the budget has a loss ({failed}); use --dtype float32")
+
+    def _account(
+        self, reason: str, best: list[Trial], measured: list[Measurement], completed: list[Trial]
+    ) -> SearchFile:
+        a_pattern, selecting = self.passages.search.total, self.passages.select.total
         tokens = {
-            "dense": int(self.passages.search.scored.sum()),
-            "trials": sum(trial.measurement.tokens for trial in self.log.trials),
-            "select": (1 + len(best)) * int(self.passages.select.scored.sum()),
+            "dense": a_pattern,
+            "trials": sum(trial.measurement.tokens for trial in [*self.log.trials, *completed]),
+            "select": (1 + len(best)) * selecting,
         }
-        tokens["total"] = sum(tokens.values())
-        account = SearchFile(
+        names = self.budget.space.names
+        return SearchFile(
             version=__version__,
-            model=ModelName.of(self.checkpoint),
+            model=ModelName.of(self.fitness.evaluator.loaded.checkpoint),
             calibration=self.calibration.fingerprint,
             stopped=reason,
+            completed=bool(completed),
             evaluations=len(self.log.trials),
-            tokens=tokens,
-            seconds=round(self.folder.seconds(), 2),
+            tokens={**tokens, "total": sum(tokens.values())},
+            cut={"search": self.passages.search.cut, "select": self.passages.select.cut},
+            seconds=round(self.run.seconds(), 2),
             groups={key: self.labels[key] for key in self.passages.groups},
             left_out=dict(self.passages.left_out),
             finalists=[
-                Finalist(removed=list(self.budget.space.names(trial.pattern)), search=trial.value, select=found.value)
+                Finalist(removed=list(names(trial.pattern)), search=trial.value, select=found.value)
                 for trial, found in zip(best, measured, strict=True)
             ],
             trials_sha256=sha256(self.log.path),
         )
-        pattern = self._pattern_file(best[at], measured[at], select, account)
-        pattern.write(self.folder.folder / "pattern.json")
-        account.write(self.folder.folder / "search.json")
-        return SearchResult(self.folder.folder, pattern, account)
-
-    def _completed(self, strategy: Strategy) -> list[Trial]:
-        """A search stopped before anything met its budget answers with its strategy's completion."""
-        pattern = strategy.completion({trial.pattern: trial.value for trial in self.log.trials})
-        if pattern is None:
-            return []
-        (found,) = self.fitness([pattern])
-        return [Trial(-1, pattern, True, len(self.passages.search.ids), found)] if found.failed is None else []
 
     def _pattern_file(self, trial: Trial, on_select: Measurement, select: Fitness, account: SearchFile) -> PatternFile:
         excess = select.excess(on_select)
@@ -201,7 +223,7 @@ class _Bench:
             tokens=account.tokens["total"],
             stopped=account.stopped,
             max_tokens=self.recipe.max_tokens,
-            calibration=self.calibration.fingerprint,
+            calibration=account.calibration,
             trials_sha256=account.trials_sha256,
         )
         claim = Claim(
@@ -210,13 +232,15 @@ class _Bench:
             worst_group=max(excess, key=lambda group: excess[group]),
             select_excess=excess,
         )
-        return PatternFile.describe(self.checkpoint, self.budget, trial.pattern, origin, claim)
+        checkpoint = self.fitness.evaluator.loaded.checkpoint
+        return PatternFile.describe(checkpoint, self.budget, trial.pattern, origin, claim)
 
 
-def _identity(
-    recipe: SearchRecipe, calibration: CalibrationSet, budget: Budget, dtype: str, passages: ObjectivePassages
-) -> dict[str, Any]:
-    """What makes a search this search and no other; limits, device and batch size are not part of it."""
+def _asked(recipe: SearchRecipe, calibration: CalibrationSet, budget: Budget) -> dict[str, Any]:
+    """What makes a search this search and no other, as far as it is known before the model is loaded.
+
+    Limits, device and batch size are not part of it.
+    """
     space = budget.space
     return {
         "space": space.fingerprint,
@@ -230,9 +254,29 @@ def _identity(
         "seed": recipe.seed,
         "objective": recipe.objective,
         "loss": "nll",
-        "dtype": dtype,
         "max_tokens": recipe.max_tokens,
         "min_group_tokens": recipe.min_group_tokens,
-        "parts": [part.name for part in space.parts],
-        "groups": list(passages.groups),
     }
+
+
+def _found(loaded: LoadedModel, passages: ObjectivePassages) -> dict[str, Any]:
+    """The rest: what the model's tokenizer made of the passages, and what it computes in."""
+    return {
+        "dtype": loaded.dtype,
+        "search_tokens": passages.search.fingerprint,
+        "select_tokens": passages.select.fingerprint,
+    }
+
+
+def _set_aside(passages: ObjectivePassages) -> int:
+    """Tokens that the dense model and the finalists take."""
+    return passages.search.total + (1 + FINALISTS) * passages.select.total
+
+
+def _refuse_too_few_tokens(recipe: SearchRecipe, passages: ObjectivePassages) -> None:
+    least = _set_aside(passages) + passages.search.total
+    if recipe.tokens is not None and recipe.tokens < least:
+        raise EvopError(
+            f"--tokens {recipe.tokens:,} is too few for one pattern: the dense model, one pattern and {FINALISTS} "
+            f"finalists on select take {least:,}; give more, or fewer --passages when calibrating"
+        )

@@ -22,6 +22,9 @@ class Strategy(Protocol):
         >>> strategy.tell({pattern: measure(pattern) for pattern in asked})
     """
 
+    finishes: bool
+    """Whether it ends by itself, without a limit."""
+
     def ask(self) -> list[Pattern]:
         """The patterns of the next round; an empty list when the strategy has finished.
 

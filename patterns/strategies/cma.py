@@ -41,6 +41,8 @@ class CMA:
     Source: Hansen, "The CMA Evolution Strategy: A Tutorial" (arXiv 1604.00772), by the pycma library.
     """
 
+    finishes = False
+
     def __init__(self, budget: Budget, seed: int) -> None:
         self.budget = budget
         self._rng = np.random.default_rng(seed)

@@ -21,6 +21,8 @@ class Greedy:
     by perplexity; here the search's own objective is used, and both protect what the space protects.
     """
 
+    finishes = True
+
     def __init__(self, budget: Budget, seed: int) -> None:
         self.budget = budget
         self._rng = np.random.default_rng(seed)

@@ -15,6 +15,8 @@ ROUND = 8
 class Random:
     """Patterns drawn at random from those that meet the budget, parts leaving in random order."""
 
+    finishes = False
+
     def __init__(self, budget: Budget, seed: int) -> None:
         self.budget = budget
         self._rng = np.random.default_rng(seed)

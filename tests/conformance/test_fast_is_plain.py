@@ -28,7 +28,9 @@ def passages(loaded):
     for domain in ("code_python", "math_word"):
         for n, text in enumerate(pd.read_parquet(corpus_files()[domain])["text"][:5]):
             rows.append((tuple(loaded.tokenizer(text[: 40 + 150 * n], verbose=False)["input_ids"]), domain))
-    return TokenPassages(tuple(r[0] for r in rows), tuple(r[1] for r in rows), tuple(map(str, range(10))), 0, 0)
+    return TokenPassages(
+        tuple(r[0] for r in rows), tuple(r[1] for r in rows), tuple(map(str, range(10))), (False,) * 10
+    )
 
 
 def plain(loaded, space, pattern, passages):

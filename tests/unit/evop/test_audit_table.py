@@ -13,6 +13,7 @@ def split_losses(name="audit", passages=40, tokens=100, seed=0, gap=0.1):
     documents = (*(f"d{i}" for i in range(passages)), "single", "single")
     counts = np.array([tokens] * passages + [tokens // 2] * 2)
     ids = tuple((0,) * (int(count) + 1) for count in counts)
+    whole = (False,) * len(ids)
     dense = rng.normal(3.0, 0.5, passages + 2) * counts
     extra = rng.normal(gap, 0.05, passages + 2) * counts
     tables = {
@@ -20,7 +21,7 @@ def split_losses(name="audit", passages=40, tokens=100, seed=0, gap=0.1):
         "same": LossTable(groups, dense + extra + rng.normal(0, 0.02, passages + 2) * counts, counts),
         "bad": LossTable(groups, dense + extra + 0.5 * counts, counts),
     }
-    return SplitLosses(name, TokenPassages(ids, groups, documents, 0, 0), LossTable(groups, dense, counts), tables)
+    return SplitLosses(name, TokenPassages(ids, groups, documents, whole), LossTable(groups, dense, counts), tables)
 
 
 LABELS = {"toy/0": "toy/0 many", "toy/1": "toy/1 single"}
@@ -66,12 +67,11 @@ def test_a_gap_inside_its_spread_is_a_tie_and_a_clear_one_is_not():
 
 def test_worst_at_equal_tokens_judges_every_group_on_as_many():
     split = split_losses()
-    group, excess, tokens = split.worst_at_equal_tokens("good")
+    equal, tokens = split.at_equal_tokens("good")
     assert tokens == 100
     first = (split.pruned["good"].loss[0] - split.dense.loss[0]) / 100
     single = (split.pruned["good"].loss[40:] - split.dense.loss[40:]).sum() / 100
-    assert excess == pytest.approx(max(first, single))
-    assert group == ("toy/0" if first > single else "toy/1")
+    assert equal == pytest.approx({"toy/0": first, "toy/1": single})
 
 
 def test_draws_are_seeded_and_leave_the_global_state_alone():

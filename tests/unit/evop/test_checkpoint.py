@@ -90,7 +90,7 @@ def test_adapters_missing_files_and_broken_ones_are_refused(copy, tmp_path):
     with pytest.raises(EvopError, match="pickled weights"):
         _ = Checkpoint.find(copy).shards
     (copy / "model.safetensors").write_bytes(b"not a safetensors file")
-    with pytest.raises(EvopError, match="is not a safetensors file"):
+    with pytest.raises(EvopError, match="is not a whole safetensors file"):
         _ = Checkpoint.find(copy).tensors
     (copy / "config.json").write_text("{")
     with pytest.raises(EvopError, match="is not JSON"):

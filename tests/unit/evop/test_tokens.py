@@ -26,10 +26,12 @@ def test_passages_keep_order_groups_and_documents(tokenizer):
     assert tokens.only(["toy/1"]).documents == ("e",)
 
 
-def test_cuts_and_drops_are_counted(tokenizer):
+def test_cuts_are_counted_and_empty_passages_left_out(tokenizer):
     tokens = tokenize([passage("word " * 100), passage(""), passage("two words")], tokenizer, 16)
-    assert (tokens.cut, tokens.dropped, len(tokens.ids)) == (1, 1, 2)
+    assert (tokens.cut, len(tokens.ids)) == (1, 2)
     assert len(tokens.ids[0]) == 16
+    assert tokens.take([1]).cut == 0
+    assert tokens.fingerprint != tokenize([passage("word " * 100), passage("2 words")], tokenizer, 16).fingerprint
 
 
 def test_nothing_to_score_is_refused(tokenizer):
@@ -47,3 +49,13 @@ def test_chats_need_a_template_and_are_rendered_with_it(tokenizer):
     finally:
         tokenizer.chat_template = None
     assert tokenizer.decode(tokens.ids[0]) == "<user>hi<assistant>hello"
+
+
+def test_a_template_that_refuses_a_chat_is_one_line(tokenizer):
+    chat = passage(messages=({"role": "system", "content": "be kind"},))
+    tokenizer.chat_template = "{{ raise_exception('System role not supported') }}"
+    try:
+        with pytest.raises(EvopError, match="chat template refuses a chat of d \\(System role not supported\\)"):
+            tokenize([chat], tokenizer, 64)
+    finally:
+        tokenizer.chat_template = None

@@ -1,0 +1,59 @@
+"""What the documents say is there, is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import evop
+
+ROOT = Path(evop.__file__).resolve().parent.parent
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+
+
+def text(name):
+    return (ROOT / name).read_text()
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_lead_somewhere(name):
+    for target in re.findall(r"\]\(([^)#]+)\)", text(name)):
+        if not target.startswith("http"):
+            assert (ROOT / target).exists(), target
+
+
+def test_every_command_and_option_of_the_readme_exists():
+    import typer.main
+
+    from evop.cli import app
+
+    commands = typer.main.get_command(app).commands
+    for line in re.sub(r"\\\n", " ", text("README.md")).splitlines():
+        words = line.split("#")[0].split()
+        if words[:1] == ["evop"] and len(words) > 1 and words[1] in commands:
+            options = {option for parameter in commands[words[1]].params for option in parameter.opts}
+            assert {word for word in words if word.startswith("--")} <= options, line
+    assert set(commands) == {"demo", "calibrate", "show", "search", "audit", "prune"}
+
+
+def test_the_make_targets_of_the_readme_exist():
+    targets = set(re.findall(r"^(\w+):", text("Makefile"), re.MULTILINE))
+    assert set(re.findall(r"^make (\w+)", text("README.md"), re.MULTILINE)) <= targets
+    assert "make test" in text(".ci/run")
+
+
+def test_the_results_of_the_readme_are_those_of_the_benchmark():
+    table = text("benchmarks/results/strategies.md").strip()
+    assert table in text("README.md")
+
+
+def test_one_version():
+    assert f'version = "{evop.__version__}"' in text("pyproject.toml")
+
+
+def test_supported_architectures_are_named():
+    from evop.families import FAMILIES
+
+    readme = text("README.md").lower()
+    for family in FAMILIES:
+        assert all(name in readme for name in family.model_types)
