@@ -31,7 +31,7 @@ Out = Annotated[Path, typer.Option("--out", help="Where to write; a folder.")]
 Seed = Annotated[int, typer.Option(min=0)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
-BatchSize = Annotated[str, typer.Option(help="Passages a forward pass, or auto.")]
+BatchSize = Annotated[str, typer.Option(help="Passages of full length a forward pass, or auto.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub model.")]
 Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.")]
 
@@ -85,7 +85,7 @@ def calibrate(
 
     values = {name: value for name, value in locals().items() if name in _CALIBRATE}
     recipe = calibration_recipe(
-        domain, group_by or (), **{**values, "clusters": int(clusters) if clusters.isdigit() else clusters}
+        domain, group_by or (), **{**values, "clusters": _number_or_auto("--clusters", clusters) or "auto"}
     )
     built = build_calibration_set(recipe, report=_say)
     built.save(out)
@@ -138,7 +138,12 @@ def search(
     protect: Annotated[
         str | None, typer.Option(help="Parts that stay, such as layers.0.attn,layers.11.mlp; or none.")
     ] = None,
-    evaluations: Annotated[int | None, typer.Option(min=1, help="Distinct patterns to measure at most.")] = None,
+    evaluations: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Distinct patterns to measure at most; 400 where no limit is given, but greedy ends by itself."
+        ),
+    ] = None,
     tokens: Annotated[int | None, typer.Option(min=1, help="Tokens to score at most, select included.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Minutes to search at most.")] = None,
     max_tokens: Annotated[int, typer.Option(min=2, help="Tokens of a passage at most.")] = 512,
@@ -177,7 +182,7 @@ def search(
             seed=seed,
             device=device,
             dtype=dtype,
-            batch_size=_batch_size(batch_size),
+            batch_size=_number_or_auto("--batch-size", batch_size),
             revision=revision,
             trust_remote_code=trust_remote_code,
         )
@@ -214,7 +219,7 @@ def audit(
         max_tokens=max_tokens,
         device=device,
         dtype=dtype,
-        batch_size=_batch_size(batch_size),
+        batch_size=_number_or_auto("--batch-size", batch_size),
         revision=revision,
         trust_remote_code=trust_remote_code,
     )
@@ -265,11 +270,11 @@ def _say(line: str) -> None:
     console.print(line, highlight=False, soft_wrap=True)
 
 
-def _batch_size(given: str) -> int | None:
+def _number_or_auto(option: str, given: str) -> int | None:
     if given == "auto":
         return None
     if not given.isdigit() or int(given) < 1:
-        raise EvopError(f"--batch-size {given}: expected auto or a number of passages")
+        raise EvopError(f"{option} {given}: expected auto or a number from 1 on")
     return int(given)
 
 

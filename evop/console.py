@@ -70,7 +70,8 @@ def print_set(console: Console, calibration: CalibrationSet) -> None:
         table.add_column(name, justify="left" if name == "group" else "right", overflow="fold")
     domain = None
     for row in describe(calibration):
-        table.add_section() if domain not in (None, row["domain"]) else None
+        if domain not in (None, row["domain"]):
+            table.add_section()
         domain = row["domain"]
         counts = [str(row[split] or "·") for split in ("search", "select", "audit", "unseen")]
         label = f"{row['domain']}/{row['cluster']} {row['name']}"

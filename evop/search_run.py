@@ -69,7 +69,8 @@ class SearchRun:
             EvopError: it holds another search, or something else.
         """
         if self.header is None:
-            if self.folder.is_file() or (self.folder.is_dir() and any(self.folder.iterdir())):
+            there = self.folder.iterdir() if self.folder.is_dir() else []
+            if self.folder.is_file() or any(path != self.trials.with_suffix(".tmp") for path in there):
                 raise EvopError(f"--out {self.folder} is not empty and holds no search; choose a new folder")
             return
         for key, value in identity.items():

@@ -13,6 +13,7 @@ from patterns import Cost, Part, PatternSpace
 COST_CONTEXT = 2048
 """Tokens of context at which FLOPs and KV bytes a token are counted; every table that shows them says so."""
 GRAINS = ("layer", "subblock")
+"""Every grain there is; a family says which of them it holds."""
 STOCK_PROTECTED = ("layers.0.attn",)
 """Under ``stock`` at sub-block grain: several runtimes read head sizes and the cache length from layer 0."""
 

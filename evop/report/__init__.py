@@ -1,1 +1,1 @@
-"""What a person looks at: tables on the terminal and pictures."""
+"""Pictures of what was measured."""

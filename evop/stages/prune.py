@@ -184,6 +184,7 @@ def _summary(result: PruneResult) -> str:
         return shrunk
     speed = result.parity.tokens_per_second
     return (
-        f"{shrunk}; logits differ by {result.parity.ratio:.2g} of their standard deviation, "
+        f"{shrunk}, {result.bytes[0]:,} -> {result.bytes[1]:,} bytes; "
+        f"logits differ by {result.parity.ratio:.2g} of their standard deviation at most, "
         f"{speed.dense:,.0f} -> {speed.pruned:,.0f} tokens a second on {result.parity.device}"
     )
