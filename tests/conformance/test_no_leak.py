@@ -11,7 +11,7 @@ import pytest
 
 from calibration import CalibrationSet, DomainSource, Recipe, build_calibration_set
 
-CORPORA = Path("/work/shared/data/corpora")
+CORPORA = Path(__file__).resolve().parents[3] / "shared" / "data" / "corpora"
 
 
 def shingles(text: str) -> set[tuple[str, ...]]:
@@ -103,3 +103,23 @@ def test_the_brute_force_finds_leaks(tmp_path):
     ):
         tampered = CalibrationSet(built.manifest, (*built.passages, stray), built.centroids, built.positions, {})
         assert len(set(leaks(tampered))) == 1
+
+
+def test_a_document_that_lies_in_two_files_of_a_domain_is_one_document(tmp_path):
+    """Chapters of 30 books over two files: found again by the book's own word, which every chapter bears."""
+    rng = random.Random(0)
+    words = [f"word{i}" for i in range(300)]
+    for n in range(2):
+        rows = [
+            {"book": f"b{book}", "text": f"book{book} " + " ".join(rng.choices(words[100 * (book % 3) :][:100], k=60))}
+            for book in range(30)
+            for _ in range(3)
+        ]
+        (tmp_path / f"s{n}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sources = [DomainSource(name="books", source=str(tmp_path / f"s{n}.jsonl"), group_by="book") for n in range(2)]
+    built = build_calibration_set(Recipe(domains=sources, clusters=3, passages=40, min_group_tokens=50))
+    splits: dict[str, set[str]] = {}
+    for passage in built.passages:
+        splits.setdefault(passage.plain.split()[0], set()).add(passage.split)
+    assert len(splits) > 10
+    assert all(len(found) == 1 for found in splits.values())

@@ -8,7 +8,7 @@ import pytest
 
 from calibration import DomainSource, Recipe
 
-CORPORA = Path("/work/shared/data/corpora")
+CORPORA = Path(__file__).resolve().parents[4] / "shared" / "data" / "corpora"
 TOPICS = {
     "law": ["statute court judge appeal plaintiff verdict", "tax revenue fiscal budget levy income"],
     "food": ["bread flour oven yeast dough crust", "soup onion broth carrot celery simmer"],
