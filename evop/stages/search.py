@@ -21,6 +21,7 @@ from evop.objectives import objective_of
 from evop.pattern_file import Claim, ModelName, Origin, PatternFile
 from evop.progress import Progress, ProgressMeter, Watch, interruptible
 from evop.recipe import SearchRecipe
+from evop.search_identity import identity_asked, identity_found
 from evop.search_run import Finalist, SearchFile, SearchRun
 from evop.version import __version__
 from patterns import Budget, Measure, Measurement, Pattern, Stop, Strategy, Trial, TrialLog, finalists, make_strategy
@@ -72,7 +73,7 @@ def search(
     budget = Budget(pattern_space(checkpoint, recipe.grain, recipe.deploy, recipe.protect), recipe.remove, recipe.cost)
     strategy = make_strategy(recipe.strategy, budget, recipe.seed)
     run = SearchRun(Path(out))
-    run.refuse_another(_asked(recipe, given, budget))
+    run.refuse_another(identity_asked(recipe, given, budget))
     watch(Progress("loading"))
     dtype = run.header["dtype"] if run.header and recipe.dtype == "auto" else recipe.dtype
     loaded = load_model(checkpoint, recipe.device, dtype, recipe.trust_remote_code)
@@ -106,7 +107,7 @@ class _Desk:
         passages = objective_passages(calibration, loaded.tokenizer, recipe.max_tokens, recipe.min_group_tokens)
         _refuse_too_few_tokens(recipe, passages)
         evaluator = Evaluator(loaded, budget.space, recipe.max_tokens, recipe.batch_size)
-        identity = {**_asked(recipe, calibration, budget), **_found(loaded, passages)}
+        identity = {**identity_asked(recipe, calibration, budget), **identity_found(loaded, passages)}
         run.refuse_another(identity)
         watch(Progress("dense"))
         dense = run.header["dense"] if run.header else dense_losses(evaluator, passages.search)
@@ -234,38 +235,6 @@ class _Desk:
         )
         checkpoint = self.fitness.evaluator.loaded.checkpoint
         return PatternFile.describe(checkpoint, self.budget, trial.pattern, origin, claim)
-
-
-def _asked(recipe: SearchRecipe, calibration: CalibrationSet, budget: Budget) -> dict[str, Any]:
-    """What makes a search this search and no other, as far as it is known before the model is loaded.
-
-    Limits, device and batch size are not part of it.
-    """
-    space = budget.space
-    return {
-        "space": space.fingerprint,
-        "calibration": calibration.fingerprint,
-        "grain": space.grain,
-        "deploy": space.deploy,
-        "protected": sorted(space.protected),
-        "remove": budget.remove,
-        "cost": budget.cost,
-        "strategy": recipe.strategy,
-        "seed": recipe.seed,
-        "objective": recipe.objective,
-        "loss": "nll",
-        "max_tokens": recipe.max_tokens,
-        "min_group_tokens": recipe.min_group_tokens,
-    }
-
-
-def _found(loaded: LoadedModel, passages: ObjectivePassages) -> dict[str, Any]:
-    """The rest: what the model's tokenizer made of the passages, and what it computes in."""
-    return {
-        "dtype": loaded.dtype,
-        "search_tokens": passages.search.fingerprint,
-        "select_tokens": passages.select.fingerprint,
-    }
 
 
 def _set_aside(passages: ObjectivePassages) -> int:
