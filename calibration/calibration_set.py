@@ -125,13 +125,11 @@ class CalibrationSet:
             if target.exists():
                 target.rename(temporary / "old")
             fresh.rename(target)
-        except BaseException as error:
-            if (temporary / "old").is_dir() and not target.exists():
-                (temporary / "old").rename(target)
-            if not isinstance(error, OSError):
-                raise
+        except OSError as error:
             raise CalibrationError(f"{target}: cannot be written: {one_line(error)}; nothing was saved") from error
         finally:
+            if (temporary / "old").is_dir() and not target.exists():
+                (temporary / "old").rename(target)
             shutil.rmtree(temporary, ignore_errors=True)
 
     @classmethod

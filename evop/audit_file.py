@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from evop.errors import EvopError
-from evop.files import JsonFile
+from evop.files import JsonFile, inside
 from evop.pattern_file import Claim, ModelName, ReachedFractions
 
 
@@ -92,8 +92,7 @@ class AuditFile(JsonFile):
     @classmethod
     def find(cls, path: str | Path) -> AuditFile:
         """Read an audit file, or the one in an audit's folder."""
-        place = Path(path)
-        place = place / "audit.json" if place.is_dir() else place
+        place = inside(path, "audit.json")
         if not place.is_file():
             raise EvopError(f"--audit {path}: no audit.json there; make one with evop audit")
         return cls.read(place)

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from evop.errors import EvopError
+from evop.errors import EvopError, first_line
 
 SAMPLE = 1 << 12
 """Bytes read at the start and at the end of every tensor for the fingerprint."""
@@ -87,9 +87,7 @@ class Checkpoint:
         try:
             return AutoConfig.from_pretrained(self.folder)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise EvopError(
-                f"{self.name}: transformers cannot read config.json ({str(error).splitlines()[0]})"
-            ) from error
+            raise EvopError(f"{self.name}: transformers cannot read config.json ({first_line(error)})") from error
 
     @property
     def model_type(self) -> str:
@@ -197,6 +195,7 @@ def _from_hub(name: str, revision: str | None) -> tuple[Path, str, str]:
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=WANTED))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise EvopError(f"--model {name}: neither a folder here nor a model the hub gives ({reason})") from error
+        raise EvopError(
+            f"--model {name}: neither a folder here nor a model the hub gives ({first_line(error)})"
+        ) from error
     return folder, name, folder.name

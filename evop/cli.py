@@ -83,29 +83,26 @@ def calibrate(
     from evop.console import print_set
     from evop.recipe import calibration_recipe
 
-    values = {name: value for name, value in locals().items() if name in _CALIBRATE}
     recipe = calibration_recipe(
-        domain, group_by or (), **{**values, "clusters": _number_or_auto("--clusters", clusters) or "auto"}
+        domain,
+        group_by or (),
+        clusters=_number_or_auto("--clusters", clusters) or "auto",
+        passages=passages,
+        hold_out=hold_out,
+        embedder=embedder,
+        sampler=sampler,
+        seed=seed,
+        split_seed=split_seed,
+        passage_chars=passage_chars,
+        limit=limit,
+        min_group_tokens=min_group_tokens,
+        select_passages=select_passages,
+        audit_passages=audit_passages,
     )
     built = build_calibration_set(recipe, report=_say)
     built.save(out)
     print_set(console, built)
     console.print(f"calibration set: {out}   map of the clusters: {out / 'clusters.png'}", soft_wrap=True)
-
-
-_CALIBRATE = (
-    "passages",
-    "hold_out",
-    "embedder",
-    "sampler",
-    "seed",
-    "split_seed",
-    "passage_chars",
-    "limit",
-    "min_group_tokens",
-    "select_passages",
-    "audit_passages",
-)
 
 
 @app.command()

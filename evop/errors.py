@@ -7,3 +7,8 @@
 
 class EvopError(ValueError):
     """Something a person can mend; the message is one line: what, where, found, expected, what to do."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of another library's error, to put into one of ours."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -44,8 +44,7 @@ class JsonFile(BaseModel):
 
     def write(self, path: Path) -> None:
         """Write to a temporary name, then rename."""
-        content = {**self.model_dump(by_alias=True), "schema": self.SCHEMA}
-        write_json(path, {"schema": self.SCHEMA, **content})
+        write_json(path, {**self.model_dump(by_alias=True), "schema": self.SCHEMA})
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -60,9 +59,14 @@ def whole(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f"{path.stem}.tmp{path.suffix}")
     try:
         yield temporary
-        temporary.rename(path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def inside(place: str | Path, name: str) -> Path:
+    """Where a stage's file lies: in ``place`` if that is a folder, else ``place`` is the file."""
+    return Path(place) / name if Path(place).is_dir() else Path(place)
 
 
 def sha256(path: Path) -> str:

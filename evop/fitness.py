@@ -32,19 +32,13 @@ class Fitness:
     dense: Mapping[str, float]
 
     @classmethod
-    def on(
-        cls,
-        evaluator: Evaluator,
-        passages: TokenPassages,
-        objective: Objective,
-        dense: Mapping[str, float] | None = None,
-    ) -> Fitness:
-        """Measure the dense model first, unless that is known.
+    def on(cls, evaluator: Evaluator, passages: TokenPassages, objective: Objective) -> Fitness:
+        """Measure the dense model first.
 
         Raises:
             EvopError: the dense model's own loss is not a number.
         """
-        return cls(evaluator, passages, objective, dense or dense_losses(evaluator, passages))
+        return cls(evaluator, passages, objective, dense_losses(evaluator, passages))
 
     def __call__(self, patterns: Iterable[Pattern]) -> Iterator[Measurement]:
         """One measurement a pattern, in order; losses that are no numbers mark it failed."""
@@ -53,14 +47,14 @@ class Fitness:
 
     def excess(self, measurement: Measurement) -> dict[str, float]:
         """Excess loss a group of a measurement, nats a token."""
-        return excess(dict(measurement.losses), dict(self.dense))
+        return excess(measurement.losses, self.dense)
 
     def _judge(self, table: LossTable) -> Measurement:
         if not table.finite:
             bad = next(group for group, loss in zip(table.groups, table.loss, strict=True) if not np.isfinite(loss))
             return Measurement(float("inf"), {}, table.total_tokens, f"loss is not finite in {bad}")
         losses = table.by_group
-        value = self.objective(np.array(list(excess(losses, dict(self.dense)).values())))
+        value = self.objective(np.array(list(excess(losses, self.dense).values())))
         return Measurement(value, losses, table.total_tokens)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from evop.checkpoint import Checkpoint
-from evop.errors import EvopError
+from evop.errors import EvopError, first_line
 from evop.families import Family, family_of
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -86,7 +86,7 @@ def load_model(
         )
         model, found = read[0].to(where), read[1]
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise EvopError(f"{checkpoint.name}: cannot be loaded on {where} ({_first_line(error)})") from error
+        raise EvopError(f"{checkpoint.name}: cannot be loaded on {where} ({first_line(error)})") from error
     if missing := sorted(found["missing_keys"]):
         raise EvopError(
             f"{checkpoint.name}: {len(missing)} weights are missing from its files, {missing[0]} among them; "
@@ -107,8 +107,4 @@ def load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool = False) -> A
     try:
         return AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError) as error:
-        raise EvopError(f"{checkpoint.name} has no tokenizer transformers can read ({_first_line(error)})") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise EvopError(f"{checkpoint.name} has no tokenizer transformers can read ({first_line(error)})") from error

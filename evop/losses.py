@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -58,6 +58,6 @@ class LossTable:
         return LossTable(tuple(self.groups[i] for i in chosen), self.loss[chosen], self.tokens[chosen])
 
 
-def excess(pruned: dict[str, float], dense: dict[str, float]) -> dict[str, float]:
+def excess(pruned: Mapping[str, float], dense: Mapping[str, float]) -> dict[str, float]:
     """Excess loss of each group: pruned minus dense, in nats a token."""
     return {group: pruned[group] - dense[group] for group in dense}

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from evop.checkpoint import Checkpoint
 from evop.errors import EvopError
 from evop.families.parts import pattern_space
-from evop.files import JsonFile
-from patterns import Budget, Pattern, PatternSpace
+from evop.files import JsonFile, inside
+from patterns import Budget, Pattern, PatternSpace, Reached
 
 
 class _Section(BaseModel):
@@ -64,6 +64,11 @@ class ReachedFractions(_Section):
     flops: float
     kv: float
 
+    @classmethod
+    def of(cls, reached: Reached) -> ReachedFractions:
+        """As written to files: six digits after the point."""
+        return cls(**{name: round(value, 6) for name, value in vars(reached).items()})
+
 
 class PatternFile(JsonFile):
     """A pattern with a person's names for its parts, and where it came from."""
@@ -89,12 +94,10 @@ class PatternFile(JsonFile):
         Raises:
             EvopError: nothing there; or not a pattern file.
         """
-        place = Path(path)
-        if place.is_dir():
-            if not (place / "pattern.json").is_file():
-                raise EvopError(f"--pattern {path}: the folder has no pattern.json; has its search finished?")
-            place = place / "pattern.json"
+        place = inside(path, "pattern.json")
         if not place.is_file():
+            if Path(path).is_dir():
+                raise EvopError(f"--pattern {path}: the folder has no pattern.json; has its search finished?")
             raise EvopError(f"--pattern {path}: no such file; expected a pattern.json or a search run's folder")
         return cls.read(place)
 
@@ -109,7 +112,6 @@ class PatternFile(JsonFile):
     ) -> PatternFile:
         """The file of a pattern."""
         space = budget.space
-        reached = space.reached(pattern)
         return cls(
             model=ModelName.of(checkpoint),
             grain=space.grain,
@@ -119,7 +121,7 @@ class PatternFile(JsonFile):
             cost=budget.cost,
             removed=list(space.names(pattern)),
             removed_params=space.removed(pattern).params,
-            reached=ReachedFractions(**{name: round(value, 6) for name, value in vars(reached).items()}),
+            reached=ReachedFractions.of(space.reached(pattern)),
             space=space.fingerprint,
             origin=origin,
             claim=claim,

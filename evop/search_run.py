@@ -58,9 +58,13 @@ class SearchRun:
         return self.folder / "trials.jsonl"
 
     @cached_property
-    def header(self) -> dict[str, Any] | None:
+    def _logged(self) -> TrialLog | None:
+        return TrialLog.open(self.trials) if self.trials.is_file() else None
+
+    @property
+    def header(self) -> Mapping[str, Any] | None:
         """The header of a log already there, or None."""
-        return dict(TrialLog.open(self.trials).header) if self.trials.is_file() else None
+        return None if self._logged is None else self._logged.header
 
     def refuse_another(self, identity: Mapping[str, Any]) -> None:
         """Check that the folder is new or holds this search.
@@ -81,15 +85,14 @@ class SearchRun:
                 )
 
     def log(self, identity: Mapping[str, Any], derived: Mapping[str, Any]) -> TrialLog:
-        """Open the log that is there or start one.
+        """The log that is there, or a new one; ``refuse_another`` has seen the identity before.
 
         Args:
             identity: what makes a search this search and no other.
             derived: what follows from the identity, and is written down to be measured once.
         """
-        self.refuse_another(identity)
-        if self.header is not None:
-            return TrialLog.open(self.trials)
+        if self._logged is not None:
+            return self._logged
         self.folder.mkdir(parents=True, exist_ok=True)
         return TrialLog.create(self.trials, {**identity, **derived})
 

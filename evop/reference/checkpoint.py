@@ -11,6 +11,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from evop.files import whole
+
 __all__ = ["CheckpointError", "load_checkpoint", "save_checkpoint"]
 
 SCHEMA = "evop.training/1"
@@ -35,14 +37,10 @@ def save_checkpoint(path: Path, model: nn.Module, optimizers: dict[str, Optimize
         for parameter, kept in optimizer.state.items():
             tensors |= {f"{kind}/{names[parameter]}/{key}": value for key, value in kept.items()}
     content = {name: tensor.to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with whole(path) as temporary:
         save_file(content, temporary, metadata={"state": json.dumps({"schema": SCHEMA, **state})})
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path, model: nn.Module, optimizers: dict[str, Optimizer]) -> dict[str, Any]:

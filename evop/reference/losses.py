@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn import functional
 
+from evop.meters import next_token_losses
 from evop.reference import corpus_files, model_dir
 from evop.reference.text import ReferenceTextError, read_documents
+from evop.tokens import TokenPassages
 
 __all__ = ["DomainLoss", "held_out_losses", "main", "table"]
 
@@ -55,23 +56,13 @@ def _domain_loss(
     model: Any, tokenizer: Any, domain: str, texts: Sequence[str], max_tokens: int, batch_size: int
 ) -> DomainLoss:
     encoded = tokenizer(list(texts), add_special_tokens=False, truncation=True, max_length=max_tokens)["input_ids"]
-    passages = sorted((ids for ids in encoded if len(ids) > 1), key=len)
-    if not passages:
+    ids = tuple(tuple(passage) for passage in encoded if len(passage) > 1)
+    if not ids:
         raise ReferenceTextError(f"held-out text of {domain}: no text of two tokens or more; give longer texts")
-    total = sum(_batch_loss(model, passages[at : at + batch_size]) for at in range(0, len(passages), batch_size))
-    tokens = sum(len(ids) - 1 for ids in passages)
-    return DomainLoss(domain, total / tokens, len(passages), tokens)
-
-
-@torch.inference_mode()
-def _batch_loss(model: Any, passages: Sequence[Sequence[int]]) -> float:
-    """Sum the losses of one batch, padded on the right, where a causal model cannot see the padding."""
-    ids = [torch.tensor(passage) for passage in passages]
-    inputs = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True).to(model.device)
-    labels = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=-100).to(model.device)
-    logits = model(input_ids=inputs[:, :-1], use_cache=False).logits
-    loss = functional.cross_entropy(logits.float().flatten(0, 1), labels[:, 1:].flatten(), reduction="sum")
-    return float(loss)
+    names = tuple(str(at) for at in range(len(ids)))
+    passages = TokenPassages(ids, (domain,) * len(ids), names, (False,) * len(ids))
+    losses = next_token_losses(model, passages, batch_size * max_tokens)
+    return DomainLoss(domain, losses.by_group[domain], len(ids), losses.total_tokens)
 
 
 def table(losses: Sequence[DomainLoss]) -> str:

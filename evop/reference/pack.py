@@ -9,7 +9,6 @@ import argparse
 import hashlib
 import json
 import math
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from evop.files import whole
 from evop.reference import DOMAINS
 from evop.reference.sources import NOT_TAKEN, SOURCES, Source
 
@@ -124,14 +124,10 @@ def write_rows(rows: list[Row], path: Path) -> None:
     table = pa.table(
         {column: pa.array([getattr(row, column) for row in rows], pa.string()) for column in Row.__annotations__}
     )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with whole(path) as temporary:
         pq.write_table(
             table, temporary, compression="zstd", compression_level=19, use_dictionary=["document", "licence"]
         )
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def pack(corpora: Path, out: Path, max_chars: int = MAX_CHARS, seed: int = 0) -> dict[str, list[Row]]:

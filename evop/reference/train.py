@@ -7,7 +7,6 @@ and number of threads; on a GPU nearly).
 """
 
 import argparse
-import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
+from evop.files import whole
 from evop.reference.card import model_card
 from evop.reference.losses import held_out_losses, table
 from evop.reference.text import END_OF_TEXT, encode, read_documents, take, train_tokenizer
@@ -97,9 +97,8 @@ def _tokenizer(arguments: argparse.Namespace, texts: Mapping[str, list[str]], wo
             tokenizer = Tokenizer.from_file(str(arguments.tokenizer))
         else:
             raise TrainingError(f"--tokenizer {arguments.tokenizer}: no such file; expected a tokenizer.json")
-        temporary = work / f".tokenizer.{os.getpid()}"
-        tokenizer.save(str(temporary))
-        temporary.replace(kept)
+        with whole(kept) as temporary:
+            tokenizer.save(str(temporary))
     tokenizer = Tokenizer.from_file(str(kept))
     if tokenizer.get_vocab_size() > arguments.vocabulary or tokenizer.token_to_id(END_OF_TEXT) != 0:
         raise TrainingError(

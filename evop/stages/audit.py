@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from evop.audit_table import LEVEL, RESAMPLES, SplitLosses, group_frame, summary
 from evop.checkpoint import Checkpoint
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
-from evop.files import sha256, whole
+from evop.files import inside, sha256, whole
 from evop.load import LoadedModel, load_model
 from evop.pattern_file import ModelName, PatternFile, ReachedFractions
 from evop.recipe import AuditRecipe
@@ -122,14 +122,13 @@ def _candidates(checkpoint: Checkpoint, paths: list[str | Path]) -> list[_Candid
     for path in paths:
         file = PatternFile.find(path)
         space, pattern = file.on(checkpoint)
-        place = Path(path)
-        source = place / "pattern.json" if place.is_dir() else place
-        found.append(_Candidate(_name(place, found), space, pattern, file, sha256(source)))
+        digest = sha256(inside(path, "pattern.json"))
+        found.append(_Candidate(_name(Path(path), found), space, pattern, file, digest))
         drawn = Budget(space, file.remove, file.cost).draw(np.random.default_rng(RANDOM_SEED))
         randoms.setdefault(drawn, _Candidate(f"random as {found[-1].name}", space, drawn, None, None))
     if len(randoms) == 1:
         (only,) = randoms.values()
-        return [*found, _Candidate("random", only.space, only.pattern, None, None)]
+        return [*found, replace(only, name="random")]
     return [*found, *randoms.values()]
 
 
@@ -171,7 +170,6 @@ def _measure(
 
 def _described(candidate: _Candidate, splits: list[SplitLosses], calibration: CalibrationSet) -> AuditedPattern:
     origin, claim = (candidate.file.origin, candidate.file.claim) if candidate.file else (None, None)
-    reached = {name: round(value, 6) for name, value in vars(candidate.space.reached(candidate.pattern)).items()}
     measured = None
     if claim and origin and origin.calibration == calibration.fingerprint:
         audited = next(split for split in splits if split.split == "audit")
@@ -180,7 +178,7 @@ def _described(candidate: _Candidate, splits: list[SplitLosses], calibration: Ca
         name=candidate.name,
         sha256=candidate.sha256,
         removed=list(candidate.space.names(candidate.pattern)),
-        reached=ReachedFractions(**reached),
+        reached=ReachedFractions.of(candidate.space.reached(candidate.pattern)),
         claim=claim,
         claimed_group_on_audit=measured,
     )

@@ -18,7 +18,7 @@ from evop.export.parity import TOLERANCE, ParityReport, check_in_fresh_process, 
 from evop.export.plan import LayerPlan
 from evop.export.weights import Shard, plan_shards, weight_bytes, write_weights
 from evop.families import Family, family_of
-from evop.files import sha256, write_json
+from evop.files import inside, sha256, write_json
 from evop.pattern_file import PatternFile
 from evop.search_run import SearchFile
 
@@ -108,11 +108,11 @@ def prune(
 def _job(checkpoint: Checkpoint, pattern: str | Path, audit: str | Path | None) -> _Job:
     family = family_of(checkpoint.model_type)
     file = PatternFile.find(pattern)
-    sources = {"pattern.json": _inside(pattern, "pattern.json")}
+    sources = {"pattern.json": inside(pattern, "pattern.json")}
     audited = None
     if audit is not None:
         audited = AuditFile.find(audit)
-        sources["audit.json"] = _inside(audit, "audit.json")
+        sources["audit.json"] = inside(audit, "audit.json")
         if sha256(sources["pattern.json"]) not in {row.sha256 for row in audited.patterns}:
             raise EvopError(f"--audit {audit} did not measure --pattern {pattern}; audit this pattern, or leave it out")
     plan = LayerPlan.of(*file.on(checkpoint))
@@ -124,10 +124,6 @@ def _labels(run: Path) -> Mapping[str, str]:
     """What a search run's groups are called, where the pattern is given as its folder."""
     path = run / "search.json"
     return SearchFile.read(path).groups if path.is_file() else {}
-
-
-def _inside(place: str | Path, name: str) -> Path:
-    return Path(place) / name if Path(place).is_dir() else Path(place)
 
 
 def _write(job: _Job, folder: Path) -> None:
