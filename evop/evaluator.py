@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 
 import torch
 
+from evop.corrections import corrected
+from evop.cut import Cut
 from evop.errors import EvopError
 from evop.load import LoadedModel
 from evop.losses import LossTable
 from evop.masking import masked
 from evop.meters import next_token_losses
+from evop.orders import Orders
 from evop.tokens import TokenPassages
 from patterns import Pattern, PatternSpace
 
@@ -26,6 +29,7 @@ class Evaluator:
     Attributes:
         loaded: the model.
         space: what its parts are.
+        orders: which units of thinned parts leave first.
         batch_size: passages of full length a forward pass, or None to fit the device.
         max_tokens: the length passages were cut at.
 
@@ -35,6 +39,7 @@ class Evaluator:
 
     loaded: LoadedModel
     space: PatternSpace
+    orders: Orders
     max_tokens: int
     batch_size: int | None = None
     _batch_tokens: int = field(init=False)
@@ -52,9 +57,14 @@ class Evaluator:
     def losses(self, patterns: Iterable[Pattern], passages: TokenPassages) -> Iterator[LossTable]:
         """The loss table of each pattern, in order, as it comes."""
         for pattern in patterns:
-            with masked(self.loaded.model, self.loaded.family, self.space, pattern) as model:
+            with masked(self.loaded.model, self.loaded.family, self.cut(pattern)) as model:
                 table = self._measured(model, passages)
             yield table  # outside: whoever takes it finds the dense model
+
+    def cut(self, pattern: Pattern) -> Cut:
+        """What a pattern takes out of the model, corrections included."""
+        loaded = self.loaded
+        return corrected(self.orders.cut(self.space, pattern), loaded.model, loaded.family, self.orders.fill)
 
     def dense(self, passages: TokenPassages) -> LossTable:
         """The loss table of the model as it is."""
