@@ -22,22 +22,22 @@ COUNTED = 0.01
 
 @dataclass(frozen=True)
 class Orders:
-    """The order in which units leave, part by part, and what stands in for them.
+    """How much every unit of every part matters, and with it the order in which units leave; what stands in for them.
 
     Attributes:
-        units: part name -> its units, int64 [units], the first to leave first.
+        importance: part name -> float64 [units], not negative; a single number where a part is there or gone.
         fill: part name -> mean of each input feature of the block's last projection, float32 [features]; empty
             where nothing is compensated.
     """
 
-    units: Mapping[str, np.ndarray] = field(default_factory=dict)
+    importance: Mapping[str, np.ndarray] = field(default_factory=dict)
     fill: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def random(cls, space: PatternSpace, seed: int) -> Orders:
         """Every part's units in random order."""
         thin = [part for part in space.parts if part.units]
-        return cls({p.name: generator("order", seed, p.name).permutation(p.units[-1]) for p in thin})
+        return cls({part.name: generator("order", seed, part.name).random(part.units[-1]) for part in thin})
 
     @classmethod
     def load(cls, path: Path) -> Orders:
@@ -46,7 +46,7 @@ class Orders:
         Raises:
             EvopError: not such a file.
         """
-        found: dict[str, dict[str, np.ndarray]] = {"units": {}, "fill": {}}
+        found: dict[str, dict[str, np.ndarray]] = {"importance": {}, "fill": {}}
         try:
             with np.load(path, allow_pickle=False) as file:
                 for key in file.files:
@@ -58,18 +58,23 @@ class Orders:
 
     def save(self, path: Path) -> None:
         """Write ``orders.npz``, whole."""
-        arrays = {f"units/{name}": order for name, order in self.units.items()}
-        arrays |= {f"fill/{name}": mean for name, mean in self.fill.items()}
+        arrays = {f"{what}/{name}": array for what, name, array in self._arrays()}
         with whole(path) as temporary:
-            np.savez(temporary, allow_pickle=False, **arrays)
+            np.savez(temporary, allow_pickle=False, **arrays)  # type: ignore[arg-type]
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sha256 of all orders and fills."""
+        """Sha256 of everything in it."""
         digest = hashlib.sha256()
-        for name, array in sorted([*self.units.items(), *((f"fill/{n}", a) for n, a in self.fill.items())]):
-            digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode() + np.ascontiguousarray(array).tobytes())
+        for what, name, array in self._arrays():
+            digest.update(f"{what}/{name} {array.dtype.str} {array.shape}\n".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+    @cached_property
+    def units(self) -> dict[str, np.ndarray]:
+        """Part name -> its units, int64 [units], those that matter least first, equal ones in their own order."""
+        return {name: np.argsort(values, kind="stable") for name, values in self.importance.items()}
 
     def cut(self, space: PatternSpace, pattern: Pattern) -> Cut:
         """What a pattern takes out of the model, corrections left out."""
@@ -84,24 +89,22 @@ class Orders:
         return Cut(frozenset(gone), kept)
 
 
-def priced(space: PatternSpace, importance: Mapping[str, np.ndarray]) -> PatternSpace:
-    """The space with what its levels matter: prices and scores of every part.
+    def priced(self, space: PatternSpace) -> PatternSpace:
+        """The space with what its levels matter: prices and scores of every part, and a fingerprint of its own.
 
-    Args:
-        space: of the grain the importance is for.
-        importance: part name -> how much each of its units matters, float64 [units], not negative; one number
-            where a part is there or gone.
+        The score of a level is the mean over the units that leave there of their importance, standardised in the
+        part; that of a part which is there or gone is its importance.
 
-    The score of a level is the mean over the units that leave there of their importance, standardised in the part.
+        Source: FLAP (arXiv 2312.11983), section on the adaptive structure search, for the standardisation.
+        """
+        if not self.importance:
+            return space
+        parts = tuple(_priced(part, self.importance[part.name]) for part in space.parts)
+        return replace(space, parts=parts, origin={**space.origin, "orders": self.fingerprint})
 
-    Source: FLAP (arXiv 2312.11983), section on the adaptive structure search, for the standardisation.
-    """
-    return replace(space, parts=tuple(_priced(part, importance[part.name]) for part in space.parts))
-
-
-def order_of(importance: np.ndarray) -> np.ndarray:
-    """Units, the least important first, equal ones in their own order; int64 [units]."""
-    return np.argsort(importance, kind="stable")
+    def _arrays(self) -> list[tuple[str, str, np.ndarray]]:
+        found = [("importance", name, array) for name, array in sorted(self.importance.items())]
+        return found + [("fill", name, array) for name, array in sorted(self.fill.items())]
 
 
 def _priced(part: Part, importance: np.ndarray) -> Part:
