@@ -32,13 +32,11 @@ def next_token_losses(model: nn.Module, passages: TokenPassages, batch_tokens: i
     device = next(model.parameters()).device
     loss = np.zeros(len(passages.ids))
     for batch in batches(passages, batch_tokens):
-        longest = max(len(passages.ids[i]) for i in batch)
-        ids = torch.tensor([[*passages.ids[i], *[PAD] * (longest - len(passages.ids[i]))] for i in batch])
-        wanted = torch.tensor([[*passages.ids[i][1:], *[IGNORED] * (longest - len(passages.ids[i]))] for i in batch])
-        logits = model(input_ids=ids.to(device), use_cache=False).logits
+        ids, wanted = (tensor.to(device) for tensor in padded(passages, batch))
+        logits = model(input_ids=ids, use_cache=False).logits
         for row, i in enumerate(batch):
             scored = functional.cross_entropy(
-                logits[row, : longest - 1].float(), wanted[row].to(device), ignore_index=IGNORED, reduction="none"
+                logits[row, :-1].float(), wanted[row], ignore_index=IGNORED, reduction="none"
             )
             loss[i] = scored.double().sum().item()
     return LossTable(passages.groups, loss, passages.scored)
@@ -54,3 +52,16 @@ def batches(passages: TokenPassages, batch_tokens: int) -> list[list[int]]:
         else:
             found.append([i])
     return found
+
+
+def padded(passages: TokenPassages, batch: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The passages of one batch, padded on the right.
+
+    Returns:
+        Token ids, int64 [rows, longest], and the token that follows each, int64 [rows, longest - 1]; ``IGNORED``
+        where none does.
+    """
+    longest = max(len(passages.ids[i]) for i in batch)
+    ids = [[*passages.ids[i], *[PAD] * (longest - len(passages.ids[i]))] for i in batch]
+    wanted = [[*passages.ids[i][1:], *[IGNORED] * (longest - len(passages.ids[i]))] for i in batch]
+    return torch.tensor(ids), torch.tensor(wanted)
