@@ -60,6 +60,24 @@ class Evaluator:
         self._batch_tokens = self.batch_size * self.max_tokens if self.batch_size else auto
         self._meter = make_meter(self.loss)
 
+    @classmethod
+    def of(
+        cls, loaded: LoadedModel, space: PatternSpace, max_tokens: int, batch_size: int | None = None, loss: str = "nll"
+    ) -> Evaluator:
+        """Of a space that knows nothing of what its units matter; it can measure whole parts."""
+        return cls(loaded, space, Orders(), max_tokens, batch_size, loss)
+
+    def ordered(self, orders: Orders) -> Evaluator:
+        """The same with units ranked, and their levels priced."""
+        return Evaluator(
+            self.loaded, orders.priced(self.space), orders, self.max_tokens, self.batch_size, self.loss
+        )
+
+    @property
+    def batch_tokens(self) -> int:
+        """Padded tokens of one forward pass at most."""
+        return self._batch_tokens
+
     def losses(self, patterns: Iterable[Pattern], passages: TokenPassages) -> Iterator[LossTable]:
         """The loss table of each pattern, in order, as it comes."""
         for pattern in patterns:

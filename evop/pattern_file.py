@@ -38,6 +38,10 @@ class Origin(_Section):
 
     strategy: str
     objective: str
+    loss: str
+    scale: str
+    importance: str
+    importance_over: str
     seed: int
     evaluations: int
     tokens: int
@@ -49,7 +53,11 @@ class Origin(_Section):
 
 
 class Claim(_Section):
-    """What the search says of its answer: the objective on ``search`` and on ``select``, in nats a token."""
+    """What the search says of its answer: the objective on ``search`` and on ``select``.
+
+    In nats a token, or in excesses of a random pattern where the search was scaled by those; ``select_excess`` is
+    always in nats a token.
+    """
 
     search: float
     select: float

@@ -1,4 +1,4 @@
-"""Measurements that runs share: summed losses of a pattern on a stretch of the search sample, in memory and in a file."""
+"""Measurements that runs share: summed losses of a pattern on a stretch of the search sample, also in a file."""
 
 from __future__ import annotations
 

@@ -50,6 +50,10 @@ class Block:
     slices: tuple[Sliced, ...] = ()
 
     @property
+    def adds(self) -> str:
+        return self.main
+
+    @property
     def modules(self) -> tuple[str, ...]:
         """All module names of the block."""
         return (self.main, *self.norms)
@@ -117,6 +121,9 @@ class Family:
     def layer_list(self, model: nn.Module) -> nn.ModuleList:
         """The list of decoder layers of a loaded model."""
         return model.get_submodule(self.layers)  # type: ignore[return-value]
+
+    def is_parallel(self, config: Any) -> bool:
+        return False
 
     def prefix(self, layer: int) -> str:
         """What the tensor names of one layer begin with, the dot included."""
