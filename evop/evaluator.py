@@ -81,7 +81,7 @@ class Evaluator:
     def losses(self, patterns: Iterable[Pattern], passages: TokenPassages) -> Iterator[LossTable]:
         """The loss table of each pattern, in order, as it comes."""
         for pattern in patterns:
-            yield self._measured(self.cut(pattern), passages)
+            yield self.measured(self.cut(pattern), passages)
 
     def cut(self, pattern: Pattern) -> Cut:
         """What a pattern takes out of the model, corrections included."""
@@ -92,7 +92,8 @@ class Evaluator:
         """The loss table of the model as it is."""
         return next(self.losses([self.space.dense], passages))
 
-    def _measured(self, cut: Cut, passages: TokenPassages) -> LossTable:
+    def measured(self, cut: Cut, passages: TokenPassages) -> LossTable:
+        """The loss table of a cut."""
         model = self.loaded.model
 
         def mask() -> AbstractContextManager[nn.Module]:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -118,5 +119,5 @@ def _priced(part: Part, importance: np.ndarray) -> Part:
     gone = np.concatenate([[0.0], np.cumsum(share)])[list(part.units)]
     spread = ascending.std()
     standard = (ascending - ascending.mean()) / (spread if spread > 0 else 1.0)
-    scores = [standard[a:b].mean() for a, b in zip(part.units, part.units[1:], strict=False)]
+    scores = [standard[a:b].mean() for a, b in pairwise(part.units)]
     return replace(part, prices=tuple(((gone[1:] + gone[:-1]) / 2).tolist()), scores=tuple(map(float, scores)))

@@ -86,7 +86,8 @@ def layer_count(checkpoint: Checkpoint) -> int:
 def _refuse(checkpoint: Checkpoint, family: Family, grain: str, deploy: str, compensate: bool) -> None:
     if grain not in GRAINS:
         raise EvopError(f"--grain {grain}: unknown; choose one of {', '.join(GRAINS)}")
-    if deploy == "stock" and "attn" in THINNED.get(grain, ()) and getattr(checkpoint.resolved, "head_dim", None) is None:
+    own_head_dim = getattr(checkpoint.resolved, "head_dim", None) is not None
+    if deploy == "stock" and "attn" in THINNED.get(grain, ()) and not own_head_dim:
         raise EvopError(
             f"--grain {grain} under --deploy stock is not held by {checkpoint.name}: its config has no head_dim of its "
             "own, so fewer heads would become wider ones; use --deploy any, or --grain channel"
