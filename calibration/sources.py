@@ -3,6 +3,7 @@
 import contextlib
 import glob
 import itertools
+import json
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -159,14 +160,14 @@ def open_source(domain: str, spec: str, group_by: str | None = None) -> Source:
 
 
 def _message(source: Source, item: Any) -> dict[str, Any]:
-    """One message of a chat, without its empty keys."""
+    """One message of a chat, without its empty keys; what JSON cannot hold, such as a time, as text."""
     kept = {k: v for k, v in item.items() if v is not None} if isinstance(item, dict) else {}
     if not isinstance(kept.get("role"), str) or not isinstance(kept.get("content"), str):
         raise CalibrationError(
             f"{source.where}: column {source.column!r}, row {source.rows}: found {str(item)[:60]!r}, "
             f'expected messages {{"role": text, "content": text}}'
         )
-    return kept
+    return dict(json.loads(json.dumps(kept, default=str)))
 
 
 @contextlib.contextmanager
@@ -208,10 +209,10 @@ def _stream(source: Source, cache: str) -> Iterator[dict[str, Any]]:
 
 
 def _texts(lines: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Documents of a text file, from its lines; a line ``<|endoftext|>`` ends one."""
+    """Documents of a text file, from its lines; a line ``<|endoftext|>`` ends one; a byte-order mark is no text."""
     for ends, block in itertools.groupby(lines, key=lambda line: line["text"].strip() == SEPARATOR):
         if not ends:
-            yield {"text": "".join(line["text"] for line in block)}
+            yield {"text": "".join(line["text"] for line in block).removeprefix("\ufeff")}
 
 
 @contextlib.contextmanager
