@@ -16,6 +16,7 @@ from calibration.files import FORMATS, checked_sha256, explain, file_format
 
 SEPARATOR = "<|endoftext|>"
 _HUB = re.compile(r"^[\w.-]+/[\w.-]+$")
+_COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Source:
         column: column with the text or messages; None for ``text``, else ``messages``.
         group_by: column that names the document of a row; None for a document a row.
         sha256: of the local file, hex; None for a hub dataset.
+        revision: commit of a hub dataset, known once it is read; None for a local file, or where the hub is out of
+            reach and a cached copy is read.
         joined: whether other sources feed the same domain, so that one document may lie in several of them.
         rows: rows read so far.
         empty: rows read whose text was missing or blank.
@@ -51,6 +54,7 @@ class Source:
     column: str | None = None
     group_by: str | None = None
     sha256: str | None = None
+    revision: str | None = None
     joined: bool = False
     rows: int = 0
     empty: int = 0
@@ -196,7 +200,9 @@ def _stream(source: Source, cache: str) -> Iterator[dict[str, Any]]:
         else:
             assert source.hub is not None
             repo, config, split = source.hub
-            rows = datasets.load_dataset(repo, config, split=split, streaming=True)
+            builder = datasets.load_dataset_builder(repo, config)
+            source.revision = builder.hash if _COMMIT.match(builder.hash or "") else None
+            rows = builder.as_streaming_dataset(split=split)
         yield from rows
     except CalibrationError:
         raise

@@ -175,7 +175,7 @@ def test_hub_dataset_without_network_is_one_line(monkeypatch):
     def fail(*args, **kwargs):
         raise ConnectionError("Couldn't reach\nthe Hub")
 
-    monkeypatch.setattr(datasets, "load_dataset", fail)
+    monkeypatch.setattr(datasets, "load_dataset_builder", fail)
     with pytest.raises(CalibrationError, match="org/name:cfg:train:text: hub dataset cannot be read: Couldn't reach"):
         texts("org/name:cfg:train:text")
 
@@ -185,13 +185,21 @@ def test_hub_specification(monkeypatch):
 
     asked = []
 
-    def answer(*args, **kwargs):
-        asked.append((args, kwargs))
-        return iter([{"body": "text"}])
+    class Builder:
+        hash = "auto"
 
-    monkeypatch.setattr(datasets, "load_dataset", answer)
-    assert texts("org/name::test:body") == ["text"]
-    assert asked == [(("org/name", None), {"split": "test", "streaming": True})]
+        def __init__(self, *args):
+            asked.append(args)
+
+        def as_streaming_dataset(self, split):
+            asked.append(split)
+            return iter([{"body": "text"}])
+
+    monkeypatch.setattr(datasets, "load_dataset_builder", Builder)
+    source = open_source("d", "org/name::test:body")
+    assert [document.text for document in source.documents()] == ["text"]
+    assert asked == [("org/name", None), "test"]
+    assert source.revision is None  # no commit is known of a copy from the cache
 
 
 @pytest.mark.parametrize("level", [10, 30])
