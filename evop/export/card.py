@@ -170,7 +170,7 @@ def _groups(facts: CardFacts, pattern_sha256: str) -> str:
     if facts.audit is not None:
         text = (
             "Measured on texts the search never saw, dense beside pruned, nats a token; `audit` is new text of the "
-            f"groups searched, `unseen` is groups of which nothing was searched. Interval: {facts.audit.interval}."
+            f"calibration set's groups, `unseen` is groups it held out of the search. Interval: {facts.audit.interval}."
         )
         return _table(text, audited_groups(facts.audit, pattern_sha256))
     if facts.pattern.claim is None:

@@ -98,8 +98,7 @@ def audit(
         for split in AUDITED
         if given.split(split)
     ]
-    labels = {group.key: group.label for group in given.groups}
-    groups, summary = group_frame(splits, labels), summary_frame(splits)
+    groups, summary = group_frame(splits, _labels(given)), summary_frame(splits)
     file = AuditFile(
         version=__version__,
         model=ModelName.of(checkpoint),
@@ -117,6 +116,15 @@ def audit(
         draw_audit(file, picture)
         file.write(folder / "audit.json")
     return AuditResult(folder, file, groups, summary)
+
+
+def _labels(calibration: CalibrationSet) -> dict[str, str]:
+    """Group key -> what a person reads; says of a group that no search on this set could see it."""
+    sampled = {passage.group for passage in calibration.split("search")}
+    return {
+        group.key: group.label if group.unseen or group.key in sampled else f"{group.label} (no search passages)"
+        for group in calibration.groups
+    }
 
 
 def _candidates(checkpoint: Checkpoint, paths: list[str | Path]) -> list[_Candidate]:
