@@ -85,8 +85,7 @@ class Evaluator:
 
     def cut(self, pattern: Pattern) -> Cut:
         """What a pattern takes out of the model, corrections included."""
-        loaded = self.loaded
-        return corrected(self.orders.cut(self.space, pattern), loaded.model, loaded.family, self.orders.fill)
+        return corrected(self.orders.cut(self.space, pattern), self.loaded, self.orders.fill)
 
     def dense(self, passages: TokenPassages) -> LossTable:
         """The loss table of the model as it is."""

@@ -61,7 +61,7 @@ class Orders:
         """Write ``orders.npz``, whole."""
         arrays = {f"{what}/{name}": array for what, name, array in self._arrays()}
         with whole(path) as temporary:
-            np.savez(temporary, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+            np.savez(temporary, allow_pickle=False, **arrays)
 
     @cached_property
     def fingerprint(self) -> str:

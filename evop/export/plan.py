@@ -97,7 +97,7 @@ class LayerPlan:
     def units(self, kind: str, new: int) -> int | None:
         """How many units a block of a new layer has left, or None where it has all or is gone."""
         old = self.layers[new].old(kind)
-        return len(self.kept[old]) if old in self.kept else None
+        return len(self.kept[old]) if old is not None and old in self.kept else None
 
 
 def planned(checkpoint: Checkpoint, family: Family, cut: Cut) -> LayerPlan:
