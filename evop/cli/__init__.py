@@ -1,4 +1,4 @@
-"""The command line: ``evop demo | calibrate | show | search | audit | prune``; a file a command."""
+"""The command line: ``evop demo | calibrate | show | search | audit | prune | run | compare``; a file a command."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 import sys
 
 from calibration.errors import CalibrationError
-from evop.cli import audit, calibrate, demo, prune, search, show
+from evop.cli import audit, calibrate, compare, demo, prune, run, search, show
 from evop.cli.app import app
 from evop.errors import EvopError
 from patterns.errors import PatternError
@@ -18,6 +18,8 @@ for _command in (
     search.search,
     audit.audit,
     prune.prune,
+    run.run,
+    compare.compare,
 ):
     app.command()(_command)
 

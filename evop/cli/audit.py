@@ -14,7 +14,10 @@ from evop.cli.options import BatchSize, Device, Dtype, Model, Out, Revision, Set
 def audit(
     model: Model,
     calibration: SetFolder,
-    pattern: Annotated[list[Path], typer.Option("--pattern", help="A pattern file or a search run; may be repeated.")],
+    pattern: Annotated[
+        list[Path],
+        typer.Option("--pattern", help="A pattern file, a search run, or EvoPress' drop list (.txt); may be repeated."),
+    ],
     out: Out,
     max_tokens: Annotated[
         int | None, typer.Option(min=2, help="Tokens of a passage at most; else as searched.")

@@ -13,7 +13,9 @@ from evop.cli.options import Model, Out, Revision, Trust
 
 def prune(
     model: Model,
-    pattern: Annotated[Path, typer.Option("--pattern", help="A pattern file or a search run.")],
+    pattern: Annotated[
+        Path, typer.Option("--pattern", help="A pattern file, a search run, or EvoPress' drop list (.txt).")
+    ],
     out: Out,
     audit: Annotated[Path | None, typer.Option(help="An audit to put into the model card.")] = None,
     revision: Revision = None,

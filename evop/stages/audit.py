@@ -14,6 +14,7 @@ from calibration import CalibrationSet
 from evop.audit_file import AuditedPattern, AuditFile, GroupRow, SummaryRow, rows
 from evop.audit_table import LEVEL, RESAMPLES, SplitLosses, group_frame, summary_frame
 from evop.checkpoint import Checkpoint
+from evop.drop_file import DROP_FILE, given_pattern
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.files import inside, sha256, whole
@@ -64,7 +65,7 @@ def audit(
     Args:
         model: a Hugging Face folder or hub name.
         calibration: a calibration set or its folder.
-        patterns: pattern files or search runs.
+        patterns: pattern files, search runs, or drop files (``layer_drop_config.txt``).
         out: folder for ``audit.json``, ``audit.csv`` and ``audit.png``.
         report: is given one line a step.
         **options: the fields of ``AuditRecipe``.
@@ -120,7 +121,7 @@ def _candidates(checkpoint: Checkpoint, paths: list[str | Path]) -> list[_Candid
     found: list[_Candidate] = []
     randoms: dict[Pattern, _Candidate] = {}
     for path in paths:
-        file = PatternFile.find(path)
+        file = given_pattern(path, checkpoint)
         space, pattern = file.on(checkpoint)
         digest = sha256(inside(path, "pattern.json"))
         found.append(_Candidate(_name(Path(path), found), space, pattern, file, digest))
@@ -134,7 +135,8 @@ def _candidates(checkpoint: Checkpoint, paths: list[str | Path]) -> list[_Candid
 
 def _name(place: Path, found: list[_Candidate]) -> str:
     """A short name no other pattern has: the run's folder, or the file."""
-    name = place.resolve().name if place.is_dir() else place.stem if place.name != "pattern.json" else place.parent.name
+    in_a_run = place.name in ("pattern.json", DROP_FILE)
+    name = place.resolve().name if place.is_dir() else place.resolve().parent.name if in_a_run else place.stem
     taken = {candidate.name for candidate in found} | {"random"}
     return name if name not in taken else f"{name} ({len(found) + 1})"
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from calibration import CalibrationSet
 from evop.checkpoint import Checkpoint
+from evop.drop_file import DROP_FILE, write_drop_file
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.families.parts import pattern_space
@@ -167,6 +168,7 @@ class _Desk:
         pattern = self._pattern_file(best[at], measured[at], select, account)
         account.write(self.run.folder / "search.json")
         pattern.write(self.run.folder / "pattern.json")
+        write_drop_file(self.run.folder / DROP_FILE, self.budget.space, best[at].pattern)
         return SearchResult(self.run.folder, pattern, account)
 
     def _completed(self, strategy: Strategy, reason: str) -> list[Trial]:
