@@ -19,7 +19,7 @@ from evop.files import sha256, whole
 from evop.objectives import OBJECTIVES
 from evop.progress import Watch
 from evop.recipe import AuditRecipe
-from evop.recipe_error import RecipeError
+from evop.recipe_error import hint
 from evop.report.frontier_plot import draw_frontier
 from evop.run_folder import RunFolder
 from evop.run_recipe import Cell, RunRecipe
@@ -255,6 +255,6 @@ def _refuse_unknown_names(recipe: RunRecipe) -> None:
         for key, known in (("strategy", STRATEGIES), ("objective", OBJECTIVES)):
             found = getattr(cell.recipe, key)
             if found not in known:
-                raise EvopError(str(RecipeError.unknown(("search", key, found), list(known))))
+                raise EvopError(f"search.{key}: {found} is unknown; {hint(found, known)}")
         if not 0 < cell.recipe.remove < 1:
             raise EvopError(f"search.remove: {cell.recipe.remove} is no fraction of the model between 0 and 1")
