@@ -58,7 +58,7 @@ def search(
     evaluations: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Distinct patterns to measure at most; 400 where no limit is given, unless the strategy ends by itself."
+            min=1, help="Distinct patterns to measure at most; 400 without a limit, unless the strategy ends by itself."
         ),
     ] = None,
     tokens: Annotated[int | None, typer.Option(min=1, help="Tokens to score at most, select included.")] = None,
