@@ -28,12 +28,18 @@ class LayerPlan:
     layers: tuple[NewLayer, ...]
 
     @classmethod
-    def of(cls, space: PatternSpace, pattern: Pattern) -> LayerPlan:
+    def of(cls, space: PatternSpace, pattern: Pattern, *, parallel: bool = False) -> LayerPlan:
         """How to build a pattern: stock where the kept blocks allow it, else heterogeneous.
 
         Where the kept blocks read attention, MLP, attention, MLP, …, each such pair becomes one layer of a stock
         model, whichever layers the two come from and whatever the pattern was searched for. Otherwise every layer
         that keeps something stays a layer.
+
+        Args:
+            space: of the model.
+            pattern: what goes.
+            parallel: whether both blocks of a layer read the layer's input; then blocks of different layers cannot
+                share one, since the MLP would no longer see what the attention adds.
 
         Raises:
             EvopError: the pattern leaves no block at all.
@@ -42,7 +48,7 @@ class LayerPlan:
         if not kept:
             raise EvopError("the pattern removes every decoder block; nothing would be left to run, remove less")
         kinds = [kind for kind, _ in kept]
-        if kinds == ["attn", "mlp"] * (len(kept) // 2):
+        if not parallel and kinds == ["attn", "mlp"] * (len(kept) // 2):
             pairs = zip(kept[::2], kept[1::2], strict=True)
             return cls(tuple(NewLayer(attn, mlp) for (_, attn), (_, mlp) in pairs))
         stays = dict.fromkeys(layer for _, layer in kept)

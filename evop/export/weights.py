@@ -89,13 +89,13 @@ class _TensorNames:
 
     def __init__(self, checkpoint: Checkpoint, family: Family, plan: LayerPlan) -> None:
         self.checkpoint, self.family, self.places = checkpoint, family, plan.places
+        self.stem = family.stem(checkpoint.tensors)
 
     def new(self, old: str) -> str | None:
         """The new name of a tensor, or None where it leaves with its block."""
-        inside = f"{self.family.layers}."
-        if not old.startswith(inside):
+        if not old.startswith(self.stem):
             return old
-        number, _, rest = old.removeprefix(inside).partition(".")
+        number, _, rest = old.removeprefix(self.stem).partition(".")
         kind = next((kind for kind in ("attn", "mlp") if rest.startswith(self._begins(kind))), None)
         if kind is None or not number.isdecimal():
             raise EvopError(
@@ -103,7 +103,7 @@ class _TensorNames:
                 f"{self.checkpoint.model_type} layer; evop cannot tell where it goes and writes nothing"
             )
         place = self.places.get((kind, int(number)))
-        return None if place is None else f"{self.family.prefix(place)}{rest}"
+        return None if place is None else f"{self.stem}{place}.{rest}"
 
     def _begins(self, kind: str) -> tuple[str, ...]:
         return tuple(f"{module}." for module in self.family.block(kind).modules)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evop.errors import EvopError
 
@@ -17,7 +18,8 @@ class Block:
 
     Attributes:
         main: the module whose output is added to the residual stream.
-        norms: modules that serve this block alone and leave with it.
+        norms: modules beside ``main`` that serve this block alone and leave with it: its norms, and in OPT, whose
+            MLP is no module of its own, the first projection.
         returns: how many values ``main`` returns; the first is added, the rest may be None.
     """
 
@@ -31,6 +33,28 @@ class Block:
         return (self.main, *self.norms)
 
 
+def always(config: Any) -> bool:
+    """Whatever the config says."""
+    return True
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What a family cannot hold.
+
+    Attributes:
+        reason: why, and what to do instead; ends a line.
+        grains: at which grains.
+        deploys: under which deploys.
+        when: for which configs, each as transformers reads it.
+    """
+
+    reason: str
+    grains: tuple[str, ...]
+    deploys: tuple[str, ...] = ("any", "stock")
+    when: Callable[[Any], bool] = always
+
+
 @dataclass(frozen=True)
 class Family:
     """Architectures that name their parts alike.
@@ -40,16 +64,19 @@ class Family:
         layers: dotted path of the list of decoder layers inside the causal language model.
         attn: the attention block.
         mlp: the MLP block.
-        grains: the grains this family can hold.
         per_layer: config keys that hold one value a layer and follow the layers that stay.
+        parallel: config key that says whether both blocks of a layer read the layer's input, or None where the MLP
+            always reads what the attention added.
+        refusals: what its models cannot hold; everything else is held.
     """
 
     model_types: tuple[str, ...]
     layers: str
     attn: Block
     mlp: Block
-    grains: tuple[str, ...] = ("layer", "subblock")
     per_layer: tuple[str, ...] = ("layer_types",)
+    parallel: str | None = None
+    refusals: tuple[Refusal, ...] = ()
 
     def block(self, kind: str) -> Block:
         """The block of a part's kind, ``"attn"`` or ``"mlp"``."""
@@ -59,9 +86,31 @@ class Family:
         """The list of decoder layers of a loaded model."""
         return model.get_submodule(self.layers)  # type: ignore[return-value]
 
-    def prefix(self, layer: int) -> str:
-        """What the tensor names of one layer begin with, the dot included."""
-        return f"{self.layers}.{layer}."
+    def stem(self, tensors: Iterable[str]) -> str:
+        """What the tensor names of all layers begin with, the last dot included.
+
+        A checkpoint of the bare base model, such as the hub's ``gpt2``, lacks the first word of ``layers``.
+        """
+        full = f"{self.layers}."
+        bare = full.partition(".")[2]
+        return bare if any(name.startswith(bare) for name in tensors) else full
+
+    def refusal(self, config: Any, grain: str, deploy: str) -> str | None:
+        """Why a model cannot be pruned at a grain under a deploy, or None where it can.
+
+        Args:
+            config: the model's, as transformers reads it.
+            grain: such as ``"subblock"``.
+            deploy: ``"any"`` or ``"stock"``.
+        """
+        for refusal in self.refusals:
+            if grain in refusal.grains and deploy in refusal.deploys and refusal.when(config):
+                return refusal.reason
+        return None
+
+    def is_parallel(self, config: Any) -> bool:
+        """Whether attention and MLP of a layer both read the layer's input; ``config`` as transformers reads it."""
+        return self.parallel is not None and bool(getattr(config, self.parallel))
 
 
 def family_of(model_type: str) -> Family:

@@ -13,7 +13,7 @@ from patterns import Cost, Part, PatternSpace
 COST_CONTEXT = 2048
 """Tokens of context at which FLOPs and KV bytes a token are counted; every table that shows them says so."""
 GRAINS = ("layer", "subblock")
-"""Every grain there is; a family says which of them it holds."""
+"""Every grain there is; a family says which of them it cannot hold."""
 STOCK_PROTECTED = ("layers.0.attn",)
 """Under ``stock`` at sub-block grain: several runtimes read head sizes and the cache length from layer 0."""
 
@@ -30,17 +30,18 @@ def pattern_space(
         protect: names of parts that stay dense; None for the default of the deploy.
 
     Raises:
-        EvopError: unknown architecture, or a grain the family cannot hold.
+        EvopError: unknown architecture or grain, or a grain the model cannot hold under the deploy; says why.
     """
     family = family_of(checkpoint.model_type)
-    if grain not in family.grains:
-        held = ", ".join(family.grains)
-        raise EvopError(f"grain {grain!r} is not held by {checkpoint.model_type}; it holds {held}")
+    if grain not in GRAINS:
+        raise EvopError(f"--grain {grain}: unknown; choose one of {', '.join(GRAINS)}")
+    if reason := family.refusal(checkpoint.resolved, grain, deploy):
+        raise EvopError(f"{checkpoint.name} does not hold --grain {grain} under --deploy {deploy}: {reason}")
     if protect is None:
         protect = STOCK_PROTECTED if (deploy, grain) == ("stock", "subblock") else ()
-    layers = layer_count(checkpoint)
     costs = [
-        (_cost(checkpoint, family, i, family.attn), _cost(checkpoint, family, i, family.mlp)) for i in range(layers)
+        (_cost(checkpoint, family, i, family.attn), _cost(checkpoint, family, i, family.mlp))
+        for i in range(int(checkpoint.resolved.num_hidden_layers))
     ]
     blocks = sum((attn + mlp for attn, mlp in costs), Cost())
     return PatternSpace(
@@ -54,20 +55,6 @@ def pattern_space(
     )
 
 
-def layer_count(checkpoint: Checkpoint) -> int:
-    """Number of decoder layers.
-
-    Raises:
-        EvopError: the config does not say.
-    """
-    layers = checkpoint.config.get("num_hidden_layers")
-    if not isinstance(layers, int) or layers < 1:
-        raise EvopError(
-            f"{checkpoint.name}: config.json says num_hidden_layers {layers!r}, expected a number of layers"
-        )
-    return layers
-
-
 def _parts(layer: int, grain: str, attn: Cost, mlp: Cost) -> tuple[Part, ...]:
     if grain == "layer":
         return (Part(f"layers.{layer}", layer, "layer", (Cost(), attn + mlp)),)
@@ -78,7 +65,8 @@ def _parts(layer: int, grain: str, attn: Cost, mlp: Cost) -> tuple[Part, ...]:
 
 
 def _cost(checkpoint: Checkpoint, family: Family, layer: int, block: Block) -> Cost:
-    begins = tuple(f"{family.prefix(layer)}{module}." for module in block.modules)
+    stem = family.stem(checkpoint.tensors)
+    begins = tuple(f"{stem}{layer}.{module}." for module in block.modules)
     inside = [tensor for name, tensor in checkpoint.tensors.items() if name.startswith(begins)]
     if not inside:
         raise EvopError(f"{checkpoint.name} has no tensor under {begins[0]}*; its weights do not fit its config.json")
@@ -95,8 +83,8 @@ def _cost(checkpoint: Checkpoint, family: Family, layer: int, block: Block) -> C
 
 
 def _whole(checkpoint: Checkpoint, family: Family, blocks: Cost) -> Cost:
-    config = checkpoint.config
-    head = 2 * int(config["vocab_size"]) * int(config["hidden_size"])
+    config = checkpoint.resolved
+    head = 2 * int(config.vocab_size) * int(getattr(config, "word_embed_proj_dim", None) or config.hidden_size)
     return Cost(checkpoint.parameters, blocks.flops + head, blocks.kv)
 
 

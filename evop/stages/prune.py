@@ -115,7 +115,7 @@ def _job(checkpoint: Checkpoint, pattern: str | Path, audit: str | Path | None) 
         sources["audit.json"] = inside(audit, "audit.json")
         if sha256(sources["pattern.json"]) not in {row.sha256 for row in audited.patterns}:
             raise EvopError(f"--audit {audit} did not measure --pattern {pattern}; audit this pattern, or leave it out")
-    plan = LayerPlan.of(*file.on(checkpoint))
+    plan = LayerPlan.of(*file.on(checkpoint), parallel=family.is_parallel(checkpoint.resolved))
     shards = plan_shards(checkpoint, family, plan)
     return _Job(checkpoint, family, sources, file, audited, _labels(Path(pattern)), plan, shards)
 

@@ -66,8 +66,8 @@ def test_masked_equals_saved(name: str, grain: str, deploy: str, tiny_folder, tm
     folder = tiny_folder(name)
     checkpoint = Checkpoint.find(folder)
     family = family_of(checkpoint.model_type)
-    if grain not in family.grains:
-        pytest.skip(f"{checkpoint.model_type} refuses grain {grain}")
+    if reason := family.refusal(checkpoint.resolved, grain, deploy):
+        pytest.skip(f"{name} refuses grain {grain} under {deploy}: {reason}")
     space = pattern_space(checkpoint, grain, deploy, protect=())
     dense, ids, seen = load(folder), random_ids(), set()
     for number, names in enumerate(_patterns(space)):
