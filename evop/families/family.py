@@ -13,24 +13,56 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Sliced:
+    """How one module shrinks when units of its block leave. A unit is a key/value group or a channel.
+
+    Attributes:
+        module: its dotted name inside a decoder layer.
+        axis: axis of its weight along which the units lie (``nn.Linear``: 0 for outputs; ``Conv1D``: 1 for outputs).
+        segments: what lies along that axis, one after the other; empty where it is the units and nothing else.
+        bias: whether its bias, where it has one, shrinks too: where the units are its outputs.
+    """
+
+    module: str
+    axis: int
+    segments: tuple[str, ...] = ()
+    bias: bool = True
+
+
+@dataclass(frozen=True)
 class Block:
     """The modules of one residual block, by their names inside a decoder layer.
 
     Attributes:
-        main: the module whose output is added to the residual stream.
+        main: the module that makes up the block; gone with it.
         norms: modules beside ``main`` that serve this block alone and leave with it: its norms, and in OPT, whose
             MLP is no module of its own, the first projection.
-        returns: how many values ``main`` returns; the first is added, the rest may be None.
+        adds: the module whose output is added to the residual stream: ``main``, or a norm after it.
+        returns: how many values ``main`` returns; the first is its output, the rest may be None.
+        out: the projection whose input features are the units, those of a unit side by side.
+        slices: the modules that shrink when units leave; empty where none may.
+        scaled: integer attributes of ``main`` that shrink in proportion.
+        config_scaled: attributes of the config, as ``main`` reads it in its forward, that shrink in proportion.
     """
 
     main: str
     norms: tuple[str, ...]
+    adds: str
+    out: str
     returns: int = 1
+    slices: tuple[Sliced, ...] = ()
+    scaled: tuple[str, ...] = ()
+    config_scaled: tuple[str, ...] = ()
 
     @property
     def modules(self) -> tuple[str, ...]:
         """All module names of the block."""
         return (self.main, *self.norms)
+
+    @property
+    def out_axis(self) -> int:
+        """Axis of the weight of ``out`` along which its input features lie."""
+        return next(sliced.axis for sliced in self.slices if sliced.module == self.out)
 
 
 def always(config: Any) -> bool:
@@ -64,6 +96,8 @@ class Family:
         layers: dotted path of the list of decoder layers inside the causal language model.
         attn: the attention block.
         mlp: the MLP block.
+        width: what the config calls the channels of an MLP; where its value is None, they are four times the hidden
+            size.
         per_layer: config keys that hold one value a layer and follow the layers that stay.
         parallel: config key that says whether both blocks of a layer read the layer's input, or None where the MLP
             always reads what the attention added.
@@ -74,6 +108,7 @@ class Family:
     layers: str
     attn: Block
     mlp: Block
+    width: str = "intermediate_size"
     per_layer: tuple[str, ...] = ("layer_types",)
     parallel: str | None = None
     refusals: tuple[Refusal, ...] = ()
@@ -81,6 +116,12 @@ class Family:
     def block(self, kind: str) -> Block:
         """The block of a part's kind, ``"attn"`` or ``"mlp"``."""
         return self.attn if kind == "attn" else self.mlp
+
+    def units(self, config: Any, kind: str) -> int:
+        """How many units a block of a kind has: key/value groups, or channels; ``config`` as transformers reads it."""
+        if kind == "attn":
+            return int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
+        return int(getattr(config, self.width) or 4 * config.hidden_size)
 
     def layer_list(self, model: nn.Module) -> nn.ModuleList:
         """The list of decoder layers of a loaded model."""
