@@ -22,6 +22,10 @@ TABLES = ("embed_tokens.weight", "wte.weight", "embed_in.weight")
 """How the name of the token embeddings ends."""
 HEADS = ("lm_head.weight", "embed_out.weight")
 """Name of the output head, where it is stored."""
+EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
+"""What configs call the number of experts of a layer; other keys about them begin with ``moe_``."""
+EXPERT_TYPES = ("mixtral", "dbrx", "deepseek_v2", "deepseek_v3", "gpt_oss", "jamba", "llama4", "llama4_text")
+"""Architectures with experts whose name does not say so, as ``moe`` would."""
 WANTED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "*.py", "README.md", "LICENSE*", "NOTICE*"]
 
 
@@ -168,6 +172,19 @@ class Checkpoint:
             raise EvopError(f"{self.name} is quantised ({method}); prune the full-precision model, then quantise")
         if any(self.config.get(key) is not None for key in ("text_config", "vision_config")):
             raise EvopError(f"{self.name} is a multimodal wrapper ({self.model_type}); give its language model alone")
+        if self._has_experts:
+            raise EvopError(
+                f"{self.name} is a mixture of experts ({self.model_type}); evop prunes dense models, whose every token "
+                "passes every weight; give a dense one"
+            )
+
+    @property
+    def _has_experts(self) -> bool:
+        counts = (self.config.get(key) or 0 for key in EXPERTS)
+        named = any(value for key, value in self.config.items() if key.startswith("moe_"))
+        return (
+            named or any(count > 1 for count in counts) or "moe" in self.model_type or self.model_type in EXPERT_TYPES
+        )
 
 
 def _json_object(path: Path) -> dict[str, Any]:

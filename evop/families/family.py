@@ -65,6 +65,9 @@ class Block:
         return next(sliced.axis for sliced in self.slices if sliced.module == self.out)
 
 
+EVERY_GRAIN = ("layer", "subblock", "head", "channel", "mixed")
+
+
 def always(config: Any) -> bool:
     """Whatever the config says."""
     return True
@@ -85,6 +88,16 @@ class Refusal:
     grains: tuple[str, ...]
     deploys: tuple[str, ...] = ("any", "stock")
     when: Callable[[Any], bool] = always
+
+
+NO_HEAD_DIM = Refusal(
+    "its config has no head_dim of its own, so fewer heads would become wider ones; use --deploy any, "
+    "or --grain channel",
+    grains=("head", "mixed"),
+    deploys=("stock",),
+    when=lambda config: getattr(config, "head_dim", None) is None,
+)
+"""Holds of every family."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +157,7 @@ class Family:
             grain: such as ``"subblock"``.
             deploy: ``"any"`` or ``"stock"``.
         """
-        for refusal in self.refusals:
+        for refusal in (*self.refusals, NO_HEAD_DIM):
             if grain in refusal.grains and deploy in refusal.deploys and refusal.when(config):
                 return refusal.reason
         return None

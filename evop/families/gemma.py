@@ -1,7 +1,13 @@
 """Gemma 2 and 3 (text): norms before and after each block, sliding and full attention in turn."""
 
-from evop.families.family import Block, Family
+from evop.families.family import EVERY_GRAIN, Block, Family, Refusal
 from evop.families.projections import CHANNELS, HEADS
+
+BOTH_WAYS = Refusal(
+    "it attends in both directions (use_bidirectional_attention), so it predicts no next token to be measured by",
+    grains=EVERY_GRAIN,
+    when=lambda config: bool(config.use_bidirectional_attention),
+)
 
 GEMMA = Family(
     model_types=("gemma2", "gemma3_text"),
@@ -21,4 +27,5 @@ GEMMA = Family(
         out="mlp.down_proj",
         slices=CHANNELS,
     ),
+    refusals=(BOTH_WAYS,),
 )

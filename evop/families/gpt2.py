@@ -1,6 +1,18 @@
 """GPT-2: learned positions, weights stored the other way round (``Conv1D``)."""
 
-from evop.families.family import Block, Family, Sliced
+from evop.families.family import EVERY_GRAIN, Block, Family, Refusal, Sliced
+
+SCALED_BY_PLACE = Refusal(
+    "its attention divides by the number of its layer (scale_attn_by_inverse_layer_idx), which changes when layers "
+    "before it leave; use --grain head or channel",
+    grains=("layer", "subblock", "mixed"),
+    when=lambda config: config.scale_attn_by_inverse_layer_idx,
+)
+CROSS_ATTENTION = Refusal(
+    "it attends to an encoder (add_cross_attention); evop prunes language models that read their own text alone",
+    grains=EVERY_GRAIN,
+    when=lambda config: config.add_cross_attention,
+)
 
 GPT2 = Family(
     model_types=("gpt2",),
@@ -25,4 +37,5 @@ GPT2 = Family(
         slices=(Sliced("mlp.c_fc", 1), Sliced("mlp.c_proj", 0, bias=False)),
     ),
     width="n_inner",
+    refusals=(SCALED_BY_PLACE, CROSS_ATTENTION),
 )

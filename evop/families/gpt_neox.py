@@ -4,8 +4,8 @@ from evop.families.family import Block, Family, Refusal, Sliced
 
 PARALLEL = Refusal(
     "attention and MLP of a layer read the same input (use_parallel_residual), so no stock model lacks one of them; "
-    "use --grain layer, or --deploy any",
-    grains=("subblock",),
+    "use --grain layer or channel, or --deploy any",
+    grains=("subblock", "head", "mixed"),
     deploys=("stock",),
     when=lambda config: config.use_parallel_residual,
 )

@@ -1,7 +1,13 @@
 """OLMo 2: norms after each block, and one norm over all queries, one over all keys."""
 
-from evop.families.family import Block, Family
+from evop.families.family import Block, Family, Refusal
 from evop.families.projections import CHANNELS
+
+JOINT_NORMS = Refusal(
+    "one norm goes over all queries and one over all keys, so a head less changes the others; use --grain channel, "
+    "subblock or layer",
+    grains=("head", "mixed"),
+)
 
 OLMO2 = Family(
     model_types=("olmo2",),
@@ -20,4 +26,5 @@ OLMO2 = Family(
         out="mlp.down_proj",
         slices=CHANNELS,
     ),
+    refusals=(JOINT_NORMS,),
 )

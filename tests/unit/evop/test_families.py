@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import shutil
 
 import pytest
@@ -14,9 +16,11 @@ from evop.checkpoint import Checkpoint
 from evop.errors import EvopError
 from evop.export.parity import TOLERANCE, compare
 from evop.families import family_of
+from evop.families.family import EVERY_GRAIN
 from evop.families.parts import pattern_space
 from evop.masking import masked
 from evop.stages.prune import prune
+from patterns.legality import DEPLOYS
 
 OLD = {
     "gpt2": {"{}.attn.bias": (1, 1, 256, 256), "{}.attn.masked_bias": ()},
@@ -99,3 +103,82 @@ def test_parallel_residuals_lose_whole_layers_alone_under_stock(tiny_folder):
     for grain, deploy in (("subblock", "any"), ("layer", "any"), ("layer", "stock")):
         assert pattern_space(checkpoint, grain, deploy)
     assert pattern_space(Checkpoint.find(tiny_folder("gpt_neox_sequential")), "subblock", "stock")
+
+
+HEADS_OF_STOCK = {("head", "stock"), ("mixed", "stock")}
+REFUSED = {
+    **dict.fromkeys(("gpt2", "gpt_neox_sequential", "opt", "opt_post_norm", "phi3", "qwen2"), HEADS_OF_STOCK),
+    "gpt_neox": {*HEADS_OF_STOCK, ("subblock", "stock")},
+    "olmo2": {(grain, deploy) for grain in ("head", "mixed") for deploy in DEPLOYS},
+    "bitnet": {(grain, deploy) for grain in ("head", "channel", "mixed") for deploy in DEPLOYS},
+    **dict.fromkeys(("llama", "mistral", "qwen3", "gemma2", "gemma3_text"), frozenset()),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_a_family_cannot_hold(name, tiny_folder):
+    config, family = Checkpoint.find(tiny_folder(name)).resolved, family_of(TINY[name][0])
+    cells = itertools.product(EVERY_GRAIN, DEPLOYS)
+    assert {cell for cell in cells if family.refusal(config, *cell)} == REFUSED[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "refused"),
+    [
+        ("gpt2", "scale_attn_by_inverse_layer_idx", ("layer", "subblock", "mixed")),
+        ("gpt2", "add_cross_attention", EVERY_GRAIN),
+        ("gemma2", "use_bidirectional_attention", EVERY_GRAIN),
+    ],
+)
+def test_configs_that_cannot_be_held(name, key, refused, tiny_folder, tmp_path):
+    shutil.copytree(tiny_folder(name), tmp_path / "model")
+    path = tmp_path / "model/config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: True}))
+    checkpoint, family = Checkpoint.find(tmp_path / "model"), family_of(TINY[name][0])
+    for grain in EVERY_GRAIN:
+        reason = family.refusal(checkpoint.resolved, grain, "any")
+        assert (reason is not None and key in reason) == (grain in refused), grain
+    with pytest.raises(EvopError, match=key):
+        pattern_space(checkpoint, "layer")
+
+
+def test_dividing_by_the_number_of_the_layer_is_rightly_refused(tiny_folder):
+    """Without its first layer, the model divides otherwise: what was measured is not what would be written."""
+    model, ids = load(tiny_folder("gpt2")), random_ids()
+    model.config.scale_attn_by_inverse_layer_idx = True
+    block = model.transformer.h[1]
+    deeper, first = (type(block.attn)(model.config, layer_idx=i).eval() for i in (1, 0))
+    for attention in (deeper, first):
+        attention.load_state_dict(block.attn.state_dict())
+    hidden = block.ln_1(model.transformer.wte(ids))
+    with torch.inference_mode():
+        assert compare(deeper(hidden)[0], first(hidden)[0])[1] > 100 * TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_local_experts": 8},
+        {"n_routed_experts": 64},
+        {"moe_intermediate_size": 128},
+        {"model_type": "qwen3_moe"},
+        {"model_type": "mixtral"},
+    ],
+    ids=str,
+)
+def test_mixtures_of_experts_are_refused_before_anything_is_loaded(changes, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", **changes}))
+    with pytest.raises(EvopError, match=r"is a mixture of experts \(\w+\); evop prunes dense models"):
+        Checkpoint.find(tmp_path)
+
+
+@pytest.mark.parametrize("changes", [{"num_experts": 0}, {"num_local_experts": 1}, {"n_routed_experts": None}], ids=str)
+def test_one_expert_is_none(changes, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", **changes}))
+    assert Checkpoint.find(tmp_path)
+
+
+def test_gemma_3_with_eyes_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gemma3", "text_config": {}, "vision_config": {}}))
+    with pytest.raises(EvopError, match="is a multimodal wrapper"):
+        Checkpoint.find(tmp_path)
