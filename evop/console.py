@@ -47,6 +47,7 @@ def _table(title: str) -> Table:
 def _line(progress: Progress) -> str:
     said = {
         "loading": "loading the model",
+        "importance": "ranking units",
         "dense": "measuring the dense model",
         "selecting": f"{progress.evaluations} evaluations; measuring the finalists on select",
     }

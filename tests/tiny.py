@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from evop.checkpoint import Checkpoint
 from evop.families import FAMILIES
 from evop.families.parts import pattern_space
+from evop.orders import Orders
 from evop.pattern_file import PatternFile
 from evop.reference import model_dir
 from patterns import Budget, Pattern, PatternSpace
@@ -32,7 +33,12 @@ SHAPE: dict[str, Any] = {
     "eos_token_id": 0,
     "pad_token_id": 0,
 }
-GEMMA: dict[str, Any] = {"head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": WINDOW}
+GEMMA: dict[str, Any] = {
+    "head_dim": 16,
+    "query_pre_attn_scalar": 16,
+    "sliding_window": WINDOW,
+    "initializer_range": 0.15,  # its norms after each block make up for small weights; large ones only spread rounding
+}
 OPT: dict[str, Any] = {"ffn_dim": 48, "init_std": 0.3}
 TINY: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("llama", {"tie_word_embeddings": True}),
@@ -100,9 +106,16 @@ def load(folder: Path) -> PreTrainedModel:
 
 
 def write_pattern(path: Path, space: PatternSpace, pattern: Pattern, model: Path) -> Path:
-    """The pattern file of a pattern."""
-    PatternFile.describe(Checkpoint.find(model), Budget(space, 0.25), pattern).write(path)
+    """The pattern file of a pattern, units in the order of ``orders``."""
+    checkpoint = Checkpoint.find(model)
+    cut = orders(space).cut(space, pattern)
+    PatternFile.describe(checkpoint, Budget(space, 0.1), pattern, cut).write(path)
     return path
+
+
+def orders(space: PatternSpace) -> Orders:
+    """Units of every part in an order that is no row of numbers."""
+    return Orders.random(space, seed=3)
 
 
 def removing(model: Path, *parts: str, grain: str = "subblock", deploy: str = "any") -> tuple[PatternSpace, Pattern]:

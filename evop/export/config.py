@@ -8,7 +8,7 @@ from typing import Any
 
 from evop.checkpoint import Checkpoint
 from evop.export.plan import LayerPlan
-from evop.families import Block, Family
+from evop.families import Family
 
 REMOTE_FILE = Path(__file__).with_name("modeling_evop.py")
 """The modelling file a heterogeneous checkpoint carries."""
@@ -28,7 +28,25 @@ def pruned_config(checkpoint: Checkpoint, family: Family, plan: LayerPlan) -> di
         config["max_window_layers"] = _leading(config["layer_types"], "full_attention")
     if plan.kind == "hetero":
         config.update(_hetero_keys(checkpoint, family, plan))
+    else:
+        config.update(counts_left(checkpoint, family, plan, 0))
     return config
+
+
+def counts_left(checkpoint: Checkpoint, family: Family, plan: LayerPlan, new: int) -> dict[str, int]:
+    """Config keys of a new layer whose counts differ from the dense model's."""
+    dense = checkpoint.resolved
+    found = {}
+    groups, width = plan.units("attn", new), plan.units("mlp", new)
+    if groups is not None:
+        found[checkpoint.key("num_attention_heads")] = dense.num_attention_heads * groups // family.units(dense, "attn")
+        if hasattr(dense, "num_key_value_heads"):
+            found["num_key_value_heads"] = groups
+        if plan.kind == "stock":
+            found["head_dim"] = getattr(dense, "head_dim", None) or dense.hidden_size // dense.num_attention_heads
+    if width is not None:
+        found[family.width] = width
+    return found
 
 
 def auto_classes(model_type: str) -> dict[str, str]:
@@ -74,15 +92,37 @@ def _hetero_keys(checkpoint: Checkpoint, family: Family, plan: LayerPlan) -> dic
         "architectures": [classes["AutoModelForCausalLM"]],
         "auto_map": {auto: f"{REMOTE_FILE.stem}.{name}" for auto, name in classes.items()},
         "per_layer_config": {
-            str(i).zfill(digits): {"skip": list(layer.skip)} for i, layer in enumerate(plan.layers) if layer.skip
+            str(i).zfill(digits): differs
+            for i in range(len(plan.layers))
+            if (differs := _layer_differs(checkpoint, family, plan, i))
         },
         "evop_parts": {
             "layers": family.layers,
-            "attention": _block(family.attn),
-            "mlp": _block(family.mlp),
+            "attention": _block(family, "attn", checkpoint, plan),
+            "mlp": _block(family, "mlp", checkpoint, plan),
         },
     }
 
 
-def _block(block: Block) -> dict[str, Any]:
-    return {"main": block.main, "norms": list(block.norms), "returns": block.returns}
+def _layer_differs(checkpoint: Checkpoint, family: Family, plan: LayerPlan, new: int) -> dict[str, Any]:
+    layer = plan.layers[new]
+    differs: dict[str, Any] = {"skip": list(layer.skip)} if layer.skip else {}
+    return differs | counts_left(checkpoint, family, plan, new)
+
+
+def _block(family: Family, kind: str, checkpoint: Checkpoint, plan: LayerPlan) -> dict[str, Any]:
+    """What the modelling file must know of a kind of block."""
+    block = family.block(kind)
+    found: dict[str, Any] = {"main": block.main, "norms": list(block.norms), "returns": block.returns}
+    thinned = {new: units for new in range(len(plan.layers)) if (units := plan.units(kind, new)) is not None}
+    if thinned:
+        found["units"] = {
+            "of": family.units(checkpoint.resolved, kind),
+            "kept": {str(k): v for k, v in thinned.items()},
+        }
+        found["shrink"] = [[sliced.module, sliced.axis] for sliced in block.slices]
+        found["scaled"] = list(block.scaled)
+        biased = [new for (k, old), new in plan.places.items() if k == kind and (k, old) in plan.bias]
+        if biased and f"{family.stem(checkpoint.tensors)}0.{block.out}.bias" not in checkpoint.tensors:
+            found["bias"] = {"module": block.out, "layers": sorted(biased)}
+    return found

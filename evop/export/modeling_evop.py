@@ -3,8 +3,8 @@
 This file travels inside pruned checkpoints and needs torch and transformers alone. It subclasses the classes of the
 architecture that was pruned and puts something that adds nothing where a block is gone; ``config.json`` says where:
 
-* ``per_layer_config``: ``{"05": {"skip": ["attention"]}, "11": {"skip": ["mlp"]}}``
-* ``evop_parts``: what the architecture calls its layers and blocks.
+* ``per_layer_config``: ``{"05": {"skip": ["attention"]}, "11": {"intermediate_size": 384}}``
+* ``evop_parts``: what the architecture calls its layers and blocks, and which modules shrink where units are gone.
 
 ``EvopLlamaConfig``, ``EvopLlamaModel``, ``EvopLlamaForCausalLM``, ``EvopGPT2LMHeadModel`` and their like for any other
 architecture of transformers are made when first asked for.
@@ -68,11 +68,47 @@ def remove_parts(model: Any) -> None:
             setattr(layer, parts[kind]["main"], Absent(parts[kind]["returns"]))
             for norm in parts[kind]["norms"]:
                 setattr(layer, norm, nn.Identity())
+    for kind in ("attention", "mlp"):
+        for i, kept in parts[kind].get("units", {}).get("kept", {}).items():
+            shrink(layers[int(i)], parts[kind], kept, config.per_layer_config[int(i)])
+        added = parts[kind].get("bias", {"layers": []})
+        for i in added["layers"]:
+            out = layers[i].get_submodule(added["module"])
+            out.bias = nn.Parameter(out.weight.new_zeros(config.hidden_size))
     attentions = [i for i, skip in enumerate(skips) if "attention" not in skip]
     if not attentions:
         setattr(layers[0], parts["attention"]["main"], AbsentFirst(parts["attention"]["returns"]))
     for layer, slot in zip(attentions, cache_slots(config, attentions), strict=True):
         getattr(layers[layer], parts["attention"]["main"]).layer_idx = slot
+
+
+def shrink(layer: Any, block: dict[str, Any], kept: int, config: Any) -> None:
+    """Give the modules of a block the sizes they have with some of their units gone.
+
+    Args:
+        layer: the decoder layer.
+        block: what ``evop_parts`` says of the kind of block.
+        kept: how many units are left.
+        config: of this layer; an attention reads its head counts from it.
+    """
+    units = block["units"]["of"]
+    for name, axis in block["shrink"]:
+        module = layer.get_submodule(name)
+        shape = list(module.weight.shape)
+        shape[axis] = shape[axis] * kept // units
+        module.weight = nn.Parameter(module.weight.new_empty(shape))
+        outputs = shape[0] if isinstance(module, nn.Linear) else shape[1]
+        if module.bias is not None:
+            module.bias = nn.Parameter(module.bias.new_empty(outputs))
+        if isinstance(module, nn.Linear):
+            module.out_features, module.in_features = shape
+        else:
+            module.nx, module.nf = shape
+    main = layer.get_submodule(block["main"])
+    for name in block.get("scaled", ()):
+        setattr(main, name, getattr(main, name) * kept // units)
+    if hasattr(main, "config"):
+        main.config = config
 
 
 def cache_slots(config: Any, attentions: list[int]) -> list[int]:
@@ -109,7 +145,13 @@ def __getattr__(name: str) -> Any:
 
 
 def _config_class(base: Any, name: str) -> Any:
-    return type(name, (base,), {"model_type": f"evop_{base.model_type}", "__module__": __name__})
+    def read(self: Any, key: str) -> Any:
+        # transformers refuses to read a key of the whole model that differs a layer; here it is the dense model's.
+        names = type(self).attribute_map
+        return object.__getattribute__(self, names.get(key, key))
+
+    inside = {"model_type": f"evop_{base.model_type}", "__module__": __name__, "__getattribute__": read}
+    return type(name, (base,), inside)
 
 
 def _model_class(base: Any, name: str) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from evop.errors import EvopError
 
@@ -66,6 +68,7 @@ class Block:
 
 
 EVERY_GRAIN = ("layer", "subblock", "head", "channel", "mixed")
+"""Every grain there is; a family says which of them it cannot hold, and why."""
 
 
 def always(config: Any) -> bool:
@@ -135,6 +138,30 @@ class Family:
         if kind == "attn":
             return int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
         return int(getattr(config, self.width) or 4 * config.hidden_size)
+
+    def rows(self, config: Any, kind: str, sliced: Sliced, kept: Sequence[int], length: int) -> np.ndarray:
+        """What stays along the axis of a module that shrinks.
+
+        Args:
+            config: of the dense model.
+            kind: of the block.
+            sliced: the module.
+            kept: units that stay, ascending.
+            length: of the axis.
+
+        Returns:
+            int64 indices, ascending.
+        """
+        units = self.units(config, kind)
+        heads = int(config.num_attention_heads)
+        weights = [heads if segment == "query" else units for segment in sliced.segments] or [1]
+        sizes = [length * weight // sum(weights) for weight in weights]
+        starts = np.cumsum([0, *sizes])
+        chosen = [
+            start + (np.array(kept)[:, None] * (size // units) + np.arange(size // units)).ravel()
+            for start, size in zip(starts, sizes, strict=False)
+        ]
+        return np.concatenate(chosen)
 
     def layer_list(self, model: nn.Module) -> nn.ModuleList:
         """The list of decoder layers of a loaded model."""

@@ -9,17 +9,20 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny import TINY, load, logits, random_ids, removing, write_pattern
+from tiny import TINY, load, logits, orders, random_ids, removing, write_pattern
 
 import evop.hf  # noqa: F401
 from evop.checkpoint import Checkpoint
 from evop.errors import EvopError
 from evop.export.parity import TOLERANCE, compare
+from evop.export.plan import NewLayer, planned
 from evop.families import family_of
 from evop.families.family import EVERY_GRAIN
 from evop.families.parts import pattern_space
 from evop.masking import masked
+from evop.orders import Orders
 from evop.stages.prune import prune
+from patterns import Pattern
 from patterns.legality import DEPLOYS
 
 OLD = {
@@ -82,9 +85,20 @@ def test_checkpoints_of_the_hub_with_buffers_and_without_the_prefix(name, bare, 
     file = write_pattern(tmp_path / "p.json", space, pattern, tmp_path / "old")
     written = prune(tmp_path / "old", file, tmp_path / "new", parity=False)
     assert not any("masked_bias" in key or "inv_freq" in key for key in load_file(tmp_path / "new/model.safetensors"))
-    with masked(load(tmp_path / "old"), family, space, pattern) as dense:
+    with masked(load(tmp_path / "old"), family, Orders().cut(space, pattern)) as dense:
         assert compare(logits(dense, ids), logits(load(written.folder), ids))[1] <= TOLERANCE
     assert written.parameters[0] - written.parameters[1] == space.removed(pattern).params
+
+    thin = pattern_space(Checkpoint.find(tmp_path / "old"), "mixed")
+    some = Pattern(tuple(1 for _ in thin.parts))
+    written = prune(
+        tmp_path / "old",
+        write_pattern(tmp_path / "p.json", thin, some, tmp_path / "old"),
+        tmp_path / "thin",
+        parity=False,
+    )
+    with masked(load(tmp_path / "old"), family, orders(thin).cut(thin, some)) as dense:
+        assert compare(logits(dense, ids), logits(load(written.folder), ids))[1] <= TOLERANCE
 
 
 def test_the_number_of_layers_is_written_under_the_key_of_the_config(tiny_folder, tmp_path):
@@ -103,6 +117,23 @@ def test_parallel_residuals_lose_whole_layers_alone_under_stock(tiny_folder):
     for grain, deploy in (("subblock", "any"), ("layer", "any"), ("layer", "stock")):
         assert pattern_space(checkpoint, grain, deploy)
     assert pattern_space(Checkpoint.find(tiny_folder("gpt_neox_sequential")), "subblock", "stock")
+
+
+def test_parallel_blocks_of_different_layers_are_not_packed(tiny_folder):
+    """The MLP would read the layer's input instead of what the attention adds to it."""
+    plans = {}
+    for name in ("gpt_neox", "gpt_neox_sequential"):
+        checkpoint, family = Checkpoint.find(tiny_folder(name)), family_of("gpt_neox")
+        packed, whole = (
+            planned(checkpoint, family, Orders().cut(space, pattern))
+            for parts in (("layers.0.mlp", "layers.1.attn"), ("layers.1.attn", "layers.1.mlp"))
+            for space, pattern in [removing(tiny_folder(name), *parts)]
+        )
+        assert (whole.kind, whole.layers) == ("stock", (NewLayer(0, 0), NewLayer(2, 2), NewLayer(3, 3)))
+        plans[name] = packed
+    assert plans["gpt_neox_sequential"].kind == "stock"
+    assert plans["gpt_neox"].kind == "hetero"
+    assert plans["gpt_neox"].layers == (NewLayer(0, None), NewLayer(None, 1), NewLayer(2, 2), NewLayer(3, 3))
 
 
 HEADS_OF_STOCK = {("head", "stock"), ("mixed", "stock")}

@@ -34,16 +34,6 @@ def test_what_does_not_alternate_keeps_its_layers():
     assert found.places == {("mlp", 0): 0, ("attn", 2): 1, ("mlp", 2): 1, ("attn", 3): 2}
 
 
-def test_parallel_blocks_of_different_layers_are_not_packed():
-    """The MLP would read the layer's input instead of what the attention adds to it."""
-    space = subblock_space(4)
-    found = LayerPlan.of(space, space.pattern(["layers.0.mlp", "layers.1.attn"]), parallel=True)
-    assert found.kind == "hetero"
-    assert found.layers == (NewLayer(0, None), NewLayer(None, 1), NewLayer(2, 2), NewLayer(3, 3))
-    whole = LayerPlan.of(space, space.pattern(["layers.1.attn", "layers.1.mlp"]), parallel=True)
-    assert (whole.kind, whole.layers) == ("stock", (NewLayer(0, 0), NewLayer(2, 2), NewLayer(3, 3)))
-
-
 @pytest.mark.parametrize("kind", ["attn", "mlp"])
 def test_only_one_kind_left_is_hetero(kind):
     found = plan(*(f"layers.{i}.{kind}" for i in range(4)))
