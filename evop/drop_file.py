@@ -65,7 +65,7 @@ def _read(path: Path, checkpoint: Checkpoint) -> tuple[PatternSpace, Pattern]:
         raise EvopError(f"{path} removes nothing: every line is none; a pattern removes at least one block")
     if set(words) == {"attn+mlp"}:
         raise EvopError(f"{path} removes every block: every line is attn+mlp; nothing would be left to run")
-    if "subblock" in family_of(checkpoint.model_type).grains:
+    if family_of(checkpoint.model_type).refusal(checkpoint.resolved, "subblock", "any") is None:
         names = [f"layers.{i}.{kind}" for i, word in enumerate(words) for kind in WORDS[word]]
         space = pattern_space(checkpoint, "subblock", "any", ())
         return space, space.pattern(names)

@@ -127,7 +127,7 @@ def _loading(facts: CardFacts) -> str:
 
 def _removed(facts: CardFacts) -> str:
     reached = facts.pattern.reached
-    layers = f"{int(facts.checkpoint.config['num_hidden_layers'])} layers became {len(facts.plan.layers)}"
+    layers = f"{int(facts.checkpoint.resolved.num_hidden_layers)} layers became {len(facts.plan.layers)}"
     lines = [
         "## What was removed",
         f"{', '.join(f'`{name}`' for name in facts.pattern.words) or 'nothing'} ({layers}).",

@@ -14,14 +14,12 @@ REMOTE_FILE = Path(__file__).with_name("modeling_evop.py")
 """The modelling file a heterogeneous checkpoint carries."""
 HETERO_PREFIX = "evop_"
 """What the model type of a heterogeneous checkpoint begins with."""
-ARCHITECTURES = {"AutoConfig": "Config", "AutoModel": "Model", "AutoModelForCausalLM": "ForCausalLM"}
-"""Auto class -> how the class it stands for ends."""
 
 
 def pruned_config(checkpoint: Checkpoint, family: Family, plan: LayerPlan) -> dict[str, Any]:
     """The config of the pruned model: the dense one's keys, what counts or lists layers brought up to date."""
     config = copy.deepcopy(checkpoint.config)
-    config["num_hidden_layers"] = len(plan.layers)
+    config[checkpoint.key("num_hidden_layers")] = len(plan.layers)
     for key in family.per_layer:
         values = getattr(checkpoint.resolved, key, None)
         if values is not None:
@@ -41,13 +39,26 @@ def counts_left(checkpoint: Checkpoint, family: Family, plan: LayerPlan, new: in
     found = {}
     groups, width = plan.units("attn", new), plan.units("mlp", new)
     if groups is not None:
-        found["num_attention_heads"] = dense.num_attention_heads * groups // family.units(dense, "attn")
-        found["num_key_value_heads"] = groups
+        found[checkpoint.key("num_attention_heads")] = dense.num_attention_heads * groups // family.units(dense, "attn")
+        if hasattr(dense, "num_key_value_heads"):
+            found["num_key_value_heads"] = groups
         if plan.kind == "stock":
             found["head_dim"] = getattr(dense, "head_dim", None) or dense.hidden_size // dense.num_attention_heads
     if width is not None:
-        found["intermediate_size"] = width
+        found[family.width] = width
     return found
+
+
+def auto_classes(model_type: str) -> dict[str, str]:
+    """Auto class -> name of the class it makes for an architecture; not every one is ``<Base>ForCausalLM``."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_MAPPING_NAMES
+
+    return {
+        "AutoConfig": CONFIG_MAPPING_NAMES[model_type],
+        "AutoModel": str(MODEL_MAPPING_NAMES[model_type]),
+        "AutoModelForCausalLM": MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[model_type],
+    }
 
 
 def _per_layer(values: list[Any], plan: LayerPlan) -> list[Any]:
@@ -74,12 +85,12 @@ def _leading(types: list[str], kind: str) -> int:
 
 
 def _hetero_keys(checkpoint: Checkpoint, family: Family, plan: LayerPlan) -> dict[str, Any]:
-    base = type(checkpoint.resolved).__name__.removesuffix("Config")
+    classes = {auto: f"Evop{name}" for auto, name in auto_classes(checkpoint.model_type).items()}
     digits = len(str(len(plan.layers) - 1))
     return {
         "model_type": f"{HETERO_PREFIX}{checkpoint.model_type}",
-        "architectures": [f"Evop{base}ForCausalLM"],
-        "auto_map": {auto: f"{REMOTE_FILE.stem}.Evop{base}{ending}" for auto, ending in ARCHITECTURES.items()},
+        "architectures": [classes["AutoModelForCausalLM"]],
+        "auto_map": {auto: f"{REMOTE_FILE.stem}.{name}" for auto, name in classes.items()},
         "per_layer_config": {
             str(i).zfill(digits): differs
             for i in range(len(plan.layers))
@@ -110,7 +121,8 @@ def _block(family: Family, kind: str, checkpoint: Checkpoint, plan: LayerPlan) -
             "kept": {str(k): v for k, v in thinned.items()},
         }
         found["shrink"] = [[sliced.module, sliced.axis] for sliced in block.slices]
+        found["scaled"] = list(block.scaled)
         biased = [new for (k, old), new in plan.places.items() if k == kind and (k, old) in plan.bias]
-        if biased and f"{family.prefix(0)}{block.out}.bias" not in checkpoint.tensors:
+        if biased and f"{family.stem(checkpoint.tensors)}0.{block.out}.bias" not in checkpoint.tensors:
             found["bias"] = {"module": block.out, "layers": sorted(biased)}
     return found

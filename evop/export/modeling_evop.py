@@ -6,21 +6,24 @@ architecture that was pruned and puts something that adds nothing where a block 
 * ``per_layer_config``: ``{"05": {"skip": ["attention"]}, "11": {"intermediate_size": 384}}``
 * ``evop_parts``: what the architecture calls its layers and blocks, and which modules shrink where units are gone.
 
-``EvopLlamaConfig``, ``EvopLlamaModel``, ``EvopLlamaForCausalLM`` and their like for any other architecture of
-transformers are made when first asked for.
+``EvopLlamaConfig``, ``EvopLlamaModel``, ``EvopLlamaForCausalLM``, ``EvopGPT2LMHeadModel`` and their like for any other
+architecture of transformers are made when first asked for.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import torch
 import transformers
 from torch import nn
+from transformers.conversion_mapping import (
+    get_checkpoint_conversion_mapping,
+    register_checkpoint_conversion_mapping,
+)
 
-CLASS_NAME = re.compile(r"Evop(?P<base>\w+?)(?P<ending>Config|Model|ForCausalLM)")
-AUTO_CLASSES = {"Config": "AutoConfig", "Model": "AutoModel", "ForCausalLM": "AutoModelForCausalLM"}
+PREFIX = "Evop"
+"""What the names of the classes made here begin with; the rest is the name of a class of transformers."""
 
 
 class Absent(nn.Module):
@@ -38,6 +41,21 @@ class Absent(nn.Module):
         """Zeros of the shape and dtype of ``hidden_states``."""
         nothing = torch.zeros_like(hidden_states)
         return nothing if self.returns == 1 else (nothing, *(None,) * (self.returns - 1))
+
+
+class AbsentFirst(Absent):
+    """Stands in the first layer of a model without any attention: lets the cache know how many tokens it has seen.
+
+    Models with learned positions ask the cache for the place of the next token.
+    """
+
+    def forward(self, hidden_states: torch.Tensor, *_: object, **given: Any) -> Any:
+        """Zeros of the shape and dtype of ``hidden_states``; one number a token goes to the cache."""
+        cache = given.get("past_key_values", given.get("layer_past"))
+        if cache is not None:
+            marks = hidden_states.new_zeros(hidden_states.shape[0], 1, hidden_states.shape[1], 1)
+            cache.update(marks, marks, 0)
+        return super().forward(hidden_states)
 
 
 def remove_parts(model: Any) -> None:
@@ -58,6 +76,8 @@ def remove_parts(model: Any) -> None:
             out = layers[i].get_submodule(added["module"])
             out.bias = nn.Parameter(out.weight.new_zeros(config.hidden_size))
     attentions = [i for i, skip in enumerate(skips) if "attention" not in skip]
+    if not attentions:
+        setattr(layers[0], parts["attention"]["main"], AbsentFirst(parts["attention"]["returns"]))
     for layer, slot in zip(attentions, cache_slots(config, attentions), strict=True):
         getattr(layers[layer], parts["attention"]["main"]).layer_idx = slot
 
@@ -110,13 +130,16 @@ def cache_slots(config: Any, attentions: list[int]) -> list[int]:
 
 
 def __getattr__(name: str) -> Any:
-    """Make ``Evop<Base>Config``, ``Evop<Base>Model`` or ``Evop<Base>ForCausalLM``."""
-    match = CLASS_NAME.fullmatch(name)
-    base = getattr(transformers, name.removeprefix("Evop"), None) if match else None
-    if match is None or base is None:
+    """Make ``Evop<Class>`` for a config, a base model or a causal language model of transformers."""
+    base = getattr(transformers, name.removeprefix(PREFIX), None) if name.startswith(PREFIX) else None
+    if not isinstance(base, type) or not issubclass(base, transformers.PreTrainedConfig | transformers.PreTrainedModel):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    made = _config_class(base, name) if match["ending"] == "Config" else _model_class(base, name, match["base"])
-    made.register_for_auto_class(AUTO_CLASSES[match["ending"]])
+    if issubclass(base, transformers.PreTrainedConfig):
+        made, auto = _config_class(base, name), "AutoConfig"
+    else:
+        causal = issubclass(base, transformers.GenerationMixin)
+        made, auto = _model_class(base, name), "AutoModelForCausalLM" if causal else "AutoModel"
+    made.register_for_auto_class(auto)
     globals()[name] = made
     return made
 
@@ -131,11 +154,15 @@ def _config_class(base: Any, name: str) -> Any:
     return type(name, (base,), inside)
 
 
-def _model_class(base: Any, name: str, base_name: str) -> Any:
+def _model_class(base: Any, name: str) -> Any:
     def initialise(self: Any, config: Any) -> None:
         base.__init__(self, config)
         remove_parts(getattr(self, self.base_model_prefix, self))
 
-    config_name = f"Evop{base_name}Config"
+    looked_up = (get_checkpoint_conversion_mapping(key) for key in (base.__name__, base.config_class.model_type))
+    renamed = next((found for found in looked_up if found is not None), None)
+    if renamed is not None:  # tensors stored under other names than the modules' have them under this class, too
+        register_checkpoint_conversion_mapping(name, renamed, overwrite=True)
+    config_name = f"{PREFIX}{base.config_class.__name__}"
     config_class = globals().get(config_name) or __getattr__(config_name)
     return type(name, (base,), {"__init__": initialise, "config_class": config_class, "__module__": __name__})

@@ -52,7 +52,13 @@ class LayerPlan:
 
     @classmethod
     def of(
-        cls, cut: Cut, layers: int, *, stock_count: Callable[[str, int], bool], stock_bias: bool = True
+        cls,
+        cut: Cut,
+        layers: int,
+        *,
+        stock_count: Callable[[str, int], bool],
+        stock_bias: bool = True,
+        parallel: bool = False,
     ) -> LayerPlan:
         """How to build a cut: stock where what is kept allows it, else heterogeneous.
 
@@ -65,6 +71,8 @@ class LayerPlan:
             layers: decoder layers of the dense model.
             stock_count: kind of block and units -> whether a stock config can say that all of a kind have so many.
             stock_bias: whether the last projections of thinned blocks have a bias of their own.
+            parallel: whether both blocks of a layer read the layer's input; then blocks of different layers cannot
+                share one, since the MLP would no longer see what the attention adds.
 
         Raises:
             EvopError: no block at all would be left.
@@ -76,7 +84,8 @@ class LayerPlan:
         if [kind for kind, _ in kept] == ["attn", "mlp"] * (len(kept) // 2):
             pairs = zip(kept[::2], kept[1::2], strict=True)
             new = tuple(NewLayer(attn, mlp) for (_, attn), (_, mlp) in pairs)
-            return cls(new, cut.kept, cut.bias, "stock" if alike else "hetero")
+            if not parallel or all(layer.attn == layer.mlp for layer in new):
+                return cls(new, cut.kept, cut.bias, "stock" if alike else "hetero")
         stays, there = dict.fromkeys(layer for _, layer in kept), set(kept)
         new = tuple(
             NewLayer(layer if ("attn", layer) in there else None, layer if ("mlp", layer) in there else None)
@@ -106,12 +115,14 @@ def planned(checkpoint: Checkpoint, family: Family, cut: Cut) -> LayerPlan:
     def stock_count(kind: str, units: int) -> bool:
         return kind == "mlp" or stock_head_count(checkpoint.resolved, units, family.units(checkpoint.resolved, "attn"))
 
-    biased = [f"{family.prefix(layer)}{family.block(kind).out}.bias" for kind, layer in cut.bias]
+    stem = family.stem(checkpoint.tensors)
+    biased = [f"{stem}{layer}.{family.block(kind).out}.bias" for kind, layer in cut.bias]
     return LayerPlan.of(
         cut,
         layer_count(checkpoint),
         stock_count=stock_count,
         stock_bias=all(name in checkpoint.tensors for name in biased),
+        parallel=family.is_parallel(checkpoint.resolved),
     )
 
 

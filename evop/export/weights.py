@@ -130,14 +130,14 @@ class _Tensors:
 
     def __init__(self, checkpoint: Checkpoint, family: Family, plan: LayerPlan) -> None:
         self.checkpoint, self.family, self.plan = checkpoint, family, plan
+        self.stem = family.stem(checkpoint.tensors)
 
     def pieces(self, old: str, tensor: Tensor) -> Iterator[tuple[str, Piece]]:
         """What becomes of a tensor: nothing where it leaves with its block, else its new name and its piece."""
-        inside = f"{self.family.layers}."
-        if not old.startswith(inside):
+        if not old.startswith(self.stem):
             yield old, Piece(old, tensor.shape, tensor.nbytes)
             return
-        number, _, rest = old.removeprefix(inside).partition(".")
+        number, _, rest = old.removeprefix(self.stem).partition(".")
         kind = next((kind for kind in ("attn", "mlp") if rest.startswith(self._begins(kind))), None)
         if kind is None or not number.isdecimal():
             raise EvopError(
@@ -147,7 +147,7 @@ class _Tensors:
         block: Place = (kind, int(number))
         place = self.plan.places.get(block)
         if place is not None:
-            prefix = self.family.prefix(place)
+            prefix = f"{self.stem}{place}."
             module, _, what = rest.rpartition(".")
             yield f"{prefix}{rest}", self._piece(block, module, what, old, tensor)
             yield from self._added_bias(block, module, what, prefix, tensor)
@@ -172,7 +172,7 @@ class _Tensors:
         if (
             what == "weight"
             and bias is not None
-            and f"{self.family.prefix(block[1])}{module}.bias" not in self.checkpoint.tensors
+            and f"{self.stem}{block[1]}.{module}.bias" not in self.checkpoint.tensors
         ):
             size = len(bias) * tensor.nbytes // max(1, tensor.numel)
             yield f"{prefix}{module}.bias", Piece(None, bias.shape, size, bias=bias)

@@ -1,6 +1,7 @@
 """Llama and those that name their parts as it does."""
 
-from evop.families.family import Block, Family, Sliced
+from evop.families.family import Block, Family
+from evop.families.projections import CHANNELS, HEADS
 
 LLAMA = Family(
     model_types=("llama", "mistral", "qwen2", "qwen3"),
@@ -8,19 +9,16 @@ LLAMA = Family(
     attn=Block(
         "self_attn",
         norms=("input_layernorm",),
-        returns=2,
+        adds="self_attn",
         out="self_attn.o_proj",
-        slices=(
-            Sliced("self_attn.q_proj", 0),
-            Sliced("self_attn.k_proj", 0),
-            Sliced("self_attn.v_proj", 0),
-            Sliced("self_attn.o_proj", 1, bias=False),
-        ),
+        returns=2,
+        slices=HEADS,
     ),
     mlp=Block(
         "mlp",
         norms=("post_attention_layernorm",),
+        adds="mlp",
         out="mlp.down_proj",
-        slices=(Sliced("mlp.gate_proj", 0), Sliced("mlp.up_proj", 0), Sliced("mlp.down_proj", 1, bias=False)),
+        slices=CHANNELS,
     ),
 )

@@ -8,14 +8,13 @@ from typing import Any
 
 from evop.checkpoint import Checkpoint
 from evop.errors import EvopError
-from evop.families.family import Family, family_of
+from evop.families.family import EVERY_GRAIN, Family, family_of
 from evop.families.ladder import head_ladder, width_ladder
 from patterns import Cost, Part, PatternSpace
 
 COST_CONTEXT = 2048
 """Tokens of context at which FLOPs and KV bytes a token are counted; every table that shows them says so."""
-GRAINS = ("layer", "subblock", "head", "channel", "mixed")
-"""Every grain there is; a family says which of them it refuses, and why."""
+GRAINS = EVERY_GRAIN
 THINNED = {"head": ("attn",), "channel": ("mlp",), "mixed": ("attn", "mlp")}
 """Grain -> the kinds of blocks whose units may leave; the other grains take blocks whole."""
 STOCK_PROTECTED = ("layers.0.attn",)
@@ -70,28 +69,15 @@ def pattern_space(
 
 
 def layer_count(checkpoint: Checkpoint) -> int:
-    """Number of decoder layers.
-
-    Raises:
-        EvopError: the config does not say.
-    """
-    layers = checkpoint.config.get("num_hidden_layers")
-    if not isinstance(layers, int) or layers < 1:
-        raise EvopError(
-            f"{checkpoint.name}: config.json says num_hidden_layers {layers!r}, expected a number of layers"
-        )
-    return layers
+    """Number of decoder layers."""
+    return int(checkpoint.resolved.num_hidden_layers)
 
 
 def _refuse(checkpoint: Checkpoint, family: Family, grain: str, deploy: str, compensate: bool) -> None:
     if grain not in GRAINS:
         raise EvopError(f"--grain {grain}: unknown; choose one of {', '.join(GRAINS)}")
-    own_head_dim = getattr(checkpoint.resolved, "head_dim", None) is not None
-    if deploy == "stock" and "attn" in THINNED.get(grain, ()) and not own_head_dim:
-        raise EvopError(
-            f"--grain {grain} under --deploy stock is not held by {checkpoint.name}: its config has no head_dim of its "
-            "own, so fewer heads would become wider ones; use --deploy any, or --grain channel"
-        )
+    if reason := family.refusal(checkpoint.resolved, grain, deploy):
+        raise EvopError(f"{checkpoint.name} does not hold --grain {grain} under --deploy {deploy}: {reason}")
     if compensate and grain not in THINNED:
         raise EvopError(
             f"--compensate bias is for thinned blocks, but --grain {grain} takes blocks whole; use --compensate none"
@@ -121,7 +107,7 @@ def _ladders(
 
 
 def _has_bias(checkpoint: Checkpoint, family: Family, kind: str) -> bool:
-    return f"{family.prefix(0)}{family.block(kind).out}.bias" in checkpoint.tensors
+    return f"{family.stem(checkpoint.tensors)}0.{family.block(kind).out}.bias" in checkpoint.tensors
 
 
 def _layer(count: _Costs, layer: int) -> Part:
@@ -177,7 +163,8 @@ class _Costs:
 
     def _shapes(self, layer: int, modules: Iterable[str], ending: str = "") -> list[tuple[int, ...]]:
         """Shapes of the tensors under some modules of a layer; of those that end so alone."""
-        begins = tuple(f"{self.family.prefix(layer)}{module}." for module in modules)
+        stem = self.family.stem(self.checkpoint.tensors)
+        begins = tuple(f"{stem}{layer}.{module}." for module in modules)
         tensors = self.checkpoint.tensors.items()
         found = [tensor.shape for name, tensor in tensors if name.startswith(begins) and name.endswith(ending)]
         if not found and ending != "bias":
@@ -201,7 +188,7 @@ def _numel(shape: tuple[int, ...]) -> int:
 
 def _whole_model(checkpoint: Checkpoint, blocks: Cost) -> Cost:
     config = checkpoint.resolved
-    head = 2 * int(config.vocab_size) * int(config.hidden_size)
+    head = 2 * int(config.vocab_size) * int(getattr(config, "word_embed_proj_dim", None) or config.hidden_size)
     return Cost(checkpoint.parameters, blocks.flops + head, blocks.kv)
 
 

@@ -68,4 +68,4 @@ def test_supported_architectures_are_named():
 
     readme = text("README.md").lower()
     for family in FAMILIES:
-        assert all(name in readme for name in family.model_types)
+        assert all(f"`{name}`" in readme for name in family.model_types)
