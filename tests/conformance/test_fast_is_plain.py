@@ -1,17 +1,27 @@
 """Law 2: the evaluator agrees with each pattern run alone, one passage at a time, within 1e-5 nats a token."""
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional
 
 from evop.checkpoint import Checkpoint
+from evop.efforts import efforts_of
 from evop.evaluator import Evaluator
-from evop.families.parts import GRAINS, pattern_space
+from evop.families.parts import GRAINS, THINNED, pattern_space
+from evop.fitness import Sample
 from evop.load import load_model
+from evop.meters import METERS
+from evop.orders import Orders
 from evop.reference import corpus_files, model_dir
 from evop.tokens import TokenPassages
+from evop.store import LossStore
 from patterns import Budget
+
+HEAD, HEADS_A_GROUP, GROUPS, WIDTH = 32, 3, 2, 512
+"""Of the reference model: numbers of a head, heads of a key/value group, groups, channels."""
 
 
 @pytest.fixture(scope="module")
@@ -28,44 +38,93 @@ def passages(loaded):
     for domain in ("code_python", "math_word"):
         for n, text in enumerate(pd.read_parquet(corpus_files()[domain])["text"][:5]):
             rows.append((tuple(loaded.tokenizer(text[: 40 + 150 * n], verbose=False)["input_ids"]), domain))
+    rows.sort(key=lambda row: len(row[0]))
     return TokenPassages(
         tuple(r[0] for r in rows), tuple(r[1] for r in rows), tuple(map(str, range(10))), (False,) * 10
     )
 
 
-def plain(loaded, space, pattern, passages):
-    """Written apart from the evaluator: layers really deleted or outputs zeroed by hooks, one passage at a time."""
-    import copy
-
-    model = copy.deepcopy(loaded.model)
-    gone = set(space.names(pattern))
-    if space.grain == "layer":
-        kept = [layer for i, layer in enumerate(model.model.layers) if f"layers.{i}" not in gone]
-        model.model.layers = torch.nn.ModuleList(kept)
-        model.config.num_hidden_layers = len(kept)
-    else:
-        for i, layer in enumerate(model.model.layers):
-            if f"layers.{i}.attn" in gone:
-                layer.self_attn.o_proj.weight = torch.nn.Parameter(torch.zeros_like(layer.self_attn.o_proj.weight))
-            if f"layers.{i}.mlp" in gone:
-                layer.mlp.down_proj.weight = torch.nn.Parameter(torch.zeros_like(layer.mlp.down_proj.weight))
-    found = []
-    for ids in passages.ids:
-        with torch.no_grad():
-            logits = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0].double()
-        found.append(functional.cross_entropy(logits[:-1], torch.tensor(ids[1:]), reduction="sum").item())
-    return np.array(found)
+def ranked(space, fills):
+    """Units in random order; where wanted, something that stands in for those that leave."""
+    if space.grain not in THINNED:
+        return Orders()
+    rng, wide = np.random.default_rng(5), {"attn": GROUPS * HEADS_A_GROUP * HEAD, "mlp": WIDTH}
+    orders = Orders.random(space, seed=3)
+    fill = {part.name: rng.normal(0, 0.3, wide[part.kind]).astype(np.float32) for part in space.parts}
+    return replace(orders, fill=fill) if fills else orders
 
 
-@pytest.mark.parametrize("grain", GRAINS)
-@pytest.mark.parametrize("batch_size", [None, 1, 3])
-def test_the_evaluator_agrees_with_each_pattern_run_alone(loaded, passages, grain, batch_size):
-    space = pattern_space(loaded.checkpoint, grain)
-    budget = Budget(space, 0.3)
-    asked = [space.dense, *(budget.draw(np.random.default_rng(seed)) for seed in range(2))]
-    evaluator = Evaluator(loaded, space, 256, batch_size)
-    for pattern, table in zip(asked, evaluator.losses(asked, passages), strict=True):
-        expected = plain(loaded, space, pattern, passages)
+def plain_model(loaded, space, orders, pattern):
+    """Written apart from the evaluator: layers really deleted, columns of weights set to zero, biases added."""
+    model, gone = copy.deepcopy(loaded.model), []
+    for part, level in zip(space.parts, pattern.levels, strict=True):
+        layer = model.model.layers[part.layer]
+        if part.kind == "layer":
+            gone += [part.layer] * level
+            continue
+        out = layer.self_attn.o_proj if part.kind == "attn" else layer.mlp.down_proj
+        size = HEADS_A_GROUP * HEAD if part.kind == "attn" else 1
+        if level == part.top:
+            out.weight = torch.nn.Parameter(torch.zeros_like(out.weight))
+        elif level:
+            first = sorted(enumerate(orders.importance[part.name]), key=lambda pair: pair[1])[: part.units[level]]
+            columns = [unit * size + i for unit, _ in first for i in range(size)]
+            dense = out.weight.detach().double()
+            if orders.fill:
+                mean = torch.from_numpy(orders.fill[part.name]).double()
+                added = dense[:, columns] @ mean[columns]
+                out.bias = torch.nn.Parameter(added.to(torch.float16).float())  # as the checkpoint stores it
+            dense[:, columns] = 0
+            out.weight = torch.nn.Parameter(dense.float())
+    model.model.layers = torch.nn.ModuleList(layer for i, layer in enumerate(model.model.layers) if i not in gone)
+    model.config.num_hidden_layers = len(model.model.layers)
+    return model
+
+
+def chances(model, ids):
+    """What may come next after each token but the last: [length - 1, vocabulary], float64."""
+    with torch.no_grad():
+        return torch.softmax(model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, :-1].double(), -1)
+
+
+@pytest.fixture(scope="module")
+def dense_chances(loaded, passages):
+    return {ids: chances(loaded.model, ids) for ids in passages.ids}
+
+
+def plain(dense_chances, pruned, ids, loss):
+    """Summed loss of one passage."""
+    found = chances(pruned, ids)
+    if loss == "nll":
+        return -found[range(len(ids) - 1), ids[1:]].log().sum().item()
+    dense = dense_chances[ids]
+    return (dense * (dense / found).log_()).sum().item()
+
+
+def asked(space):
+    """The dense model, and what random draws remove; thinned parts among it."""
+    budget = Budget(space, 0.1 if space.grain == "head" else 0.3)
+    drawn = [space.dense, *(budget.draw(np.random.default_rng(seed)) for seed in range(2))]
+    if space.grain in THINNED:
+        assert all(space.thinned(pattern) for pattern in drawn[1:])
+    return drawn
+
+
+CASES = [
+    *((grain, "nll", False, batch_size) for grain in GRAINS for batch_size in (None, 1, 3)),
+    *((grain, "kl", False, None) for grain in GRAINS),
+    *((grain, loss, True, 3) for grain in THINNED for loss in METERS),
+]
+
+
+@pytest.mark.parametrize(("grain", "loss", "fills", "batch_size"), CASES)
+def test_the_evaluator_agrees_with_each_pattern_run_alone(loaded, passages, dense_chances, grain, loss, fills, batch_size):
+    space = pattern_space(loaded.checkpoint, grain, compensate=fills)
+    orders, patterns = ranked(space, fills), asked(space)
+    evaluator = Evaluator.of(loaded, space, 256, batch_size, loss).ordered(orders)
+    for pattern, table in zip(patterns, evaluator.losses(patterns, passages), strict=True):
+        pruned = plain_model(loaded, space, orders, pattern)
+        expected = np.array([plain(dense_chances, pruned, ids, loss) for ids in passages.ids])
         assert (np.abs(table.loss - expected) / passages.scored).max() < 1e-5
         assert list(table.tokens) == [len(ids) - 1 for ids in passages.ids]
         for group, mean in table.by_group.items():
@@ -73,9 +132,43 @@ def test_the_evaluator_agrees_with_each_pattern_run_alone(loaded, passages, grai
             assert mean == pytest.approx(expected[mine].sum() / passages.scored[mine].sum(), abs=1e-5)
 
 
+@pytest.mark.parametrize("loss", METERS)
+def test_a_larger_effort_goes_on_where_a_smaller_one_ended(loaded, passages, dense_chances, loss, tmp_path):
+    """Measured in steps or at once, from this search's measurements or another's: the same numbers, bit for bit."""
+    space = pattern_space(loaded.checkpoint, "mixed")
+    orders, efforts = ranked(space, False), efforts_of(passages)
+    evaluator = Evaluator.of(loaded, space, 256, loss=loss).ordered(orders)
+    assert len(efforts) > 1
+    (_, pattern, _) = asked(space)
+    stepwise = Sample(evaluator, passages, efforts, LossStore(tmp_path, {}))
+    steps = [stepwise.losses(pattern, effort) for effort in efforts]
+    at_once = Sample(evaluator, passages, efforts)
+    shared = Sample(evaluator, passages, efforts, LossStore(tmp_path, {}))
+    assert [at_once.losses(pattern, effort) for effort in reversed(efforts)] == steps[::-1]
+    assert [shared.losses(pattern, effort) for effort in efforts] == steps
+    (file,) = tmp_path.iterdir()
+    assert len(file.read_text().splitlines()) == 1 + len(efforts)  # each stretch was measured once, by the first
+    pruned = plain_model(loaded, space, orders, pattern)
+    alone = np.array([plain(dense_chances, pruned, ids, loss) for ids in passages.ids])
+    for effort, losses in zip(efforts, steps, strict=True):
+        for group, mean in losses.items():
+            mine = [i for i, name in enumerate(passages.groups[: effort.passages]) if name == group]
+            assert mean == pytest.approx(alone[mine].sum() / passages.scored[mine].sum(), abs=1e-5)
+
+
 def test_removing_something_changes_the_loss(loaded, passages):
     """The law would hold for a mask that does nothing; this one does something."""
     space = pattern_space(loaded.checkpoint, "subblock")
-    evaluator = Evaluator(loaded, space, 256)
+    evaluator = Evaluator.of(loaded, space, 256)
     dense, cut = evaluator.losses([space.dense, space.pattern(["layers.0.mlp"])], passages)
     assert min(cut.by_group[group] - dense.by_group[group] for group in dense.by_group) > 1.0
+
+
+def test_what_stands_in_for_removed_units_changes_the_loss(loaded, passages):
+    space = pattern_space(loaded.checkpoint, "channel", compensate=True)
+    (_, pattern, _) = asked(space)
+    with_bias, without = (
+        next(Evaluator.of(loaded, space, 256).ordered(ranked(space, fills)).losses([pattern], passages))
+        for fills in (True, False)
+    )
+    assert np.median(np.abs(with_bias.loss - without.loss) / passages.scored) > 0.01

@@ -12,7 +12,7 @@ from evop.checkpoint import Checkpoint
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.families.parts import pattern_space
-from evop.fitness import Fitness
+from evop.fitness import Fitness, Sample
 from evop.load import load_model
 from evop.objective_passages import objective_passages
 from evop.objectives import worst
@@ -71,7 +71,8 @@ def test_losses_that_are_no_numbers_mark_a_measurement_failed(calibration, tmp_p
     loaded = load_model(Checkpoint.find(copy), "cpu", "float32")
     passages = objective_passages(calibration, loaded.tokenizer, 64, 50).search
     space = pattern_space(loaded.checkpoint, "subblock")
-    fitness = Fitness(Evaluator(loaded, space, 64), passages, worst, dict.fromkeys(passages.tokens_by_group, 3.0))
+    sample = Sample.whole(Evaluator.of(loaded, space, 64), passages)
+    fitness = Fitness(sample, worst, {sample.full.passages: dict.fromkeys(passages.tokens_by_group, 3.0)})
     failed, fine = fitness([space.pattern(["layers.2.mlp"]), space.pattern(["layers.8.mlp"])])
     assert failed.value == np.inf
     assert "loss is not finite in" in str(failed.failed)

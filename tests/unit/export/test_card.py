@@ -13,8 +13,10 @@ from evop.checkpoint import Checkpoint
 from evop.errors import EvopError
 from evop.export.card import CardFacts, model_card
 from evop.export.parity import Beside, ParityReport
-from evop.export.plan import LayerPlan
+from evop.export.plan import planned
+from evop.families import family_of
 from evop.files import sha256
+from evop.orders import Orders
 from evop.pattern_file import Claim, ModelName, Origin, PatternFile
 from evop.stages.prune import prune
 
@@ -33,6 +35,10 @@ CLAIM = Claim(search=0.4, select=0.5, worst_group="law/1", select_excess={"code/
 ORIGIN = Origin(
     strategy="cma",
     objective="worst",
+    loss="nll",
+    scale="none",
+    importance="none",
+    importance_over="mean",
     seed=3,
     evaluations=400,
     tokens=123456,
@@ -53,7 +59,7 @@ def facts(folder, *names, name=None, **changes):
     checkpoint = Checkpoint(folder, name or str(folder))
     path = write_pattern(folder.parent / "p.json", space, pattern, folder)
     file = PatternFile.read(path).model_copy(update={"claim": CLAIM, "origin": ORIGIN})
-    plan = LayerPlan.of(space, pattern)
+    plan = planned(checkpoint, family_of(checkpoint.model_type), Orders().cut(space, pattern))
     return dataclasses.replace(CardFacts(checkpoint, file, plan, (100, 60), (200, 120), PARITY), **changes)
 
 
@@ -118,7 +124,7 @@ def test_a_claim_is_not_called_an_audit(folder):
 
 def audit_of(path, folder, pattern_sha256):
     file = PatternFile.read(path)
-    described = {"removed": file.removed, "reached": file.reached, "claim": None, "claimed_group_on_audit": None}
+    described = {"removed": file.removed, "thinned": {}, "reached": file.reached, "claim": None, "claimed_group_on_audit": None}
     row = {
         "split": "audit", "group": "law/1", "label": "law/1 tax", "domain": "law", "passages": 7, "documents": 5,
         "tokens": 1234, "dense_loss": 3.0, "dense_perplexity": 20.1, "loss": 3.5, "perplexity": 33.1, "excess": 0.5,

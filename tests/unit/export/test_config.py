@@ -8,16 +8,17 @@ from tiny import WINDOW, build, removing
 from evop.checkpoint import Checkpoint
 from evop.export.config import pruned_config
 from evop.export.modeling_evop import cache_slots
-from evop.export.plan import LayerPlan
+from evop.export.plan import planned
 from evop.families import family_of
+from evop.orders import Orders
 
 SLIDING, FULL = "sliding_attention", "full_attention"
 
 
 def config(folder, *names):
     checkpoint = Checkpoint.find(folder)
-    plan = LayerPlan.of(*removing(folder, *names))
-    return pruned_config(checkpoint, family_of(checkpoint.model_type), plan)
+    family, (space, pattern) = family_of(checkpoint.model_type), removing(folder, *names)
+    return pruned_config(checkpoint, family, planned(checkpoint, family, Orders().cut(space, pattern)))
 
 
 def test_stock_changes_the_number_of_layers_alone(tiny_folder):

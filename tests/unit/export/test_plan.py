@@ -5,16 +5,22 @@ from toys import layer_space, subblock_space
 
 from evop.errors import EvopError
 from evop.export.plan import LayerPlan, NewLayer
+from evop.orders import Orders
+
+
+def any_count(kind, units):
+    return True
 
 
 def plan(*names, layers=4):
     space = subblock_space(layers)
-    return LayerPlan.of(space, space.pattern(names))
+    return LayerPlan.of(Orders().cut(space, space.pattern(names)), layers, stock_count=any_count)
 
 
 def test_whole_layers_are_stock_and_renumbered():
     space = layer_space(4)
-    found = LayerPlan.of(space, space.pattern(["layers.0", "layers.2"]))
+    cut = Orders().cut(space, space.pattern(["layers.0", "layers.2"]))
+    found = LayerPlan.of(cut, 4, stock_count=any_count)
     assert found.kind == "stock"
     assert found.layers == (NewLayer(1, 1), NewLayer(3, 3))
     assert found.places == {("attn", 1): 0, ("mlp", 1): 0, ("attn", 3): 1, ("mlp", 3): 1}

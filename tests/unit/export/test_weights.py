@@ -17,9 +17,10 @@ from transformers import AutoModelForCausalLM
 import evop.hf  # noqa: F401
 from evop.checkpoint import Checkpoint
 from evop.errors import EvopError
-from evop.export.plan import LayerPlan
+from evop.export.plan import planned
 from evop.export.weights import plan_shards
 from evop.families import family_of
+from evop.orders import Orders
 from evop.stages.prune import prune
 
 OTHERS = ("layers.1.attn", "layers.1.mlp", "layers.2.mlp", "layers.3.attn")
@@ -40,6 +41,11 @@ def raw(folder):
                 tensor = file.get_tensor(name)
                 found[name] = (tensor.dtype, tensor.view(torch.uint8).numpy().tobytes())
     return found
+
+
+def planned_for(checkpoint, *names):
+    space, pattern = removing(checkpoint.folder, *names)
+    return planned(checkpoint, family_of(checkpoint.model_type), Orders().cut(space, pattern))
 
 
 def pruned(folder, out, *names):
@@ -85,7 +91,7 @@ def test_dtype_is_kept(names, sharded, tmp_path):
 
 def test_one_shard_left_needs_no_index(sharded):
     checkpoint = Checkpoint.find(sharded)
-    plan = LayerPlan.of(*removing(sharded, *OTHERS))
+    plan = planned_for(checkpoint, *OTHERS)
     one = Checkpoint(checkpoint.folder, "one")
     object.__setattr__(one, "shards", ("model.safetensors",))
     tensors = {name: type(t)(t.shape, t.dtype, "model.safetensors", t.nbytes) for name, t in checkpoint.tensors.items()}
@@ -103,10 +109,11 @@ def test_tied_head_stays_tied(tiny_folder, tmp_path):
 def test_unknown_tensor_in_a_layer_is_refused(tiny_folder):
     folder = tiny_folder("llama")
     checkpoint = Checkpoint(folder, "odd")
+    plan = planned_for(checkpoint, "layers.0.attn")
     odd = {**checkpoint.tensors, "model.layers.1.adapter.weight": next(iter(checkpoint.tensors.values()))}
     object.__setattr__(checkpoint, "tensors", odd)
     with pytest.raises(EvopError, match=r"model\.layers\.1\.adapter\.weight belongs to neither"):
-        plan_shards(checkpoint, family_of("llama"), LayerPlan.of(*removing(folder, "layers.0.attn")))
+        plan_shards(checkpoint, family_of("llama"), plan)
 
 
 MEASURE = """
@@ -114,14 +121,14 @@ import sys
 from pathlib import Path
 import safetensors.torch
 from evop.checkpoint import Checkpoint
-from evop.export.weights import Shard, write_weights
+from evop.export.weights import Piece, Shard, write_weights
 
 def peak():
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 
 source, target = map(Path, sys.argv[1:])
 checkpoint = Checkpoint(source, "big")
-shards = tuple(Shard(name, name, {key: key for key, t in checkpoint.tensors.items() if t.shard == name})
+shards = tuple(Shard(name, name, {key: Piece(key, t.shape, t.nbytes) for key, t in checkpoint.tensors.items() if t.shard == name})
                for name in checkpoint.shards)
 before = peak()
 write_weights(checkpoint, shards, target)
