@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,16 @@ from evop.errors import EvopError, first_line
 
 SAMPLE = 1 << 12
 """Bytes read at the start and at the end of every tensor for the fingerprint."""
+BUFFERS = re.compile(r"(\.|^)((attn|attention)\.(bias|masked_bias)|rotary_emb\.inv_freq)$")
+"""Tensors that older checkpoints hold and that are no parameters: causal masks, frequencies of the positions."""
+TABLES = ("embed_tokens.weight", "wte.weight", "embed_in.weight")
+"""How the name of the token embeddings ends."""
+HEADS = ("lm_head.weight", "embed_out.weight")
+"""Name of the output head, where it is stored."""
+EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
+"""What configs call the number of experts of a layer; other keys about them begin with ``moe_``."""
+EXPERT_TYPES = ("mixtral", "dbrx", "deepseek_v2", "deepseek_v3", "gpt_oss", "jamba", "llama4", "llama4_text")
+"""Architectures with experts whose name does not say so, as ``moe`` would."""
 WANTED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "*.py", "README.md", "LICENSE*", "NOTICE*"]
 
 
@@ -89,6 +100,11 @@ class Checkpoint:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise EvopError(f"{self.name}: transformers cannot read config.json ({first_line(error)})") from error
 
+    def key(self, name: str) -> str:
+        """The key under which ``config.json`` holds what transformers calls ``name``, such as GPT-2's ``n_layer``."""
+        own = self.resolved.attribute_map.get(name, name)
+        return name if name in self.config and own not in self.config else own
+
     @property
     def model_type(self) -> str:
         """The architecture's name in ``config.json``."""
@@ -111,15 +127,16 @@ class Checkpoint:
 
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor by name, read from the shards' headers alone."""
-        return {name: tensor for shard in self.shards for name, tensor in self._header(shard)}
+        """Every parameter tensor by name, read from the shards' headers alone; stored buffers are left out."""
+        found = ((name, tensor) for shard in self.shards for name, tensor in self._header(shard))
+        return {name: tensor for name, tensor in found if not BUFFERS.search(name)}
 
     @cached_property
     def parameters(self) -> int:
         """Parameters of the model; an output head tied to the embeddings is counted once."""
         stored = sum(tensor.numel for tensor in self.tensors.values())
-        twice = self.resolved.tie_word_embeddings and "lm_head.weight" in self.tensors and self._has_embeddings
-        return stored - self.tensors["lm_head.weight"].numel if twice else stored
+        tied = self.resolved.tie_word_embeddings and any(name.endswith(TABLES) for name in self.tensors)
+        return stored - sum(self.tensors[name].numel for name in HEADS if tied and name in self.tensors)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -140,10 +157,6 @@ class Checkpoint:
                         digest.update(file.read(min(SAMPLE, end - begin)))
         return digest.hexdigest()
 
-    @property
-    def _has_embeddings(self) -> bool:
-        return any(name.endswith("embed_tokens.weight") for name in self.tensors)
-
     def _header(self, shard: str) -> Iterator[tuple[str, Tensor]]:
         _, header = _safetensors_header(self.folder / shard)
         for name, entry in header.items():
@@ -159,6 +172,19 @@ class Checkpoint:
             raise EvopError(f"{self.name} is quantised ({method}); prune the full-precision model, then quantise")
         if any(self.config.get(key) is not None for key in ("text_config", "vision_config")):
             raise EvopError(f"{self.name} is a multimodal wrapper ({self.model_type}); give its language model alone")
+        if self._has_experts:
+            raise EvopError(
+                f"{self.name} is a mixture of experts ({self.model_type}); evop prunes dense models, whose every token "
+                "passes every weight; give a dense one"
+            )
+
+    @property
+    def _has_experts(self) -> bool:
+        counts = (self.config.get(key) or 0 for key in EXPERTS)
+        named = any(value for key, value in self.config.items() if key.startswith("moe_"))
+        return (
+            named or any(count > 1 for count in counts) or "moe" in self.model_type or self.model_type in EXPERT_TYPES
+        )
 
 
 def _json_object(path: Path) -> dict[str, Any]:

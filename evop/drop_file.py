@@ -12,6 +12,7 @@ from evop.errors import EvopError
 from evop.families import family_of
 from evop.families.parts import layer_count, pattern_space
 from evop.files import whole
+from evop.orders import Orders
 from evop.pattern_file import PatternFile
 from patterns import Budget, Pattern, PatternSpace
 
@@ -32,7 +33,8 @@ def given_pattern(path: str | Path, checkpoint: Checkpoint) -> PatternFile:
     if place.suffix != ".txt" or place.is_dir():
         return PatternFile.find(place)
     space, pattern = _read(place, checkpoint)
-    return PatternFile.describe(checkpoint, Budget(space, space.reached(pattern).block_params), pattern)
+    budget = Budget(space, space.reached(pattern).block_params)
+    return PatternFile.describe(checkpoint, budget, pattern, Orders().cut(space, pattern))
 
 
 def write_drop_file(path: Path, space: PatternSpace, pattern: Pattern) -> None:
@@ -63,7 +65,7 @@ def _read(path: Path, checkpoint: Checkpoint) -> tuple[PatternSpace, Pattern]:
         raise EvopError(f"{path} removes nothing: every line is none; a pattern removes at least one block")
     if set(words) == {"attn+mlp"}:
         raise EvopError(f"{path} removes every block: every line is attn+mlp; nothing would be left to run")
-    if "subblock" in family_of(checkpoint.model_type).grains:
+    if family_of(checkpoint.model_type).refusal(checkpoint.resolved, "subblock", "any") is None:
         names = [f"layers.{i}.{kind}" for i, word in enumerate(words) for kind in WORDS[word]]
         space = pattern_space(checkpoint, "subblock", "any", ())
         return space, space.pattern(names)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import torch
+from torch import nn
 
+from evop.corrections import corrected
+from evop.cut import Cut
 from evop.errors import EvopError
 from evop.load import LoadedModel
 from evop.losses import LossTable
 from evop.masking import masked
-from evop.meters import next_token_losses
+from evop.meters import Meter, make_meter
+from evop.orders import Orders
 from evop.tokens import TokenPassages
 from patterns import Pattern, PatternSpace
 
@@ -26,8 +31,10 @@ class Evaluator:
     Attributes:
         loaded: the model.
         space: what its parts are.
+        orders: which units of thinned parts leave first.
         batch_size: passages of full length a forward pass, or None to fit the device.
         max_tokens: the length passages were cut at.
+        loss: what is measured: ``nll`` or ``kl``.
 
     Raises:
         EvopError: passages longer than the model has positions.
@@ -35,9 +42,12 @@ class Evaluator:
 
     loaded: LoadedModel
     space: PatternSpace
+    orders: Orders
     max_tokens: int
     batch_size: int | None = None
+    loss: str = "nll"
     _batch_tokens: int = field(init=False)
+    _meter: Meter = field(init=False)
 
     def __post_init__(self) -> None:
         positions = getattr(self.loaded.checkpoint.resolved, "max_position_embeddings", None)
@@ -48,22 +58,49 @@ class Evaluator:
             )
         auto = AUTO_BATCH_TOKENS[self.loaded.device.type]
         self._batch_tokens = self.batch_size * self.max_tokens if self.batch_size else auto
+        self._meter = make_meter(self.loss)
+
+    @classmethod
+    def of(
+        cls, loaded: LoadedModel, space: PatternSpace, max_tokens: int, batch_size: int | None = None, loss: str = "nll"
+    ) -> Evaluator:
+        """Of a space that knows nothing of what its units matter; it can measure whole parts."""
+        return cls(loaded, space, Orders(), max_tokens, batch_size, loss)
+
+    def ordered(self, orders: Orders) -> Evaluator:
+        """The same with units ranked, and their levels priced."""
+        return Evaluator(
+            self.loaded, orders.priced(self.space), orders, self.max_tokens, self.batch_size, self.loss
+        )
+
+    @property
+    def batch_tokens(self) -> int:
+        """Padded tokens of one forward pass at most."""
+        return self._batch_tokens
 
     def losses(self, patterns: Iterable[Pattern], passages: TokenPassages) -> Iterator[LossTable]:
         """The loss table of each pattern, in order, as it comes."""
         for pattern in patterns:
-            with masked(self.loaded.model, self.loaded.family, self.space, pattern) as model:
-                table = self._measured(model, passages)
-            yield table  # outside: whoever takes it finds the dense model
+            yield self.measured(self.cut(pattern), passages)
+
+    def cut(self, pattern: Pattern) -> Cut:
+        """What a pattern takes out of the model, corrections included."""
+        return corrected(self.orders.cut(self.space, pattern), self.loaded, self.orders.fill)
 
     def dense(self, passages: TokenPassages) -> LossTable:
         """The loss table of the model as it is."""
         return next(self.losses([self.space.dense], passages))
 
-    def _measured(self, model: torch.nn.Module, passages: TokenPassages) -> LossTable:
+    def measured(self, cut: Cut, passages: TokenPassages) -> LossTable:
+        """The loss table of a cut."""
+        model = self.loaded.model
+
+        def mask() -> AbstractContextManager[nn.Module]:
+            return masked(model, self.loaded.family, cut)
+
         while True:
             try:
-                return next_token_losses(model, passages, self._batch_tokens)
+                return self._meter(model, mask, passages, self._batch_tokens)
             except torch.OutOfMemoryError as error:
                 smaller = self._batch_tokens // 2
                 if self.batch_size or smaller < self.max_tokens:

@@ -3,70 +3,115 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from evop.efforts import stretches
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.losses import LossTable, excess
 from evop.objectives import Objective
+from evop.store import LossStore, Sums
 from evop.tokens import TokenPassages
-from patterns import Measurement, Pattern
+from patterns import Effort, Measurement, Pattern
+
+Losses = Mapping[str, float]
+"""Group -> mean loss, nats a token."""
 
 
 @dataclass(frozen=True)
-class Fitness:
-    """Measures patterns on some passages.
+class Sample:
+    """Some passages, and the efforts at which patterns are measured on them.
 
     Attributes:
         evaluator: runs the model.
-        passages: what it is run on.
-        objective: from excess losses to the value that is minimised.
-        dense: the dense model's mean loss a group on the same passages.
+        passages: what it is run on, in their fixed order.
+        efforts: ascending; the last is all of them.
+        store: what was measured already.
     """
 
     evaluator: Evaluator
     passages: TokenPassages
-    objective: Objective
-    dense: Mapping[str, float]
+    efforts: tuple[Effort, ...]
+    store: LossStore = field(default_factory=lambda: LossStore(None, {}))
 
     @classmethod
-    def on(cls, evaluator: Evaluator, passages: TokenPassages, objective: Objective) -> Fitness:
-        """Measure the dense model first.
+    def whole(cls, evaluator: Evaluator, passages: TokenPassages) -> Sample:
+        """A sample with one effort."""
+        return cls(evaluator, passages, (Effort(len(passages.ids), passages.total),))
+
+    @property
+    def full(self) -> Effort:
+        """The effort that is all of it."""
+        return self.efforts[-1]
+
+    def losses(self, pattern: Pattern, effort: Effort) -> Losses | str:
+        """Mean loss a group at an effort, or why there is none."""
+        totals: dict[str, float] = {}
+        tokens: dict[str, int] = {}
+        for number, passages in enumerate(stretches(self.passages, self.efforts)[: 1 + self.efforts.index(effort)]):
+            sums = self.store.get(pattern, number)
+            if sums is None:
+                (table,) = self.evaluator.losses([pattern], passages)
+                sums = _sums(table)
+                self.store.put(pattern, number, sums)
+            for group, count in passages.tokens_by_group.items():
+                if group not in sums:
+                    return f"loss is not finite in {group}"
+                totals[group] = totals.get(group, 0.0) + sums[group]
+                tokens[group] = tokens.get(group, 0) + count
+        return {group: total / tokens[group] for group, total in totals.items()}
+
+    def dense(self, effort: Effort) -> Losses:
+        """Mean loss a group of the dense model at an effort.
 
         Raises:
-            EvopError: the dense model's own loss is not a number.
+            EvopError: it is not a number somewhere.
         """
-        return cls(evaluator, passages, objective, dense_losses(evaluator, passages))
-
-    def __call__(self, patterns: Iterable[Pattern]) -> Iterator[Measurement]:
-        """One measurement a pattern, in order; losses that are no numbers mark it failed."""
-        for table in self.evaluator.losses(patterns, self.passages):
-            yield self._judge(table)
-
-    def excess(self, measurement: Measurement) -> dict[str, float]:
-        """Excess loss a group of a measurement, nats a token."""
-        return excess(measurement.losses, self.dense)
-
-    def _judge(self, table: LossTable) -> Measurement:
-        if not table.finite:
-            bad = next(group for group, loss in zip(table.groups, table.loss, strict=True) if not np.isfinite(loss))
-            return Measurement(float("inf"), {}, table.total_tokens, f"loss is not finite in {bad}")
-        losses = table.by_group
-        value = self.objective(np.array(list(excess(losses, self.dense).values())))
-        return Measurement(value, losses, table.total_tokens)
+        found = self.losses(self.evaluator.space.dense, effort)
+        if isinstance(found, str):
+            dtype = self.evaluator.loaded.dtype
+            raise EvopError(f"the dense model's {found} at --dtype {dtype}; use --dtype float32")
+        return found
 
 
-def dense_losses(evaluator: Evaluator, passages: TokenPassages) -> dict[str, float]:
-    """Mean loss a group of the dense model, nats a token.
+@dataclass(frozen=True)
+class Fitness:
+    """Judges patterns on a sample.
 
-    Raises:
-        EvopError: it is not a number somewhere.
+    Attributes:
+        sample: what they are measured on.
+        objective: from excess losses to the value that is minimised.
+        dense: effort in passages -> the dense model's mean loss a group.
+        scale: group -> the excess that counts as one; None leaves excess in nats a token.
     """
-    table = evaluator.dense(passages)
-    for group, loss in table.by_group.items():
-        if not np.isfinite(loss):
-            dtype = evaluator.loaded.dtype
-            raise EvopError(f"the dense model's loss is not finite in {group} at --dtype {dtype}; use --dtype float32")
-    return table.by_group
+
+    sample: Sample
+    objective: Objective
+    dense: Mapping[int, Losses]
+    scale: Mapping[str, float] | None = None
+
+    def __call__(self, patterns: Iterable[Pattern], effort: Effort | None = None) -> Iterator[Measurement]:
+        """One measurement a pattern, in order; losses that are no numbers mark it failed."""
+        effort = effort or self.sample.full
+        for pattern in patterns:
+            losses = self.sample.losses(pattern, effort)
+            if isinstance(losses, str):
+                yield Measurement(float("inf"), {}, effort.tokens, losses)
+            else:
+                yield Measurement(self._value(losses, effort), losses, effort.tokens)
+
+    def excess(self, measurement: Measurement, effort: Effort | None = None) -> dict[str, float]:
+        """Excess loss a group of a measurement, nats a token."""
+        return excess(measurement.losses, self.dense[(effort or self.sample.full).passages])
+
+    def _value(self, losses: Losses, effort: Effort) -> float:
+        over = excess(losses, self.dense[effort.passages])
+        scale = self.scale or {}
+        return self.objective(np.array([value / scale.get(group, 1.0) for group, value in over.items()]))
+
+
+def _sums(table: LossTable) -> Sums:
+    sums, _ = table.sums()
+    return {name: float(total) for name, total in zip(table.names, sums, strict=True) if np.isfinite(total)}

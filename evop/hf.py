@@ -8,10 +8,10 @@ Example:
 
 from __future__ import annotations
 
-import transformers
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
 from evop.export import modeling_evop
+from evop.export.config import auto_classes
 from evop.families import FAMILIES
 
 __all__ = ["register"]
@@ -20,11 +20,11 @@ __all__ = ["register"]
 def register() -> None:
     """Make every family's heterogeneous classes known to the auto classes; again is harmless."""
     for model_type in (name for family in FAMILIES for name in family.model_types):
-        base = type(transformers.AutoConfig.for_model(model_type)).__name__.removesuffix("Config")
-        config = getattr(modeling_evop, f"Evop{base}Config")
+        made = {auto: getattr(modeling_evop, f"Evop{name}") for auto, name in auto_classes(model_type).items()}
+        config = made["AutoConfig"]
         AutoConfig.register(config.model_type, config, exist_ok=True)
-        AutoModel.register(config, getattr(modeling_evop, f"Evop{base}Model"), exist_ok=True)
-        AutoModelForCausalLM.register(config, getattr(modeling_evop, f"Evop{base}ForCausalLM"), exist_ok=True)
+        AutoModel.register(config, made["AutoModel"], exist_ok=True)
+        AutoModelForCausalLM.register(config, made["AutoModelForCausalLM"], exist_ok=True)
 
 
 register()

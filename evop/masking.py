@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from evop.cut import Cut, Place
 from evop.export.modeling_evop import Absent
 from evop.families import Family
-from patterns import Pattern, PatternSpace
 
 
 class AbsentLayer(nn.Module):
@@ -21,34 +21,69 @@ class AbsentLayer(nn.Module):
         return hidden_states
 
 
+class Thinned(nn.Module):
+    """Stands where the last projection of a thinned block was: inputs of units that are gone count as zero.
+
+    Args:
+        inner: the projection.
+        stays: bool [features], which inputs stay.
+        bias: added to the output, [hidden], or None.
+    """
+
+    def __init__(self, inner: nn.Module, stays: torch.Tensor, bias: torch.Tensor | None) -> None:
+        super().__init__()
+        self.inner, self.stays, self.bias = inner, stays, bias
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """The projection of what stays."""
+        out = self.inner(hidden_states * self.stays)
+        return out if self.bias is None else out + self.bias
+
+
 @contextmanager
-def masked(model: nn.Module, family: Family, space: PatternSpace, pattern: Pattern) -> Iterator[nn.Module]:
-    """The model with the pattern's parts absent, for the length of a ``with`` block.
+def masked(model: nn.Module, family: Family, cut: Cut) -> Iterator[nn.Module]:
+    """The model with a cut made, for the length of a ``with`` block.
 
     What it computes is what the pruned checkpoint computes, up to rounding. The dense model is put back on
     leaving, whatever happened inside. Keys and values must not be cached: absent layers keep their numbers.
     """
     layers = family.layer_list(model)
     swapped: list[tuple[nn.Module, str, nn.Module]] = []
+
+    def swap(owner: nn.Module, dotted: str, module: nn.Module) -> None:
+        path, _, name = dotted.rpartition(".")
+        inside = owner.get_submodule(path)
+        swapped.append((inside, name, inside.get_submodule(name)))
+        inside._modules[name] = module
+
     try:
-        for part, level in zip(space.parts, pattern.levels, strict=True):
-            if level == 0:
+        for kind, layer in sorted(cut.gone):
+            if {("attn", layer), ("mlp", layer)} <= cut.gone:
+                if kind == "attn":
+                    swap(layers, str(layer), AbsentLayer())
                 continue
-            if part.kind == "layer":
-                swapped.append(_swap(layers, str(part.layer), AbsentLayer()))
-                continue
-            block = family.block(part.kind)
+            block = family.block(kind)
             for norm in block.norms:
-                swapped.append(_swap(layers[part.layer], norm, nn.Identity()))
-            swapped.append(_swap(layers[part.layer], block.main, Absent(block.returns)))
+                swap(layers[layer], norm, nn.Identity())
+            swap(layers[layer], block.main, Absent(block.returns))
+        for place in cut.kept:
+            out = family.block(place[0]).out
+            swap(layers[place[1]], out, _thinned(layers[place[1]].get_submodule(out), family, model, cut, place))
         yield model
     finally:
         for owner, name, module in reversed(swapped):
             owner._modules[name] = module
 
 
-def _swap(owner: nn.Module, name: str, module: nn.Module) -> tuple[nn.Module, str, nn.Module]:
-    before = owner._modules[name]
-    assert before is not None
-    owner._modules[name] = module
-    return owner, name, before
+def _thinned(inner: nn.Module, family: Family, model: nn.Module, cut: Cut, place: Place) -> Thinned:
+    weight = inner.get_parameter("weight")
+    features = weight.shape[family.block(place[0]).out_axis]
+    units = family.units(model.config, place[0])
+    stays = torch.zeros(units, dtype=weight.dtype)
+    stays[list(cut.kept[place])] = 1
+    bias = cut.bias.get(place)
+    return Thinned(
+        inner,
+        stays.repeat_interleave(features // units).to(weight.device),
+        None if bias is None else torch.from_numpy(bias).to(weight),
+    )

@@ -1,13 +1,15 @@
-"""``pattern.json``: which parts leave, of which model, and what the search claims for it."""
+"""``pattern.json``: which parts leave, of which model, what stays of others, and what the search claims for it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from evop.checkpoint import Checkpoint
+from evop.corrections import read_corrections
+from evop.cut import Cut, Place, from_ranges, place_of, to_ranges
 from evop.errors import EvopError
 from evop.families.parts import pattern_space
 from evop.files import JsonFile, inside
@@ -36,6 +38,10 @@ class Origin(_Section):
 
     strategy: str
     objective: str
+    loss: str
+    scale: str
+    importance: str
+    importance_over: str
     seed: int
     evaluations: int
     tokens: int
@@ -47,7 +53,11 @@ class Origin(_Section):
 
 
 class Claim(_Section):
-    """What the search says of its answer: the objective on ``search`` and on ``select``, in nats a token."""
+    """What the search says of its answer: the objective on ``search`` and on ``select``.
+
+    In nats a token, or in excesses of a random pattern where the search was scaled by those; ``select_excess`` is
+    always in nats a token.
+    """
 
     search: float
     select: float
@@ -71,16 +81,26 @@ class ReachedFractions(_Section):
 
 
 class PatternFile(JsonFile):
-    """A pattern with a person's names for its parts, and where it came from."""
+    """A pattern with a person's names for its parts, and where it came from; it prunes its model by itself.
 
-    SCHEMA: ClassVar[str] = "evop.pattern/1"
+    Attributes:
+        removed: names of parts that are gone.
+        kept: names of parts that are thinned -> the units that stay, as ranges: ``"0-5,7"``.
+        corrections: sha256 of ``corrections.safetensors`` beside it: the biases of thinned parts; None for none.
+        space: fingerprint of the space it was searched in.
+    """
+
+    SCHEMA: ClassVar[str] = "evop.pattern/2"
     model: ModelName
     grain: str
     deploy: str
     protected: list[str]
+    width_step: int | None = None
     remove: float
     cost: str
     removed: list[str]
+    kept: dict[str, str] = Field(default_factory=dict)
+    corrections: str | None = None
     removed_params: int
     reached: ReachedFractions
     space: str
@@ -107,10 +127,10 @@ class PatternFile(JsonFile):
         checkpoint: Checkpoint,
         budget: Budget,
         pattern: Pattern,
-        origin: Origin | None = None,
-        claim: Claim | None = None,
+        cut: Cut,
+        **more: Any,
     ) -> PatternFile:
-        """The file of a pattern."""
+        """The file of a pattern; ``more`` are the fields that budget and cut do not tell."""
         space = budget.space
         return cls(
             model=ModelName.of(checkpoint),
@@ -120,33 +140,75 @@ class PatternFile(JsonFile):
             remove=budget.remove,
             cost=budget.cost,
             removed=list(space.names(pattern)),
+            kept={f"layers.{layer}.{kind}": to_ranges(units) for (kind, layer), units in cut.kept.items()},
             removed_params=space.removed(pattern).params,
             reached=ReachedFractions.of(space.reached(pattern)),
             space=space.fingerprint,
-            origin=origin,
-            claim=claim,
+            **more,
         )
 
+    @property
+    def words(self) -> list[str]:
+        """What leaves, as a person reads it: parts that are gone, then parts with fewer units."""
+        return [*self.removed, *(f"{name} (keeps {len(from_ranges(kept))})" for name, kept in self.kept.items())]
+
     def on(self, checkpoint: Checkpoint) -> tuple[PatternSpace, Pattern]:
-        """The pattern and its space on a model.
+        """The pattern on a model, and its space with nothing known of what units matter.
 
         Raises:
-            EvopError: the model is not the one the pattern was made for, or names do not fit.
+            EvopError: the model is not the one the pattern was made for, or names or numbers do not fit.
         """
         if checkpoint.fingerprint != self.model.fingerprint:
             raise EvopError(
                 f"the pattern was made for {self.model.name} ({self.model.fingerprint[:12]}), but --model "
                 f"{checkpoint.name} is {checkpoint.fingerprint[:12]}: another model or revision; use the same one"
             )
-        space = pattern_space(checkpoint, self.grain, self.deploy, self.protected)
-        if space.fingerprint != self.space:
+        space = pattern_space(
+            checkpoint,
+            self.grain,
+            self.deploy,
+            self.protected,
+            width_step=self.width_step,
+            compensate=self.corrections is not None,
+        )
+        pattern = space.pattern(self.removed, {name: self._level(space, name) for name in self.kept})
+        if space.removed(pattern).params != self.removed_params:
             raise EvopError(
-                f"the pattern's space {self.space[:12]} is not this version's {space.fingerprint[:12]} for the same "
-                "model: the parts are counted otherwise; search again"
+                f"the pattern says it removes {self.removed_params:,} parameters, but its parts hold "
+                f"{space.removed(pattern).params:,}: it was changed by hand or is of another version; search again"
             )
-        pattern = space.pattern(self.removed)
         if not space.legal(pattern):
             raise EvopError(
-                f"the pattern removes {', '.join(self.removed)}, which --deploy {self.deploy} does not allow"
+                f"the pattern removes {', '.join(self.words)}, which --deploy {self.deploy} does not allow"
             )
         return space, pattern
+
+    def cut(self, corrections: Path | None = None) -> Cut:
+        """What the pattern takes out of its model.
+
+        Args:
+            corrections: the file of its biases, or None where it has none.
+
+        Raises:
+            EvopError: the biases are missing, or another pattern's.
+        """
+        gone = frozenset(place for name in self.removed for place in _blocks(name))
+        kept = {place_of(name): from_ranges(units) for name, units in self.kept.items()}
+        return Cut(gone, kept, {} if self.corrections is None else read_corrections(corrections, self.corrections))
+
+    def _level(self, space: PatternSpace, name: str) -> int:
+        """The level of a thinned part, by how many of its units stay."""
+        part = next((part for part in space.parts if part.name == name), None)
+        kept = from_ranges(self.kept[name])
+        units = part.units[-1] if part and part.units else 0
+        if part is None or not kept or kept[-1] >= units or (gone := units - len(kept)) not in part.units:
+            raise EvopError(
+                f"the pattern keeps {len(kept)} units of {name}, which this model's {self.grain} parts cannot do; "
+                "use the model it was searched on"
+            )
+        return part.units.index(gone)
+
+
+def _blocks(name: str) -> tuple[Place, ...]:
+    """The blocks a part's name means; a whole layer is two."""
+    return (place_of(name),) if name.count(".") == 2 else (place_of(f"{name}.attn"), place_of(f"{name}.mlp"))

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from evop.fitness import Fitness
-from patterns import Stop, Trial
+from patterns import Pattern, Stop, Trial
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Progress:
     """Where a search stands.
 
     Attributes:
-        stage: ``"loading"``, ``"dense"``, ``"searching"`` or ``"selecting"``.
+        stage: ``"loading"``, ``"importance"``, ``"dense"``, ``"searching"`` or ``"selecting"``.
         evaluations: distinct patterns measured.
         best: best value of the objective so far among trials that meet the budget, or None.
         worst: excess of the group that pays most under the best pattern, nats a token, or None.
@@ -52,7 +52,7 @@ class ProgressMeter:
 
     def __init__(self, fitness: Fitness, labels: Mapping[str, str], stop: Stop, spent: int, watch: Watch) -> None:
         self.fitness, self.labels, self.stop, self.tokens, self.watch = fitness, labels, stop, spent, watch
-        self.evaluations = 0
+        self.patterns: set[Pattern] = set()
         self.best: Trial | None = None
         self._begun: float | None = None
         self._begun_share = 0.0
@@ -61,17 +61,19 @@ class ProgressMeter:
         """Measuring begins; what was replayed before says nothing of how long the rest takes."""
         if self._begun is None:
             self._begun = time.monotonic()
-            self._begun_share = self.stop.share(self.evaluations, self.tokens) or 0.0
+            self._begun_share = self.stop.share(len(self.patterns), self.tokens) or 0.0
 
     def __call__(self, trial: Trial) -> None:
         """One more trial, measured or replayed."""
-        self.evaluations += 1
+        self.patterns.add(trial.pattern)
         self.tokens += trial.measurement.tokens
-        if trial.met and trial.measurement.failed is None and (self.best is None or trial.value < self.best.value):
+        whole = trial.effort == self.fitness.sample.full.passages
+        good = whole and trial.met and trial.measurement.failed is None
+        if good and (self.best is None or trial.value < self.best.value):
             self.best = trial
-        share = self.stop.share(self.evaluations, self.tokens)
+        share = self.stop.share(len(self.patterns), self.tokens)
         best = None if self.best is None else self.best.value
-        self.watch(Progress("searching", self.evaluations, best, *self._worst(), share, self._left(share)))
+        self.watch(Progress("searching", len(self.patterns), best, *self._worst(), share, self._left(share)))
 
     def _worst(self) -> tuple[float | None, str]:
         if self.best is None:

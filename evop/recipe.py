@@ -46,21 +46,61 @@ class AuditRecipe(Engine):
 
 
 class SearchRecipe(Engine):
-    """A search: what to remove, how to look for it, how long."""
+    """A search: what to remove, how to look for it, how long.
+
+    Attributes:
+        remove: fraction of the decoder blocks' cost.
+        grain: ``layer``, ``subblock``, ``head``, ``channel`` or ``mixed``.
+        width_step: widths an MLP may be thinned to are multiples of it; None for one that suits the model.
+        strategy: a name of ``patterns.STRATEGIES``, or ``auto``: all patterns where they are few, else CMA-ES.
+        elitism: of the genetic strategy: how many of the best go over unchanged.
+        patience: of the genetic strategy: generations without a better one after which it ends.
+        objective: ``worst``, ``cvar`` or ``mean`` over the groups.
+        loss: ``nll``, or ``kl`` to the dense model.
+        scale: ``none``, or ``random``: a group's excess counts in units of its median under random patterns.
+        cost: what ``remove`` counts: ``params``, ``flops`` or ``kv``.
+        deploy: ``stock`` or ``any``.
+        protect: names of parts that stay dense; None for the default of the deploy.
+        importance: how units, or whole parts for ``oneshot``, are ranked; ``auto`` for the grain's default.
+        importance_over: ``mean`` over the groups, or ``worst``: the group where a unit matters most.
+        compensate: ``none``, or ``bias``: thinned blocks get a bias for what they lost.
+        max_tokens: tokens of a passage at most.
+        min_group_tokens: tokens a group needs, in search and in select, to enter the objective.
+        seed: of the strategy.
+        evaluations: distinct patterns to measure at most.
+        tokens: tokens to score at most.
+        minutes: minutes to search at most.
+        store: folder in which searches share what they measured; each is charged as if it were alone.
+    """
 
     remove: float = 0.25
     grain: str = "subblock"
-    strategy: str = "cma"
+    width_step: int | None = Field(default=None, ge=1)
+    strategy: str = "auto"
+    elitism: int | None = Field(default=None, ge=0)
+    patience: int | None = Field(default=None, ge=1)
     objective: str = "worst"
+    loss: Literal["nll", "kl"] = "nll"
+    scale: Literal["none", "random"] = "none"
     cost: str = "params"
     deploy: str = "stock"
     protect: tuple[str, ...] | None = None
+    importance: str = "auto"
+    importance_over: Literal["mean", "worst"] = "mean"
+    compensate: Literal["none", "bias"] = "none"
     max_tokens: int = Field(default=512, ge=2)
     min_group_tokens: int = Field(default=256, ge=1)
     seed: int = Field(default=0, ge=0)
     evaluations: int | None = Field(default=None, ge=1)
     tokens: int | None = Field(default=None, ge=1)
     minutes: float | None = Field(default=None, gt=0)
+    store: str | None = None
+
+    @property
+    def strategy_options(self) -> dict[str, int]:
+        """Options of the strategy that were given."""
+        given = {"elitism": self.elitism, "patience": self.patience}
+        return {name: value for name, value in given.items() if value is not None}
 
     def most_evaluations(self, finishes: bool) -> int | None:
         """How many patterns to measure at most.

@@ -8,36 +8,42 @@ from calibration import CalibrationSet
 from evop.load import LoadedModel
 from evop.objective_passages import ObjectivePassages
 from evop.recipe import SearchRecipe
-from patterns import Budget
+from patterns import Budget, PatternSpace
 
 
 def identity_asked(recipe: SearchRecipe, calibration: CalibrationSet, budget: Budget) -> dict[str, Any]:
     """What makes a search this search and no other, as far as it is known before the model is loaded.
 
-    Limits, device and batch size are not part of it.
+    Limits, device, batch size and store are not part of it.
+
+    Args:
+        recipe: with no ``auto`` left in it.
+        calibration: the set.
+        budget: its space may not yet know what units matter.
     """
     space = budget.space
+    chosen = ("strategy", "seed", "objective", "loss", "scale", "importance", "importance_over", "compensate")
     return {
-        "space": space.fingerprint,
+        "model": space.origin["model"],
         "calibration": calibration.fingerprint,
         "grain": space.grain,
+        "width_step": recipe.width_step,
         "deploy": space.deploy,
         "protected": sorted(space.protected),
         "remove": budget.remove,
         "cost": budget.cost,
-        "strategy": recipe.strategy,
-        "seed": recipe.seed,
-        "objective": recipe.objective,
-        "loss": "nll",
+        **{name: getattr(recipe, name) for name in chosen},
+        **recipe.strategy_options,
         "max_tokens": recipe.max_tokens,
         "min_group_tokens": recipe.min_group_tokens,
     }
 
 
-def identity_found(loaded: LoadedModel, passages: ObjectivePassages) -> dict[str, Any]:
-    """The rest: what the model's tokenizer made of the passages, and what it computes in."""
+def identity_found(loaded: LoadedModel, passages: ObjectivePassages, space: PatternSpace) -> dict[str, Any]:
+    """The rest: what the model's tokenizer made of the passages, what it computes in, which units leave when."""
     return {
         "dtype": loaded.dtype,
         "search_tokens": passages.search.fingerprint,
         "select_tokens": passages.select.fingerprint,
+        "space": space.fingerprint,
     }

@@ -21,6 +21,8 @@ class Finalist(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     removed: list[str]
+    thinned: dict[str, int]
+    """Part -> how many of its units are gone."""
     search: float
     select: float
 
@@ -57,6 +59,11 @@ class SearchRun:
         """The log."""
         return self.folder / "trials.jsonl"
 
+    @property
+    def orders(self) -> Path:
+        """Which units leave first; a search of whole parts has none."""
+        return self.folder / "orders.npz"
+
     @cached_property
     def _logged(self) -> TrialLog | None:
         return TrialLog.open(self.trials) if self.trials.is_file() else None
@@ -74,7 +81,8 @@ class SearchRun:
         """
         if self.header is None:
             there = self.folder.iterdir() if self.folder.is_dir() else []
-            if self.folder.is_file() or any(path != self.trials.with_suffix(".tmp") for path in there):
+            unfinished = {self.trials.with_suffix(".tmp"), self.orders, self.orders.with_name("orders.tmp.npz")}
+            if self.folder.is_file() or any(path not in unfinished for path in there):
                 raise EvopError(f"--out {self.folder} is not empty and holds no search; choose a new folder")
             return
         for key, value in identity.items():

@@ -5,7 +5,7 @@ This room knows no language model: numpy and cma only.
 
 from patterns.budget import Budget
 from patterns.errors import PatternError
-from patterns.search import Measure, Stop, finalists, search
+from patterns.search import Effort, Measure, Stop, finalists, search
 from patterns.space import COSTS, Cost, Part, Pattern, PatternSpace, Reached
 from patterns.strategies import STRATEGIES, Strategy, make_strategy
 from patterns.trials import Measurement, Trial, TrialLog
@@ -15,6 +15,7 @@ __all__ = [
     "STRATEGIES",
     "Budget",
     "Cost",
+    "Effort",
     "Measure",
     "Measurement",
     "Part",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,6 +13,10 @@ from patterns.space import COSTS, Cost, Pattern, PatternSpace
 
 TOLERANCE = 0.005
 """A pattern meets R when it removes at least R minus this fraction of the decoder blocks' cost."""
+SWITCHES_TRIED = 20
+"""So often a random level switch may lead back to where it began before there is none."""
+LOOKED_PER_PATTERN = 50
+"""Patterns looked at for each one listed before a space counts as large."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,7 @@ class Budget:
             )
         if self.need <= 0:
             raise PatternError(f"--remove {self.remove} asks for nothing: the tolerance is {TOLERANCE}; remove more")
-        empty = Pattern(tuple(part.top for part in self.space.parts))
-        if self.met(empty):
+        if self._may_take_everything():
             raise PatternError(
                 f"the budget cannot be met: --remove {self.remove} of the blocks' {self.cost} may take every block of "
                 "the model; remove less"
@@ -80,78 +83,120 @@ class Budget:
         Args:
             preference: float [parts]; a larger number leaves earlier. Protected parts' entries are ignored.
 
-        Every pattern that meets the budget is the decoding of some preference: of one that is 1 on what it
-        removes and 0 elsewhere. Where legality couples parts, the removed set of largest summed preference is
-        found exactly by a dynamic program; preferences are shifted so that removing more never pays.
+        Each further level of a part leaves in the order of its preference minus the level's price (``Part.price``):
+        at equal preference all parts lose the same share of their importance. Every pattern that meets the budget is
+        the decoding of some preference. Where legality couples parts, the pattern of the largest sum over what it
+        removes is found exactly by a dynamic program; the sums are shifted so that removing more never pays.
         """
-        preference = np.asarray(preference, dtype=float)
-        if self.space.legality.couples:
-            pattern = self._best_coupled(preference - max(preference[i] for i in self.space.free))
-        else:
-            pattern = self._in_order(sorted(self.space.free, key=lambda i: -preference[i]))
-        return self._put_back(pattern, preference)
+        return self._decode([x - prices for x, prices in zip(np.asarray(preference, float), self._prices, strict=True)])
 
     def repair(self, pattern: Pattern, rng: np.random.Generator) -> Pattern:
         """The pattern brought to the budget: what it removes leaves first, the rest is chosen by ``rng``."""
-        wanted = np.array([level / part.top for level, part in zip(pattern.levels, self.space.parts, strict=True)])
-        return self.decode(wanted + rng.uniform(0, 0.5 / len(wanted), len(wanted)))
+        return self._decode(
+            [
+                (np.arange(1, part.top + 1) <= level)
+                + np.sort(rng.uniform(0, 0.5 / len(pattern.levels), part.top))[::-1]
+                for part, level in zip(self.space.parts, pattern.levels, strict=True)
+            ]
+        )
+
+    def ranked(self, order: list[np.ndarray]) -> Pattern:
+        """The pattern in which levels leave by their own rank, those of a part one after the other.
+
+        Args:
+            order: a part, float [levels - 1]: what leaves first has the smallest number.
+        """
+        return self._decode([-np.maximum.accumulate(ranks) for ranks in order])
 
     def draw(self, rng: np.random.Generator) -> Pattern:
         """A random pattern that meets the budget: parts leave in random order."""
         return self.decode(rng.standard_normal(len(self.space.parts)))
 
-    def moves(self, pattern: Pattern) -> Iterator[Pattern]:
-        """Every pattern one level switch away that meets the budget, each once.
+    def move(self, pattern: Pattern, rng: np.random.Generator) -> Pattern:
+        """A random level switch that meets the budget; the pattern itself where there is none.
 
-        A switch removes one unit and puts back as many as then may come back, or puts back one and removes as
-        many as then must go (units of different cost trade one against several).
+        One unit leaves and as many come back as then may, or one comes back and as many leave as then must (units
+        of different cost trade one against several).
         """
-        seen = {pattern}
-        for smaller in self.space.removals(pattern):
-            yield from self._fill(smaller, self.space.put_backs, seen, grow=True)
-        for larger in self.space.put_backs(pattern):
-            yield from self._fill(larger, self.space.removals, seen, grow=False)
+        for _ in range(SWITCHES_TRIED):
+            first, second = self.space.removals, self.space.put_backs
+            if rng.random() < 0.5:
+                first, second = second, first
+            found = list(first(pattern))
+            moved = found[rng.integers(len(found))] if found else pattern
+            while not self.enough(moved):
+                removals = list(self.space.removals(moved))
+                moved = removals[rng.integers(len(removals))]
+            while larger := [p for p in self.space.put_backs(moved) if self.enough(p)]:
+                moved = larger[rng.integers(len(larger))]
+            if moved != pattern:
+                return moved
+        return pattern
+
+    def few(self, most: int) -> list[Pattern] | None:
+        """Every pattern that meets the budget, where there are at most ``most``; None where there are more.
+
+        It also gives up, with None, where looking takes many times as long as listing so many.
+        """
+        found: list[Pattern] = []
+        for looked, pattern in enumerate(self._candidates((), self.space.legality.start, 0)):
+            if self.met(pattern):
+                found.append(pattern)
+            if len(found) > most or looked > LOOKED_PER_PATTERN * most:
+                return None
+        return found
 
     def patterns(self) -> Iterator[Pattern]:
         """Every pattern that meets the budget, in lexical order of the removed parts."""
-        yield from self._extend((), self.space.legality.start, 0)
+        yield from filter(self.met, self._candidates((), self.space.legality.start, 0))
 
     # -- how
 
-    def _in_order(self, order: list[int]) -> Pattern:
+    def _decode(self, keys: list[np.ndarray]) -> Pattern:
+        """The pattern in which levels of large keys leave; a part's keys must not rise along its ladder.
+
+        Args:
+            keys: a part, float [levels - 1].
+        """
+        pattern = self._best_coupled(keys) if self.space.legality.couples else self._in_order(keys)
+        return self._put_back(pattern, keys)
+
+    def _in_order(self, keys: list[np.ndarray]) -> Pattern:
         levels = [0] * len(self.space.parts)
+        steps = [(-key, i, level) for i in self.space.free for level, key in enumerate(keys[i], start=1)]
         gone = 0
-        for i in order:
-            for level in range(1, self.space.parts[i].top + 1):
-                if gone >= self.need:
-                    return Pattern(tuple(levels))
-                gone += self._ladders[i][level] - self._ladders[i][level - 1]
-                levels[i] = level
+        for _, i, level in sorted(steps):
+            if gone >= self.need:
+                break
+            gone += self._ladders[i][level] - self._ladders[i][level - 1]
+            levels[i] = level
         return Pattern(tuple(levels))
 
-    def _put_back(self, pattern: Pattern, preference: np.ndarray) -> Pattern:
+    def _put_back(self, pattern: Pattern, keys: list[np.ndarray]) -> Pattern:
         """Undo what was not needed, least preferred first, until nothing more may come back."""
-        while True:
-            larger = [p for p in self.space.put_backs(pattern) if self.enough(p)]
-            if not larger:
-                return pattern
-            pattern = min(larger, key=lambda p: _difference(pattern, p) @ preference)
+        value = _values(keys)
+        while larger := [p for p in self.space.put_backs(pattern) if self.enough(p)]:
+            pattern = max(larger, key=lambda p: sum(value[i][level] for i, level in enumerate(p.levels)))
+        return pattern
 
-    def _best_coupled(self, value: np.ndarray) -> Pattern:
-        """Largest summed value of the removed levels among legal patterns that remove enough; values <= 0."""
+    def _best_coupled(self, keys: list[np.ndarray]) -> Pattern:
+        """Largest sum of the removed levels' keys, each over its ladder's length, among patterns that remove enough."""
         rule = self.space.legality
+        best_key = max(keys[i][0] for i in self.space.free)
+        value = _values([key - best_key for key in keys])
         best: dict[tuple[Hashable, int], tuple[float, tuple[int, ...]]] = {(rule.start, 0): (0.0, ())}
         for i, part in enumerate(self.space.parts):
             after: dict[tuple[Hashable, int], tuple[float, tuple[int, ...]]] = {}
-            for (state, gone), (total, levels) in best.items():
-                for level in range((part.top if i in self._free else 0) + 1):
+            levels = range((part.top if i in self._free else 0) + 1)
+            for (state, gone), (total, before) in best.items():
+                for level in levels:
                     reached = rule.step(state, part, level)
                     if reached is None:
                         continue
                     key = (reached, gone + self._ladders[i][level])
-                    score = total + value[i] * level / part.top
+                    score = total + value[i][level]
                     if key not in after or score > after[key][0]:
-                        after[key] = (score, (*levels, level))
+                        after[key] = (score, (*before, level))
             best = after
         ends = [found for (state, gone), found in best.items() if rule.final(state) and gone >= self.need]
         return Pattern(max(ends, key=lambda found: found[0])[1])
@@ -165,48 +210,41 @@ class Budget:
     def _free(self) -> frozenset[int]:
         return frozenset(self.space.free)
 
+    @cached_property
+    def _prices(self) -> list[np.ndarray]:
+        """A part, the prices of its levels from 1 on."""
+        return [np.array([part.price(level) for level in range(1, part.top + 1)]) for part in self.space.parts]
+
     def _reachable(self) -> bool:
         if not self.space.legality.couples:
             return True
         try:
-            self._best_coupled(np.zeros(len(self.space.parts)))
+            self._best_coupled([np.zeros(part.top) for part in self.space.parts])
         except ValueError:
             return False
         return True
 
-    def _fill(
-        self, pattern: Pattern, units: Callable[[Pattern], Iterator[Pattern]], seen: set[Pattern], *, grow: bool
-    ) -> Iterator[Pattern]:
-        """Patterns that meet the budget, reached from ``pattern`` by the fewest ``units`` in every way."""
-        front = {pattern}
-        while front:
-            following: set[Pattern] = set()
-            for p in sorted(front, key=lambda q: q.levels):
-                if self.met(p):
-                    if p not in seen:
-                        seen.add(p)
-                        yield p
-                elif grow:
-                    following.update(q for q in units(p) if self.enough(q))
-                elif not self.enough(p):
-                    following.update(units(p))
-            front = following
+    def _may_take_everything(self) -> bool:
+        """Whether a pattern without any block meets the budget; only grains that hold all blocks have one."""
+        empty = Pattern(tuple(part.top for part in self.space.parts))
+        return self.space.removed(empty).params == self.space.blocks.params and self.met(empty)
 
-    def _extend(self, levels: tuple[int, ...], state: Hashable, gone: int) -> Iterator[Pattern]:
+    def _candidates(self, levels: tuple[int, ...], state: Hashable, gone: int) -> Iterator[Pattern]:
+        """Legal patterns that remove enough, those among them from which something may come back included."""
         i = len(levels)
         if i == len(self.space.parts):
-            pattern = Pattern(levels)
-            if self.space.legality.final(state) and gone >= self.need and self.met(pattern):
-                yield pattern
+            if self.space.legality.final(state) and gone >= self.need:
+                yield Pattern(levels)
             return
         if gone + self._left[i] < self.need:
             return
-        part = self.space.parts[i]
-        more = gone < self.need or self.space.legality.couples
-        for level in range(part.top, -1, -1) if i in self._free and more else (0,):
+        part, couples = self.space.parts[i], self.space.legality.couples
+        levels_left = range(part.top + 1) if i in self._free and (couples or gone < self.need) else range(1)
+        # Either order soon meets patterns from which little may come back.
+        for level in levels_left if couples else reversed(levels_left):
             reached = self.space.legality.step(state, part, level)
             if reached is not None:
-                yield from self._extend((*levels, level), reached, gone + self._ladders[i][level])
+                yield from self._candidates((*levels, level), reached, gone + self._ladders[i][level])
 
     @cached_property
     def _left(self) -> list[int]:
@@ -215,6 +253,6 @@ class Budget:
         return list(np.cumsum([*most, 0][::-1])[::-1])
 
 
-def _difference(pattern: Pattern, larger: Pattern) -> np.ndarray:
-    """Which levels come back; int [parts]."""
-    return np.subtract(pattern.levels, larger.levels)
+def _values(keys: list[np.ndarray]) -> list[list[float]]:
+    """A part, the summed keys of the levels up to each, over the ladder's length: a whole part counts as one."""
+    return [[0.0, *(np.cumsum(key) / len(key)).tolist()] for key in keys]

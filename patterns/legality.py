@@ -2,15 +2,16 @@
 
 A rule starts in ``start``, reads the level of each part in model order, and accepts in a ``final`` state.
 Checking, enumeration and the budget's dynamic program all run on the same automaton, so they cannot disagree.
+A rule also knows its units: the smallest steps from one legal pattern to another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from patterns.space import Part
+    from patterns.space import Part, Pattern, PatternSpace
 
 
 class Legality(Protocol):
@@ -26,6 +27,9 @@ class Legality(Protocol):
     def final(self, state: Hashable) -> bool:
         """Whether a pattern may end here."""
 
+    def units(self, space: PatternSpace, pattern: Pattern, step: int) -> Iterator[Pattern]:
+        """Legal patterns one unit smaller (``step`` +1) or larger (-1) than a legal one."""
+
 
 class Free:
     """Every pattern is legal."""
@@ -40,6 +44,13 @@ class Free:
     def final(self, state: Hashable) -> bool:
         """Always."""
         return True
+
+    def units(self, space: PatternSpace, pattern: Pattern, step: int) -> Iterator[Pattern]:
+        """One level of one part."""
+        for i in space.free:
+            level = pattern.levels[i] + step
+            if 0 <= level <= space.parts[i].top:
+                yield pattern.with_level(i, level)
 
 
 class Alternating:
@@ -62,9 +73,117 @@ class Alternating:
         """After an MLP, or when nothing is kept."""
         return state == "mlp"
 
+    def units(self, space: PatternSpace, pattern: Pattern, step: int) -> Iterator[Pattern]:
+        """Two parts that leave, or come back, together."""
+        yield from _pairs(self, space, pattern, step, [0] * len(space.parts))
+
+
+class Common:
+    """Every part is at one level: a stock model with one width, or one head count; which units leave may differ.
+
+    The state is the level of the parts read so far. No part may be gone: no stock model lacks all of its MLPs.
+    """
+
+    couples = True
+    start: Hashable = None
+
+    def step(self, state: Hashable, part: Part, level: int) -> Hashable | None:
+        """The common level, or None where this part is at another or gone."""
+        return level if level < part.top and state in (None, level) else None
+
+    def final(self, state: Hashable) -> bool:
+        """Always: what reads through is at one level."""
+        return True
+
+    def units(self, space: PatternSpace, pattern: Pattern, step: int) -> Iterator[Pattern]:
+        """One level of all parts at once."""
+        yield from _all_of_a_kind(space, pattern, step, space.parts[0].kind)
+
+
+class CommonAlternating:
+    """Both: what is kept alternates, all attentions kept are at one level, and so are all MLPs kept.
+
+    The state is the kind kept last, and the common levels of attention and of MLP, None before the first is read.
+    """
+
+    couples = True
+    start: Hashable = ("mlp", None, None)
+
+    def step(self, state: Hashable, part: Part, level: int) -> Hashable | None:
+        """The state after a part that is gone, or kept at the common level of its kind."""
+        if level == part.top:
+            return state
+        last, attn, mlp = _triple(state)
+        if part.kind == last or (attn if part.kind == "attn" else mlp) not in (None, level):
+            return None
+        return (part.kind, level, mlp) if part.kind == "attn" else (part.kind, attn, level)
+
+    def final(self, state: Hashable) -> bool:
+        """After an MLP, or when nothing is kept."""
+        return _kind(state) == "mlp"
+
+    def units(self, space: PatternSpace, pattern: Pattern, step: int) -> Iterator[Pattern]:
+        """One level of all kept parts of a kind, or two parts that leave or come back together."""
+        for kind in ("attn", "mlp"):
+            yield from _all_of_a_kind(space, pattern, step, kind)
+        kept = {p.kind: level for p, level in zip(space.parts, pattern.levels, strict=True) if level < p.top}
+        yield from _pairs(self, space, pattern, step, [kept.get(part.kind, 0) for part in space.parts])
+
+
+def _all_of_a_kind(space: PatternSpace, pattern: Pattern, step: int, kind: str) -> Iterator[Pattern]:
+    """The pattern with every kept part of a kind one level further, where that is legal."""
+    moved = pattern
+    for i, (part, level) in enumerate(zip(space.parts, pattern.levels, strict=True)):
+        if part.kind == kind and level < part.top:
+            if not 0 <= level + step < part.top:
+                return
+            moved = moved.with_level(i, level + step)
+    if moved != pattern and space.legal(moved):
+        yield moved
+
+
+def _pairs(rule: Legality, space: PatternSpace, pattern: Pattern, step: int, back: list[int]) -> Iterator[Pattern]:
+    """Legal patterns in which two more parts are gone, or two that were gone are back at their level ``back``."""
+    states: list[Hashable] = [rule.start]
+    for part, level in zip(space.parts, pattern.levels, strict=True):
+        states.append(rule.step(states[-1], part, level))
+    free = set(space.free)
+    to = [part.top if step > 0 else level for part, level in zip(space.parts, back, strict=True)]
+    can = [
+        i in free and (pattern.levels[i] < part.top if step > 0 else pattern.levels[i] == part.top)
+        for i, part in enumerate(space.parts)
+    ]
+    for i in (i for i, able in enumerate(can) if able):
+        state = rule.step(states[i], space.parts[i], to[i])
+        for j in range(i + 1, len(space.parts)):
+            if state is None:
+                break
+            if can[j]:
+                after = rule.step(state, space.parts[j], to[j])
+                if after is not None and _kind(after) == _kind(states[j + 1]):
+                    yield pattern.with_level(i, to[i]).with_level(j, to[j])
+            state = rule.step(state, space.parts[j], pattern.levels[j])
+
+
+def _triple(state: Hashable) -> tuple[str, int | None, int | None]:
+    assert isinstance(state, tuple)
+    return state
+
+
+def _kind(state: Hashable) -> Hashable:
+    """The kind kept last; with the common levels unchanged, it alone decides how the rest may go on."""
+    return state[0] if isinstance(state, tuple) else state
+
 
 def _stock(grain: str) -> Legality:
-    return Alternating() if grain == "subblock" else Free()
+    rules: dict[str, Callable[[], Legality]] = {
+        "layer": Free,
+        "subblock": Alternating,
+        "head": Common,
+        "channel": Common,
+        "mixed": CommonAlternating,
+    }
+    return rules[grain]()
 
 
 DEPLOYS: dict[str, Callable[[str], Legality]] = {"any": lambda grain: Free(), "stock": _stock}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from patterns.budget import Budget
 from patterns.errors import PatternError
@@ -21,7 +21,7 @@ class Stop:
     """How long a search may go; None is no limit. It is not part of what the search is.
 
     Attributes:
-        evaluations: distinct patterns measured at most.
+        evaluations: distinct patterns measured at most, at whatever effort.
         tokens: passage tokens scored at most.
         minutes: wall-clock minutes of this process at most.
         interrupted: set from outside (a signal handler) to stop after the pattern in flight.
@@ -63,8 +63,21 @@ class Stop:
         return min(1.0, max(shares)) if shares else None
 
 
-Measure = Callable[[list[Pattern]], Iterable[Measurement]]
-"""Patterns -> their measurements, in the same order, yielded as they come."""
+@dataclass(frozen=True)
+class Effort:
+    """How much of the search sample a pattern is measured on: a prefix of its fixed order.
+
+    Attributes:
+        passages: how many passages.
+        tokens: how many tokens they score.
+    """
+
+    passages: int
+    tokens: int
+
+
+Measure = Callable[[list[Pattern], Effort], Iterable[Measurement]]
+"""Patterns and an effort -> their measurements, in the same order, yielded as they come."""
 
 
 def search(
@@ -74,8 +87,7 @@ def search(
     measure: Measure,
     stop: Stop,
     *,
-    effort: int,
-    tokens_a_pattern: int,
+    efforts: Sequence[Effort],
     spent: int = 0,
     on_trial: Callable[[Trial], None] = lambda trial: None,
 ) -> str:
@@ -88,10 +100,9 @@ def search(
         strategy: who proposes patterns.
         budget: decides which trials count.
         log: where trials go, and where they come from on resume.
-        measure: measures patterns; never called twice for one pattern.
+        measure: measures patterns; never called twice for one pattern and effort.
         stop: limits.
-        effort: passages a pattern is measured on; written with each trial.
-        tokens_a_pattern: tokens one measurement scores.
+        efforts: the efforts there are, ascending; the last is the whole sample.
         spent: tokens already spent or set aside outside the trials; they count against ``stop.tokens``.
         on_trial: called for every trial, replayed ones included.
 
@@ -103,45 +114,76 @@ def search(
         PatternError: the log was not written by this strategy with this seed.
     """
     logged: Iterator[Trial] = iter(list(log.trials))
-    memo: dict[Pattern, Measurement] = {}
-    tokens, barren, number = spent, 0, 0
+    ledger = _Ledger(efforts, spent, on_trial)
+    barren, number = 0, 0
     while barren < BARREN_ROUNDS:
         asked = strategy.ask()
         if not asked:
             return "strategy finished"
-        fresh = [p for p in dict.fromkeys(asked) if p not in memo]
-        for trial in _replayed(logged, fresh, number, log):
-            memo[trial.pattern] = trial.measurement
-            tokens += trial.measurement.tokens
-            on_trial(trial)
-        missing = [p for p in fresh if p not in memo]
+        effort = _effort(efforts, strategy.effort)
+        fresh = [p for p in dict.fromkeys(asked) if (p, effort.passages) not in ledger.measured]
+        for trial in _replayed(logged, fresh, number, effort, log):
+            ledger.enter(trial)
+        missing = [p for p in fresh if (p, effort.passages) not in ledger.measured]
         if missing:
             done: list[Trial] = []
-            reason = stop.reason(len(memo), tokens, tokens_a_pattern)
-            found = iter(measure(missing))
+            reason = ledger.reason(stop, missing[0], effort)
+            found = iter(measure(missing, effort))
             while reason is None and len(done) < len(missing):
                 pattern = missing[len(done)]
-                trial = Trial(number, pattern, budget.met(pattern), effort, next(found))
-                done.append(trial)
-                memo[pattern] = trial.measurement
-                tokens += trial.measurement.tokens
-                on_trial(trial)
-                reason = stop.reason(len(memo), tokens, tokens_a_pattern)
+                measurement = replace(next(found), tokens=ledger.charge(pattern, effort))
+                done.append(Trial(number, pattern, budget.met(pattern), effort.passages, measurement))
+                ledger.enter(done[-1])
+                following = missing[len(done)] if len(done) < len(missing) else None
+                reason = ledger.reason(stop, following, effort)
             log.append(done)
             if len(done) < len(missing):
                 return reason or "interrupted"
         barren = 0 if fresh else barren + 1
         number += 1
-        strategy.tell({pattern: memo[pattern].value for pattern in asked})
+        strategy.tell({pattern: ledger.measured[pattern, effort.passages].value for pattern in asked})
     return "nothing new"
 
 
-def _replayed(logged: Iterator[Trial], fresh: list[Pattern], number: int, log: TrialLog) -> Iterator[Trial]:
+class _Ledger:
+    """What was measured, and what it cost."""
+
+    def __init__(self, efforts: Sequence[Effort], spent: int, on_trial: Callable[[Trial], None]) -> None:
+        self.measured: dict[tuple[Pattern, int], Measurement] = {}
+        self._efforts, self._tokens, self._on_trial = efforts, spent, on_trial
+        self._patterns: set[Pattern] = set()
+
+    def enter(self, trial: Trial) -> None:
+        """One more trial, measured or replayed."""
+        self.measured[trial.pattern, trial.effort] = trial.measurement
+        self._patterns.add(trial.pattern)
+        self._tokens += trial.measurement.tokens
+        self._on_trial(trial)
+
+    def charge(self, pattern: Pattern, effort: Effort) -> int:
+        """Tokens a measurement scores that no smaller effort of the same pattern has scored before."""
+        before = [e.tokens for e in self._efforts if (pattern, e.passages) in self.measured]
+        return effort.tokens - max((tokens for tokens in before if tokens < effort.tokens), default=0)
+
+    def reason(self, stop: Stop, following: Pattern | None, effort: Effort) -> str | None:
+        """Why to stop before the pattern that follows; None for no pattern asks for a whole effort more."""
+        following_tokens = effort.tokens if following is None else self.charge(following, effort)
+        return stop.reason(len(self._patterns), self._tokens, following_tokens)
+
+
+def _effort(efforts: Sequence[Effort], share: float) -> Effort:
+    """The smallest effort that is at least a share of the whole sample."""
+    return next(effort for effort in efforts if effort.passages >= share * efforts[-1].passages - 1e-9)
+
+
+def _replayed(
+    logged: Iterator[Trial], fresh: list[Pattern], number: int, effort: Effort, log: TrialLog
+) -> Iterator[Trial]:
     for pattern in fresh:
         trial = next(logged, None)
         if trial is None:
             return
-        if (trial.round, trial.pattern) != (number, pattern):
+        if (trial.round, trial.pattern, trial.effort) != (number, pattern, effort.passages):
             raise PatternError(
                 f"{log.path} holds other trials than this search would ask for (round {number}); "
                 "it belongs to another search or another version: use a new --out"
@@ -149,7 +191,7 @@ def _replayed(logged: Iterator[Trial], fresh: list[Pattern], number: int, log: T
         yield trial
 
 
-def finalists(trials: Iterable[Trial], most: int = 8) -> list[Trial]:
-    """The best distinct trials that meet the budget, best first; equal values keep the order asked."""
-    met = [trial for trial in trials if trial.met and trial.measurement.failed is None]
+def finalists(trials: Iterable[Trial], effort: int, most: int = 8) -> list[Trial]:
+    """The best distinct trials of one effort that meet the budget, best first; equal values keep the order asked."""
+    met = [t for t in trials if t.met and t.effort == effort and t.measurement.failed is None]
     return sorted(met, key=lambda trial: trial.value)[:most]

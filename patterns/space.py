@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
@@ -42,17 +42,30 @@ class Part:
         layer: index of the decoder layer.
         kind: ``"layer"``, ``"attn"`` or ``"mlp"``.
         removed: what is gone at each level, cumulative; level 0 is dense and removes nothing.
+        units: how many units (channels, key/value groups) are gone at each level; empty where there are none to
+            count, and the part is there or gone.
+        prices: for each level from 1 on, the share of the part's importance that is gone half-way through it;
+            ascending, in (0, 1). Empty: every level weighs the same.
+        scores: for each level from 1 on, how much what leaves there matters, in a unit all parts share; empty where
+            nothing is known.
     """
 
     name: str
     layer: int
     kind: str
     removed: tuple[Cost, ...]
+    units: tuple[int, ...] = ()
+    prices: tuple[float, ...] = ()
+    scores: tuple[float, ...] = ()
 
     @property
     def top(self) -> int:
         """The last level: the part is gone."""
         return len(self.removed) - 1
+
+    def price(self, level: int) -> float:
+        """The price of a level from 1 on; a preference above it lets the level leave."""
+        return self.prices[level - 1] if self.prices else (level - 0.5) / self.top
 
 
 @dataclass(frozen=True)
@@ -82,8 +95,9 @@ class PatternSpace:
 
     Attributes:
         parts: in the order in which the model runs them.
-        grain: ``"layer"`` or ``"subblock"``.
-        deploy: ``"any"``, or ``"stock"`` for patterns that are a stock architecture with fewer layers.
+        grain: ``"layer"``, ``"subblock"``, ``"head"``, ``"channel"`` or ``"mixed"``.
+        deploy: ``"any"``, or ``"stock"`` for patterns that are a stock architecture with fewer layers, one width
+            and one head count.
         blocks: cost of all decoder blocks; budgets are fractions of it.
         model: cost of the whole model, embeddings and head included.
         protected: names of parts that stay dense.
@@ -144,42 +158,12 @@ class PatternSpace:
         return self.legality.final(state)
 
     def removals(self, pattern: Pattern) -> Iterator[Pattern]:
-        """Every legal pattern one unit smaller (a unit is a level, or two where legality couples parts)."""
-        return self._units(pattern, +1)
+        """Every legal pattern one unit smaller: a level, or the smallest step where legality couples parts."""
+        return self.legality.units(self, pattern, +1)
 
     def put_backs(self, pattern: Pattern) -> Iterator[Pattern]:
         """Every legal pattern one unit larger."""
-        return self._units(pattern, -1)
-
-    def _units(self, pattern: Pattern, step: int) -> Iterator[Pattern]:
-        moved = [i for i in self.free if 0 <= pattern.levels[i] + step <= self.parts[i].top]
-        for i in moved:
-            single = pattern.with_level(i, pattern.levels[i] + step)
-            if self.legality.couples:
-                yield from self._partners(pattern, single, i, step)
-            else:
-                yield single
-
-    def _partners(self, pattern: Pattern, single: Pattern, i: int, step: int) -> Iterator[Pattern]:
-        """Pairs that make a coupled step legal: part ``i`` has moved, a later part must move too."""
-        before, rule = self._states(pattern), self.legality
-        state = rule.step(before[i], self.parts[i], single.levels[i])
-        for j in range(i + 1, len(self.parts)):
-            if state is None:
-                return
-            part, level = self.parts[j], single.levels[j]
-            if 0 <= level + step <= part.top and part.name not in self.protected:
-                after = rule.step(state, part, level + step)
-                if after is not None and after == before[j + 1]:
-                    yield single.with_level(j, level + step)
-            state = rule.step(state, part, level)
-
-    def _states(self, pattern: Pattern) -> list[Hashable]:
-        """The rule's state before each part and after the last; the pattern must be legal."""
-        states: list[Hashable] = [self.legality.start]
-        for part, level in zip(self.parts, pattern.levels, strict=True):
-            states.append(self.legality.step(states[-1], part, level))
-        return states
+        return self.legality.units(self, pattern, -1)
 
     def removed(self, pattern: Pattern) -> Cost:
         """What the pattern takes away."""
@@ -202,19 +186,25 @@ class PatternSpace:
         """Names of the parts that are gone, in model order."""
         return tuple(p.name for p, level in zip(self.parts, pattern.levels, strict=True) if level == p.top)
 
-    def pattern(self, names: Iterable[str]) -> Pattern:
-        """The pattern in which just these parts are gone.
+    def thinned(self, pattern: Pattern) -> dict[str, int]:
+        """Names of the parts that stay with fewer units -> how many units are gone."""
+        levels = zip(self.parts, pattern.levels, strict=True)
+        return {part.name: part.units[level] for part, level in levels if 0 < level < part.top}
+
+    def pattern(self, names: Iterable[str], levels: Mapping[str, int] | None = None) -> Pattern:
+        """The pattern in which just these parts are gone, and others are at the levels given.
 
         Raises:
-            PatternError: a name that no part of this space has.
+            PatternError: a name that no part of this space has, or a level its part has not.
         """
-        at = {part.name: i for i, part in enumerate(self.parts)}
-        levels = [0] * len(self.parts)
-        for name in names:
+        at = {part.name: part.top for part in self.parts}
+        wanted = {**dict.fromkeys(names, -1), **(levels or {})}
+        for name, level in wanted.items():
             if name not in at:
                 raise PatternError(
                     f"pattern names {name!r}, but this model's {self.grain} parts end at "
                     f"{self.parts[-1].name}; use the model the pattern was searched on"
                 )
-            levels[at[name]] = self.parts[at[name]].top
-        return Pattern(tuple(levels))
+            if level > at[name]:
+                raise PatternError(f"pattern puts {name} at level {level}, but its last is {at[name]}")
+        return Pattern(tuple(top if wanted.get(name) == -1 else wanted.get(name, 0) for name, top in at.items()))

@@ -23,7 +23,7 @@ class Measurement:
     Attributes:
         value: what the search minimises; infinity when the measurement failed.
         losses: mean loss a group, in nats a token; empty when the measurement failed.
-        tokens: passage tokens scored.
+        tokens: passage tokens charged for it: those scored, less what a smaller effort had scored before.
         failed: why it failed, or None.
     """
 
@@ -35,7 +35,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Trial:
-    """One distinct pattern a search measured.
+    """One distinct pattern a search measured at one effort.
 
     Attributes:
         round: which round of the strategy asked for it.

@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from evop.checkpoint import Checkpoint
 from evop.families import FAMILIES
 from evop.families.parts import pattern_space
+from evop.orders import Orders
 from evop.pattern_file import PatternFile
 from evop.reference import model_dir
 from patterns import Budget, Pattern, PatternSpace
@@ -32,6 +33,13 @@ SHAPE: dict[str, Any] = {
     "eos_token_id": 0,
     "pad_token_id": 0,
 }
+GEMMA: dict[str, Any] = {
+    "head_dim": 16,
+    "query_pre_attn_scalar": 16,
+    "sliding_window": WINDOW,
+    "initializer_range": 0.15,  # its norms after each block make up for small weights; large ones only spread rounding
+}
+OPT: dict[str, Any] = {"ffn_dim": 48, "init_std": 0.3}
 TINY: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("llama", {"tie_word_embeddings": True}),
     "llama_biased": ("llama", {"attention_bias": True, "mlp_bias": True, "num_key_value_heads": 4}),
@@ -48,6 +56,22 @@ TINY: dict[str, tuple[str, dict[str, Any]]] = {
             "layer_types": ["sliding_attention", "full_attention", "sliding_attention", "full_attention"],
         },
     ),
+    "gemma2": ("gemma2", {**GEMMA, "attn_logit_softcapping": 2.0, "final_logit_softcapping": 30.0}),
+    "gemma3_text": (
+        "gemma3_text",
+        {**GEMMA, "attention_bias": True, "layer_types": ["sliding_attention"] * 3 + ["full_attention"]},
+    ),
+    "phi3": ("phi3", {"rope_parameters": {"rope_theta": 1e4, "rope_type": "default", "partial_rotary_factor": 0.5}}),
+    "phi3_sliding": ("phi3", {"sliding_window": WINDOW, "num_key_value_heads": 4}),
+    "olmo2": ("olmo2", {}),
+    "bitnet": ("bitnet", {"tie_word_embeddings": True}),
+    "gpt2": ("gpt2", {}),
+    "gpt2_wide": ("gpt2", {"n_inner": 48, "reorder_and_upcast_attn": True, "scale_attn_weights": False}),
+    "gpt_neox": ("gpt_neox", {"use_parallel_residual": True}),
+    "gpt_neox_sequential": ("gpt_neox", {"use_parallel_residual": False, "tie_word_embeddings": True}),
+    "opt": ("opt", OPT),
+    "opt_unbiased": ("opt", {**OPT, "enable_bias": False, "layer_norm_elementwise_affine": False}),
+    "opt_post_norm": ("opt", {**OPT, "do_layer_norm_before": False, "word_embed_proj_dim": 16}),
 }
 """Name -> architecture and what differs from ``SHAPE``. A new architecture needs one line here."""
 
@@ -60,13 +84,15 @@ def build(name: str, folder: Path, **saving: Any) -> Path:
     model_type, differs = TINY[name]
     torch_state = torch.random.get_rng_state()
     torch.manual_seed(sum(name.encode()))
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(model_type, **{**SHAPE, **differs}))
+    known = AutoConfig.for_model(model_type)
+    shape = {key: value for key, value in SHAPE.items() if hasattr(known, key)}
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(model_type, **{**shape, **differs}))
     with torch.no_grad():
         for key, parameter in model.named_parameters():
-            if "norm" in key:
-                parameter.uniform_(0.5, 1.5)
-            elif key.endswith("bias"):
+            if key.endswith("bias"):
                 parameter.normal_(0, 0.3)
+            elif "norm" in key or "ln_" in key:
+                parameter.uniform_(0.5, 1.5)
     torch.random.set_rng_state(torch_state)
     model.to(saving.pop("dtype", torch.float32)).save_pretrained(folder, **saving)
     for tokenizer in ("tokenizer.json", "tokenizer_config.json"):
@@ -80,9 +106,16 @@ def load(folder: Path) -> PreTrainedModel:
 
 
 def write_pattern(path: Path, space: PatternSpace, pattern: Pattern, model: Path) -> Path:
-    """The pattern file of a pattern."""
-    PatternFile.describe(Checkpoint.find(model), Budget(space, 0.25), pattern).write(path)
+    """The pattern file of a pattern, units in the order of ``orders``."""
+    checkpoint = Checkpoint.find(model)
+    cut = orders(space).cut(space, pattern)
+    PatternFile.describe(checkpoint, Budget(space, 0.1), pattern, cut).write(path)
     return path
+
+
+def orders(space: PatternSpace) -> Orders:
+    """Units of every part in an order that is no row of numbers."""
+    return Orders.random(space, seed=3)
 
 
 def removing(model: Path, *parts: str, grain: str = "subblock", deploy: str = "any") -> tuple[PatternSpace, Pattern]:

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from patterns import Cost, Measurement, Part, Pattern, PatternSpace
+from patterns import Cost, Effort, Measurement, Part, Pattern, PatternSpace
 
 ATTN, MLP = Cost(98_496, 2_000, 256), Cost(295_104, 6_000, 0)
 """The blocks of the reference model."""
+EFFORTS = (Effort(1, 25), Effort(4, 100))
+"""A first look at a quarter of a sample of 100 tokens, and the whole."""
 
 
 def subblock_space(
@@ -30,6 +32,33 @@ def layer_space(layers: int = 12, deploy: str = "any", protected: tuple[str, ...
     return _space(parts, "layer", deploy, protected)
 
 
+def ladder_space(
+    layers: int = 4, grain: str = "mixed", deploy: str = "any", heads: int = 2, widths: int = 4, skew: float = 2.0
+) -> PatternSpace:
+    """Attention with a level a head, MLP with a level a step of channels; importance grows along the ladder."""
+    parts = []
+    for i in range(layers):
+        if grain in ("head", "mixed"):
+            parts.append(_ladder(f"layers.{i}.attn", i, "attn", ATTN, heads, skew))
+        if grain in ("channel", "mixed"):
+            parts.append(_ladder(f"layers.{i}.mlp", i, "mlp", MLP, widths, skew))
+    blocks = Cost(*(layers * value for value in vars(ATTN + MLP).values()))
+    model = blocks + Cost(786_624, 1_500, 0)
+    return PatternSpace(tuple(parts), grain, blocks, model, deploy, origin={"model": "toy"})
+
+
+def _ladder(name: str, layer: int, kind: str, whole: Cost, levels: int, skew: float) -> Part:
+    """A part whose last level takes its norm along: a little more than a unit's share."""
+    norm = 192
+    gone = [
+        Cost((whole.params - norm) * n // levels, whole.flops * n // levels, whole.kv * n // levels)
+        for n in range(levels)
+    ]
+    share = (np.arange(levels + 1) / levels) ** skew
+    prices = tuple(((share[1:] + share[:-1]) / 2).tolist())
+    return Part(name, layer, kind, (*gone, whole), tuple(8 * n for n in range(levels + 1)), prices)
+
+
 def _space(parts: tuple[Part, ...], grain: str, deploy: str, protected: tuple[str, ...]) -> PatternSpace:
     blocks = sum((part.removed[-1] for part in parts), Cost())
     model = blocks + Cost(786_624, 1_500, 0)
@@ -41,14 +70,14 @@ class Landscape:
 
     def __init__(self, space: PatternSpace, seed: int = 0, groups: int = 4) -> None:
         rng = np.random.default_rng(seed)
-        n = len(space.parts)
+        self.space, n = space, len(space.parts)
         self.single = rng.gamma(1.0, 0.1, (groups, n))
         self.pairs = rng.normal(0, 0.02, (groups, n, n))
         self.asked: list[Pattern] = []
 
     def losses(self, pattern: Pattern) -> dict[str, float]:
         """Excess a group."""
-        gone = np.array(pattern.levels, dtype=float)
+        gone = np.array([level / part.top for level, part in zip(pattern.levels, self.space.parts, strict=True)]) ** 1.5
         values = self.single @ gone + np.einsum("i,gij,j->g", gone, self.pairs, gone)
         return {f"toy/{g}": float(value) for g, value in enumerate(values)}
 
@@ -56,8 +85,9 @@ class Landscape:
         """The worst group's excess."""
         return max(self.losses(pattern).values())
 
-    def __call__(self, patterns: list[Pattern]) -> Iterator[Measurement]:
-        """Measure, as the search loop asks for it."""
+    def __call__(self, patterns: list[Pattern], effort: Effort = EFFORTS[-1]) -> Iterator[Measurement]:
+        """Measure, as the search loop asks for it; a smaller effort sees a noisier value."""
         for pattern in patterns:
             self.asked.append(pattern)
-            yield Measurement(self.value(pattern), self.losses(pattern), 100)
+            noise = 0.0 if effort == EFFORTS[-1] else 0.02 * np.sin(1 + hash(pattern) % 1000)
+            yield Measurement(self.value(pattern) + noise, self.losses(pattern), 0)

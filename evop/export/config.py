@@ -8,20 +8,18 @@ from typing import Any
 
 from evop.checkpoint import Checkpoint
 from evop.export.plan import LayerPlan
-from evop.families import Block, Family
+from evop.families import Family
 
 REMOTE_FILE = Path(__file__).with_name("modeling_evop.py")
 """The modelling file a heterogeneous checkpoint carries."""
 HETERO_PREFIX = "evop_"
 """What the model type of a heterogeneous checkpoint begins with."""
-ARCHITECTURES = {"AutoConfig": "Config", "AutoModel": "Model", "AutoModelForCausalLM": "ForCausalLM"}
-"""Auto class -> how the class it stands for ends."""
 
 
 def pruned_config(checkpoint: Checkpoint, family: Family, plan: LayerPlan) -> dict[str, Any]:
     """The config of the pruned model: the dense one's keys, what counts or lists layers brought up to date."""
     config = copy.deepcopy(checkpoint.config)
-    config["num_hidden_layers"] = len(plan.layers)
+    config[checkpoint.key("num_hidden_layers")] = len(plan.layers)
     for key in family.per_layer:
         values = getattr(checkpoint.resolved, key, None)
         if values is not None:
@@ -30,7 +28,37 @@ def pruned_config(checkpoint: Checkpoint, family: Family, plan: LayerPlan) -> di
         config["max_window_layers"] = _leading(config["layer_types"], "full_attention")
     if plan.kind == "hetero":
         config.update(_hetero_keys(checkpoint, family, plan))
+    else:
+        config.update(counts_left(checkpoint, family, plan, 0))
     return config
+
+
+def counts_left(checkpoint: Checkpoint, family: Family, plan: LayerPlan, new: int) -> dict[str, int]:
+    """Config keys of a new layer whose counts differ from the dense model's."""
+    dense = checkpoint.resolved
+    found = {}
+    groups, width = plan.units("attn", new), plan.units("mlp", new)
+    if groups is not None:
+        found[checkpoint.key("num_attention_heads")] = dense.num_attention_heads * groups // family.units(dense, "attn")
+        if hasattr(dense, "num_key_value_heads"):
+            found["num_key_value_heads"] = groups
+        if plan.kind == "stock":
+            found["head_dim"] = getattr(dense, "head_dim", None) or dense.hidden_size // dense.num_attention_heads
+    if width is not None:
+        found[family.width] = width
+    return found
+
+
+def auto_classes(model_type: str) -> dict[str, str]:
+    """Auto class -> name of the class it makes for an architecture; not every one is ``<Base>ForCausalLM``."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_MAPPING_NAMES
+
+    return {
+        "AutoConfig": CONFIG_MAPPING_NAMES[model_type],
+        "AutoModel": str(MODEL_MAPPING_NAMES[model_type]),
+        "AutoModelForCausalLM": MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[model_type],
+    }
 
 
 def _per_layer(values: list[Any], plan: LayerPlan) -> list[Any]:
@@ -57,22 +85,44 @@ def _leading(types: list[str], kind: str) -> int:
 
 
 def _hetero_keys(checkpoint: Checkpoint, family: Family, plan: LayerPlan) -> dict[str, Any]:
-    base = type(checkpoint.resolved).__name__.removesuffix("Config")
+    classes = {auto: f"Evop{name}" for auto, name in auto_classes(checkpoint.model_type).items()}
     digits = len(str(len(plan.layers) - 1))
     return {
         "model_type": f"{HETERO_PREFIX}{checkpoint.model_type}",
-        "architectures": [f"Evop{base}ForCausalLM"],
-        "auto_map": {auto: f"{REMOTE_FILE.stem}.Evop{base}{ending}" for auto, ending in ARCHITECTURES.items()},
+        "architectures": [classes["AutoModelForCausalLM"]],
+        "auto_map": {auto: f"{REMOTE_FILE.stem}.{name}" for auto, name in classes.items()},
         "per_layer_config": {
-            str(i).zfill(digits): {"skip": list(layer.skip)} for i, layer in enumerate(plan.layers) if layer.skip
+            str(i).zfill(digits): differs
+            for i in range(len(plan.layers))
+            if (differs := _layer_differs(checkpoint, family, plan, i))
         },
         "evop_parts": {
             "layers": family.layers,
-            "attention": _block(family.attn),
-            "mlp": _block(family.mlp),
+            "attention": _block(family, "attn", checkpoint, plan),
+            "mlp": _block(family, "mlp", checkpoint, plan),
         },
     }
 
 
-def _block(block: Block) -> dict[str, Any]:
-    return {"main": block.main, "norms": list(block.norms), "returns": block.returns}
+def _layer_differs(checkpoint: Checkpoint, family: Family, plan: LayerPlan, new: int) -> dict[str, Any]:
+    layer = plan.layers[new]
+    differs: dict[str, Any] = {"skip": list(layer.skip)} if layer.skip else {}
+    return differs | counts_left(checkpoint, family, plan, new)
+
+
+def _block(family: Family, kind: str, checkpoint: Checkpoint, plan: LayerPlan) -> dict[str, Any]:
+    """What the modelling file must know of a kind of block."""
+    block = family.block(kind)
+    found: dict[str, Any] = {"main": block.main, "norms": list(block.norms), "returns": block.returns}
+    thinned = {new: units for new in range(len(plan.layers)) if (units := plan.units(kind, new)) is not None}
+    if thinned:
+        found["units"] = {
+            "of": family.units(checkpoint.resolved, kind),
+            "kept": {str(k): v for k, v in thinned.items()},
+        }
+        found["shrink"] = [[sliced.module, sliced.axis] for sliced in block.slices]
+        found["scaled"] = list(block.scaled)
+        biased = [new for (k, old), new in plan.places.items() if k == kind and (k, old) in plan.bias]
+        if biased and f"{family.stem(checkpoint.tensors)}0.{block.out}.bias" not in checkpoint.tensors:
+            found["bias"] = {"module": block.out, "layers": sorted(biased)}
+    return found

@@ -3,24 +3,27 @@
 This file travels inside pruned checkpoints and needs torch and transformers alone. It subclasses the classes of the
 architecture that was pruned and puts something that adds nothing where a block is gone; ``config.json`` says where:
 
-* ``per_layer_config``: ``{"05": {"skip": ["attention"]}, "11": {"skip": ["mlp"]}}``
-* ``evop_parts``: what the architecture calls its layers and blocks.
+* ``per_layer_config``: ``{"05": {"skip": ["attention"]}, "11": {"intermediate_size": 384}}``
+* ``evop_parts``: what the architecture calls its layers and blocks, and which modules shrink where units are gone.
 
-``EvopLlamaConfig``, ``EvopLlamaModel``, ``EvopLlamaForCausalLM`` and their like for any other architecture of
-transformers are made when first asked for.
+``EvopLlamaConfig``, ``EvopLlamaModel``, ``EvopLlamaForCausalLM``, ``EvopGPT2LMHeadModel`` and their like for any other
+architecture of transformers are made when first asked for.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import torch
 import transformers
 from torch import nn
+from transformers.conversion_mapping import (
+    get_checkpoint_conversion_mapping,
+    register_checkpoint_conversion_mapping,
+)
 
-CLASS_NAME = re.compile(r"Evop(?P<base>\w+?)(?P<ending>Config|Model|ForCausalLM)")
-AUTO_CLASSES = {"Config": "AutoConfig", "Model": "AutoModel", "ForCausalLM": "AutoModelForCausalLM"}
+PREFIX = "Evop"
+"""What the names of the classes made here begin with; the rest is the name of a class of transformers."""
 
 
 class Absent(nn.Module):
@@ -40,6 +43,21 @@ class Absent(nn.Module):
         return nothing if self.returns == 1 else (nothing, *(None,) * (self.returns - 1))
 
 
+class AbsentFirst(Absent):
+    """Stands in the first layer of a model without any attention: lets the cache know how many tokens it has seen.
+
+    Models with learned positions ask the cache for the place of the next token.
+    """
+
+    def forward(self, hidden_states: torch.Tensor, *_: object, **given: Any) -> Any:
+        """Zeros of the shape and dtype of ``hidden_states``; one number a token goes to the cache."""
+        cache = given.get("past_key_values", given.get("layer_past"))
+        if cache is not None:
+            marks = hidden_states.new_zeros(hidden_states.shape[0], 1, hidden_states.shape[1], 1)
+            cache.update(marks, marks, 0)
+        return super().forward(hidden_states)
+
+
 def remove_parts(model: Any) -> None:
     """Swap what ``model.config`` says is gone, and give the attentions that stay their places in the cache."""
     config, parts = model.config, model.config.evop_parts
@@ -50,9 +68,47 @@ def remove_parts(model: Any) -> None:
             setattr(layer, parts[kind]["main"], Absent(parts[kind]["returns"]))
             for norm in parts[kind]["norms"]:
                 setattr(layer, norm, nn.Identity())
+    for kind in ("attention", "mlp"):
+        for i, kept in parts[kind].get("units", {}).get("kept", {}).items():
+            shrink(layers[int(i)], parts[kind], kept, config.per_layer_config[int(i)])
+        added = parts[kind].get("bias", {"layers": []})
+        for i in added["layers"]:
+            out = layers[i].get_submodule(added["module"])
+            out.bias = nn.Parameter(out.weight.new_zeros(config.hidden_size))
     attentions = [i for i, skip in enumerate(skips) if "attention" not in skip]
+    if not attentions:
+        setattr(layers[0], parts["attention"]["main"], AbsentFirst(parts["attention"]["returns"]))
     for layer, slot in zip(attentions, cache_slots(config, attentions), strict=True):
         getattr(layers[layer], parts["attention"]["main"]).layer_idx = slot
+
+
+def shrink(layer: Any, block: dict[str, Any], kept: int, config: Any) -> None:
+    """Give the modules of a block the sizes they have with some of their units gone.
+
+    Args:
+        layer: the decoder layer.
+        block: what ``evop_parts`` says of the kind of block.
+        kept: how many units are left.
+        config: of this layer; an attention reads its head counts from it.
+    """
+    units = block["units"]["of"]
+    for name, axis in block["shrink"]:
+        module = layer.get_submodule(name)
+        shape = list(module.weight.shape)
+        shape[axis] = shape[axis] * kept // units
+        module.weight = nn.Parameter(module.weight.new_empty(shape))
+        outputs = shape[0] if isinstance(module, nn.Linear) else shape[1]
+        if module.bias is not None:
+            module.bias = nn.Parameter(module.bias.new_empty(outputs))
+        if isinstance(module, nn.Linear):
+            module.out_features, module.in_features = shape
+        else:
+            module.nx, module.nf = shape
+    main = layer.get_submodule(block["main"])
+    for name in block.get("scaled", ()):
+        setattr(main, name, getattr(main, name) * kept // units)
+    if hasattr(main, "config"):
+        main.config = config
 
 
 def cache_slots(config: Any, attentions: list[int]) -> list[int]:
@@ -74,26 +130,39 @@ def cache_slots(config: Any, attentions: list[int]) -> list[int]:
 
 
 def __getattr__(name: str) -> Any:
-    """Make ``Evop<Base>Config``, ``Evop<Base>Model`` or ``Evop<Base>ForCausalLM``."""
-    match = CLASS_NAME.fullmatch(name)
-    base = getattr(transformers, name.removeprefix("Evop"), None) if match else None
-    if match is None or base is None:
+    """Make ``Evop<Class>`` for a config, a base model or a causal language model of transformers."""
+    base = getattr(transformers, name.removeprefix(PREFIX), None) if name.startswith(PREFIX) else None
+    if not isinstance(base, type) or not issubclass(base, transformers.PreTrainedConfig | transformers.PreTrainedModel):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    made = _config_class(base, name) if match["ending"] == "Config" else _model_class(base, name, match["base"])
-    made.register_for_auto_class(AUTO_CLASSES[match["ending"]])
+    if issubclass(base, transformers.PreTrainedConfig):
+        made, auto = _config_class(base, name), "AutoConfig"
+    else:
+        causal = issubclass(base, transformers.GenerationMixin)
+        made, auto = _model_class(base, name), "AutoModelForCausalLM" if causal else "AutoModel"
+    made.register_for_auto_class(auto)
     globals()[name] = made
     return made
 
 
 def _config_class(base: Any, name: str) -> Any:
-    return type(name, (base,), {"model_type": f"evop_{base.model_type}", "__module__": __name__})
+    def read(self: Any, key: str) -> Any:
+        # transformers refuses to read a key of the whole model that differs a layer; here it is the dense model's.
+        names = type(self).attribute_map
+        return object.__getattribute__(self, names.get(key, key))
+
+    inside = {"model_type": f"evop_{base.model_type}", "__module__": __name__, "__getattribute__": read}
+    return type(name, (base,), inside)
 
 
-def _model_class(base: Any, name: str, base_name: str) -> Any:
+def _model_class(base: Any, name: str) -> Any:
     def initialise(self: Any, config: Any) -> None:
         base.__init__(self, config)
         remove_parts(getattr(self, self.base_model_prefix, self))
 
-    config_name = f"Evop{base_name}Config"
+    looked_up = (get_checkpoint_conversion_mapping(key) for key in (base.__name__, base.config_class.model_type))
+    renamed = next((found for found in looked_up if found is not None), None)
+    if renamed is not None:  # tensors stored under other names than the modules' have them under this class, too
+        register_checkpoint_conversion_mapping(name, renamed, overwrite=True)
+    config_name = f"{PREFIX}{base.config_class.__name__}"
     config_class = globals().get(config_name) or __getattr__(config_name)
     return type(name, (base,), {"__init__": initialise, "config_class": config_class, "__module__": __name__})

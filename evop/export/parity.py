@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from evop.checkpoint import Checkpoint
+from evop.corrections import FILE as CORRECTIONS
+from evop.cut import Cut
 from evop.errors import EvopError
 from evop.export.config import HETERO_PREFIX
 from evop.files import JsonFile
@@ -106,13 +108,15 @@ def check(dense: Path, pruned: Path, trust_remote_code: bool = False) -> ParityR
         trust_remote_code: whether the dense model may run code of its own.
     """
     before, after = Checkpoint.find(dense), Checkpoint.find(pruned)
-    space, pattern = PatternFile.read(pruned / "pattern.json").on(before)
+    pattern = PatternFile.read(pruned / "pattern.json")
+    pattern.on(before)
+    cut = pattern.cut(pruned / CORRECTIONS)
     ids = _random_ids(before)
     dtype = _dtype(before)
 
     model = _load(dense, dtype, trust_remote_code)
     dense_speed, dense_parameters = _tokens_per_second(model, ids), model.num_parameters()
-    wanted = _masked_logits(model, before, space, pattern, ids)
+    wanted = _masked_logits(model, before, cut, ids)
     del model
     gc.collect()
     ours = after.model_type.startswith(HETERO_PREFIX)
@@ -194,11 +198,11 @@ def _logits(model: Any, ids: torch.Tensor) -> torch.Tensor:
         return model(input_ids=ids, use_cache=False).logits
 
 
-def _masked_logits(model: Any, checkpoint: Checkpoint, space: Any, pattern: Any, ids: torch.Tensor) -> torch.Tensor:
+def _masked_logits(model: Any, checkpoint: Checkpoint, cut: Cut, ids: torch.Tensor) -> torch.Tensor:
     from evop.families import family_of
     from evop.masking import masked
 
-    with masked(model, family_of(checkpoint.model_type), space, pattern):
+    with masked(model, family_of(checkpoint.model_type), cut):
         return _logits(model, ids)
 
 

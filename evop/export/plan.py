@@ -1,11 +1,19 @@
-"""Which blocks of the old layers make up which layer of the new model."""
+"""Which blocks of the old layers, and how many of their units, make up which layer of the new model."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
+
+from evop.checkpoint import Checkpoint
+from evop.cut import Cut, Place
 from evop.errors import EvopError
-from patterns import Pattern, PatternSpace
+from evop.families import Family
+from evop.families.ladder import stock_head_count
+from evop.families.parts import layer_count
 
 
 @dataclass(frozen=True)
@@ -20,63 +28,105 @@ class NewLayer:
         """What is gone, in the words of ``per_layer_config``."""
         return tuple(word for word, old in (("attention", self.attn), ("mlp", self.mlp)) if old is None)
 
+    def old(self, kind: str) -> Place | None:
+        """The block of the dense model that a kind of block comes from."""
+        layer = self.attn if kind == "attn" else self.mlp
+        return None if layer is None else (kind, layer)
+
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """The layers of the pruned model, first to last."""
+    """The layers of the pruned model, first to last.
+
+    Attributes:
+        layers: where their blocks come from.
+        kept: thinned blocks of the dense model -> the units that stay.
+        bias: thinned blocks -> the bias their last projection gets, float32 [hidden].
+        kind: ``"stock"``, or ``"hetero"`` where a layer lacks a block or differs from others in its counts.
+    """
 
     layers: tuple[NewLayer, ...]
+    kept: Mapping[Place, tuple[int, ...]]
+    bias: Mapping[Place, np.ndarray]
+    kind: str
 
     @classmethod
-    def of(cls, space: PatternSpace, pattern: Pattern) -> LayerPlan:
-        """How to build a pattern: stock where the kept blocks allow it, else heterogeneous.
+    def of(
+        cls,
+        cut: Cut,
+        layers: int,
+        *,
+        stock_count: Callable[[str, int], bool],
+        stock_bias: bool = True,
+        parallel: bool = False,
+    ) -> LayerPlan:
+        """How to build a cut: stock where what is kept allows it, else heterogeneous.
 
         Where the kept blocks read attention, MLP, attention, MLP, …, each such pair becomes one layer of a stock
         model, whichever layers the two come from and whatever the pattern was searched for. Otherwise every layer
         that keeps something stays a layer.
 
+        Args:
+            cut: what leaves.
+            layers: decoder layers of the dense model.
+            stock_count: kind of block and units -> whether a stock config can say that all of a kind have so many.
+            stock_bias: whether the last projections of thinned blocks have a bias of their own.
+            parallel: whether both blocks of a layer read the layer's input; then blocks of different layers cannot
+                share one, since the MLP would no longer see what the attention adds.
+
         Raises:
-            EvopError: the pattern leaves no block at all.
+            EvopError: no block at all would be left.
         """
-        kept = _kept(space, pattern)
+        kept = [(kind, i) for i in range(layers) for kind in ("attn", "mlp") if (kind, i) not in cut.gone]
         if not kept:
             raise EvopError("the pattern removes every decoder block; nothing would be left to run, remove less")
-        kinds = [kind for kind, _ in kept]
-        if kinds == ["attn", "mlp"] * (len(kept) // 2):
+        alike = (stock_bias or not cut.bias) and all(_alike(cut, kept, kind, stock_count) for kind in ("attn", "mlp"))
+        if [kind for kind, _ in kept] == ["attn", "mlp"] * (len(kept) // 2):
             pairs = zip(kept[::2], kept[1::2], strict=True)
-            return cls(tuple(NewLayer(attn, mlp) for (_, attn), (_, mlp) in pairs))
-        stays = dict.fromkeys(layer for _, layer in kept)
-        there = set(kept)
-        return cls(
-            tuple(
-                NewLayer(layer if ("attn", layer) in there else None, layer if ("mlp", layer) in there else None)
-                for layer in stays
-            )
+            new = tuple(NewLayer(attn, mlp) for (_, attn), (_, mlp) in pairs)
+            if not parallel or all(layer.attn == layer.mlp for layer in new):
+                return cls(new, cut.kept, cut.bias, "stock" if alike else "hetero")
+        stays, there = dict.fromkeys(layer for _, layer in kept), set(kept)
+        new = tuple(
+            NewLayer(layer if ("attn", layer) in there else None, layer if ("mlp", layer) in there else None)
+            for layer in stays
         )
+        return cls(new, cut.kept, cut.bias, "hetero")
 
-    @property
-    def kind(self) -> str:
-        """``"stock"``, or ``"hetero"`` where a layer lacks a block."""
-        return "hetero" if any(layer.skip for layer in self.layers) else "stock"
-
-    @property
-    def places(self) -> dict[tuple[str, int], int]:
-        """Kind and old layer of every kept block -> its new layer."""
+    @cached_property
+    def places(self) -> dict[Place, int]:
+        """Every kept block of the dense model -> its new layer."""
         found = {}
         for new, layer in enumerate(self.layers):
-            if layer.attn is not None:
-                found["attn", layer.attn] = new
-            if layer.mlp is not None:
-                found["mlp", layer.mlp] = new
+            for kind in ("attn", "mlp"):
+                if (old := layer.old(kind)) is not None:
+                    found[old] = new
         return found
 
+    def units(self, kind: str, new: int) -> int | None:
+        """How many units a block of a new layer has left, or None where it has all or is gone."""
+        old = self.layers[new].old(kind)
+        return len(self.kept[old]) if old is not None and old in self.kept else None
 
-def _kept(space: PatternSpace, pattern: Pattern) -> list[tuple[str, int]]:
-    """Kind and layer of the kept blocks, in the order in which the model runs them."""
-    kept: list[tuple[str, int]] = []
-    for part, level in zip(space.parts, pattern.levels, strict=True):
-        if level == part.top:
-            continue
-        kinds = ("attn", "mlp") if part.kind == "layer" else (part.kind,)
-        kept.extend((kind, part.layer) for kind in kinds)
-    return kept
+
+def planned(checkpoint: Checkpoint, family: Family, cut: Cut) -> LayerPlan:
+    """How to build a cut of a checkpoint."""
+
+    def stock_count(kind: str, units: int) -> bool:
+        return kind == "mlp" or stock_head_count(checkpoint.resolved, units, family.units(checkpoint.resolved, "attn"))
+
+    stem = family.stem(checkpoint.tensors)
+    biased = [f"{stem}{layer}.{family.block(kind).out}.bias" for kind, layer in cut.bias]
+    return LayerPlan.of(
+        cut,
+        layer_count(checkpoint),
+        stock_count=stock_count,
+        stock_bias=all(name in checkpoint.tensors for name in biased),
+        parallel=family.is_parallel(checkpoint.resolved),
+    )
+
+
+def _alike(cut: Cut, kept: list[Place], kind: str, stock_count: Callable[[str, int], bool]) -> bool:
+    """Whether the kept blocks of a kind are all whole, or thinned to one count where a stock config can say so."""
+    counts = {len(cut.kept[place]) if place in cut.kept else None for place in kept if place[0] == kind}
+    return counts <= {None} or (len(counts) == 1 and stock_count(kind, counts.pop() or 0))

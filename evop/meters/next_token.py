@@ -8,18 +8,23 @@ from torch import nn
 from torch.nn import functional
 
 from evop.losses import LossTable
+from evop.meters import Mask
+from evop.meters.batches import IGNORED, batches, padded
 from evop.tokens import TokenPassages
 
-PAD = 0
-IGNORED = -100
+
+class NextToken:
+    """Mean next-token loss; the first token of a passage is never scored."""
+
+    def __call__(self, model: nn.Module, mask: Mask, passages: TokenPassages, batch_tokens: int) -> LossTable:
+        """The loss of the masked model on every passage."""
+        with mask() as masked:
+            return next_token_losses(masked, passages, batch_tokens)
 
 
 @torch.inference_mode()
 def next_token_losses(model: nn.Module, passages: TokenPassages, batch_tokens: int) -> LossTable:
-    """Summed next-token loss of every passage; the first token of a passage is never scored.
-
-    Passages of like length share a batch, padded on the right: in a causal model what follows a token cannot
-    change its loss, so no attention mask is needed.
+    """Summed next-token loss of every passage.
 
     Args:
         model: a causal language model, as it stands (masked or not).
@@ -32,25 +37,11 @@ def next_token_losses(model: nn.Module, passages: TokenPassages, batch_tokens: i
     device = next(model.parameters()).device
     loss = np.zeros(len(passages.ids))
     for batch in batches(passages, batch_tokens):
-        longest = max(len(passages.ids[i]) for i in batch)
-        ids = torch.tensor([[*passages.ids[i], *[PAD] * (longest - len(passages.ids[i]))] for i in batch])
-        wanted = torch.tensor([[*passages.ids[i][1:], *[IGNORED] * (longest - len(passages.ids[i]))] for i in batch])
+        ids, wanted = padded(passages, batch)
         logits = model(input_ids=ids.to(device), use_cache=False).logits
         for row, i in enumerate(batch):
             scored = functional.cross_entropy(
-                logits[row, : longest - 1].float(), wanted[row].to(device), ignore_index=IGNORED, reduction="none"
+                logits[row, :-1].float(), wanted[row].to(device), ignore_index=IGNORED, reduction="none"
             )
             loss[i] = scored.double().sum().item()
     return LossTable(passages.groups, loss, passages.scored)
-
-
-def batches(passages: TokenPassages, batch_tokens: int) -> list[list[int]]:
-    """Indices of passages that share a forward pass: longest first, so that memory is known at once."""
-    order = sorted(range(len(passages.ids)), key=lambda i: (-len(passages.ids[i]), i))
-    found: list[list[int]] = []
-    for i in order:
-        if found and (len(found[-1]) + 1) * len(passages.ids[found[-1][0]]) <= batch_tokens:
-            found[-1].append(i)
-        else:
-            found.append([i])
-    return found

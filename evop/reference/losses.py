@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from evop.meters import next_token_losses
+from evop.meters.next_token import next_token_losses
 from evop.reference import corpus_files, model_dir
 from evop.reference.text import ReferenceTextError, read_documents
 from evop.tokens import TokenPassages

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from evop.audit_file import AuditFile
 from evop.checkpoint import Checkpoint
+from evop.corrections import FILE as CORRECTIONS
 from evop.drop_file import DROP_FILE, given_pattern
 from evop.errors import EvopError
 from evop.export.card import CardFacts, model_card
@@ -16,7 +17,7 @@ from evop.export.companions import copy_companions
 from evop.export.config import REMOTE_FILE, pruned_config
 from evop.export.draft import Draft, drafted
 from evop.export.parity import TOLERANCE, ParityReport, check_in_fresh_process, weight_file_bytes
-from evop.export.plan import LayerPlan
+from evop.export.plan import LayerPlan, planned
 from evop.export.weights import Shard, plan_shards, weight_bytes, write_weights
 from evop.families import Family, family_of
 from evop.files import inside, sha256, write_json
@@ -88,7 +89,7 @@ def prune(
         EvopError: bad input, a full disk, or a checkpoint that does not compute what was searched.
     """
     job = _job(Checkpoint.find(model, revision), pattern, audit)
-    with drafted(Path(out), weight_bytes(job.checkpoint, job.shards)) as draft:
+    with drafted(Path(out), weight_bytes(job.shards)) as draft:
         report(f"writing {job.plan.kind} checkpoint, {len(job.plan.layers)} layers, {len(job.shards)} shard(s)")
         _write(job, draft.folder)
         written = Checkpoint.find(draft.folder)
@@ -121,7 +122,10 @@ def _job(checkpoint: Checkpoint, pattern: str | Path, audit: str | Path | None) 
         sources["audit.json"] = inside(audit, "audit.json")
         if sha256(given) not in {row.sha256 for row in audited.patterns}:
             raise EvopError(f"--audit {audit} did not measure --pattern {pattern}; audit this pattern, or leave it out")
-    plan = LayerPlan.of(*file.on(checkpoint))
+    file.on(checkpoint)  # refuses what does not fit
+    if file.corrections is not None:
+        sources[CORRECTIONS] = inside(pattern, "pattern.json").with_name(CORRECTIONS)
+    plan = planned(checkpoint, family, file.cut(sources.get(CORRECTIONS)))
     shards = plan_shards(checkpoint, family, plan)
     return _Job(checkpoint, family, given, sources, file, audited, _labels(Path(pattern)), plan, shards)
 

@@ -24,6 +24,8 @@ class Strategy(Protocol):
 
     finishes: bool
     """Whether it ends by itself, without a limit."""
+    effort: float
+    """Share of the search sample on which the patterns last asked are to be measured, in (0, 1]."""
 
     def ask(self) -> list[Pattern]:
         """The patterns of the next round; an empty list when the strategy has finished.
@@ -35,10 +37,10 @@ class Strategy(Protocol):
         """The values of the patterns just asked, lower is better; infinity for a failed measurement."""
 
     def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
-        """A pattern that meets the budget, should nothing measured meet it when the search is stopped.
+        """A pattern that meets the budget, should nothing measured in full meet it when the search is stopped.
 
         Args:
-            values: everything measured so far, the round in flight included.
+            values: the last value of everything measured so far, the round in flight included.
         """
 
 

@@ -42,6 +42,7 @@ class CMA:
     """
 
     finishes = False
+    effort = 1.0
 
     def __init__(self, budget: Budget, seed: int) -> None:
         self.budget = budget

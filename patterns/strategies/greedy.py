@@ -22,6 +22,7 @@ class Greedy:
     """
 
     finishes = True
+    effort = 1.0
 
     def __init__(self, budget: Budget, seed: int) -> None:
         self.budget = budget

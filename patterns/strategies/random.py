@@ -16,6 +16,7 @@ class Random:
     """Patterns drawn at random from those that meet the budget, parts leaving in random order."""
 
     finishes = False
+    effort = 1.0
 
     def __init__(self, budget: Budget, seed: int) -> None:
         self.budget = budget

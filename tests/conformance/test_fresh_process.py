@@ -8,12 +8,14 @@ import sys
 
 import pytest
 import torch
-from tiny import load, logits, random_ids, removing, write_pattern
+from tiny import TINY, load, logits, orders, random_ids, removing, write_pattern
 
+from evop.checkpoint import Checkpoint
 from evop.families import family_of
 from evop.masking import masked
 from evop.reference import model_dir
 from evop.stages.prune import prune
+from patterns import Pattern
 
 WITHOUT_EVOP = """
 import sys
@@ -22,18 +24,20 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
 torch.set_num_threads(1)
-folder, ids, out = sys.argv[1:]
-model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, trust_remote_code=True).eval()
-base = AutoModel.from_pretrained(folder, dtype=torch.float32, trust_remote_code=True).eval()
+ids, *folders = sys.argv[1:]
 ids = torch.load(ids, weights_only=True)
-with torch.inference_mode():
-    logits = model(input_ids=ids, use_cache=False).logits
-    hidden = base(input_ids=ids, use_cache=False).last_hidden_state
-    assert torch.equal(model.lm_head(hidden), logits)
-    how = dict(max_new_tokens=6, do_sample=False, eos_token_id=None, pad_token_id=0)
-    assert torch.equal(model.generate(ids, **how), model.generate(ids, use_cache=False, **how))
+for folder in folders:
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, trust_remote_code=True).eval()
+    base = AutoModel.from_pretrained(folder, dtype=torch.float32, trust_remote_code=True).eval()
+    with torch.inference_mode():
+        logits = model(input_ids=ids, use_cache=False).logits
+        hidden = base(input_ids=ids, use_cache=False).last_hidden_state
+        head, cap = model.lm_head(hidden), getattr(model.config, "final_logit_softcapping", None)
+        assert torch.equal(cap * torch.tanh(head / cap) if cap else head, logits), folder
+        how = dict(max_new_tokens=6, do_sample=False, eos_token_id=None, pad_token_id=0)
+        assert torch.equal(model.generate(ids, **how), model.generate(ids, use_cache=False, **how)), folder
+    torch.save(logits, folder + ".pt")
 assert {"patterns", "calibration"}.isdisjoint(sys.modules)
-torch.save(logits, out)
 """
 
 
@@ -59,16 +63,25 @@ def test_prune_checks_itself_in_a_fresh_process(parts, kind, tmp_path):
 
 
 def test_hetero_loads_without_evop(tiny_folder, tmp_path):
-    folder = tiny_folder("qwen3_mixed")
-    space, pattern = removing(folder, "layers.0.attn", "layers.1.mlp", "layers.2.attn", "layers.2.mlp")
-    file = write_pattern(tmp_path / "p.json", space, pattern, folder)
-    out = prune(folder, file, tmp_path / "out", parity=False).folder
-    ids, dense = random_ids(), load(folder)
+    """Blocks that are gone and, where the model can hold it, others that are thinned."""
+    parts = ("layers.0.attn", "layers.1.mlp", "layers.2.attn", "layers.2.mlp")
+    ids, expected = random_ids(), {}
+    for name, (model_type, _) in TINY.items():
+        folder, family = tiny_folder(name), family_of(model_type)
+        refused = family.refusal(Checkpoint.find(folder).resolved, "mixed", "any")
+        space, pattern = removing(folder, *parts, grain="subblock" if refused else "mixed")
+        if not refused:
+            pattern = Pattern(tuple(level or 1 for level in pattern.levels))
+        file = write_pattern(tmp_path / "p.json", space, pattern, folder)
+        assert prune(folder, file, tmp_path / name, parity=False).kind == "hetero"
+        with masked(load(folder), family, orders(space).cut(space, pattern)) as dense:
+            expected[name] = logits(dense, ids)
     torch.save(ids, tmp_path / "ids.pt")
     environment = {**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules"), "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-c", WITHOUT_EVOP, str(out), str(tmp_path / "ids.pt"), str(tmp_path / "logits.pt")]
+    folders = [str(tmp_path / name) for name in expected]
+    command = [sys.executable, "-c", WITHOUT_EVOP, str(tmp_path / "ids.pt"), *folders]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
-    found = torch.load(tmp_path / "logits.pt", weights_only=True)
-    with masked(dense, family_of("qwen3"), space, pattern):
-        torch.testing.assert_close(found, logits(dense, ids), rtol=0, atol=1e-4 * float(found.std()))
+    for name, wanted in expected.items():
+        found = torch.load(tmp_path / f"{name}.pt", weights_only=True)
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4 * float(wanted.std()))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sets import small_set
-from toys import Landscape, subblock_space
+from toys import EFFORTS, Landscape, subblock_space
 
 from evop.reference import model_dir
 from evop.stages.audit import audit
@@ -34,7 +34,7 @@ def test_strategies_depend_on_their_seed_alone(tmp_path, name):
         before = global_state()
         log = TrialLog.create(tmp_path / str(n), {})
         land = Landscape(budget.space)
-        loop(make_strategy(name, budget, seed), budget, log, land, Stop(80), effort=1, tokens_a_pattern=1)
+        loop(make_strategy(name, budget, seed), budget, log, land, Stop(80), efforts=EFFORTS)
         assert global_state() == before
         logs.append(log.path.read_bytes())
     assert logs[0] == logs[1]

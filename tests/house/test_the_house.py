@@ -85,7 +85,10 @@ def loaded_by(code: str) -> set[str]:
     return set(output.split()) & set(HEAVY)
 
 
-@pytest.mark.parametrize("code", ["import evop", "import calibration", "import evop.cli", "import evop.reference"])
+@pytest.mark.parametrize(
+    "code",
+    ["import evop", "import calibration", "import evop.cli", "import evop.reference", "import evop.importance"],
+)
 def test_importing_is_light(code):
     assert not loaded_by(code)
 

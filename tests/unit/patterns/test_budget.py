@@ -1,6 +1,8 @@
+from itertools import product
+
 import numpy as np
 import pytest
-from toys import MLP, Cost, layer_space, subblock_space
+from toys import MLP, Cost, ladder_space, layer_space, subblock_space
 
 from patterns import Budget, Pattern, PatternError, PatternSpace
 
@@ -47,21 +49,115 @@ def test_decode_and_repair_reach_every_stock_pattern_and_nothing_else():
         assert STOCK.repair(broken, rng) in STOCK_PATTERNS
 
 
-def test_moves_stay_in_the_stock_space():
-    for pattern in sorted(STOCK_PATTERNS, key=lambda p: p.levels)[::40]:
-        near = list(STOCK.moves(pattern))
-        assert set(near) <= STOCK_PATTERNS - {pattern}
-        assert len(near) == len(set(near))
+SMALL = {
+    "subblock any": Budget(subblock_space(5), 0.3),
+    "subblock stock": Budget(subblock_space(8, "stock"), 0.25),
+    "head any": Budget(ladder_space(4, "head", heads=3), 0.12),
+    "head stock": Budget(ladder_space(4, "head", "stock", heads=4), 0.12),
+    "channel any": Budget(ladder_space(4, "channel"), 0.3),
+    "channel stock": Budget(ladder_space(4, "channel", "stock"), 0.3),
+    "mixed any": Budget(ladder_space(2, "mixed", widths=4), 0.4),
+    "mixed stock": Budget(ladder_space(4, "mixed", "stock"), 0.4),
+}
+"""Every grain and deploy, small enough to list."""
 
 
-@pytest.mark.parametrize("budget", [Budget(subblock_space(8, "stock"), 0.25), Budget(subblock_space(5), 0.3)])
-def test_moves_reach_every_pattern(budget):
+@pytest.mark.parametrize("name", SMALL)
+def test_patterns_of_ladders_are_those_of_brute_force(name):
+    """Every level of every part; what comes back is searched among all legal patterns, not asked of the space."""
+    budget = SMALL[name]
+    space = budget.space
+    legal = [p for p in map(Pattern, product(*(range(part.top + 1) for part in space.parts))) if space.legal(p)]
+    enough = [p for p in legal if space.removed(p).params >= budget.need]
+    if space.deploy == "any":
+        below = {p: [q for q in enough if q != p and _contains(p, q)] for p in enough}
+        expected = {p for p in enough if not below[p]}
+    else:
+        expected = {p for p in enough if not any(q in enough for q in space.put_backs(p))}
+    found = list(budget.patterns())
+    assert len(found) == len(set(found))
+    assert set(found) == expected != set()
+    assert budget.few(len(found)) is not None
+    assert budget.few(len(found) - 1) is None
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_decode_repair_draw_and_move_stay_in_the_space(name):
+    budget, rng = SMALL[name], np.random.default_rng(0)
     every = set(budget.patterns())
-    start = next(budget.patterns())
-    seen, front = {start}, [start]
-    while front:
-        front = [q for p in front for q in budget.moves(p) if q not in seen and not seen.add(q)]
+    tops = [part.top for part in budget.space.parts]
+    for _ in range(60):
+        assert budget.decode(rng.standard_normal(len(tops))) in every
+        assert budget.draw(rng) in every
+        assert budget.repair(Pattern(tuple(int(rng.integers(top + 1)) for top in tops)), rng) in every
+        assert budget.ranked([rng.random(top) for top in tops]) in every
+    for pattern in sorted(every, key=lambda p: p.levels)[:40]:
+        moved = budget.move(pattern, rng)
+        assert moved in every
+        assert moved != pattern or len(every) == 1
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_repair_keeps_what_meets_the_budget(name):
+    budget, rng = SMALL[name], np.random.default_rng(0)
+    assert all(budget.repair(p, rng) == p for p in budget.patterns())
+
+
+@pytest.mark.parametrize("name", [name for name in SMALL if name.endswith("any")])
+def test_every_pattern_is_the_decoding_of_some_preference(name):
+    """Of one just above the price of the last level gone, and below that of the next."""
+    budget = SMALL[name]
+    for pattern in budget.patterns():
+        ladders = [[-1.0, *map(part.price, range(1, part.top + 1)), 2.0] for part in budget.space.parts]
+        between = [sum(prices[n : n + 2]) / 2 for n, prices in zip(pattern.levels, ladders, strict=True)]
+        assert budget.decode(np.array(between)) == pattern
+
+
+@pytest.mark.parametrize("name", ["subblock any", "subblock stock", "mixed any", "mixed stock"])
+def test_moves_reach_every_pattern(name):
+    budget, rng = SMALL[name], np.random.default_rng(0)
+    every = set(budget.patterns())
+    seen, at = set(), next(budget.patterns())
+    for _ in range(400 * len(every)):
+        seen.add(at)
+        at = budget.move(at, rng)
     assert seen == every
+
+
+def test_what_matters_least_leaves_first_at_equal_preference():
+    """A part whose first half hardly matters gives it before one whose channels all matter the same."""
+    even, skewed = ladder_space(1, "channel", skew=1.0).parts[0], ladder_space(2, "channel", skew=4.0).parts[1]
+    space = PatternSpace((even, skewed), "channel", even.removed[-1] + skewed.removed[-1], Cost(10**7, 10**5, 10**3))
+    assert Budget(space, 0.25).decode(np.zeros(2)).levels == (0, 2)
+
+
+def test_stock_mixed_has_one_width_and_one_head_count():
+    budget = Budget(ladder_space(6, "mixed", "stock"), 0.4)
+    rng = np.random.default_rng(0)
+    seen = set()
+    for _ in range(50):
+        pattern = budget.draw(rng)
+        kept = {(p.kind, n) for p, n in zip(budget.space.parts, pattern.levels, strict=True) if n < p.top}
+        assert len(kept) == 2
+        seen |= kept
+    assert len(seen) > 3
+
+
+def test_the_dynamic_program_over_common_levels_is_exact():
+    budget, rng = SMALL["mixed stock"], np.random.default_rng(3)
+    every, parts = list(budget.patterns()), budget.space.parts
+    for _ in range(50):
+        x = rng.standard_normal(len(parts))
+        best = max(x[i] - part.price(1) for i, part in enumerate(parts))
+        value = [
+            np.cumsum([0, *((x[i] - part.price(n) - best) / part.top for n in range(1, part.top + 1))])
+            for i, part in enumerate(parts)
+        ]
+        assert budget.decode(x) == max(every, key=lambda p: sum(value[i][n] for i, n in enumerate(p.levels)))
+
+
+def _contains(larger: Pattern, smaller: Pattern) -> bool:
+    return all(a >= b for a, b in zip(larger.levels, smaller.levels, strict=True))
 
 
 def test_decode_under_a_coupling_rule_is_exact():

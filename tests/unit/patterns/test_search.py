@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from toys import Landscape, subblock_space
+from toys import EFFORTS, Landscape, subblock_space
 
 from patterns import STRATEGIES, Budget, Pattern, PatternError, Stop, TrialLog, make_strategy, search
 
@@ -11,9 +11,7 @@ BUDGET = Budget(subblock_space(8, "stock"), 0.25)
 def run(path, name="cma", stop=None, land=None, seed=0, log=None):
     log = log or (TrialLog.open(path) if path.exists() else TrialLog.create(path, {"seed": seed}))
     land = land or Landscape(BUDGET.space)
-    reason = search(
-        make_strategy(name, BUDGET, seed), BUDGET, log, land, stop or Stop(40), effort=4, tokens_a_pattern=100
-    )
+    reason = search(make_strategy(name, BUDGET, seed), BUDGET, log, land, stop or Stop(40), efforts=EFFORTS)
     return log, land, reason
 
 
@@ -54,8 +52,7 @@ def test_tokens_bound_a_search_and_what_is_set_aside_counts(tmp_path):
         log,
         Landscape(BUDGET.space),
         Stop(tokens=1000),
-        effort=4,
-        tokens_a_pattern=100,
+        efforts=EFFORTS,
         spent=250,
     )
     assert reason == "tokens"

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from toys import Landscape, layer_space, subblock_space
+from toys import EFFORTS, Landscape, layer_space, subblock_space
 
 from patterns import STRATEGIES, Budget, PatternError, Stop, TrialLog, finalists, make_strategy, search
 
@@ -15,7 +15,7 @@ def run(tmp_path, name, budget, seed=0, evaluations=60, landscape=None, file="tr
     log = TrialLog.create(tmp_path / file, {"seed": seed})
     land = landscape or Landscape(budget.space)
     strategy = make_strategy(name, budget, seed)
-    reason = search(strategy, budget, log, land, Stop(evaluations), effort=4, tokens_a_pattern=100)
+    reason = search(strategy, budget, log, land, Stop(evaluations), efforts=EFFORTS)
     return log, land, reason, strategy
 
 
@@ -28,7 +28,7 @@ def test_every_strategy_asks_legal_patterns_and_finds_one_that_meets_the_budget(
     assert all(budget.space.legal(trial.pattern) for trial in log.trials)
     assert all(trial.met == budget.met(trial.pattern) for trial in log.trials)
     assert len(set(land.asked)) == len(land.asked) == len(log.trials)
-    best = finalists(log.trials)
+    best = finalists(log.trials, 4)
     assert 1 <= len(best) <= 8
     assert budget.met(best[0].pattern)
     assert best[0].value == min(t.value for t in log.trials if t.met)
@@ -49,15 +49,15 @@ def test_failed_measurements_do_not_stop_a_search(tmp_path, name):
     budget = SPACES["subblock any"]
     land = Landscape(budget.space)
 
-    def measure(patterns):
-        for i, (pattern, found) in enumerate(zip(patterns, land(patterns), strict=True)):
+    def measure(patterns, effort):
+        for i, (pattern, found) in enumerate(zip(patterns, land(patterns, effort), strict=True)):
             bad = sum(pattern.levels[i] * i for i in range(len(pattern.levels))) % 3 == 0
             yield Measurement(float("inf"), {}, 100, "loss is not finite in toy/0") if bad else found
 
     log = TrialLog.create(tmp_path / "t.jsonl", {})
-    search(make_strategy(name, budget, 0), budget, log, measure, Stop(60), effort=4, tokens_a_pattern=100)
+    search(make_strategy(name, budget, 0), budget, log, measure, Stop(60), efforts=EFFORTS)
     assert any(trial.measurement.failed for trial in log.trials)
-    assert all(np.isfinite(trial.value) for trial in finalists(log.trials))
+    assert all(np.isfinite(trial.value) for trial in finalists(log.trials, 4))
     assert [t.value for t in TrialLog.open(tmp_path / "t.jsonl").trials] == [t.value for t in log.trials]
 
 
@@ -68,7 +68,7 @@ def test_cma_finds_a_better_pattern_than_random_at_equal_evaluations(tmp_path):
         land = Landscape(budget.space, seed)
         cma, *_ = run(tmp_path, "cma", budget, seed, 150, land, f"c{seed}")
         random, *_ = run(tmp_path, "random", budget, seed, 150, land, f"r{seed}")
-        gaps.append(finalists(random.trials)[0].value - finalists(cma.trials)[0].value)
+        gaps.append(finalists(random.trials, 4)[0].value - finalists(cma.trials, 4)[0].value)
     assert np.median(gaps) > 0
 
 
@@ -78,7 +78,7 @@ def test_cma_goes_on_until_a_small_space_is_exhausted(tmp_path):
     log, land, reason, _ = run(tmp_path, "cma", budget, evaluations=10_000)
     assert reason == "nothing new"
     assert set(land.asked) <= every
-    assert finalists(log.trials)[0].value == min(land.value(p) for p in every)
+    assert finalists(log.trials, 4)[0].value == min(land.value(p) for p in every)
 
 
 def test_greedy_takes_the_best_removal_of_every_step(tmp_path):
@@ -89,7 +89,7 @@ def test_greedy_takes_the_best_removal_of_every_step(tmp_path):
     while not budget.met(kept):
         kept = min(budget.space.removals(kept), key=land.value)
     assert reason == "strategy finished"
-    assert finalists(log.trials)[0].pattern == kept
+    assert finalists(log.trials, 4)[0].pattern == kept
     assert len(log.trials) == 10 + 9 + 8
 
 
@@ -97,7 +97,7 @@ def test_greedy_takes_the_best_removal_of_every_step(tmp_path):
 def test_a_stopped_greedy_is_completed_from_its_ranking(tmp_path, evaluations):
     budget = SPACES["subblock any"]
     log, _, _, strategy = run(tmp_path, "greedy", budget, evaluations=evaluations)
-    assert not finalists(log.trials)
+    assert not finalists(log.trials, 4)
     values = {trial.pattern: trial.value for trial in log.trials}
     completed = strategy.completion(values)
     assert budget.met(completed)

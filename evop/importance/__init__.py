@@ -1,0 +1,97 @@
+"""Importance: which units of a part matter, and the table of all metrics.
+
+A metric is a function ``(site, statistics, seed) -> float64 [groups, units]``, every value >= 0, larger matters more;
+one that reads no data gives a single row. Light to import: a metric's file is loaded when it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evop.errors import EvopError
+from evop.importance.over import OVERS, over_of
+
+if TYPE_CHECKING:
+    from evop.importance.site import Site
+    from evop.importance.statistics import Statistics
+
+
+@dataclass(frozen=True)
+class Importance:
+    """An importance metric.
+
+    Attributes:
+        function: ``module:function``.
+        needs_data: whether it reads statistics.
+        needs_gradients: whether they must hold gate gradients.
+    """
+
+    function: str
+    needs_data: bool = False
+    needs_gradients: bool = False
+
+
+IMPORTANCES: dict[str, Importance] = {
+    "magnitude": Importance("evop.importance.magnitude:magnitude"),
+    "wanda": Importance("evop.importance.wanda:wanda", needs_data=True),
+    "flap": Importance("evop.importance.flap:flap", needs_data=True),
+    "taylor": Importance("evop.importance.taylor:taylor", needs_data=True, needs_gradients=True),
+    "random": Importance("evop.importance.random:random"),
+}
+
+
+def importance_of(name: str) -> Importance:
+    """A metric by name.
+
+    Raises:
+        EvopError: unknown name.
+    """
+    if name not in IMPORTANCES:
+        raise EvopError(f"--importance {name}: unknown; choose one of {', '.join(IMPORTANCES)}")
+    return IMPORTANCES[name]
+
+
+def unit_importance(
+    metric: str, over: str, sites: Sequence[Site], statistics: Statistics | None, seed: int
+) -> dict[str, np.ndarray]:
+    """How much each unit of each part matters.
+
+    Each group's values are divided by their mean over the part's units, so that groups have equal weight, and then
+    combined. So values rank the units of one part; they say nothing of one part against another.
+
+    Args:
+        metric: a name of ``IMPORTANCES``.
+        over: ``"mean"`` or ``"worst"``: how the groups are combined.
+        sites: the parts.
+        statistics: what ``gather`` found on them; None for a metric that needs no data.
+        seed: of ``random``; the others do not read it.
+
+    Returns:
+        Part name -> float64 [units], finite and >= 0.
+
+    Raises:
+        EvopError: unknown metric or combination, or values that are not finite.
+    """
+    importance, combine = importance_of(metric), over_of(over)
+    assert statistics is not None or not importance.needs_data
+    module, _, function = importance.function.partition(":")
+    score = getattr(importlib.import_module(module), function)
+    found = {}
+    for site in sites:
+        values = score(site, statistics.sites[site.part] if importance.needs_data and statistics else None, seed)
+        if not np.isfinite(values).all():
+            raise EvopError(
+                f"--importance {metric}: {site.part} has units whose importance is not a finite number; "
+                "use --dtype bfloat16 or float32, or check the model's weights"
+            )
+        means = values.mean(axis=1, keepdims=True)
+        found[site.part] = combine(values / np.where(means > 0, means, 1.0))  # all zero: nothing to tell apart
+    return found
+
+
+__all__ = ["IMPORTANCES", "OVERS", "Importance", "importance_of", "over_of", "unit_importance"]

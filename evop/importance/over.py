@@ -1,0 +1,36 @@
+"""From one value a group to one value: the mean of the groups, or the worst of them. Numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from evop.errors import EvopError
+
+
+def mean(values: np.ndarray) -> np.ndarray:
+    """Mean over groups, each counted alike whatever its tokens: [groups, n] -> [n]."""
+    return values.mean(axis=0)
+
+
+def worst(values: np.ndarray) -> np.ndarray:
+    """Largest over groups, so that what a rare domain alone needs is not outvoted: [groups, n] -> [n]."""
+    return values.max(axis=0)
+
+
+Over = Callable[[np.ndarray], np.ndarray]
+"""Float64 [groups, n] -> [n]."""
+
+OVERS: dict[str, Over] = {"mean": mean, "worst": worst}
+
+
+def over_of(name: str) -> Over:
+    """A way to combine groups by name.
+
+    Raises:
+        EvopError: unknown name.
+    """
+    if name not in OVERS:
+        raise EvopError(f"--importance-over {name}: unknown; choose one of {', '.join(OVERS)}")
+    return OVERS[name]

@@ -1,0 +1,139 @@
+"""The answer of a search: the finalists measured again on ``select``, the best of them, what it claims and cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evop.corrections import FILE as CORRECTIONS
+from evop.corrections import write_corrections
+from evop.drop_file import DROP_FILE, write_drop_file
+from evop.files import sha256
+from evop.fitness import Fitness, Sample
+from evop.pattern_file import Claim, ModelName, Origin, PatternFile
+from evop.recipe import SearchRecipe
+from evop.search_run import Finalist, SearchFile, SearchRun
+from evop.version import __version__
+from patterns import Measurement, Trial
+
+if TYPE_CHECKING:
+    from evop.search_setup import SearchSetup
+
+FINALISTS = 8
+"""How many of the best distinct patterns are measured again on ``select``."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a search has found.
+
+    Attributes:
+        recipe: what was asked.
+        setup: what it was searched with.
+        reason: why it stopped.
+        best: the finalists, best on ``search`` first.
+        completed: the finalists that the strategy completed, because nothing measured met the budget yet.
+        select: judges them on ``select``.
+        measured: what came out there.
+    """
+
+    recipe: SearchRecipe
+    setup: SearchSetup
+    reason: str
+    best: list[Trial]
+    completed: list[Trial]
+    select: Fitness
+    measured: list[Measurement]
+
+    @classmethod
+    def chosen(
+        cls, recipe: SearchRecipe, setup: SearchSetup, reason: str, best: list[Trial], completed: list[Trial]
+    ) -> Answer:
+        """Measure the finalists on ``select``."""
+        sample = Sample.whole(setup.fitness.sample.evaluator, setup.passages.select)
+        dense = {sample.full.passages: sample.dense(sample.full)}
+        select = Fitness(sample, setup.fitness.objective, dense, setup.fitness.scale)
+        return cls(recipe, setup, reason, best, completed, select, list(select([trial.pattern for trial in best])))
+
+    @property
+    def at(self) -> int:
+        """Which finalist is best on ``select``; on ``search`` where two are equal there."""
+        return min(range(len(self.best)), key=lambda i: (self.measured[i].value, self.best[i].value))
+
+    def write(self, run: SearchRun) -> tuple[SearchFile, PatternFile]:
+        """Write ``search.json`` and ``pattern.json``, the pattern last: with it, the run is finished."""
+        account = self._account(run)
+        pattern = self._pattern_file(run, account)
+        write_drop_file(run.folder / DROP_FILE, self.setup.budget.space, self.best[self.at].pattern)
+        account.write(run.folder / "search.json")
+        pattern.write(run.folder / "pattern.json")
+        return account, pattern
+
+    def _account(self, run: SearchRun) -> SearchFile:
+        setup, trials = self.setup, self.setup.log.trials
+        tokens = {
+            **setup.tokens,
+            "trials": sum(trial.measurement.tokens for trial in [*trials, *self.completed]),
+            "select": (1 + len(self.best)) * setup.passages.select.total,
+        }
+        space = setup.budget.space
+        return SearchFile(
+            version=__version__,
+            model=ModelName.of(setup.fitness.sample.evaluator.loaded.checkpoint),
+            calibration=setup.calibration.fingerprint,
+            stopped=self.reason,
+            completed=bool(self.completed),
+            evaluations=len({trial.pattern for trial in trials}),
+            tokens={**tokens, "total": sum(tokens.values())},
+            cut={"search": setup.passages.search.cut, "select": setup.passages.select.cut},
+            seconds=round(run.seconds(), 2),
+            groups={key: setup.labels[key] for key in setup.passages.groups},
+            left_out=dict(setup.passages.left_out),
+            finalists=[
+                Finalist(
+                    removed=list(space.names(trial.pattern)),
+                    thinned=space.thinned(trial.pattern),
+                    search=trial.value,
+                    select=found.value,
+                )
+                for trial, found in zip(self.best, self.measured, strict=True)
+            ],
+            trials_sha256=sha256(run.trials),
+        )
+
+    def _pattern_file(self, run: SearchRun, account: SearchFile) -> PatternFile:
+        trial, on_select, recipe = self.best[self.at], self.measured[self.at], self.recipe
+        excess = self.select.excess(on_select)
+        origin = Origin(
+            strategy=recipe.strategy,
+            objective=recipe.objective,
+            loss=recipe.loss,
+            scale=recipe.scale,
+            importance=recipe.importance,
+            importance_over=recipe.importance_over,
+            seed=recipe.seed,
+            evaluations=account.evaluations,
+            tokens=account.tokens["total"],
+            stopped=account.stopped,
+            max_tokens=recipe.max_tokens,
+            calibration=account.calibration,
+            trials_sha256=account.trials_sha256,
+        )
+        claim = Claim(
+            search=trial.value,
+            select=on_select.value,
+            worst_group=max(excess, key=lambda group: excess[group]),
+            select_excess=excess,
+        )
+        evaluator = self.setup.fitness.sample.evaluator
+        cut = evaluator.cut(trial.pattern)
+        return PatternFile.describe(
+            evaluator.loaded.checkpoint,
+            self.setup.budget,
+            trial.pattern,
+            cut,
+            width_step=recipe.width_step,
+            corrections=write_corrections(cut, run.folder / CORRECTIONS) if recipe.compensate == "bias" else None,
+            origin=origin,
+            claim=claim,
+        )

@@ -1,0 +1,156 @@
+"""What a search needs before its first pattern: orders of units, the dense model's losses, scales, the log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from calibration import CalibrationSet
+from calibration.seeded import generator
+from evop.efforts import efforts_of
+from evop.errors import EvopError
+from evop.evaluator import Evaluator
+from evop.fitness import Fitness, Losses, Sample
+from evop.importance.of_model import measured_orders, passes
+from evop.losses import excess
+from evop.objective_passages import ObjectivePassages, objective_passages
+from evop.objectives import objective_of
+from evop.orders import Orders
+from evop.progress import Progress, Watch
+from evop.recipe import SearchRecipe
+from evop.search_answer import FINALISTS
+from evop.search_identity import identity_asked, identity_found
+from evop.search_run import SearchRun
+from evop.store import LossStore
+from patterns import Budget, TrialLog
+
+SCALE_PATTERNS = 32
+"""Random patterns whose median excess is the unit of ``--scale random``."""
+
+
+@dataclass(frozen=True)
+class SearchSetup:
+    """Everything one search works with.
+
+    Attributes:
+        calibration: the set.
+        budget: over a space that knows what its units matter.
+        passages: what is searched and selected on.
+        fitness: judges patterns on ``search``.
+        log: the trials, and what follows from the identity.
+        tokens: what was scored before the first pattern, by purpose.
+    """
+
+    calibration: CalibrationSet
+    budget: Budget
+    passages: ObjectivePassages
+    fitness: Fitness
+    log: TrialLog
+    tokens: Mapping[str, int]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Group key -> what a person reads."""
+        return {group.key: group.label for group in self.calibration.groups}
+
+    @property
+    def set_aside(self) -> int:
+        """Tokens scored before the first pattern, and those that the finalists will take."""
+        return sum(self.tokens.values()) + (1 + FINALISTS) * self.passages.select.total
+
+
+def set_up(
+    recipe: SearchRecipe,
+    calibration: CalibrationSet,
+    budget: Budget,
+    run: SearchRun,
+    evaluator: Evaluator,
+    watch: Watch,
+) -> SearchSetup:
+    """Read the passages, rank the units, measure the dense model, open the log.
+
+    What a log's header and the orders beside it say is not measured again.
+    """
+    loaded = evaluator.loaded
+    passages = objective_passages(calibration, loaded.tokenizer, recipe.max_tokens, recipe.min_group_tokens)
+    orders = _orders(recipe, run, evaluator, passages, watch)
+    evaluator = evaluator.ordered(orders)
+    budget = Budget(evaluator.space, budget.remove, budget.cost)
+    identity = {
+        **identity_asked(recipe, calibration, budget),
+        **identity_found(loaded, passages, evaluator.space),
+    }
+    run.refuse_another(identity)
+    watch(Progress("dense"))
+    sample = Sample(evaluator, passages.search, efforts_of(passages.search), _store(recipe, identity))
+    header = run.header or {}
+    dense = header.get("dense") or {str(effort.passages): sample.dense(effort) for effort in sample.efforts}
+    plain = Fitness(sample, objective_of(recipe.objective), {int(n): losses for n, losses in dense.items()})
+    scale = header.get("scale") or (_scale(plain, budget) if recipe.scale == "random" else None)
+    derived = {
+        "parts": [part.name for part in budget.space.parts],
+        "groups": list(passages.groups),
+        "dense": dense,
+        "scale_by": scale,
+    }
+    log = run.log(identity, derived)
+    fitness = Fitness(sample, plain.objective, plain.dense, scale)
+    tokens = {
+        "dense": sample.full.tokens,
+        "importance": passes(recipe.importance, recipe.compensate == "bias") * sample.full.tokens,
+        "scale": SCALE_PATTERNS * sample.full.tokens if scale else 0,
+    }
+    return SearchSetup(calibration, budget, passages, fitness, log, tokens)
+
+
+def _orders(
+    recipe: SearchRecipe, run: SearchRun, evaluator: Evaluator, passages: ObjectivePassages, watch: Watch
+) -> Orders:
+    """The orders of a run that is there, else those measured now; they are on the disk before the log is."""
+    if recipe.importance == "none":
+        return Orders()
+    if run.header is not None:
+        return Orders.load(run.orders)
+    watch(Progress("importance"))
+    orders = measured_orders(
+        evaluator,
+        passages.search,
+        metric=recipe.importance,
+        over=recipe.importance_over,
+        compensate=recipe.compensate == "bias",
+        seed=recipe.seed,
+    )
+    run.folder.mkdir(parents=True, exist_ok=True)
+    orders.save(run.orders)
+    return orders
+
+
+def _store(recipe: SearchRecipe, identity: Mapping[str, object]) -> LossStore:
+    """Where measurements are shared by searches of one space, sample, meter and dtype."""
+    from pathlib import Path
+
+    same = ("space", "search_tokens", "dtype", "loss")
+    return LossStore(Path(recipe.store) if recipe.store else None, {key: identity[key] for key in same})
+
+
+def _scale(fitness: Fitness, budget: Budget) -> dict[str, float]:
+    """Each group's median excess over random patterns of the budget, nats a token.
+
+    Raises:
+        EvopError: random patterns do not lose anything in some group.
+    """
+    rng = generator("scale", budget.remove, budget.cost)
+    found: list[Losses] = []
+    for measurement in fitness(budget.draw(rng) for _ in range(SCALE_PATTERNS)):
+        if measurement.failed is None:
+            found.append(excess(measurement.losses, fitness.dense[fitness.sample.full.passages]))
+    medians = {group: float(np.median([losses[group] for losses in found])) for group in found[0]} if found else {}
+    harmless = next((group for group, median in medians.items() if median <= 0), None)
+    if not medians or harmless:
+        where = f"in {harmless}" if harmless else "that is a number"
+        raise EvopError(
+            f"--scale random: random patterns of this budget have no median excess above zero {where}; use --scale none"
+        )
+    return medians

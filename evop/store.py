@@ -1,0 +1,73 @@
+"""Measurements that runs share: summed losses of a pattern on a stretch of the search sample, also in a file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from evop.errors import EvopError
+from patterns import Pattern
+
+SCHEMA = "evop.store/1"
+
+Sums = Mapping[str, float]
+"""Group -> summed loss in nats; groups whose loss was no number are missing."""
+
+
+class LossStore:
+    """What was measured of one space, sample, meter and dtype; each search is charged as if it were alone.
+
+    Args:
+        folder: where searches share their measurements, or None to keep them in memory.
+        identity: what two measurements must share to be the same.
+
+    Lines that cannot be read (torn by a kill) are passed over: a store saves time, and decides nothing.
+
+    Raises:
+        EvopError: the file in the folder is not such a store.
+    """
+
+    def __init__(self, folder: Path | None, identity: Mapping[str, Any]) -> None:
+        self._sums: dict[tuple[tuple[int, ...], int], Sums] = {}
+        self._file: Path | None = None
+        if folder is not None:
+            name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+            self._file = folder / f"{name}.jsonl"
+            self._open(identity)
+
+    def get(self, pattern: Pattern, stretch: int) -> Sums | None:
+        """Summed losses a group of a pattern on a stretch of the sample, or None where it was not measured."""
+        return self._sums.get((pattern.levels, stretch))
+
+    def put(self, pattern: Pattern, stretch: int, sums: Sums) -> None:
+        """Keep a measurement; one line is written at once, so that searches side by side do not tear it."""
+        self._sums[pattern.levels, stretch] = sums
+        if self._file is not None:
+            row = {"levels": list(pattern.levels), "stretch": stretch, "sums": dict(sums)}
+            with self._file.open("a") as file:
+                file.write(json.dumps(row, allow_nan=False) + "\n")
+
+    def _open(self, identity: Mapping[str, Any]) -> None:
+        assert self._file is not None
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        if not self._file.is_file():
+            self._file.write_text(json.dumps({"schema": SCHEMA, **identity}) + "\n")
+            return
+        lines = self._file.read_bytes().split(b"\n")
+        if _row(lines[0]) != {"schema": SCHEMA, **identity}:
+            raise EvopError(f"--store {self._file} holds something else; delete it, it only saves time")
+        for row in filter(None, map(_row, lines[1:])):
+            self._sums[tuple(row["levels"]), row["stretch"]] = row["sums"]
+        if lines[-1]:
+            with self._file.open("a") as file:
+                file.write("\n")
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
