@@ -5,7 +5,7 @@ from typing import TypedDict
 from calibration.calibration_set import CalibrationSet
 
 
-class GroupRow(TypedDict):
+class GroupCounts(TypedDict):
     """One group: passages a split, estimated tokens over all splits, and whether it is held out."""
 
     domain: str
@@ -19,10 +19,10 @@ class GroupRow(TypedDict):
     held_out: bool
 
 
-def describe(calibration_set: CalibrationSet) -> list[GroupRow]:
+def describe(calibration_set: CalibrationSet) -> list[GroupCounts]:
     """One row a group, domain by domain; what must be known besides is in ``calibration_set.manifest.notes``."""
     return [
-        GroupRow(
+        GroupCounts(
             domain=entry.domain,
             cluster=entry.cluster,
             name=entry.name,

@@ -21,6 +21,7 @@ class SourceEntry(_Entry):
     Attributes:
         source: what the person typed.
         sha256: of a local file, hex; None for a hub dataset.
+        revision: commit of a hub dataset; None for a local file, and for a cached copy of which none is known.
         column: column read.
         group_by: column that named the documents; None for a document a row.
         rows: rows read.
@@ -29,6 +30,7 @@ class SourceEntry(_Entry):
 
     source: str
     sha256: str | None
+    revision: str | None
     column: str
     group_by: str | None
     rows: int

@@ -10,7 +10,13 @@ from calibration.split import held_out_count
 def notes_of(recipe: Recipe, domains: Sequence[DomainEntry], groups: Sequence[GroupEntry]) -> list[str]:
     """The notes: what holds for several domains is said once, the rest domain by domain."""
     own = [note for entry in domains for note in _split_notes(recipe, entry) + _count_notes(recipe, entry)]
-    return [*_reading_note(recipe, domains), *_given_up_note(domains), *own, *_token_notes(recipe, groups)]
+    return [
+        *_reading_note(recipe, domains),
+        *_given_up_note(domains),
+        *own,
+        *_absent_note(recipe, groups),
+        *_token_notes(recipe, groups),
+    ]
 
 
 def _reading_note(recipe: Recipe, domains: Sequence[DomainEntry]) -> list[str]:
@@ -46,16 +52,33 @@ def _split_notes(recipe: Recipe, entry: DomainEntry) -> list[str]:
 
 def _count_notes(recipe: Recipe, entry: DomainEntry) -> list[str]:
     found = entry.splits["search"]
-    said = f"{entry.name}: {found} search passages instead of {recipe.passages}; its pool has no more"
-    return [said] if found < recipe.passages else []
+    if found >= recipe.passages:
+        return []
+    said = f"{entry.name}: {found} search passages instead of {recipe.passages}; "
+    if not entry.not_sampled:
+        return [said + "its pool has no more"]
+    return [
+        said + f"sampler {recipe.sampler} ends with as many as the largest cluster has, and left {entry.not_sampled} "
+        f"of the pool unused"
+    ]
+
+
+def _absent_note(recipe: Recipe, groups: Sequence[GroupEntry]) -> list[str]:
+    absent = [f"{g.domain}/{g.cluster} (pool {g.pool})" for g in groups if not g.unseen and not g.passages["search"]]
+    said = (
+        f"no search passages (sampler {recipe.sampler} chose none of their pools), so absent from the objective, "
+        f"though still in select and audit: "
+    )
+    return [said + ", ".join(absent)] if absent else []
 
 
 def _token_notes(recipe: Recipe, groups: Sequence[GroupEntry]) -> list[str]:
     notes = []
     for split in ("search", "select", "audit", "unseen"):
         judged = [group for group in groups if group.unseen == (split == "unseen")]
+        present = [group for group in judged if group.passages[split] or split != "search"]  # named above
         few = [
-            f"{g.domain}/{g.cluster} ({g.tokens[split]})" for g in judged if g.tokens[split] < recipe.min_group_tokens
+            f"{g.domain}/{g.cluster} ({g.tokens[split]})" for g in present if g.tokens[split] < recipe.min_group_tokens
         ]
         if few:
             notes.append(

@@ -81,6 +81,7 @@ def _read(source: Source, recipe: Recipe, entry: DomainEntry, limit: int) -> lis
         SourceEntry(
             source=source.spec,
             sha256=source.sha256,
+            revision=source.revision,
             column=source.column or "text",
             group_by=source.group_by,
             rows=source.rows,

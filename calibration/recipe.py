@@ -34,7 +34,8 @@ class Recipe(BaseModel):
         hold_out: fraction of each domain's clusters kept ``unseen``: at least one, always leaving two; 0 for none.
         group_by: column that names the document of a row; None makes each row a document.
         embedder: ``lexical``, a sentence-transformers model by name or path, or ``precomputed:FILE.parquet``.
-        sampler: how search passages are chosen from the search pool: ``ccds`` or ``random``.
+        sampler: how search passages are chosen from the search pool: ``ccds``, ``proportional``, ``random`` or
+            ``evop``.
         seed: seed of the search sample.
         split_seed: seed of clustering and splits; ``select``, ``audit`` and ``unseen`` depend on no other.
         passage_chars: wanted length of a passage, in characters.

@@ -3,6 +3,7 @@
 import contextlib
 import glob
 import itertools
+import json
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ from calibration.files import FORMATS, checked_sha256, explain, file_format
 
 SEPARATOR = "<|endoftext|>"
 _HUB = re.compile(r"^[\w.-]+/[\w.-]+$")
+_COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Source:
         column: column with the text or messages; None for ``text``, else ``messages``.
         group_by: column that names the document of a row; None for a document a row.
         sha256: of the local file, hex; None for a hub dataset.
+        revision: commit of a hub dataset, known once it is read; None for a local file, or where the hub is out of
+            reach and a cached copy is read.
         joined: whether other sources feed the same domain, so that one document may lie in several of them.
         rows: rows read so far.
         empty: rows read whose text was missing or blank.
@@ -50,6 +54,7 @@ class Source:
     column: str | None = None
     group_by: str | None = None
     sha256: str | None = None
+    revision: str | None = None
     joined: bool = False
     rows: int = 0
     empty: int = 0
@@ -159,14 +164,14 @@ def open_source(domain: str, spec: str, group_by: str | None = None) -> Source:
 
 
 def _message(source: Source, item: Any) -> dict[str, Any]:
-    """One message of a chat, without its empty keys."""
+    """One message of a chat, without its empty keys; what JSON cannot hold, such as a time, as text."""
     kept = {k: v for k, v in item.items() if v is not None} if isinstance(item, dict) else {}
     if not isinstance(kept.get("role"), str) or not isinstance(kept.get("content"), str):
         raise CalibrationError(
             f"{source.where}: column {source.column!r}, row {source.rows}: found {str(item)[:60]!r}, "
             f'expected messages {{"role": text, "content": text}}'
         )
-    return kept
+    return dict(json.loads(json.dumps(kept, default=str)))
 
 
 @contextlib.contextmanager
@@ -195,7 +200,9 @@ def _stream(source: Source, cache: str) -> Iterator[dict[str, Any]]:
         else:
             assert source.hub is not None
             repo, config, split = source.hub
-            rows = datasets.load_dataset(repo, config, split=split, streaming=True)
+            builder = datasets.load_dataset_builder(repo, config)
+            source.revision = builder.hash if _COMMIT.match(builder.hash or "") else None
+            rows = builder.as_streaming_dataset(split=split)
         yield from rows
     except CalibrationError:
         raise
@@ -208,10 +215,10 @@ def _stream(source: Source, cache: str) -> Iterator[dict[str, Any]]:
 
 
 def _texts(lines: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Documents of a text file, from its lines; a line ``<|endoftext|>`` ends one."""
+    """Documents of a text file, from its lines; a line ``<|endoftext|>`` ends one; a byte-order mark is no text."""
     for ends, block in itertools.groupby(lines, key=lambda line: line["text"].strip() == SEPARATOR):
         if not ends:
-            yield {"text": "".join(line["text"] for line in block)}
+            yield {"text": "".join(line["text"] for line in block).removeprefix("\ufeff")}
 
 
 @contextlib.contextmanager

@@ -25,6 +25,8 @@ class AuditedPattern(_Section):
     sha256: str | None
     """Of the pattern file; None for the random pattern."""
     removed: list[str]
+    thinned: dict[str, int]
+    """Part -> how many of its units are gone."""
     reached: ReachedFractions
     claim: Claim | None
     claimed_group_on_audit: float | None

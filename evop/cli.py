@@ -69,7 +69,7 @@ def calibrate(
     embedder: Annotated[
         str, typer.Option(help="lexical, a sentence-transformers model, or precomputed:FILE.")
     ] = "lexical",
-    sampler: Annotated[str, typer.Option(help="ccds or random.")] = "ccds",
+    sampler: Annotated[str, typer.Option(help="ccds, proportional, random or evop.")] = "ccds",
     seed: Seed = 0,
     split_seed: Seed = 0,
     passage_chars: Annotated[int, typer.Option(min=50, help="Wanted length of a passage, in characters.")] = 1000,
@@ -78,7 +78,7 @@ def calibrate(
     select_passages: Annotated[int, typer.Option(min=1, help="Passages of a group in select at most.")] = 8,
     audit_passages: Annotated[int, typer.Option(min=1, help="Passages of a group in audit and unseen at most.")] = 24,
 ) -> None:
-    """Build a calibration set: embed passages, cluster each domain, split, sample every cluster."""
+    """Build a calibration set: embed passages, cluster each domain, split, sample."""
     from calibration import build_calibration_set
     from evop.console import print_set
     from evop.recipe import calibration_recipe

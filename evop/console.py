@@ -96,7 +96,7 @@ def print_search(console: Console, result: SearchResult) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    console.print(f"removed: {', '.join(pattern.removed)}", highlight=False, soft_wrap=True)
+    console.print(f"removed: {', '.join(pattern.words)}", highlight=False, soft_wrap=True)
     reached = pattern.reached
     console.print(
         f"that is {reached.block_params:.1%} of block parameters, {reached.params:.1%} of all parameters, "
@@ -108,7 +108,8 @@ def print_search(console: Console, result: SearchResult) -> None:
         group = account.groups[pattern.claim.worst_group]
         console.print(
             f"claimed {pattern.origin.objective} excess: {pattern.claim.search:.4f} on search, "
-            f"{pattern.claim.select:.4f} on select (worst group there: {group}), nats a token",
+            f"{pattern.claim.select:.4f} on select (worst group there: {group}), "
+            + ("nats a token" if pattern.origin.scale == "none" else "in units of a random pattern's"),
             highlight=False,
             soft_wrap=True,
         )

@@ -7,22 +7,26 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from evop.cut import Cut, Place, place_of
 from evop.errors import EvopError
-from evop.families import Family
 from evop.files import sha256, whole
+from evop.load import LoadedModel
 
 FILE = "corrections.safetensors"
 
 
-def corrected(cut: Cut, model: object, family: Family, fill: Mapping[str, np.ndarray]) -> Cut:
-    """The cut with a bias for every thinned block.
+STORED = {"F16": torch.float16, "BF16": torch.bfloat16}
+"""Safetensors dtype -> what a number is rounded to when it is stored; others lose nothing of a float32."""
+
+
+def corrected(cut: Cut, loaded: LoadedModel, fill: Mapping[str, np.ndarray]) -> Cut:
+    """The cut with a bias for every thinned block, as it will be once it was stored.
 
     Args:
         cut: what leaves.
-        model: the dense model.
-        family: its family.
+        loaded: the dense model.
         fill: part name -> mean of each input feature of the block's last projection, float32 [features].
 
     Source: FLAP (arXiv 2312.11983), baseline bias compensation: the weight's columns of what leaves, times the mean
@@ -30,14 +34,21 @@ def corrected(cut: Cut, model: object, family: Family, fill: Mapping[str, np.nda
     """
     if not fill:
         return cut
-    layers = family.layer_list(model)  # type: ignore[arg-type]
+    layers, family = loaded.family.layer_list(loaded.model), loaded.family
     bias: dict[Place, np.ndarray] = {}
     for (kind, layer), kept in cut.kept.items():
         block = family.block(kind)
-        weight = layers[layer].get_submodule(block.out).get_parameter("weight").detach().float().cpu().numpy()
-        mean = fill[f"layers.{layer}.{kind}"].reshape(family.units(model.config, kind), -1).copy()  # type: ignore[attr-defined]
+        out = layers[layer].get_submodule(block.out)
+        weight = out.get_parameter("weight").detach().float()
+        mean = fill[f"layers.{layer}.{kind}"].reshape(family.units(loaded.model.config, kind), -1).copy()
         mean[list(kept)] = 0
-        bias[kind, layer] = np.float32(weight @ mean.ravel() if block.out_axis == 1 else mean.ravel() @ weight)
+        lost = torch.from_numpy(mean.ravel()).to(weight.device)
+        added = weight @ lost if block.out_axis == 1 else lost @ weight
+        own = getattr(out, "bias", None)
+        there = torch.zeros_like(added) if own is None else own.detach().float()
+        stored = loaded.checkpoint.tensors[f"{family.prefix(layer, loaded.checkpoint.tensors)}{block.out}.weight"].dtype
+        rounded = (there + added).to(STORED.get(stored, torch.float32)).float()
+        bias[kind, layer] = (rounded - there).cpu().numpy()
     return replace(cut, bias=bias)
 
 

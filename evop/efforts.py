@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from evop.tokens import TokenPassages
 from patterns import Effort
@@ -27,4 +28,4 @@ def efforts_of(passages: TokenPassages) -> tuple[Effort, ...]:
 def stretches(passages: TokenPassages, efforts: tuple[Effort, ...]) -> tuple[TokenPassages, ...]:
     """What each effort adds to the one before; measured apart, so that a larger effort continues a smaller one."""
     ends = [0, *(effort.passages for effort in efforts)]
-    return tuple(passages.take(range(a, b)) for a, b in zip(ends, ends[1:], strict=False))
+    return tuple(passages.take(range(a, b)) for a, b in pairwise(ends))

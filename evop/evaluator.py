@@ -69,9 +69,7 @@ class Evaluator:
 
     def ordered(self, orders: Orders) -> Evaluator:
         """The same with units ranked, and their levels priced."""
-        return Evaluator(
-            self.loaded, orders.priced(self.space), orders, self.max_tokens, self.batch_size, self.loss
-        )
+        return Evaluator(self.loaded, orders.priced(self.space), orders, self.max_tokens, self.batch_size, self.loss)
 
     @property
     def batch_tokens(self) -> int:
@@ -81,18 +79,18 @@ class Evaluator:
     def losses(self, patterns: Iterable[Pattern], passages: TokenPassages) -> Iterator[LossTable]:
         """The loss table of each pattern, in order, as it comes."""
         for pattern in patterns:
-            yield self._measured(self.cut(pattern), passages)
+            yield self.measured(self.cut(pattern), passages)
 
     def cut(self, pattern: Pattern) -> Cut:
         """What a pattern takes out of the model, corrections included."""
-        loaded = self.loaded
-        return corrected(self.orders.cut(self.space, pattern), loaded.model, loaded.family, self.orders.fill)
+        return corrected(self.orders.cut(self.space, pattern), self.loaded, self.orders.fill)
 
     def dense(self, passages: TokenPassages) -> LossTable:
         """The loss table of the model as it is."""
         return next(self.losses([self.space.dense], passages))
 
-    def _measured(self, cut: Cut, passages: TokenPassages) -> LossTable:
+    def measured(self, cut: Cut, passages: TokenPassages) -> LossTable:
+        """The loss table of a cut."""
         model = self.loaded.model
 
         def mask() -> AbstractContextManager[nn.Module]:

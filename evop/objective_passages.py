@@ -39,15 +39,19 @@ def objective_passages(
     Raises:
         EvopError: no group has enough tokens.
     """
+    sampled = {passage.group for passage in calibration.split("search")}
     search = tokenize(calibration.split("search"), tokenizer, max_tokens)
     select = tokenize(calibration.split("select"), tokenizer, max_tokens)
+    candidates = [group.key for group in calibration.groups if not group.unseen]
     left_out: dict[str, str] = {}
-    for group in (group for group in calibration.groups if not group.unseen):
-        for name, passages in (("search", search), ("select", select)):
-            tokens = passages.tokens_by_group.get(group.key, 0)
-            if tokens < min_group_tokens:
-                left_out[group.key] = f"{tokens} tokens in {name}, fewer than {min_group_tokens}"
-    kept = [g.key for g in calibration.groups if not g.unseen and g.key not in left_out]
+    for group in candidates:
+        found = {"search": search.tokens_by_group.get(group, 0), "select": select.tokens_by_group.get(group, 0)}
+        few = [f"{tokens} tokens in {name}" for name, tokens in found.items() if tokens < min_group_tokens]
+        if group not in sampled:
+            left_out[group] = "no search passages in the calibration set"
+        elif few:
+            left_out[group] = f"{' and '.join(few)}, fewer than {min_group_tokens}"
+    kept = [group for group in candidates if group not in left_out]
     if not kept:
         raise EvopError(
             f"no group of the calibration set has {min_group_tokens} tokens in search and in select; "

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ class Orders:
         """Write ``orders.npz``, whole."""
         arrays = {f"{what}/{name}": array for what, name, array in self._arrays()}
         with whole(path) as temporary:
-            np.savez(temporary, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+            np.savez(temporary, allow_pickle=False, **arrays)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -87,7 +88,6 @@ class Orders:
                 stays = np.sort(self.units[part.name][part.units[level] :])
                 kept[part.kind, part.layer] = tuple(stays.tolist())
         return Cut(frozenset(gone), kept)
-
 
     def priced(self, space: PatternSpace) -> PatternSpace:
         """The space with what its levels matter: prices and scores of every part, and a fingerprint of its own.
@@ -118,5 +118,5 @@ def _priced(part: Part, importance: np.ndarray) -> Part:
     gone = np.concatenate([[0.0], np.cumsum(share)])[list(part.units)]
     spread = ascending.std()
     standard = (ascending - ascending.mean()) / (spread if spread > 0 else 1.0)
-    scores = [standard[a:b].mean() for a, b in zip(part.units, part.units[1:], strict=False)]
+    scores = [standard[a:b].mean() for a, b in pairwise(part.units)]
     return replace(part, prices=tuple(((gone[1:] + gone[:-1]) / 2).tolist()), scores=tuple(map(float, scores)))

@@ -147,6 +147,11 @@ class PatternFile(JsonFile):
             **more,
         )
 
+    @property
+    def words(self) -> list[str]:
+        """What leaves, as a person reads it: parts that are gone, then parts with fewer units."""
+        return [*self.removed, *(f"{name} (keeps {len(from_ranges(kept))})" for name, kept in self.kept.items())]
+
     def on(self, checkpoint: Checkpoint) -> tuple[PatternSpace, Pattern]:
         """The pattern on a model, and its space with nothing known of what units matter.
 
@@ -170,11 +175,10 @@ class PatternFile(JsonFile):
         if space.removed(pattern).params != self.removed_params:
             raise EvopError(
                 f"the pattern says it removes {self.removed_params:,} parameters, but its parts hold "
-                f"{space.removed(pattern).params:,}: it was changed by hand or parts are counted otherwise; search again"
+                f"{space.removed(pattern).params:,}: it was changed by hand or is of another version; search again"
             )
         if not space.legal(pattern):
-            gone = ", ".join([*self.removed, *(f"some of {name}" for name in self.kept)])
-            raise EvopError(f"the pattern removes {gone}, which --deploy {self.deploy} does not allow")
+            raise EvopError(f"the pattern removes {', '.join(self.words)}, which --deploy {self.deploy} does not allow")
         return space, pattern
 
     def cut(self, corrections: Path | None = None) -> Cut:

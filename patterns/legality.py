@@ -113,14 +113,14 @@ class CommonAlternating:
         """The state after a part that is gone, or kept at the common level of its kind."""
         if level == part.top:
             return state
-        last, attn, mlp = state  # type: ignore[misc]
+        last, attn, mlp = _triple(state)
         if part.kind == last or (attn if part.kind == "attn" else mlp) not in (None, level):
             return None
         return (part.kind, level, mlp) if part.kind == "attn" else (part.kind, attn, level)
 
     def final(self, state: Hashable) -> bool:
         """After an MLP, or when nothing is kept."""
-        return state[0] == "mlp"  # type: ignore[index]
+        return _kind(state) == "mlp"
 
     def units(self, space: PatternSpace, pattern: Pattern, step: int) -> Iterator[Pattern]:
         """One level of all kept parts of a kind, or two parts that leave or come back together."""
@@ -163,6 +163,11 @@ def _pairs(rule: Legality, space: PatternSpace, pattern: Pattern, step: int, bac
                 if after is not None and _kind(after) == _kind(states[j + 1]):
                     yield pattern.with_level(i, to[i]).with_level(j, to[j])
             state = rule.step(state, space.parts[j], pattern.levels[j])
+
+
+def _triple(state: Hashable) -> tuple[str, int | None, int | None]:
+    assert isinstance(state, tuple)
+    return state
 
 
 def _kind(state: Hashable) -> Hashable:

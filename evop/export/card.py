@@ -94,8 +94,14 @@ def _title(facts: CardFacts) -> str:
     return (
         f"# {name}, pruned\n\n"
         f"`{name}` with {before - after:,} of its {before:,} parameters removed by evop {__version__}: "
-        f"{after:,} are left. No weight was changed, nothing was trained afterwards."
+        f"{after:,} are left. {_changed(facts)}, nothing was trained afterwards."
     )
+
+
+def _changed(facts: CardFacts) -> str:
+    if facts.pattern.corrections is None:
+        return "No weight was changed"
+    return "Thinned blocks got a bias for what their missing units gave on average, no other weight was changed"
 
 
 def _loading(facts: CardFacts) -> str:
@@ -124,7 +130,7 @@ def _removed(facts: CardFacts) -> str:
     layers = f"{int(facts.checkpoint.resolved.num_hidden_layers)} layers became {len(facts.plan.layers)}"
     lines = [
         "## What was removed",
-        f"{', '.join(f'`{name}`' for name in facts.pattern.removed) or 'nothing'} ({layers}).",
+        f"{', '.join(f'`{name}`' for name in facts.pattern.words) or 'nothing'} ({layers}).",
         _sources(facts.plan),
         "| of the | removed |\n|---|---|",
     ]
@@ -164,7 +170,7 @@ def _groups(facts: CardFacts, pattern_sha256: str) -> str:
     if facts.audit is not None:
         text = (
             "Measured on texts the search never saw, dense beside pruned, nats a token; `audit` is new text of the "
-            f"groups searched, `unseen` is groups of which nothing was searched. Interval: {facts.audit.interval}."
+            f"calibration set's groups, `unseen` is groups it held out of the search. Interval: {facts.audit.interval}."
         )
         return _table(text, audited_groups(facts.audit, pattern_sha256))
     if facts.pattern.claim is None:

@@ -106,7 +106,7 @@ class LayerPlan:
     def units(self, kind: str, new: int) -> int | None:
         """How many units a block of a new layer has left, or None where it has all or is gone."""
         old = self.layers[new].old(kind)
-        return len(self.kept[old]) if old in self.kept else None
+        return len(self.kept[old]) if old is not None and old in self.kept else None
 
 
 def planned(checkpoint: Checkpoint, family: Family, cut: Cut) -> LayerPlan:
@@ -115,13 +115,13 @@ def planned(checkpoint: Checkpoint, family: Family, cut: Cut) -> LayerPlan:
     def stock_count(kind: str, units: int) -> bool:
         return kind == "mlp" or stock_head_count(checkpoint.resolved, units, family.units(checkpoint.resolved, "attn"))
 
-    stem = family.stem(checkpoint.tensors)
-    biased = [f"{stem}{layer}.{family.block(kind).out}.bias" for kind, layer in cut.bias]
+    tensors = checkpoint.tensors
+    biased = [f"{family.prefix(layer, tensors)}{family.block(kind).out}.bias" for kind, layer in cut.bias]
     return LayerPlan.of(
         cut,
         layer_count(checkpoint),
         stock_count=stock_count,
-        stock_bias=all(name in checkpoint.tensors for name in biased),
+        stock_bias=all(name in tensors for name in biased),
         parallel=family.is_parallel(checkpoint.resolved),
     )
 

@@ -14,10 +14,13 @@ from calibration import CalibrationSet
 from evop.audit_file import AuditedPattern, AuditFile, GroupRow, SummaryRow, rows
 from evop.audit_table import LEVEL, RESAMPLES, SplitLosses, group_frame, summary_frame
 from evop.checkpoint import Checkpoint
+from evop.corrections import FILE as CORRECTIONS
+from evop.cut import Cut
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.files import inside, sha256, whole
 from evop.load import LoadedModel, load_model
+from evop.orders import Orders
 from evop.pattern_file import ModelName, PatternFile, ReachedFractions
 from evop.recipe import AuditRecipe
 from evop.report.audit_plot import draw_audit
@@ -46,6 +49,7 @@ class _Candidate:
     name: str
     space: PatternSpace
     pattern: Pattern
+    cut: Cut
     file: PatternFile | None
     sha256: str | None
 
@@ -94,8 +98,7 @@ def audit(
         for split in AUDITED
         if given.split(split)
     ]
-    labels = {group.key: group.label for group in given.groups}
-    groups, summary = group_frame(splits, labels), summary_frame(splits)
+    groups, summary = group_frame(splits, _labels(given)), summary_frame(splits)
     file = AuditFile(
         version=__version__,
         model=ModelName.of(checkpoint),
@@ -115,17 +118,30 @@ def audit(
     return AuditResult(folder, file, groups, summary)
 
 
+def _labels(calibration: CalibrationSet) -> dict[str, str]:
+    """Group key -> what a person reads; says of a group that no search on this set could see it."""
+    sampled = {passage.group for passage in calibration.split("search")}
+    return {
+        group.key: group.label if group.unseen or group.key in sampled else f"{group.label} (no search passages)"
+        for group in calibration.groups
+    }
+
+
 def _candidates(checkpoint: Checkpoint, paths: list[str | Path]) -> list[_Candidate]:
     """The patterns asked for, each budget's random pattern behind them."""
     found: list[_Candidate] = []
-    randoms: dict[Pattern, _Candidate] = {}
+    randoms: dict[tuple[str, Pattern], _Candidate] = {}
     for path in paths:
         file = PatternFile.find(path)
         space, pattern = file.on(checkpoint)
-        digest = sha256(inside(path, "pattern.json"))
-        found.append(_Candidate(_name(Path(path), found), space, pattern, file, digest))
+        place = inside(path, "pattern.json")
+        cut = file.cut(place.with_name(CORRECTIONS))
+        found.append(_Candidate(_name(Path(path), found), space, pattern, cut, file, sha256(place)))
         drawn = Budget(space, file.remove, file.cost).draw(np.random.default_rng(RANDOM_SEED))
-        randoms.setdefault(drawn, _Candidate(f"random as {found[-1].name}", space, drawn, None, None))
+        at_random = Orders.random(space, RANDOM_SEED).cut(space, drawn)
+        randoms.setdefault(
+            (space.fingerprint, drawn), _Candidate(f"random as {found[-1].name}", space, drawn, at_random, None, None)
+        )
     if len(randoms) == 1:
         (only,) = randoms.values()
         return [*found, replace(only, name="random")]
@@ -158,10 +174,10 @@ def _measure(
     dense = None
     pruned = {}
     for candidate in candidates:
-        evaluator = Evaluator(loaded, candidate.space, max_tokens, batch_size)
+        evaluator = Evaluator.of(loaded, candidate.space, max_tokens, batch_size)
         dense = dense or evaluator.dense(passages)
         report(f"{split}: {candidate.name}")
-        (pruned[candidate.name],) = evaluator.losses([candidate.pattern], passages)
+        pruned[candidate.name] = evaluator.measured(candidate.cut, passages)
         if not (dense.finite and pruned[candidate.name].finite):
             raise EvopError(f"losses on {split} are not finite at --dtype {loaded.dtype}; use --dtype float32")
     assert dense is not None
@@ -178,6 +194,7 @@ def _described(candidate: _Candidate, splits: list[SplitLosses], calibration: Ca
         name=candidate.name,
         sha256=candidate.sha256,
         removed=list(candidate.space.names(candidate.pattern)),
+        thinned=candidate.space.thinned(candidate.pattern),
         reached=ReachedFractions.of(candidate.space.reached(candidate.pattern)),
         claim=claim,
         claimed_group_on_audit=measured,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from calibration import CalibrationSet, DomainSource, Recipe, build_calibration_set
+from calibration import SAMPLERS, CalibrationSet, DomainSource, Recipe, build_calibration_set
 
 CORPORA = Path(__file__).resolve().parents[3] / "shared" / "data" / "corpora"
 
@@ -57,7 +57,7 @@ def messy_corpus(folder: Path, seed: int) -> list[DomainSource]:
     return domains
 
 
-@pytest.mark.parametrize("sampler", ["ccds", "random"])
+@pytest.mark.parametrize("sampler", list(SAMPLERS))
 @pytest.mark.parametrize("split_seed", [0, 1, 2])
 def test_no_leak(tmp_path, sampler, split_seed):
     domains = messy_corpus(tmp_path, split_seed)

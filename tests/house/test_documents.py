@@ -36,6 +36,18 @@ def test_every_command_and_option_of_the_readme_exists():
     assert set(commands) == {"demo", "calibrate", "show", "search", "audit", "prune"}
 
 
+def test_the_help_and_the_recipe_name_every_sampler():
+    import typer.main
+
+    from calibration import SAMPLERS, Recipe
+    from evop.cli import app
+
+    options = typer.main.get_command(app).commands["calibrate"].params
+    (said,) = [option.help for option in options if "--sampler" in option.opts]
+    assert set(SAMPLERS) == set(re.findall(r"\w+", said)) - {"or"}
+    assert all(f"``{name}``" in Recipe.__doc__ for name in SAMPLERS)
+
+
 def test_the_make_targets_of_the_readme_exist():
     targets = set(re.findall(r"^(\w+):", text("Makefile"), re.MULTILINE))
     assert set(re.findall(r"^make (\w+)", text("README.md"), re.MULTILINE)) <= targets

@@ -1,12 +1,14 @@
 """Properties of calibration's pure functions, over inputs hypothesis makes up."""
 
+import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibration.cut import cut
 from calibration.duplicates import near_duplicates
-from calibration.passage import words
-from calibration.sample import water_fill
+from calibration.passage import Passage, words
+from calibration.sample import SAMPLERS, largest_remainders, water_fill
 from calibration.split import SHARES, share_out
 
 examples = settings(deadline=None, max_examples=150, derandomize=True)
@@ -40,6 +42,29 @@ def test_water_fill(sizes, total):
     short = [q for q, size in zip(quota, sizes, strict=True) if q < size]
     if short:
         assert max(quota) - min(short) <= 1
+
+
+@examples
+@given(st.lists(st.integers(0, 50), max_size=8), st.integers(0, 200))
+def test_largest_remainders(sizes, total):
+    quota = largest_remainders(sizes, total)
+    assert sum(quota) == min(total, sum(sizes))
+    assert all(0 <= q <= size for q, size in zip(quota, sizes, strict=True))
+    shares = [sum(quota) * size / max(sum(sizes), 1) for size in sizes]
+    assert all(abs(q - share) < 1 for q, share in zip(quota, shares, strict=True))
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@examples
+@given(st.lists(st.integers(0, 30), max_size=7), st.integers(0, 120), st.integers(0, 3))
+def test_samplers_choose_distinct_passages_of_the_pool_as_many_as_asked(name, sizes, n, seed):
+    pools = {3 * c: [Passage.of("d", f"{c}-{i}", f"{c}-{i}") for i in range(size)] for c, size in enumerate(sizes)}
+    chosen = SAMPLERS[name](pools, n, np.random.default_rng(seed))
+    ids = [p.id for p in chosen]
+    assert len(set(ids)) == len(ids)
+    assert set(ids) <= {p.id for some in pools.values() for p in some}
+    reach = max(sizes, default=0) if name == "evop" else sum(sizes)
+    assert len(ids) == min(n, reach)
 
 
 def jaccard_at_least_four_fifths(a: str, b: str) -> bool:

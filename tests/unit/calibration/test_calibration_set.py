@@ -116,6 +116,20 @@ def test_chats_survive(tmp_path):
     assert all(list(p.messages) in talk and p.text is None for p in loaded.passages)
 
 
+def test_names_that_the_font_lacks_are_no_warning(tmp_path):
+    """Chinese names are drawn as boxes beside the cluster's number; nothing is printed over it."""
+    topics = ["税收 法院 法律", "面包 面粉 烤箱", "大海 鲸鱼 珊瑚"]
+    rows = [
+        {"text": f"{topics[i % 3]} 第{i}页 " + " ".join(f"{chr(0x4E00 + i)}{n}" for n in range(9))} for i in range(60)
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = Recipe(domains=[DomainSource(name="d", source=str(path))], clusters=3, min_group_tokens=1)
+    built = build_calibration_set(recipe)
+    assert any("法院" in group.name for group in built.groups)
+    built.save(tmp_path / "set")
+
+
 def edit(folder, change):
     path = folder / "manifest.json"
     values = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""Vectors, clusters, their names, and the samplers."""
+"""Vectors, clusters and their names."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ from calibration import CalibrationError, DomainSource, Passage, Recipe, build_c
 from calibration.cluster import cluster_domain, merged, summarised
 from calibration.embed import EMBEDDERS, embedder
 from calibration.names import cluster_names
-from calibration.sample import SAMPLERS, water_fill
+from calibration.sample import SAMPLERS
 
 
 @pytest.fixture(scope="module")
@@ -153,54 +153,9 @@ def test_names_take_identifiers_from_code():
     assert "parse_args" in cluster_names(texts, np.array([0, 0, 1, 1]))[0]
 
 
-def test_water_fill_by_hand():
-    assert water_fill([2, 10, 10], 13) == [2, 5, 6]
-    assert water_fill([1, 1], 5) == [1, 1]
-    assert water_fill([], 5) == []
-    assert sorted(water_fill([5, 5, 5], 7)) == [2, 2, 3]
-
-
-def pools(sizes):
-    return {
-        c: [Passage.of("d", f"{c}-{i}", f"cluster {c} text {i}", None) for i in range(n)] for c, n in enumerate(sizes)
-    }
-
-
-def counts(chosen, source):
-    where = {p.id: c for c, some in source.items() for p in some}
-    return [sum(where[p.id] == c for p in chosen) for c in source]
-
-
-def test_ccds_shares_equally():
-    source = pools([3, 50, 100])
-    chosen = SAMPLERS["ccds"](source, 23, np.random.default_rng(0))
-    assert counts(chosen, source) == [3, 10, 10]
-    assert len({p.id for p in chosen}) == 23
-
-
-def test_random_ignores_clusters():
-    source = pools([20, 400])
-    chosen = SAMPLERS["random"](source, 100, np.random.default_rng(0))
-    assert counts(chosen, source)[0] < 20
-    assert len({p.id for p in chosen}) == 100
-
-
-def test_samplers_hang_on_their_generator_alone():
-    source = pools([30, 30])
-    for sampler in SAMPLERS.values():
-        first, same, other = (sampler(source, 20, np.random.default_rng(seed)) for seed in (1, 1, 2))
-        assert first == same
-        assert {p.id for p in first} != {p.id for p in other}
-
-
-def test_unknown_sampler(recipe):
-    with pytest.raises(CalibrationError, match="sampler 'best': expected one of ccds, random"):
-        build_calibration_set(recipe.model_copy(update={"sampler": "best"}))
-
-
 def test_tables_hold_what_they_say():
     assert list(EMBEDDERS) == ["lexical", "precomputed", "sentence-transformers"]
-    assert list(SAMPLERS) == ["ccds", "random"]
+    assert list(SAMPLERS) == ["ccds", "proportional", "random", "evop"]
     assert "calibration" in sys.modules
     assert DomainSource(name="a", source="b").group_by is None
     assert (

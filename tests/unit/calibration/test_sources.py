@@ -5,11 +5,19 @@ import json
 import logging
 import socket
 import tempfile
+from datetime import datetime
 
 import pandas as pd
 import pytest
 
-from calibration import CalibrationError, DomainSource, Recipe, read_passages
+from calibration import (
+    CalibrationError,
+    CalibrationSet,
+    DomainSource,
+    Recipe,
+    build_calibration_set,
+    read_passages,
+)
 from calibration.sources import open_source
 
 ROWS = [{"text": f"Row number {i} holds a text of its own, number {i * 7}.", "n": i} for i in range(6)]
@@ -67,6 +75,26 @@ def test_chats_stay_messages(tmp_path):
     (document,) = open_source("d", str(path)).documents()
     assert document.text is None
     assert list(document.messages) == chat
+
+
+def test_what_json_cannot_hold_in_a_message_is_kept_as_text(tmp_path):
+    said = datetime(2024, 5, 1, 12, 30)
+    chats = [
+        [{"role": "user", "content": f"what is {i}", "timestamp": said}, {"role": "assistant", "content": f"it is {i}"}]
+        for i in range(12)
+    ]
+    pd.DataFrame({"messages": chats}).to_parquet(tmp_path / "a.parquet")
+    recipe = Recipe(domains=[DomainSource(name="d", source=str(tmp_path / "a.parquet"))], min_group_tokens=1)
+    built = build_calibration_set(recipe)
+    built.save(tmp_path / "set")
+    loaded = CalibrationSet.load(tmp_path / "set")
+    assert loaded.passages == built.passages
+    assert {message.get("timestamp") for p in loaded.passages for message in p.messages} == {str(said), None}
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path):
+    for name, content in (("a.txt", "one"), ("a.csv", "text\none\n"), ("a.jsonl", '{"text": "one"}\n')):
+        assert texts(write(tmp_path / name, "\ufeff" + content)) == ["one"], name
 
 
 def test_rows_without_text_are_counted(tmp_path):
@@ -147,7 +175,7 @@ def test_hub_dataset_without_network_is_one_line(monkeypatch):
     def fail(*args, **kwargs):
         raise ConnectionError("Couldn't reach\nthe Hub")
 
-    monkeypatch.setattr(datasets, "load_dataset", fail)
+    monkeypatch.setattr(datasets, "load_dataset_builder", fail)
     with pytest.raises(CalibrationError, match="org/name:cfg:train:text: hub dataset cannot be read: Couldn't reach"):
         texts("org/name:cfg:train:text")
 
@@ -157,13 +185,21 @@ def test_hub_specification(monkeypatch):
 
     asked = []
 
-    def answer(*args, **kwargs):
-        asked.append((args, kwargs))
-        return iter([{"body": "text"}])
+    class Builder:
+        hash = "auto"
 
-    monkeypatch.setattr(datasets, "load_dataset", answer)
-    assert texts("org/name::test:body") == ["text"]
-    assert asked == [(("org/name", None), {"split": "test", "streaming": True})]
+        def __init__(self, *args):
+            asked.append(args)
+
+        def as_streaming_dataset(self, split):
+            asked.append(split)
+            return iter([{"body": "text"}])
+
+    monkeypatch.setattr(datasets, "load_dataset_builder", Builder)
+    source = open_source("d", "org/name::test:body")
+    assert [document.text for document in source.documents()] == ["text"]
+    assert asked == [("org/name", None), "test"]
+    assert source.revision is None  # no commit is known of a copy from the cache
 
 
 @pytest.mark.parametrize("level", [10, 30])

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from calibration import CalibrationError, DomainSource, Passage, Recipe, build_calibration_set
+from calibration import SAMPLERS, CalibrationError, DomainSource, Passage, Recipe, build_calibration_set
 from calibration.order import balanced_order
 from calibration.split import SHARES, choose_held_out, held_out_count, share_out, split_passages
 
@@ -137,7 +137,9 @@ def test_select_audit_and_unseen_do_not_hang_on_the_sample(recipe):
         return [p.id for p in built.passages if p.split != "search"], [p.id for p in built.split("search")]
 
     apart, search = kept_apart()
-    for changes in ({"seed": 1}, {"sampler": "random"}, {"passages": 9}):
+    others = [{"sampler": name} for name in SAMPLERS if name != recipe.sampler]
+    assert len(others) >= 3
+    for changes in ({"seed": 1}, {"passages": 9}, *others):
         other_apart, other_search = kept_apart(**changes)
         assert other_apart == apart
         assert other_search != search
