@@ -13,8 +13,11 @@ from evop.version import __version__
 
 if TYPE_CHECKING:
     from calibration import CalibrationSet, Recipe, build_calibration_set
+    from evop.run_recipe import RunRecipe
     from evop.stages.audit import AuditResult, audit
+    from evop.stages.compare import compare
     from evop.stages.prune import PruneResult, prune
+    from evop.stages.run import RunResult, run
     from evop.stages.search import SearchResult, search
 
 __all__ = [
@@ -22,11 +25,15 @@ __all__ = [
     "CalibrationSet",
     "PruneResult",
     "Recipe",
+    "RunRecipe",
+    "RunResult",
     "SearchResult",
     "__version__",
     "audit",
     "build_calibration_set",
+    "compare",
     "prune",
+    "run",
     "search",
 ]
 
@@ -37,6 +44,10 @@ _HOMES = {
     "prune": "evop.stages.prune",
     "SearchResult": "evop.stages.search",
     "search": "evop.stages.search",
+    "RunRecipe": "evop.run_recipe",
+    "RunResult": "evop.stages.run",
+    "run": "evop.stages.run",
+    "compare": "evop.stages.compare",
     "CalibrationSet": "calibration",
     "Recipe": "calibration",
     "build_calibration_set": "calibration",

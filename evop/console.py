@@ -40,7 +40,8 @@ def watching(console: Console) -> Iterator[Watch]:
     yield plain
 
 
-def _table(title: str) -> Table:
+def new_table(title: str) -> Table:
+    """An empty table as evop prints them."""
     return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
 
 
@@ -66,7 +67,7 @@ def _line(progress: Progress) -> str:
 
 def print_set(console: Console, calibration: CalibrationSet) -> None:
     """What is in a calibration set."""
-    table = _table(f"calibration set {calibration.fingerprint[:12]}")
+    table = new_table(f"calibration set {calibration.fingerprint[:12]}")
     for name in ("group", "search", "select", "audit", "unseen", "tokens (est.)"):
         table.add_column(name, justify="left" if name == "group" else "right", overflow="fold")
     domain = None
@@ -136,7 +137,7 @@ def print_audit(console: Console, audit: AuditFile) -> None:
 
 
 def _group_table(audit: AuditFile) -> Table:
-    table = _table("excess loss over the dense model, nats a token")
+    table = new_table("excess loss over the dense model, nats a token")
     table.caption = escape(f"[low, high]: {audit.interval}; [–] where a group is one document")
     table.caption_justify = "left"
     table.add_column("group", overflow="fold", min_width=24)
@@ -166,7 +167,7 @@ def _interval(low: float | None, high: float | None) -> str:
 
 
 def _summary_table(audit: AuditFile) -> Table:
-    table = _table("over the groups of a split")
+    table = new_table("over the groups of a split")
     table.caption = (
         "removed: of block parameters / all parameters / FLOPs a token / KV-cache bytes a token (at 2,048 tokens)"
     )

@@ -35,6 +35,7 @@ def corrected(cut: Cut, loaded: LoadedModel, fill: Mapping[str, np.ndarray]) -> 
     if not fill:
         return cut
     layers, family = loaded.family.layer_list(loaded.model), loaded.family
+    stem = family.stem(loaded.checkpoint.tensors)
     bias: dict[Place, np.ndarray] = {}
     for (kind, layer), kept in cut.kept.items():
         block = family.block(kind)
@@ -46,7 +47,7 @@ def corrected(cut: Cut, loaded: LoadedModel, fill: Mapping[str, np.ndarray]) -> 
         added = weight @ lost if block.out_axis == 1 else lost @ weight
         own = getattr(out, "bias", None)
         there = torch.zeros_like(added) if own is None else own.detach().float()
-        stored = loaded.checkpoint.tensors[f"{family.prefix(layer, loaded.checkpoint.tensors)}{block.out}.weight"].dtype
+        stored = loaded.checkpoint.tensors[f"{stem}{layer}.{block.out}.weight"].dtype
         rounded = (there + added).to(STORED.get(stored, torch.float32)).float()
         bias[kind, layer] = (rounded - there).cpu().numpy()
     return replace(cut, bias=bias)

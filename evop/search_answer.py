@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from evop.corrections import FILE as CORRECTIONS
 from evop.corrections import write_corrections
+from evop.drop_file import DROP_FILE, write_drop_file
 from evop.files import sha256
 from evop.fitness import Fitness, Sample
 from evop.pattern_file import Claim, ModelName, Origin, PatternFile
@@ -63,6 +64,7 @@ class Answer:
         """Write ``search.json`` and ``pattern.json``, the pattern last: with it, the run is finished."""
         account = self._account(run)
         pattern = self._pattern_file(run, account)
+        write_drop_file(run.folder / DROP_FILE, self.setup.budget.space, self.best[self.at].pattern)
         account.write(run.folder / "search.json")
         pattern.write(run.folder / "pattern.json")
         return account, pattern

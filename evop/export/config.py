@@ -123,6 +123,6 @@ def _block(family: Family, kind: str, checkpoint: Checkpoint, plan: LayerPlan) -
         found["shrink"] = [[sliced.module, sliced.axis] for sliced in block.slices]
         found["scaled"] = list(block.scaled)
         biased = [new for (k, old), new in plan.places.items() if k == kind and (k, old) in plan.bias]
-        if biased and f"{family.prefix(0, checkpoint.tensors)}{block.out}.bias" not in checkpoint.tensors:
+        if biased and f"{family.stem(checkpoint.tensors)}0.{block.out}.bias" not in checkpoint.tensors:
             found["bias"] = {"module": block.out, "layers": sorted(biased)}
     return found

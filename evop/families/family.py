@@ -44,6 +44,7 @@ class Block:
         out: the projection whose input features are the units, those of a unit side by side.
         slices: the modules that shrink when units leave; empty where none may.
         scaled: integer attributes of ``main`` that shrink in proportion.
+        config_scaled: attributes of the config, as ``main`` reads it in its forward, that shrink in proportion.
     """
 
     main: str
@@ -53,6 +54,7 @@ class Block:
     returns: int = 1
     slices: tuple[Sliced, ...] = ()
     scaled: tuple[str, ...] = ()
+    config_scaled: tuple[str, ...] = ()
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -173,10 +175,6 @@ class Family:
         full = f"{self.layers}."
         bare = full.partition(".")[2]
         return bare if any(name.startswith(bare) for name in tensors) else full
-
-    def prefix(self, layer: int, tensors: Iterable[str]) -> str:
-        """What the tensor names of one layer begin with, the last dot included."""
-        return f"{self.stem(tensors)}{layer}."
 
     def refusal(self, config: Any, grain: str, deploy: str) -> str | None:
         """Why a model cannot be pruned at a grain under a deploy, or None where it can.

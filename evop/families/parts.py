@@ -107,7 +107,7 @@ def _ladders(
 
 
 def _has_bias(checkpoint: Checkpoint, family: Family, kind: str) -> bool:
-    return f"{family.prefix(0, checkpoint.tensors)}{family.block(kind).out}.bias" in checkpoint.tensors
+    return f"{family.stem(checkpoint.tensors)}0.{family.block(kind).out}.bias" in checkpoint.tensors
 
 
 def _layer(count: _Costs, layer: int) -> Part:
@@ -163,8 +163,8 @@ class _Costs:
 
     def _shapes(self, layer: int, modules: Iterable[str], ending: str = "") -> list[tuple[int, ...]]:
         """Shapes of the tensors under some modules of a layer; of those that end so alone."""
-        prefix = self.family.prefix(layer, self.checkpoint.tensors)
-        begins = tuple(f"{prefix}{module}." for module in modules)
+        stem = self.family.stem(self.checkpoint.tensors)
+        begins = tuple(f"{stem}{layer}.{module}." for module in modules)
         tensors = self.checkpoint.tensors.items()
         found = [tensor.shape for name, tensor in tensors if name.startswith(begins) and name.endswith(ending)]
         if not found and ending != "bias":

@@ -16,6 +16,7 @@ from evop.audit_table import LEVEL, RESAMPLES, SplitLosses, group_frame, summary
 from evop.checkpoint import Checkpoint
 from evop.corrections import FILE as CORRECTIONS
 from evop.cut import Cut
+from evop.drop_file import DROP_FILE, given_pattern
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.files import inside, sha256, whole
@@ -68,7 +69,7 @@ def audit(
     Args:
         model: a Hugging Face folder or hub name.
         calibration: a calibration set or its folder.
-        patterns: pattern files or search runs.
+        patterns: pattern files, search runs, or drop files (``layer_drop_config.txt``).
         out: folder for ``audit.json``, ``audit.csv`` and ``audit.png``.
         report: is given one line a step.
         **options: the fields of ``AuditRecipe``.
@@ -132,7 +133,7 @@ def _candidates(checkpoint: Checkpoint, paths: list[str | Path]) -> list[_Candid
     found: list[_Candidate] = []
     randoms: dict[tuple[str, Pattern], _Candidate] = {}
     for path in paths:
-        file = PatternFile.find(path)
+        file = given_pattern(path, checkpoint)
         space, pattern = file.on(checkpoint)
         place = inside(path, "pattern.json")
         cut = file.cut(place.with_name(CORRECTIONS))
@@ -150,7 +151,8 @@ def _candidates(checkpoint: Checkpoint, paths: list[str | Path]) -> list[_Candid
 
 def _name(place: Path, found: list[_Candidate]) -> str:
     """A short name no other pattern has: the run's folder, or the file."""
-    name = place.resolve().name if place.is_dir() else place.stem if place.name != "pattern.json" else place.parent.name
+    in_a_run = place.name in ("pattern.json", DROP_FILE)
+    name = place.resolve().name if place.is_dir() else place.resolve().parent.name if in_a_run else place.stem
     taken = {candidate.name for candidate in found} | {"random"}
     return name if name not in taken else f"{name} ({len(found) + 1})"
 

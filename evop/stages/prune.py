@@ -10,6 +10,7 @@ from pathlib import Path
 from evop.audit_file import AuditFile
 from evop.checkpoint import Checkpoint
 from evop.corrections import FILE as CORRECTIONS
+from evop.drop_file import DROP_FILE, given_pattern
 from evop.errors import EvopError
 from evop.export.card import CardFacts, model_card
 from evop.export.companions import copy_companions
@@ -45,10 +46,14 @@ class PruneResult:
 
 @dataclass(frozen=True)
 class _Job:
-    """One pruning: what from, what to."""
+    """One pruning: what from, what to.
+
+    ``given`` is the file that holds the pattern, ``pattern`` what it says; ``sources`` are files that go along.
+    """
 
     checkpoint: Checkpoint
     family: Family
+    given: Path
     sources: dict[str, Path]
     pattern: PatternFile
     audit: AuditFile | None
@@ -72,7 +77,7 @@ def prune(
 
     Args:
         model: a Hugging Face folder or hub name.
-        pattern: a ``pattern.json`` or a search run's folder.
+        pattern: a ``pattern.json``, a search run's folder, or a drop file (``layer_drop_config.txt``).
         out: the new checkpoint's folder.
         audit: an audit of this pattern, for the model card.
         revision: of a hub model.
@@ -108,20 +113,21 @@ def prune(
 
 def _job(checkpoint: Checkpoint, pattern: str | Path, audit: str | Path | None) -> _Job:
     family = family_of(checkpoint.model_type)
-    file = PatternFile.find(pattern)
-    sources = {"pattern.json": inside(pattern, "pattern.json")}
+    file = given_pattern(pattern, checkpoint)
+    given = inside(pattern, "pattern.json")
+    sources = {DROP_FILE: given} if given.suffix == ".txt" else {"pattern.json": given}
     audited = None
     if audit is not None:
         audited = AuditFile.find(audit)
         sources["audit.json"] = inside(audit, "audit.json")
-        if sha256(sources["pattern.json"]) not in {row.sha256 for row in audited.patterns}:
+        if sha256(given) not in {row.sha256 for row in audited.patterns}:
             raise EvopError(f"--audit {audit} did not measure --pattern {pattern}; audit this pattern, or leave it out")
     file.on(checkpoint)  # refuses what does not fit
     if file.corrections is not None:
         sources[CORRECTIONS] = inside(pattern, "pattern.json").with_name(CORRECTIONS)
     plan = planned(checkpoint, family, file.cut(sources.get(CORRECTIONS)))
     shards = plan_shards(checkpoint, family, plan)
-    return _Job(checkpoint, family, sources, file, audited, _labels(Path(pattern)), plan, shards)
+    return _Job(checkpoint, family, given, sources, file, audited, _labels(Path(pattern)), plan, shards)
 
 
 def _labels(run: Path) -> Mapping[str, str]:
@@ -137,6 +143,8 @@ def _write(job: _Job, folder: Path) -> None:
         shutil.copyfile(REMOTE_FILE, folder / REMOTE_FILE.name)
     for name, source in job.sources.items():
         shutil.copyfile(source, folder / name)
+    if "pattern.json" not in job.sources:
+        job.pattern.write(folder / "pattern.json")
     write_weights(job.checkpoint, job.shards, folder)
 
 
@@ -174,7 +182,7 @@ def _card(job: _Job, result: PruneResult) -> str:
         audit=job.audit,
         labels=job.labels,
     )
-    return model_card(facts, sha256(job.sources["pattern.json"]))
+    return model_card(facts, sha256(job.given))
 
 
 def _summary(result: PruneResult) -> str:

@@ -36,7 +36,7 @@ def test_imports_point_up_only(path):
     forbidden = {"calibration": {"patterns", "evop"}, "patterns": {"calibration", "evop", "torch"}}
     assert not imported(path) & forbidden.get(room, set())
     text = path.read_text()
-    if path.name not in ("cli.py", "__main__.py"):
+    if path.parent.name != "cli" and path.name != "__main__.py":
         assert "evop.cli" not in text or "import" not in text.split("evop.cli")[0].rsplit("\n", 1)[-1]
 
 
@@ -47,7 +47,7 @@ def test_files_and_functions_stay_small(path):
     assert ast.get_docstring(tree) or path.stat().st_size == 0
     assert path.stem not in ("utils", "helpers", "common", "misc")
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and path.name != "cli.py":
+        if isinstance(node, ast.FunctionDef):
             body = node.body[1:] if ast.get_docstring(node) else node.body
             lines = (node.end_lineno or 0) - (body[0].lineno if body else node.lineno) + 1
             assert lines <= 45, f"{node.name} has {lines} lines"

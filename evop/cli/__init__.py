@@ -1,0 +1,45 @@
+"""The command line: ``evop demo | calibrate | show | search | audit | prune | run | compare``; a file a command."""
+
+from __future__ import annotations
+
+import errno
+import sys
+
+from calibration.errors import CalibrationError
+from evop.cli import audit, calibrate, compare, demo, prune, run, search, show
+from evop.cli.app import app
+from evop.errors import EvopError
+from patterns.errors import PatternError
+
+for _command in (
+    demo.demo,
+    calibrate.calibrate,
+    show.show,
+    search.search,
+    audit.audit,
+    prune.prune,
+    run.run,
+    compare.compare,
+):
+    app.command()(_command)
+
+
+def main() -> None:
+    """Run a command; what a person can mend is one line and exit code 2."""
+    try:
+        app()
+    except (EvopError, CalibrationError, PatternError, OSError) as error:
+        if "--debug" in sys.argv or (isinstance(error, OSError) and error.errno is None):
+            raise
+        print(f"evop: {_one_line(error)}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("evop: interrupted; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError):
+        full = "; free some space and run the same command again" if error.errno == errno.ENOSPC else ""
+        return f"{error.filename or 'writing'}: {error.strerror}{full}"
+    return " ".join(str(error).split())

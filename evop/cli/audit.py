@@ -1,0 +1,52 @@
+"""``evop audit``: what the search never saw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evop.cli.app import console, quiet, say
+from evop.cli.options import BatchSize, Device, Dtype, Model, Out, Revision, SetFolder, Trust, number_or_auto
+
+
+def audit(
+    model: Model,
+    calibration: SetFolder,
+    pattern: Annotated[
+        list[Path],
+        typer.Option("--pattern", help="A pattern file, a search run, or EvoPress' drop list (.txt); may be repeated."),
+    ],
+    out: Out,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=2, help="Tokens of a passage at most; else as searched.")
+    ] = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    batch_size: BatchSize = "auto",
+    revision: Revision = None,
+    trust_remote_code: Trust = False,
+) -> None:
+    """Measure what the search never saw, group by group: dense, pruned, and a random pattern of equal size."""
+    from evop.console import print_audit
+    from evop.stages.audit import audit as run_audit
+
+    quiet()
+    result = run_audit(
+        model,
+        calibration,
+        pattern,
+        out,
+        report=say,
+        max_tokens=max_tokens,
+        device=device,
+        dtype=dtype,
+        batch_size=number_or_auto("--batch-size", batch_size),
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+    )
+    print_audit(console, result.file)
+    console.print(
+        f"audit: {out / 'audit.json'}   rows: {out / 'audit.csv'}   picture: {out / 'audit.png'}", soft_wrap=True
+    )

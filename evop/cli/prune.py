@@ -1,0 +1,28 @@
+"""``evop prune``: a model and a pattern in, a smaller checkpoint out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evop.cli.app import quiet, say
+from evop.cli.options import Model, Out, Revision, Trust
+
+
+def prune(
+    model: Model,
+    pattern: Annotated[
+        Path, typer.Option("--pattern", help="A pattern file, a search run, or EvoPress' drop list (.txt).")
+    ],
+    out: Out,
+    audit: Annotated[Path | None, typer.Option(help="An audit to put into the model card.")] = None,
+    revision: Revision = None,
+    trust_remote_code: Trust = False,
+) -> None:
+    """Write the smaller checkpoint, and check in a fresh process that it computes what was measured."""
+    from evop.stages.prune import prune as run_prune
+
+    quiet()
+    run_prune(model, pattern, out, audit=audit, revision=revision, trust_remote_code=trust_remote_code, report=say)

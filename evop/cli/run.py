@@ -1,0 +1,26 @@
+"""``evop run``: one recipe, every stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evop.cli.app import console, quiet, say
+
+
+def run(recipe: Annotated[Path, typer.Argument(help="A recipe in YAML.")]) -> None:
+    """Do what a recipe says: calibrate, search every cell, audit, prune; run it again to go on."""
+    from evop.comparison_table import print_comparison
+    from evop.console import watching
+    from evop.run_recipe import RunRecipe
+    from evop.stages.run import run as run_recipe
+
+    RunRecipe.read(recipe)  # says what is wrong before the seconds that importing torch takes
+    quiet()
+    done = run_recipe(recipe, report=say, watching=lambda: watching(console))
+    print_comparison(console, done.table)
+    say(f"table: {done.folder / 'comparison.csv'}" + (f"   frontier: {done.picture}" if done.picture else ""))
+    for place in done.pruned:
+        say(f"checkpoint: {place}")

@@ -1,0 +1,117 @@
+"""``evop search``: a model and a calibration set in, a pattern out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evop.cli.app import console, quiet, say
+from evop.cli.options import BatchSize, Device, Dtype, Model, Out, Revision, Seed, SetFolder, Trust, number_or_auto
+
+
+def search(
+    model: Model,
+    calibration: SetFolder,
+    out: Out,
+    remove: Annotated[float, typer.Option(help="Fraction of the decoder blocks to remove.")] = 0.25,
+    grain: Annotated[str, typer.Option(help="layer, subblock, head, channel or mixed.")] = "subblock",
+    width_step: Annotated[
+        int | None, typer.Option(min=1, help="Widths of thinned MLPs are multiples of it; else up to 256, by size.")
+    ] = None,
+    strategy: Annotated[
+        str,
+        typer.Option(
+            help="auto, cma, swap, genetic, greedy, oneshot, policy, exhaustive or random; auto measures every pattern "
+            "where there are at most 200, else it is cma."
+        ),
+    ] = "auto",
+    elitism: Annotated[int | None, typer.Option(min=0, help="genetic: so many of the best go over unchanged.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(min=1, help="genetic, swap: rounds without a better pattern before it ends.")
+    ] = None,
+    objective: Annotated[str, typer.Option(help="worst, cvar or mean excess over the groups.")] = "worst",
+    loss: Annotated[str, typer.Option(help="nll: next-token loss; kl: divergence from the dense model.")] = "nll",
+    scale: Annotated[
+        str, typer.Option(help="none, or random: a group counts in units of what random patterns cost it.")
+    ] = "none",
+    cost: Annotated[str, typer.Option(help="What --remove counts: params, flops or kv.")] = "params",
+    deploy: Annotated[str, typer.Option(help="stock: the result is a stock architecture; any: free.")] = "stock",
+    protect: Annotated[
+        str | None, typer.Option(help="Parts that stay, such as layers.0.attn,layers.11.mlp; or none.")
+    ] = None,
+    importance: Annotated[
+        str,
+        typer.Option(
+            help="Which units leave first: flap, wanda, taylor, magnitude or random; influence (of whole parts, for "
+            "oneshot); auto is flap for heads and channels."
+        ),
+    ] = "auto",
+    importance_over: Annotated[
+        str, typer.Option(help="mean over the groups, or worst: the group where a unit matters most.")
+    ] = "mean",
+    compensate: Annotated[
+        str, typer.Option(help="none, or bias: thinned blocks get a bias for what they lost.")
+    ] = "none",
+    store: Annotated[Path | None, typer.Option(help="Folder in which searches share what they measured.")] = None,
+    evaluations: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Distinct patterns to measure at most; 400 without a limit, unless the strategy ends by itself."
+        ),
+    ] = None,
+    tokens: Annotated[int | None, typer.Option(min=1, help="Tokens to score at most, select included.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Minutes to search at most.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=2, help="Tokens of a passage at most.")] = 512,
+    min_group_tokens: Annotated[int, typer.Option(min=1, help="Tokens a group needs to enter the objective.")] = 256,
+    seed: Seed = 0,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    batch_size: BatchSize = "auto",
+    revision: Revision = None,
+    trust_remote_code: Trust = False,
+) -> None:
+    """Search the pattern whose worst group loses least; run the same command again to go on."""
+    from evop.console import print_search, watching
+    from evop.stages.search import search as run_search
+
+    quiet()
+    parts = None if protect is None else () if protect == "none" else tuple(protect.split(","))
+    with watching(console) as watch:
+        result = run_search(
+            model,
+            calibration,
+            out,
+            watch=watch,
+            report=say,
+            remove=remove,
+            grain=grain,
+            width_step=width_step,
+            strategy=strategy,
+            elitism=elitism,
+            patience=patience,
+            objective=objective,
+            loss=loss,
+            scale=scale,
+            cost=cost,
+            deploy=deploy,
+            protect=parts,
+            importance=importance,
+            importance_over=importance_over,
+            compensate=compensate,
+            store=None if store is None else str(store),
+            evaluations=evaluations,
+            tokens=tokens,
+            minutes=minutes,
+            max_tokens=max_tokens,
+            min_group_tokens=min_group_tokens,
+            seed=seed,
+            device=device,
+            dtype=dtype,
+            batch_size=number_or_auto("--batch-size", batch_size),
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+        )
+    print_search(console, result)
+    console.print(f"pattern: {out / 'pattern.json'}", soft_wrap=True)

@@ -1,0 +1,25 @@
+"""``evop show``: print what a stage left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evop.cli.app import console
+
+
+def show(folder: Annotated[Path, typer.Argument(help="A calibration set, a search run or an audit.")]) -> None:
+    """Print what is in a calibration set, a search run or an audit."""
+    from calibration import CalibrationSet
+    from evop.audit_file import AuditFile
+    from evop.console import print_audit, print_search, print_set
+    from evop.stages.search import SearchResult
+
+    if (folder / "audit.json").is_file():
+        print_audit(console, AuditFile.find(folder))
+    elif (folder / "trials.jsonl").is_file():
+        print_search(console, SearchResult.read(folder))
+    else:
+        print_set(console, CalibrationSet.load(folder))

@@ -1,0 +1,114 @@
+"""The comparison of search runs as a person reads it: one table for each model and calibration set."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from evop.console import new_table
+from evop.run_recipe import cell_name
+from evop.stages.compare import SETTINGS
+
+LEGEND = (
+    "removed: of block parameters / all parameters / FLOPs a token / KV-cache bytes a token (at 2,048 tokens); search, "
+    "select: the objective as the search claims it, and select's worst group"
+)
+AUDIT_LEGEND = (
+    "; audit, unseen: excess over the dense model, nats a token, on text and clusters never searched, [95% interval]; "
+    "random: audit's worst group under a random pattern of equal size"
+)
+COMPLETED_LEGEND = "; *: nothing measured met the budget yet, the answer was completed from the ranking"
+
+
+def print_comparison(console: Console, frame: pd.DataFrame) -> None:
+    """Print what ``compare`` found.
+
+    Args:
+        console: where to.
+        frame: from ``compare``.
+    """
+    kinds = frame.groupby(["model_fingerprint", "calibration"], sort=False)
+    if len(kinds) > 1:
+        _say(console, f"{len(kinds)} tables: numbers over different models or calibration sets cannot be compared")
+    for (fingerprint, calibration), mine in kinds:
+        shared = [
+            f"{_word(key)} {mine[key].iloc[0]}" for key in SETTINGS if _says(mine, key) and not _varies(mine, key)
+        ]
+        _say(
+            console,
+            f"\n[bold]{escape(str(mine['model'].iloc[0]))}[/bold] ({str(fingerprint)[:12]}), calibration set "
+            f"{str(calibration)[:12]}: {len(mine)} searches; {escape(', '.join(shared))}",
+        )
+        console.print(_table(mine))
+        for _, row in mine[mine["audit_calibration"].notna() & (mine["audit_calibration"] != calibration)].iterrows():
+            _say(console, f"{row['run']} was audited on another calibration set ({row['audit_calibration'][:12]})")
+
+
+def _table(mine: pd.DataFrame) -> Table:
+    table = new_table("")
+    named = any(row["run"] != cell_name(row["strategy"], row["remove"], row["seed"]) for _, row in mine.iterrows())
+    settings = [key for key in SETTINGS if _varies(mine, key)]
+    audited = bool(mine["audit_worst"].notna().any())
+    table.caption_justify = "left"
+    table.caption = LEGEND + audited * AUDIT_LEGEND + bool(mine["completed"].any()) * COMPLETED_LEGEND
+    table.caption = escape(table.caption)
+    for name in [*(["run"] if named else []), "strategy", *map(_word, settings)]:
+        table.add_column(name, overflow="fold")
+    for name in ("remove", "removed %", "seed", "evals", "tokens", "search", "select"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("worst group", overflow="fold")
+    for name in ("audit worst", "audit mean", "unseen worst", "random") if audited else ():
+        table.add_column(name, justify="right", no_wrap=name == "audit worst")
+    budget = None
+    for _, row in mine.iterrows():
+        if budget not in (None, (row["cost"], row["remove"])):
+            table.add_section()
+        budget = row["cost"], row["remove"]
+        found = [str(row["run"])] if named else []
+        found += [row["strategy"], *(_setting(row[key]) for key in settings), *_claimed(row)]
+        table.add_row(*map(escape, [*found, *(_audited(row) if audited else ())]))
+    return table
+
+
+def _claimed(row: pd.Series) -> list[str]:
+    reached = " / ".join(f"{100 * row[key]:.1f}" for key in ("block_params", "params", "flops", "kv"))
+    tokens = f"{row['tokens'] / 1e6:.1f} M" if row["tokens"] >= 1e6 else f"{row['tokens'] / 1e3:.0f} k"
+    evaluations = f"{row['evaluations']:,}{'*' if row['completed'] else ''}"
+    claimed = [f"{row[split]:.3f}" for split in ("search", "select")]
+    # Of a group's label, its key alone: domain/cluster.
+    worst = row["select_worst_group"].split(" ")[0]
+    return [f"{row['remove']:g}", reached, str(row["seed"]), evaluations, tokens, *claimed, worst]
+
+
+def _audited(row: pd.Series) -> list[str]:
+    interval = "[–]" if math.isnan(row["audit_low"]) else f"[{row['audit_low']:.3f}, {row['audit_high']:.3f}]"
+    worst = "–" if math.isnan(row["audit_worst"]) else f"{row['audit_worst']:.3f} {interval}"
+    return [worst, *(_loss(row[key]) for key in ("audit_mean", "unseen_worst", "random_worst"))]
+
+
+def _loss(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3f}"
+
+
+def _varies(mine: pd.DataFrame, key: str) -> bool:
+    return mine[key].nunique(dropna=False) > 1
+
+
+def _says(mine: pd.DataFrame, key: str) -> bool:
+    return bool(mine[key].notna().any())
+
+
+def _setting(value: object) -> str:
+    return "–" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
+
+
+def _word(key: str) -> str:
+    return key.replace("_", " ")
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, highlight=False, soft_wrap=True)

@@ -1,0 +1,92 @@
+"""``layer_drop_config.txt``: which blocks of which layer leave, a word a line, as EvoPress writes it.
+
+Source: EvoPress (Sieberling et al., arXiv 2410.14649), ``evo_drop_search.py``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from evop.checkpoint import Checkpoint
+from evop.errors import EvopError
+from evop.families import family_of
+from evop.families.parts import layer_count, pattern_space
+from evop.files import whole
+from evop.orders import Orders
+from evop.pattern_file import PatternFile
+from patterns import Budget, Pattern, PatternSpace
+
+DROP_FILE = "layer_drop_config.txt"
+WORDS = {"none": (), "attn": ("attn",), "mlp": ("mlp",), "attn+mlp": ("attn", "mlp")}
+"""The word of a line -> the kinds of block that leave."""
+
+
+def given_pattern(path: str | Path, checkpoint: Checkpoint) -> PatternFile:
+    """The pattern a person names: a pattern file, a search run's folder, or a drop file (``.txt``).
+
+    A drop file says nothing of how it was found: deploy is ``any``, ``remove`` what it reaches, and there is no claim.
+
+    Raises:
+        EvopError: nothing there, not such a file, or a drop file for another number of layers.
+    """
+    place = Path(path)
+    if place.suffix != ".txt" or place.is_dir():
+        return PatternFile.find(place)
+    space, pattern = _read(place, checkpoint)
+    budget = Budget(space, space.reached(pattern).block_params)
+    return PatternFile.describe(checkpoint, budget, pattern, Orders().cut(space, pattern))
+
+
+def write_drop_file(path: Path, space: PatternSpace, pattern: Pattern) -> None:
+    """Write the drop file of a pattern of whole blocks; one that thins a part has none, and an older one leaves."""
+    gone: dict[int, set[str]] = {part.layer: set() for part in space.parts}
+    for part, level in zip(space.parts, pattern.levels, strict=True):
+        if 0 < level < part.top:
+            path.unlink(missing_ok=True)
+            return
+        if level:
+            gone[part.layer] |= {"attn", "mlp"} if part.kind == "layer" else {part.kind}
+    word = {frozenset(kinds): word for word, kinds in WORDS.items()}
+    with whole(path) as temporary:
+        # A newline after the last word too: EvoPress compares lines with it.
+        temporary.write_text("".join(f"{word[frozenset(gone[layer])]}\n" for layer in sorted(gone)))
+
+
+def _read(path: Path, checkpoint: Checkpoint) -> tuple[PatternSpace, Pattern]:
+    """The pattern of a drop file, in the space of sub-blocks where the family holds it, else of layers."""
+    words = _words(path)
+    layers = layer_count(checkpoint)
+    if len(words) != layers:
+        raise EvopError(
+            f"{path} has {len(words)} lines, expected {layers}, one a layer of {checkpoint.name}; it was written for "
+            "another model"
+        )
+    if set(words) == {"none"}:
+        raise EvopError(f"{path} removes nothing: every line is none; a pattern removes at least one block")
+    if set(words) == {"attn+mlp"}:
+        raise EvopError(f"{path} removes every block: every line is attn+mlp; nothing would be left to run")
+    if family_of(checkpoint.model_type).refusal(checkpoint.resolved, "subblock", "any") is None:
+        names = [f"layers.{i}.{kind}" for i, word in enumerate(words) for kind in WORDS[word]]
+        space = pattern_space(checkpoint, "subblock", "any", ())
+        return space, space.pattern(names)
+    for number, word in enumerate(words, 1):
+        if word in ("attn", "mlp"):
+            raise EvopError(
+                f"{path} line {number}: {word}, expected attn+mlp or none: {checkpoint.model_type} loses whole layers"
+            )
+    space = pattern_space(checkpoint, "layer", "any", ())
+    return space, space.pattern(f"layers.{i}" for i, word in enumerate(words) if word != "none")
+
+
+def _words(path: Path) -> list[str]:
+    try:
+        lines = path.read_text().rstrip().splitlines()
+    except FileNotFoundError as error:
+        raise EvopError(f"--pattern {path}: no such file; expected a {DROP_FILE}, a word a layer") from error
+    except UnicodeDecodeError as error:
+        raise EvopError(f"{path} is not text; expected a word a line: {', '.join(WORDS)}") from error
+    words = [line.strip() for line in lines]
+    for number, word in enumerate(words, 1):
+        if word not in WORDS:
+            raise EvopError(f"{path} line {number}: found {word[:40]!r}, expected one of {', '.join(WORDS)}")
+    return words

@@ -1,0 +1,176 @@
+"""``evop compare``: search runs side by side, with what audits say of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from evop.audit_file import AuditedPattern, AuditFile, SummaryRow
+from evop.errors import EvopError
+from evop.files import sha256
+from evop.stages.search import SearchResult
+
+SETTINGS = ("grain", "deploy", "objective", "importance", "width_step", "loss", "scale", "max_tokens", "dtype", "cost")
+"""What else tells searches apart, as the header of their log names it; None where this search has no such thing."""
+
+
+@dataclass(frozen=True)
+class _Audit:
+    """What one audit says of one pattern."""
+
+    place: Path
+    file: AuditFile
+    pattern: AuditedPattern
+
+    def row(self, split: str) -> SummaryRow | None:
+        return self._row(self.pattern.name, split)
+
+    @property
+    def random(self) -> SummaryRow | None:
+        """The random pattern of equal size, on ``audit``."""
+        return self._row("random", "audit") or self._row(f"random as {self.pattern.name}", "audit")
+
+    def _row(self, pattern: str, split: str) -> SummaryRow | None:
+        return next((r for r in self.file.summary if (r.pattern, r.split) == (pattern, split)), None)
+
+
+def compare(paths: str | Path | Sequence[str | Path], audits: str | Path | Sequence[str | Path] = ()) -> pd.DataFrame:
+    """Search runs as one table: what was asked, reached, spent, claimed, and measured by an audit.
+
+    Args:
+        paths: folders of search runs, or folders that hold some, such as a recipe's ``out``.
+        audits: audits to look into; those beside the runs are found without.
+
+    Returns:
+        One row a finished search, those over one model and calibration set together, by budget, the worst audited
+        group's excess ascending (those without an audit behind them, by ``select``). Fractions of 1; losses in nats
+        a token. ``search`` and ``select`` are the objective as claimed; ``select_worst`` is the worst group's excess
+        on ``select``, ``audit_worst`` on ``audit`` with its interval, ``random_worst`` that of a random pattern of
+        equal size.
+
+    Raises:
+        EvopError: no finished search there, or a given audit that measured none of them.
+    """
+    places = {place: sha256(place / "pattern.json") for place in runs_of(paths)}
+    given = _by_pattern(_list(audits))
+    found = _by_pattern(_audits_beside(places))
+    for place in _list(audits):
+        if not any(place == each.place for digest in places.values() for each in given.get(digest, ())):
+            raise EvopError(f"--audit {place} measured none of these runs' patterns; leave it out, or audit them")
+    rows = [_row(place, given.get(digest) or found.get(digest, [])) for place, digest in places.items()]
+    frame = pd.DataFrame(rows)
+    frame["_sort"] = frame["audit_worst"].fillna(frame["select_worst"])
+    frame["_bare"] = frame["audit_worst"].isna()
+    keys = ["model_fingerprint", "calibration", "cost", "remove", "_bare", "_sort", "run"]
+    return frame.sort_values(keys, kind="stable", ignore_index=True).drop(columns=["_sort", "_bare"])
+
+
+def runs_of(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+    """The finished searches in folders, each once; of a folder of runs, those that have not finished are left out.
+
+    Raises:
+        EvopError: a folder without one, or a search that has not finished.
+    """
+    found: dict[Path, Path] = {}
+    for place in _list(paths):
+        if (place / "search.json").is_file():
+            inner = [place]
+        elif (place / "trials.jsonl").is_file():
+            raise EvopError(f"{place}: the search has not finished; run its command again")
+        else:
+            inner = sorted(path.parent for depth in ("*", "*/*") for path in place.glob(f"{depth}/search.json"))
+        if not inner:
+            raise EvopError(f"{place}: no finished search there; expected a search run, or a folder of them")
+        found |= {each.resolve(): each for each in inner if each.resolve() not in found}
+    return list(found.values())
+
+
+def _list(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+    return [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+
+
+def _audits_beside(runs: Iterable[Path]) -> list[Path]:
+    """Audits in the folder a run lies in, and in the one above where that is a recipe's ``runs``."""
+    around = {run.resolve().parent for run in runs}
+    around |= {place.parent for place in around if place.name == "runs"}
+    return sorted(path.parent for place in around for path in place.glob("*/audit.json"))
+
+
+def _by_pattern(audits: Iterable[Path]) -> dict[str, list[_Audit]]:
+    """Sha256 of a pattern file -> what audits say of it, in the order given."""
+    found: dict[str, list[_Audit]] = {}
+    for place in audits:
+        file = AuditFile.find(place)
+        for pattern in file.patterns:
+            if pattern.sha256:
+                found.setdefault(pattern.sha256, []).append(_Audit(place, file, pattern))
+    return found
+
+
+def _row(place: Path, audits: list[_Audit]) -> dict[str, Any]:
+    result = SearchResult.read(place)
+    pattern, account = result.pattern, result.account
+    origin, claim = pattern.origin, pattern.claim
+    if origin is None or claim is None:
+        raise EvopError(f"{place / 'pattern.json'} does not say how it was found; expected a search run's own")
+    header = _header(place)
+    settings = {key: header.get(key) for key in SETTINGS}
+    return {
+        "run": place.resolve().name,
+        "folder": str(place),
+        "model": account.model.name,
+        "model_fingerprint": account.model.fingerprint,
+        "calibration": account.calibration,
+        "strategy": origin.strategy,
+        **settings,
+        "remove": pattern.remove,
+        **pattern.reached.model_dump(),
+        "seed": origin.seed,
+        "evaluations": account.evaluations,
+        "tokens": account.tokens["total"],
+        "stopped": account.stopped,
+        "completed": account.completed,
+        "search": claim.search,
+        "select": claim.select,
+        "select_worst": claim.select_excess[claim.worst_group],
+        "select_worst_group": account.groups[claim.worst_group],
+        **_audited(audits, account.calibration),
+    }
+
+
+def _audited(audits: list[_Audit], calibration: str) -> dict[str, Any]:
+    """The columns an audit fills; one over the search's own calibration set goes first."""
+    chosen = min(audits, key=lambda audit: audit.file.calibration != calibration, default=None)
+    audit, unseen = (chosen.row("audit"), chosen.row("unseen")) if chosen else (None, None)
+    random = chosen.random if chosen else None
+    return {
+        "audit": str(chosen.place) if chosen else None,
+        "audit_calibration": chosen.file.calibration if chosen else None,
+        "audit_worst": audit.worst if audit else float("nan"),
+        "audit_low": _number(audit.worst_low if audit else None),
+        "audit_high": _number(audit.worst_high if audit else None),
+        "audit_worst_group": audit.worst_group if audit else None,
+        "audit_mean": audit.mean if audit else float("nan"),
+        "unseen_worst": unseen.worst if unseen else float("nan"),
+        "unseen_mean": unseen.mean if unseen else float("nan"),
+        "random_worst": random.worst if random else float("nan"),
+    }
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _header(place: Path) -> dict[str, Any]:
+    """The first line of a search's log; the rest may be long."""
+    path = place / "trials.jsonl"
+    try:
+        with path.open() as file:
+            return dict(json.loads(file.readline()))
+    except (OSError, ValueError, TypeError) as error:
+        raise EvopError(f"{path} cannot be read ({error}); a search run's log belongs beside its pattern") from error

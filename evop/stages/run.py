@@ -1,0 +1,260 @@
+"""``evop run``: one recipe, every stage; what is done and unchanged is not done again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from calibration import CalibrationSet, build_calibration_set
+from evop.audit_file import AuditFile
+from evop.checkpoint import Checkpoint
+from evop.errors import EvopError
+from evop.files import sha256, whole
+from evop.objectives import OBJECTIVES
+from evop.progress import Watch
+from evop.recipe import AuditRecipe
+from evop.recipe_error import hint
+from evop.report.frontier_plot import draw_frontier
+from evop.run_folder import RunFolder
+from evop.run_recipe import Cell, RunRecipe
+from evop.run_set import refuse_another_set
+from evop.stages.audit import audit
+from evop.stages.compare import compare
+from evop.stages.prune import prune
+from evop.stages.search import SearchResult, search
+from patterns import STRATEGIES, PatternError
+
+HOW_IT_RUNS = {"device", "batch_size", "trust_remote_code"}
+"""Options that do not change what a stage finds."""
+
+Report = Callable[[str], None]
+
+
+@contextmanager
+def _unwatched() -> Iterator[Watch]:
+    yield lambda progress: None
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run left behind.
+
+    Attributes:
+        folder: the recipe's ``out``.
+        table: one row a search, as from ``compare``.
+        pruned: the checkpoints.
+        picture: the frontier, where there are several budgets, or None.
+    """
+
+    folder: Path
+    table: pd.DataFrame
+    pruned: tuple[Path, ...]
+    picture: Path | None
+
+
+def run(
+    recipe: str | Path | RunRecipe,
+    *,
+    report: Report = lambda line: None,
+    watching: Callable[[], AbstractContextManager[Watch]] = _unwatched,
+) -> RunResult:
+    """Calibrate, search in every cell, audit every budget, prune; run again, it goes on where it was.
+
+    Args:
+        recipe: a recipe in YAML, or one built in Python.
+        report: is given one line a step.
+        watching: opens what is shown the progress of one search.
+
+    Raises:
+        EvopError: bad input, or an ``out`` that holds something else.
+        KeyboardInterrupt: a search was stopped by Ctrl-C; what it found so far is kept.
+    """
+    asked = recipe if isinstance(recipe, RunRecipe) else RunRecipe.read(recipe)
+    _refuse_unknown_names(asked)
+    checkpoint = Checkpoint.find(asked.model, asked.revision)
+    folder = RunFolder(asked.out)
+    folder.claim(asked, None if isinstance(recipe, RunRecipe) else Path(recipe))
+    job = _Run(asked, folder, checkpoint, _calibrated(asked, folder, report), report, watching)
+    job.search()
+    job.audit()
+    pruned = job.prune()
+    return job.conclude(pruned)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Everything the stages of one run share."""
+
+    recipe: RunRecipe
+    folder: RunFolder
+    checkpoint: Checkpoint
+    calibration: CalibrationSet
+    report: Report
+    watching: Callable[[], AbstractContextManager[Watch]]
+
+    def _step(self, line: str) -> None:
+        self.report(f"  {line}")
+
+    def search(self) -> None:
+        """Every cell's search."""
+        cells = self.recipe.cells
+        for number, cell in enumerate(cells, 1):
+            head, place = f"search {number} of {len(cells)}: {cell.name}", self.folder.search(cell)
+            options = _identity(cell.recipe)
+            if self._is_searched(cell, options):
+                self.report(f"{head}: done before, unchanged")
+                continue
+            self.report(f"{head}: goes on" if (place / "trials.jsonl").is_file() else head)
+            with _named(head), self.watching() as watch:
+                found = search(
+                    self.recipe.model, self.calibration, place, watch=watch, **cell.recipe.model_dump()
+                ).account
+            if found.stopped == "interrupted":
+                raise KeyboardInterrupt
+            self.folder.add_done("searches", cell.name, options)
+            self.report(
+                f"{head}: {found.evaluations} evaluations, {found.tokens['total']:,} tokens, stopped by: "
+                f"{found.stopped}{', completed from the ranking' if found.completed else ''}"
+            )
+
+    def _is_searched(self, cell: Cell, options: dict[str, Any]) -> bool:
+        if self.folder.done.searches.get(cell.name) != options:
+            return False
+        try:
+            account = SearchResult.read(self.folder.search(cell)).account
+        except EvopError:  # a file is missing, or of another version: the search writes them again from its log
+            return False
+        return (account.model.fingerprint, account.calibration) == self._parents
+
+    def audit(self) -> None:
+        """One audit a budget, all of its patterns side by side."""
+        if self.recipe.audit is False:
+            return
+        asked = AuditRecipe.of(**self.recipe.audit, **self.recipe.engine)
+        options, budgets = _identity(asked), self.recipe.budgets
+        for number, (remove, cells) in enumerate(budgets.items(), 1):
+            place = self.folder.audit(remove)
+            head = f"audit {number} of {len(budgets)}: {place.name}"
+            if self.folder.done.audits.get(place.name) == options and self._is_audited(place, cells):
+                self.report(f"{head}: done before, unchanged")
+                continue
+            self.report(f"{head}: {len(cells)} pattern(s)")
+            runs = [self.folder.search(cell) for cell in cells]
+            with _named(head):
+                audit(self.recipe.model, self.calibration, runs, place, report=self._step, **asked.model_dump())
+            self.folder.add_done("audits", place.name, options)
+
+    def _is_audited(self, place: Path, cells: tuple[Cell, ...]) -> bool:
+        try:
+            found = AuditFile.find(place)
+        except EvopError:
+            return False
+        measured = {row.name: row.sha256 for row in found.patterns if row.sha256}
+        same = (found.model.fingerprint, found.calibration) == self._parents
+        return same and measured == self.folder.pattern_hashes(cells)
+
+    @property
+    def _parents(self) -> tuple[str, str]:
+        """Fingerprints of what every stage starts from."""
+        return self.checkpoint.fingerprint, self.calibration.fingerprint
+
+    def prune(self) -> tuple[Path, ...]:
+        """A checkpoint of every cell chosen, by its folder."""
+        chosen = self._chosen()
+        for number, (place, cell) in enumerate(chosen.items(), 1):
+            head = f"checkpoint {number} of {len(chosen)}: {place.name}, the pattern of {cell.name}"
+            written, pattern = place / "pattern.json", self.folder.pattern(cell)
+            if written.is_file() and sha256(written) == sha256(pattern):
+                self.report(f"{head}: done before, unchanged")
+                continue
+            self.report(head)
+            if written.is_file():
+                shutil.rmtree(place)
+            with _named(head):
+                prune(
+                    self.recipe.model,
+                    self.folder.search(cell),
+                    place,
+                    audit=None if self.recipe.audit is False else self.folder.audit(cell.recipe.remove),
+                    revision=self.recipe.revision,
+                    trust_remote_code=self.recipe.trust_remote_code,
+                    report=self._step,
+                )
+        return tuple(chosen)
+
+    def _chosen(self) -> dict[Path, Cell]:
+        if self.recipe.prune == "none":
+            return {}
+        if self.recipe.prune == "all":
+            return {self.folder.pruned(cell): cell for cell in self.recipe.cells}
+        budgets = self.recipe.budgets.items()
+        return {self.folder.pruned(remove): min(cells, key=self._claimed) for remove, cells in budgets}
+
+    def _claimed(self, cell: Cell) -> float:
+        claim = SearchResult.read(self.folder.search(cell)).pattern.claim
+        assert claim is not None, "a search writes what it claims"
+        return claim.select
+
+    def conclude(self, pruned: tuple[Path, ...]) -> RunResult:
+        """The table, and the frontier where there are several budgets."""
+        place, budgets = self.folder.folder, self.recipe.budgets
+        audits = [] if self.recipe.audit is False else [self.folder.audit(remove) for remove in budgets]
+        table = compare([self.folder.search(cell) for cell in self.recipe.cells], audits)
+        picture = place / "frontier.png" if audits and len(budgets) > 1 else None
+        with whole(place / "comparison.csv") as csv:
+            table.to_csv(csv, index=False)
+        if picture:
+            with whole(picture) as drawn:
+                draw_frontier(table, drawn)
+        return RunResult(place, table, pruned, picture)
+
+
+def _calibrated(recipe: RunRecipe, folder: RunFolder, report: Report) -> CalibrationSet:
+    """The set given, the set of an earlier run of the same recipe, or a new one."""
+    if isinstance(recipe.calibration, str):
+        report(f"calibration set: {recipe.calibration}, as given")
+        return CalibrationSet.load(recipe.calibration)
+    if folder.set.is_dir():
+        found = CalibrationSet.load(folder.set)
+        refuse_another_set(found.manifest, recipe.calibration, folder.set)
+        report(f"calibration set: {folder.set}: done before, unchanged")
+        return found
+    report(f"calibration set: {folder.set}")
+    built = build_calibration_set(recipe.calibration, report=lambda line: report(f"  {line}"))
+    built.save(folder.set)
+    return built
+
+
+def _identity(recipe: Any) -> dict[str, Any]:
+    """What a stage was asked for, as JSON has it, without how it is run."""
+    return recipe.model_dump(mode="json", exclude=HOW_IT_RUNS)
+
+
+@contextmanager
+def _named(head: str) -> Iterator[None]:
+    """Say in an error which of the many it was."""
+    try:
+        yield
+    except (EvopError, PatternError) as error:
+        raise EvopError(f"{head}: {error}") from error
+
+
+def _refuse_unknown_names(recipe: RunRecipe) -> None:
+    """What would only be noticed after hours of earlier cells.
+
+    Raises:
+        EvopError: an unknown strategy or objective, or a fraction that is none.
+    """
+    for cell in recipe.cells:
+        for key, known in (("strategy", STRATEGIES), ("objective", OBJECTIVES)):
+            found = getattr(cell.recipe, key)
+            if found not in known:
+                raise EvopError(f"search.{key}: {found} is unknown; {hint(found, known)}")
+        if not 0 < cell.recipe.remove < 1:
+            raise EvopError(f"search.remove: {cell.recipe.remove} is no fraction of the model between 0 and 1")

@@ -1,0 +1,273 @@
+"""A whole recipe on the embedded model: done once, gone on with, refused where it is another; and compared."""
+
+import json
+import shutil
+import signal
+from contextlib import contextmanager
+
+import pandas as pd
+import pytest
+from matplotlib.image import imread
+from sets import DOMAINS, small_set
+
+import evop
+from evop.errors import EvopError
+from evop.reference import corpus_files, model_dir
+from evop.run_recipe import RunRecipe
+from evop.stages.run import run
+from evop.stages.search import search
+
+SET = {
+    "group_by": "document",
+    "clusters": 3,
+    "passages": 4,
+    "limit": 150,
+    "passage_chars": 500,
+    "min_group_tokens": 200,
+    "select_passages": 2,
+    "audit_passages": 4,
+}
+QUICK = {"max_tokens": 64, "min_group_tokens": 50}
+
+
+def recipe(out, calibration=None, **changes):
+    search_for = {"strategy": ["random", "greedy"], "remove": [0.15, 0.25], "evaluations": 3, **QUICK}
+    search_for |= changes.pop("search", {})
+    domains = {name: str(corpus_files()[name]) for name in DOMAINS}
+    built = calibration or {**SET, "domains": domains, **changes.pop("calibration_changes", {})}
+    return RunRecipe.of(
+        **{
+            "model": str(model_dir()),
+            "out": out,
+            "dtype": "float32",
+            "calibration": built,
+            "search": search_for,
+            "prune": "none",
+            **changes,
+        }
+    )
+
+
+class Told:
+    """What a run said, and how often it loaded a model to search."""
+
+    def __init__(self):
+        self.lines, self.loaded = [], 0
+
+    @contextmanager
+    def watching(self):
+        def watch(progress):
+            self.loaded += progress.stage == "loading"
+
+        yield watch
+
+    def of(self, word):
+        return [line for line in self.lines if line.startswith(word)]
+
+
+def told(asked):
+    """Run a recipe; what came out, and what it said."""
+    said = Told()
+    return run(asked, report=said.lines.append, watching=said.watching), said
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    out = tmp_path_factory.mktemp("made") / "out"
+    return told(recipe(out, prune="best", search={"remove": [0.15, 0.25]}))
+
+
+def test_a_recipe_leaves_every_stage(made):
+    result, said = made
+    out = result.folder
+    assert {path.name for path in out.iterdir()} == {
+        *("recipe.yaml", "done.json", "set", "runs", "audit-0.15", "audit-0.25", "pruned-0.15", "pruned-0.25"),
+        *("comparison.csv", "frontier.png"),
+    }
+    cells = ["random-0.15-seed0", "greedy-0.15-seed0", "random-0.25-seed0", "greedy-0.25-seed0"]
+    assert {path.name for path in (out / "runs").iterdir()} == set(cells)
+    assert said.loaded == 4
+    assert [line for line in said.of("search") if line.endswith("seed0")] == [
+        f"search {number} of 4: {name}" for number, name in enumerate(cells, 1)
+    ]
+    assert RunRecipe.read(out / "recipe.yaml") == recipe(out, prune="best")
+    for place in result.pruned:
+        kept = (place / "pattern.json").read_bytes()
+        claims = {
+            name: json.loads((out / "runs" / name / "pattern.json").read_text())["claim"]["select"]
+            for name in cells
+            if place.name.removeprefix("pruned-") in name
+        }
+        best = min(claims, key=claims.get)
+        assert kept == (out / "runs" / best / "pattern.json").read_bytes()
+        assert (place / "audit.json").is_file()
+    assert imread(result.picture).shape[0] > 300
+
+
+def test_the_table_says_what_was_asked_reached_claimed_and_audited(made):
+    table = made[0].table
+    assert list(table["remove"]) == sorted(table["remove"])
+    for _, budget in table.groupby("remove"):
+        assert list(budget["audit_worst"]) == sorted(budget["audit_worst"])
+        assert budget["random_worst"].nunique() == 1
+    audits = {
+        remove: json.loads((made[0].folder / f"audit-{remove}" / "audit.json").read_text()) for remove in (0.15, 0.25)
+    }
+    for _, row in table.iterrows():
+        (measured,) = (
+            each
+            for each in audits[row["remove"]]["summary"]
+            if (each["pattern"], each["split"]) == (row["run"], "audit")
+        )
+        assert (row["audit_worst"], row["audit_mean"]) == (measured["worst"], measured["mean"])
+        low = float("nan") if measured["worst_low"] is None else measured["worst_low"]  # of a single document
+        assert row["audit_low"] == pytest.approx(low, nan_ok=True)
+        found = json.loads((made[0].folder / "runs" / row["run"] / "search.json").read_text())
+        assert (row["evaluations"], row["tokens"]) == (found["evaluations"], found["tokens"]["total"])
+    assert set(table["loss"]) == {"nll"}
+    written = pd.read_csv(made[0].folder / "comparison.csv")
+    assert list(written["run"]) == list(table["run"])
+    assert list(evop.compare(made[0].folder)["run"]) == list(table["run"])
+    inner = evop.compare(made[0].folder / "runs" / "greedy-0.15-seed0")
+    assert inner["audit_worst"].notna().all()  # the audits of its recipe are found from a single run
+
+
+def test_again_does_nothing_and_loads_nothing(made):
+    out = made[0].folder
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*/**/*") if path.is_file()}
+    again, said = told(recipe(out, prune="best"))
+    assert said.loaded == 0
+    assert len(said.lines) == 1 + 4 + 2 + 2
+    assert all(line.endswith("done before, unchanged") for line in said.lines)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    pd.testing.assert_frame_equal(again.table, made[0].table)
+
+
+@pytest.fixture
+def copied(made, tmp_path):
+    """A copy of the run, to change."""
+    return shutil.copytree(made[0].folder, tmp_path / "out")
+
+
+def test_a_list_that_grew_and_limits_that_grew_redo_what_rests_on_them(copied):
+    first = {path.name: (path / "trials.jsonl").read_bytes() for path in (copied / "runs").iterdir()}
+    _, said = told(recipe(copied, search={"remove": 0.15, "strategy": "random", "seed": [0, 1]}))
+    assert said.loaded == 1
+    assert said.of("search 1")[0].endswith("unchanged")
+    assert said.of("audit") == ["audit 1 of 1: audit-0.15: 2 pattern(s)"]  # another pattern beside
+
+    asked = recipe(copied, search={"remove": 0.15, "strategy": "random", "evaluations": 5}, prune="best")
+    _, said = told(asked)
+    assert said.loaded == 1
+    assert said.of("search")[0] == "search 1 of 1: random-0.15-seed0: goes on"
+    grown = (copied / "runs" / "random-0.15-seed0" / "trials.jsonl").read_bytes()
+    assert grown.startswith(first["random-0.15-seed0"])
+    assert grown.count(b"\n") == 1 + 5
+    assert said.of("audit") == ["audit 1 of 1: audit-0.15: 1 pattern(s)"]
+    assert said.of("checkpoint") == ["checkpoint 1 of 1: pruned-0.15, the pattern of random-0.15-seed0"]
+    found = copied / "runs" / "random-0.15-seed0" / "pattern.json"
+    assert (copied / "pruned-0.15" / "pattern.json").read_bytes() == found.read_bytes()
+
+
+def test_what_is_missing_is_made_again(copied):
+    (copied / "audit-0.15" / "audit.json").unlink()
+    shutil.rmtree(copied / "pruned-0.25")
+    (copied / "runs" / "random-0.25-seed0" / "search.json").unlink()
+    _, said = told(recipe(copied, prune="best"))
+    redone = [line for line in said.lines if not line.startswith(" ") and "unchanged" not in line]
+    assert [line.split(":")[0] for line in redone] == [
+        *("search 3 of 4", "search 3 of 4", "audit 1 of 2", "checkpoint 2 of 2"),
+    ]
+
+
+def test_another_calibration_recipe_or_another_source_is_refused(copied, tmp_path):
+    with pytest.raises(EvopError, match=r"was built with calibration\.passages 4, the recipe has 5; .* a new out"):
+        run(recipe(copied, calibration_changes={"passages": 5}))
+    source = shutil.copy(corpus_files()["math_word"], tmp_path / "math.parquet")
+    alone = {**SET, "domains": {"math": str(source)}}
+    one = {"search": {"remove": 0.15, "strategy": "random", "evaluations": 1}, "audit": False}
+    result, _ = told(recipe(tmp_path / "one", alone, **one))
+    assert result.table["audit_worst"].isna().all()
+    assert result.picture is None
+    pd.read_parquet(source).iloc[1:].to_parquet(source)
+    with pytest.raises(EvopError, match=r"math\.parquet was changed since .*set was built from it"):
+        run(recipe(tmp_path / "one", alone, **one))
+    source.unlink()
+    assert told(recipe(tmp_path / "one", alone, **one))[1].loaded == 0
+
+
+def test_another_search_in_a_cell_is_refused_with_its_name(copied):
+    with pytest.raises(EvopError, match=r"^search 1 of 4: random-0\.15-seed0: .* holds another search: its objective"):
+        run(recipe(copied, search={"objective": "mean"}))
+
+
+def test_folders_of_others_are_refused(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("years")
+    with pytest.raises(EvopError, match="is not empty and holds no run of a recipe"):
+        run(recipe(tmp_path / "out"))
+    mine = tmp_path / "mine" / "recipe.yaml"
+    mine.parent.mkdir()
+    mine.write_text(f"# mine\nmodel: {model_dir()}\nout: {mine.parent}\ncalibration: set\n")
+    with pytest.raises(EvopError, match="lies where the resolved recipe is written"):
+        run(mine)
+    assert mine.read_text().startswith("# mine")
+    assert [path.name for path in mine.parent.iterdir()] == ["recipe.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"strategy": ["random", "gredy"]}, r"search\.strategy: gredy is unknown; did you mean greedy\?"),
+        ({"objective": "wurst"}, r"search\.objective: wurst is unknown; did you mean worst\?"),
+        ({"remove": [0.1, 1.1]}, r"search\.remove: 1\.1 is no fraction"),
+    ],
+)
+def test_names_are_looked_at_before_anything_is_done(tmp_path, changes, said):
+    with pytest.raises(EvopError, match=said):
+        run(recipe(tmp_path / "out", search=changes))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bytes(made, tmp_path):
+    """Ctrl-C in the second search: the first stays, the second goes on."""
+    given = str(made[0].folder / "set")
+    asked = {"strategy": ["random", "greedy"], "remove": 0.15}
+
+    @contextmanager
+    def watching():
+        def watch(progress):
+            if progress.evaluations == 2:
+                signal.raise_signal(signal.SIGINT)
+
+        yield watch if (tmp_path / "out" / "runs" / "random-0.15-seed0" / "search.json").exists() else lambda _: None
+
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe(tmp_path / "out", given, search=asked, prune="none"), watching=watching)
+    stopped = tmp_path / "out" / "runs" / "greedy-0.15-seed0"
+    assert (stopped / "trials.jsonl").read_bytes().count(b"\n") == 1 + 2
+    assert not (tmp_path / "out" / "audit-0.15").exists()
+    _, said = told(recipe(tmp_path / "out", given, search=asked))
+    assert said.loaded == 1
+    assert said.of("search 2")[0].endswith("greedy-0.15-seed0: goes on")
+    whole = made[0].folder / "runs" / "greedy-0.15-seed0"
+    assert (stopped / "trials.jsonl").read_bytes() == (whole / "trials.jsonl").read_bytes()
+    assert (stopped / "pattern.json").read_bytes() == (whole / "pattern.json").read_bytes()
+
+
+def test_runs_over_other_sets_are_told_apart_and_audits_must_be_of_them(made, tmp_path):
+    other = tmp_path / "other"
+    search(model_dir(), small_set(), other, evaluations=2, dtype="float32", objective="mean", **QUICK)
+    table = evop.compare([other, made[0].folder])
+    assert len(table) == 5
+    assert table.groupby("calibration").ngroups == 2
+    assert table["audit_worst"].notna().sum() == 4
+    ends = table["calibration"] != table["calibration"].shift()
+    assert ends.sum() == 2  # rows of one set stand together
+    with pytest.raises(EvopError, match=r"audit-0\.15 measured none of these runs' patterns"):
+        evop.compare(other, made[0].folder / "audit-0.15")
+    with pytest.raises(EvopError, match="no finished search there"):
+        evop.compare(made[0].folder / "set")
+    (other / "search.json").unlink()
+    with pytest.raises(EvopError, match="has not finished"):
+        evop.compare(other)
