@@ -1,7 +1,8 @@
-"""Every family can be ranked and corrected: importance runs on it, and its corrected cuts are masked as they are saved."""
+"""Every family is measured in batches as alone, its units are ranked, its corrected cuts masked as they are saved."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from sites import token_passages
@@ -51,6 +52,17 @@ def test_a_corrected_cut_is_masked_as_it_is_saved(name, grain, tiny_folder, tmp_
         _, ratio, greedy = compare(logits(loaded.model, ids), logits(pruned, ids))
     assert ratio <= TOLERANCE
     assert greedy
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_padding_changes_nothing(name, tiny_folder):
+    """Learned positions, windows and norms see the real tokens alone."""
+    loaded = _loaded(tiny_folder(name), "subblock")
+    space = pattern_space(loaded.checkpoint, "subblock")
+    asked = [space.dense, space.pattern(["layers.0.attn", "layers.2.mlp"])]
+    together, alone = (Evaluator.of(loaded, space, 64, size).losses(asked, PASSAGES) for size in (3, 1))
+    for batched, single in zip(together, alone, strict=True):
+        assert (np.abs(batched.loss - single.loss) / PASSAGES.scored).max() < 1e-5
 
 
 @pytest.mark.parametrize("name", TINY)
