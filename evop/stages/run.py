@@ -30,7 +30,7 @@ from evop.stages.prune import prune
 from evop.stages.search import SearchResult, search
 from patterns import STRATEGIES, PatternError
 
-HOW_IT_RUNS = {"device", "batch_size", "trust_remote_code"}
+HOW_IT_RUNS = {"device", "batch_size", "trust_remote_code", "store"}
 """Options that do not change what a stage finds."""
 
 Report = Callable[[str], None]
@@ -112,8 +112,9 @@ class _Run:
                 continue
             self.report(f"{head}: goes on" if (place / "trials.jsonl").is_file() else head)
             with _named(head), self.watching() as watch:
+                asked = cell.recipe.model_dump() | {"store": cell.recipe.store or str(self.folder.store)}
                 found = search(
-                    self.recipe.model, self.calibration, place, watch=watch, **cell.recipe.model_dump()
+                    self.recipe.model, self.calibration, place, watch=watch, report=self._step, **asked
                 ).account
             if found.stopped == "interrupted":
                 raise KeyboardInterrupt
@@ -252,7 +253,7 @@ def _refuse_unknown_names(recipe: RunRecipe) -> None:
         EvopError: an unknown strategy or objective, or a fraction that is none.
     """
     for cell in recipe.cells:
-        for key, known in (("strategy", STRATEGIES), ("objective", OBJECTIVES)):
+        for key, known in (("strategy", ("auto", *STRATEGIES)), ("objective", tuple(OBJECTIVES))):
             found = getattr(cell.recipe, key)
             if found not in known:
                 raise EvopError(f"search.{key}: {found} is unknown; {hint(found, known)}")

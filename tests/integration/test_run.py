@@ -81,7 +81,7 @@ def test_a_recipe_leaves_every_stage(made):
     result, said = made
     out = result.folder
     assert {path.name for path in out.iterdir()} == {
-        *("recipe.yaml", "done.json", "set", "runs", "audit-0.15", "audit-0.25", "pruned-0.15", "pruned-0.25"),
+        *("recipe.yaml", "done.json", "set", "store", "runs", "audit-0.15", "audit-0.25", "pruned-0.15", "pruned-0.25"),
         *("comparison.csv", "frontier.png"),
     }
     cells = ["random-0.15-seed0", "greedy-0.15-seed0", "random-0.25-seed0", "greedy-0.25-seed0"]
@@ -237,7 +237,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(made, tmp_path):
     @contextmanager
     def watching():
         def watch(progress):
-            if progress.evaluations == 2:
+            if (progress.stage, progress.evaluations) == ("searching", 2):
                 signal.raise_signal(signal.SIGINT)
 
         yield watch if (tmp_path / "out" / "runs" / "random-0.15-seed0" / "search.json").exists() else lambda _: None
@@ -257,7 +257,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(made, tmp_path):
 
 def test_runs_over_other_sets_are_told_apart_and_audits_must_be_of_them(made, tmp_path):
     other = tmp_path / "other"
-    search(model_dir(), small_set(), other, evaluations=2, dtype="float32", objective="mean", **QUICK)
+    search(model_dir(), small_set(), other, remove=0.15, evaluations=2, dtype="float32", objective="mean", **QUICK)
     table = evop.compare([other, made[0].folder])
     assert len(table) == 5
     assert table.groupby("calibration").ngroups == 2
