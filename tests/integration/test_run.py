@@ -218,12 +218,13 @@ def test_folders_of_others_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"strategy": ["random", "gredy"]}, r"search\.strategy: gredy is unknown; did you mean greedy\?"),
-        ({"objective": "wurst"}, r"search\.objective: wurst is unknown; did you mean worst\?"),
-        ({"remove": [0.1, 1.1]}, r"search\.remove: 1\.1 is no fraction"),
+        ({"strategy": ["random", "gredy"]}, r"^search gredy-0\.15-seed0: strategy 'gredy' is unknown; choose one of"),
+        ({"objective": "wurst"}, r"^search random-0\.15-seed0: --objective wurst: unknown"),
+        ({"remove": [0.1, 1.1]}, r"^search random-1\.1-seed0: --remove must lie between 0 and 1"),
+        ({"remove": [0.1, 0.99]}, r"^search random-0\.99-seed0: the budget cannot be met"),
     ],
 )
-def test_names_are_looked_at_before_anything_is_done(tmp_path, changes, said):
+def test_every_cell_is_looked_at_before_anything_is_done(tmp_path, changes, said):
     with pytest.raises(EvopError, match=said):
         run(recipe(tmp_path / "out", search=changes))
     assert not (tmp_path / "out").exists()
