@@ -69,9 +69,7 @@ class Evaluator:
 
     def ordered(self, orders: Orders) -> Evaluator:
         """The same with units ranked, and their levels priced."""
-        return Evaluator(
-            self.loaded, orders.priced(self.space), orders, self.max_tokens, self.batch_size, self.loss
-        )
+        return Evaluator(self.loaded, orders.priced(self.space), orders, self.max_tokens, self.batch_size, self.loss)
 
     @property
     def batch_tokens(self) -> int:

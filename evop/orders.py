@@ -89,7 +89,6 @@ class Orders:
                 kept[part.kind, part.layer] = tuple(stays.tolist())
         return Cut(frozenset(gone), kept)
 
-
     def priced(self, space: PatternSpace) -> PatternSpace:
         """The space with what its levels matter: prices and scores of every part, and a fingerprint of its own.
 

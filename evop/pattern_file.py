@@ -178,9 +178,7 @@ class PatternFile(JsonFile):
                 f"{space.removed(pattern).params:,}: it was changed by hand or is of another version; search again"
             )
         if not space.legal(pattern):
-            raise EvopError(
-                f"the pattern removes {', '.join(self.words)}, which --deploy {self.deploy} does not allow"
-            )
+            raise EvopError(f"the pattern removes {', '.join(self.words)}, which --deploy {self.deploy} does not allow")
         return space, pattern
 
     def cut(self, corrections: Path | None = None) -> Cut:

@@ -7,11 +7,12 @@ from patterns.budget import Budget
 from patterns.errors import PatternError
 from patterns.search import Effort, Measure, Stop, finalists, search
 from patterns.space import COSTS, Cost, Part, Pattern, PatternSpace, Reached
-from patterns.strategies import STRATEGIES, Strategy, make_strategy
+from patterns.strategies import OPTIONS, STRATEGIES, Strategy, default_strategy, make_strategy
 from patterns.trials import Measurement, Trial, TrialLog
 
 __all__ = [
     "COSTS",
+    "OPTIONS",
     "STRATEGIES",
     "Budget",
     "Cost",
@@ -27,6 +28,7 @@ __all__ = [
     "Strategy",
     "Trial",
     "TrialLog",
+    "default_strategy",
     "finalists",
     "make_strategy",
     "search",

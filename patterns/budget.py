@@ -67,7 +67,11 @@ class Budget:
 
     def enough(self, pattern: Pattern) -> bool:
         """Whether the pattern removes enough, perhaps more than it must."""
-        return sum(ladder[level] for ladder, level in zip(self._ladders, pattern.levels, strict=True)) >= self.need
+        return self.gone(pattern) >= self.need
+
+    def gone(self, pattern: Pattern) -> int:
+        """The counted cost that a pattern removes."""
+        return sum(ladder[level] for ladder, level in zip(self._ladders, pattern.levels, strict=True))
 
     def met(self, pattern: Pattern) -> bool:
         """Whether the pattern is legal, removes enough, and nothing can be put back."""

@@ -46,21 +46,65 @@ class Strategy(Protocol):
 
 STRATEGIES: dict[str, str] = {
     "cma": "patterns.strategies.cma:CMA",
+    "exhaustive": "patterns.strategies.exhaustive:Exhaustive",
+    "genetic": "patterns.strategies.genetic:Genetic",
     "greedy": "patterns.strategies.greedy:Greedy",
+    "oneshot": "patterns.strategies.oneshot:OneShot",
+    "policy": "patterns.strategies.policy:Policy",
     "random": "patterns.strategies.random:Random",
+    "swap": "patterns.strategies.swap:Swap",
 }
-"""Name -> ``module:class``; a class is built with ``(budget, seed)``. Imported when used."""
+"""Name -> ``module:class``; a class is built with ``(budget, seed, **options)``. Imported when used."""
+
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "elitism": ("genetic",),
+    "patience": ("genetic", "swap"),
+}
+"""Option -> the strategies that take it, as a keyword."""
+
+FEW = 200
+"""A space of at most so many patterns is measured whole, where no strategy is asked for."""
 
 
-def make_strategy(name: str, budget: Budget, seed: int) -> Strategy:
+def make_strategy(name: str, budget: Budget, seed: int, **options: int | None) -> Strategy:
     """Build a strategy by name.
 
+    Args:
+        name: a key of ``STRATEGIES``.
+        budget: hands out the patterns.
+        seed: of all that is random in it.
+        **options: keys of ``OPTIONS``; None is left to the strategy.
+
     Raises:
-        PatternError: unknown name.
+        PatternError: unknown name, or an option that is unknown, of another strategy, or out of range.
     """
     import importlib
 
     if name not in STRATEGIES:
         raise PatternError(f"strategy {name!r} is unknown; choose one of {', '.join(STRATEGIES)}")
+    given = {option: value for option, value in options.items() if value is not None}
+    for option in given:
+        takers = OPTIONS.get(option, ())
+        if not takers:
+            raise PatternError(f"strategy option {option!r} is unknown; the options are {', '.join(OPTIONS)}")
+        if name not in takers:
+            does = f"{takers[0]} does" if len(takers) == 1 else f"{' and '.join(takers)} do"
+            raise PatternError(f"strategy {name} takes no {option}; {does}")
     module, _, attribute = STRATEGIES[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)(budget, seed)
+    return getattr(importlib.import_module(module), attribute)(budget, seed, **given)
+
+
+def default_strategy(budget: Budget) -> tuple[str, str]:
+    """The strategy for a search that names none, and why, in words for a person.
+
+    Few patterns are all measured: no search can do better, and it ends by itself. Else ``cma``.
+    """
+    few = budget.few(FEW)
+    if few is None:
+        return "cma", f"more than {FEW} patterns meet the budget: they are searched"
+    these = (
+        "the one pattern that meets the budget is"
+        if len(few) == 1
+        else f"all {len(few)} patterns that meet the budget are"
+    )
+    return "exhaustive", f"{these} measured"

@@ -10,28 +10,47 @@ from patterns.budget import Budget
 from patterns.errors import PatternError
 from patterns.space import Pattern
 
-MOST_OFFSPRING, FEWEST_OFFSPRING = 32, 8
+START, OFFSPRING = 64, 32
 TRIES = 10
-PATIENCE = 20
-SHARES = (1 / 16, 1 / 4, 1.0)
+"""Mutations tried for each offspring before a generation goes on with fewer."""
 MOST_SWITCHES = 3
-AT_START = -1
+STEPS = ((1 / 16, 8), (1 / 4, 2), (1.0, 1))
+"""The steps of a selection: share of the search sample, and how many patterns are left after it."""
 
 
 class Swap:
+    """One parent, 32 offspring a generation by level switches that keep the budget, selected in steps.
+
+    EvoPress' are: the start, the best of 64 random patterns by a first look; offspring that are one to three
+    switches away, min(U{1..3}, U{1..3}); none twice, and not the parent; few tokens for many and more for the
+    survivors; the parent in the last step, so that the best is never lost.
+
+    Ours are: the shares 1/16, 1/4 and all of the sample with 8 and 2 survivors, at every grain (EvoPress: 32
+    offspring, 2 survivors, shares 1/16 and 1 for depth); switches that may trade one unit against several of another
+    kind (EvoPress: equal counts of each kind); tokens that are the same for every pattern, so that each is measured
+    once (EvoPress: drawn anew); and a new start when the parent has outlived some generations, for a (1+32) can
+    stick. Where the sample has fewer efforts than there are steps, those of one effort merge, for nothing is measured
+    again. It never ends by itself.
+
+    Source: EvoPress (arXiv 2410.14649), section 3 and its code.
+
+    Attributes:
+        patience: starts anew after so many generations in a row without a better parent.
+
+    Raises:
+        PatternError: ``patience`` below 1.
+    """
+
     finishes = False
 
-    def __init__(self, budget: Budget, seed: int, *, patience: int = PATIENCE) -> None:
+    def __init__(self, budget: Budget, seed: int, *, patience: int = 10) -> None:
         if patience < 1:
             raise PatternError(f"patience must be at least 1 generation, found {patience}")
         self.budget = budget
         self.patience = patience
         self._rng = np.random.default_rng(seed)
-        units = sum(budget.space.parts[i].top for i in budget.space.free)
-        self._offspring = min(MOST_OFFSPRING, max(FEWEST_OFFSPRING, units // 2))
-        self._survivors = (max(2, self._offspring // 4), max(1, self._offspring // 16))
         self._ranked: list[Pattern] = []
-        self._known: set[Pattern] = set()
+        self._stuck: int = 0
         self._start()
 
     def ask(self) -> list[Pattern]:
@@ -41,51 +60,44 @@ class Swap:
     def tell(self, values: Mapping[Pattern, float]) -> None:
         """Keep the best for the next step; after the last, the best is the next parent."""
         self._ranked = sorted(self._asked, key=lambda pattern: values[pattern])
-        if self._step == AT_START:
-            self._parent = self._ranked[0]
-            self._breed()
-        elif self._step < len(self._survivors):
-            kept = self._ranked[: self._survivors[self._step]]
-            self._select(kept if self._step + 1 < len(self._survivors) else [*kept, self._parent])
+        last = self._step == len(STEPS) - 1
+        if self._parent is None or last:
+            self._stuck = self._stuck + 1 if self._ranked[0] == self._parent else 0
+            self._breed(self._ranked[0])
         else:
-            self._known.update(self._asked)
-            self._stuck = 0 if self._ranked[0] != self._parent else self._stuck + 1
-            self._parent = self._ranked[0]
-            if self._stuck < self.patience:
-                self._breed()
-            else:
-                self._start()
+            kept = self._ranked[: STEPS[self._step][1]]
+            parent = [self._parent] if self._step == len(STEPS) - 2 else []
+            self._select(self._step + 1, [*kept, *parent])
 
     def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
-        """The best of the last step that was finished, or of what was measured of the first."""
-        return min(self._ranked or values, key=lambda pattern: values[pattern])
+        """The best of the last step that was finished; of what was measured of the first."""
+        return self._ranked[0] if self._ranked else min(values, key=lambda pattern: values[pattern], default=None)
 
     def _start(self) -> None:
-        drawn = [self.budget.draw(self._rng) for _ in range(2 * self._offspring)]
-        self._stuck, self._step = 0, AT_START
-        self._asked, self.effort = drawn, SHARES[0]
+        self._parent: Pattern | None = None
+        self._stuck = 0
+        self._select(0, [self.budget.draw(self._rng) for _ in range(START)])
 
-    def _breed(self) -> None:
+    def _breed(self, parent: Pattern) -> None:
+        """The offspring of a parent; a new start where it has none, or has outlived its time."""
+        self._parent = parent
         offspring: dict[Pattern, None] = {}
-        for _ in range(TRIES * self._offspring):
-            child = self._child()
-            if child != self._parent and child not in self._known:
+        for _ in range(TRIES * OFFSPRING if self._stuck < self.patience else 0):
+            child = self._child(parent)
+            if child != parent:
                 offspring[child] = None
-            if len(offspring) == self._offspring:
+            if len(offspring) == OFFSPRING:
                 break
-        if not offspring:
+        if offspring:
+            self._select(0, list(offspring))
+        else:
             self._start()
-            return
-        self._step = -1
-        self._select(list(offspring))
-        
 
-    def _select(self, patterns: list[Pattern]) -> None:
-        self._step += 1
-        self._asked, self.effort = patterns, SHARES[self._step]
+    def _select(self, step: int, patterns: list[Pattern]) -> None:
+        self._step, self._asked, self.effort = step, patterns, STEPS[step][0]
 
-    def _child(self) -> Pattern:
-        child = self._parent
+    def _child(self, parent: Pattern) -> Pattern:
+        child = parent
         for _ in range(self._rng.integers(1, MOST_SWITCHES + 1, 2).min()):
             child = self.budget.move(child, self._rng)
         return child
