@@ -88,7 +88,7 @@ def set_up(
     header = run.header or {}
     dense = header.get("dense") or {str(effort.passages): sample.dense(effort) for effort in sample.efforts}
     plain = Fitness(sample, objective_of(recipe.objective), {int(n): losses for n, losses in dense.items()})
-    scale = header.get("scale") or (_scale(plain, budget) if recipe.scale == "random" else None)
+    scale = header.get("scale_by") or (_scale(plain, budget) if recipe.scale == "random" else None)
     derived = {
         "parts": [part.name for part in budget.space.parts],
         "groups": list(passages.groups),
