@@ -37,6 +37,11 @@ class RunFolder:
         """The calibration set, where the recipe has it built."""
         return self.folder / "set"
 
+    @property
+    def store(self) -> Path:
+        """What the searches share of their measurements."""
+        return self.folder / "store"
+
     def search(self, cell: Cell) -> Path:
         """The search run of a cell."""
         return self.folder / "runs" / cell.name

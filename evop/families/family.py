@@ -44,7 +44,6 @@ class Block:
         out: the projection whose input features are the units, those of a unit side by side.
         slices: the modules that shrink when units leave; empty where none may.
         scaled: integer attributes of ``main`` that shrink in proportion.
-        config_scaled: attributes of the config, as ``main`` reads it in its forward, that shrink in proportion.
     """
 
     main: str
@@ -54,7 +53,6 @@ class Block:
     returns: int = 1
     slices: tuple[Sliced, ...] = ()
     scaled: tuple[str, ...] = ()
-    config_scaled: tuple[str, ...] = ()
 
     @property
     def modules(self) -> tuple[str, ...]:

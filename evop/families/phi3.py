@@ -16,7 +16,6 @@ PHI3 = Family(
             Sliced("self_attn.o_proj", 1, bias=False),
         ),
         scaled=("num_key_value_heads",),
-        config_scaled=("num_attention_heads",),
     ),
     mlp=Block(
         "mlp",

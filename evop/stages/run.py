@@ -112,9 +112,9 @@ class _Run:
                 continue
             self.report(f"{head}: goes on" if (place / "trials.jsonl").is_file() else head)
             with _named(head), self.watching() as watch:
-                everything = cell.recipe.model_dump()
+                asked = cell.recipe.model_dump() | {"store": cell.recipe.store or str(self.folder.store)}
                 found = search(
-                    self.recipe.model, self.calibration, place, watch=watch, report=self._step, **everything
+                    self.recipe.model, self.calibration, place, watch=watch, report=self._step, **asked
                 ).account
             if found.stopped == "interrupted":
                 raise KeyboardInterrupt

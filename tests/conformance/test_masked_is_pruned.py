@@ -151,11 +151,12 @@ def test_a_wrong_mask_is_caught(name, tiny_folder, tmp_path):
 
 
 @pytest.mark.parametrize("parts", [("layers.3.mlp", "layers.4.attn", "layers.7"), ("layers.0.attn", "layers.4.mlp")])
-@pytest.mark.parametrize("which", ["reference", "stories260K"])
+@pytest.mark.parametrize("which", ["reference", "stories260K", "bitllama-3M"])
 def test_masked_equals_saved_on_trained_models(which, parts, tmp_path):
     folder = model_dir() if which == "reference" else SHARED / "models" / which
     if not folder.is_dir():
         pytest.skip(f"{which} lies beside the repository where there is one, not here: {folder}")
+    family = family_of(Checkpoint.find(folder).model_type)
     layers = int(Checkpoint.find(folder).config["num_hidden_layers"])
     names = [name for part in parts for name in _both(part) if int(name.split(".")[1]) < layers]
     space, pattern = removing(folder, *names)
@@ -163,12 +164,12 @@ def test_masked_equals_saved_on_trained_models(which, parts, tmp_path):
     dense, pruned = load(folder), load(written.folder)
     ids = random_ids(length=64) % Checkpoint.find(folder).config["vocab_size"]
     cut = Orders().cut(space, pattern)
-    with masked(dense, family_of("llama"), cut):
+    with masked(dense, family, cut):
         _, ratio, greedy = compare(logits(dense, ids), logits(pruned, ids))
     assert ratio <= TOLERANCE
     assert greedy
     assert dense.num_parameters() - pruned.num_parameters() == space.removed(pattern).params
-    assert written.kind == planned(Checkpoint.find(folder), family_of("llama"), cut).kind
+    assert written.kind == planned(Checkpoint.find(folder), family, cut).kind
 
 
 def _both(part: str) -> tuple[str, ...]:

@@ -83,7 +83,7 @@ def test_a_recipe_leaves_every_stage(made):
     result, said = made
     out = result.folder
     assert {path.name for path in out.iterdir()} == {
-        *("recipe.yaml", "done.json", "set", "runs", "audit-0.15", "audit-0.25", "pruned-0.15", "pruned-0.25"),
+        *("recipe.yaml", "done.json", "set", "store", "runs", "audit-0.15", "audit-0.25", "pruned-0.15", "pruned-0.25"),
         *("comparison.csv", "frontier.png"),
     }
     cells = ["random-0.15-seed0", "greedy-0.15-seed0", "random-0.25-seed0", "greedy-0.25-seed0"]

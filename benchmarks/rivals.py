@@ -1,0 +1,283 @@
+"""Every strategy on the same data and budget: who keeps the worst group best at equal tokens?
+
+    python benchmarks/rivals.py                                   # the embedded model and corpora
+    python benchmarks/rivals.py --model MODEL --domain NAME=FILE --name mine
+
+Sections, in the order in which they run:
+
+* ``main``: all strategies, sub-blocks under ``any``, a quarter of the decoder removed, three seeds.
+* ``grains``: layers, heads, channels and both mixed, and sub-blocks at 0.375, by four strategies; one seed.
+* ``importance``: which channels leave, by ``oneshot`` alone; one seed.
+
+A seed draws the search sample again and seeds the strategy; ``select``, ``audit`` and ``unseen`` stay as they are.
+Every search may score ``TOKENS`` tokens, all it needs included; each is charged as if it were alone, though searches of
+one sample and space share what they measured. Resumable by cell: what is done is not done again. Writes
+``<name>.csv`` (one row a search and split) and ``<name>-<section>.md`` (medians, and ranges where there are seeds).
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from calibration import CalibrationSet, build_calibration_set
+from evop.audit_file import AuditFile
+from evop.recipe import calibration_recipe
+from evop.reference import corpus_files, model_dir
+from evop.search_run import SearchFile
+from evop.stages.audit import audit
+from evop.stages.search import search
+
+TOKENS = 1_000_000
+"""Tokens a cell may score."""
+MAX_TOKENS = 256
+SEEDS = (0, 1, 2)
+SMALL_BATCH = 4
+"""Passages a forward pass: small models are fastest where a batch fits the processor's cache."""
+STRATEGIES: dict[str, dict[str, Any]] = {
+    "random": {"strategy": "random"},
+    "oneshot, influence": {"strategy": "oneshot", "importance": "influence"},
+    "oneshot, sensitivity": {"strategy": "oneshot"},
+    "greedy": {"strategy": "greedy"},
+    "policy": {"strategy": "policy"},
+    "genetic (EvoP)": {"strategy": "genetic"},
+    "genetic, elitism 2": {"strategy": "genetic", "elitism": 2},
+    "swap (EvoPress)": {"strategy": "swap"},
+    "cma": {"strategy": "cma"},
+    "cma, mean": {"strategy": "cma", "objective": "mean"},
+}
+"""The main contrast; all but the last are asked for the worst group."""
+FOUR = {"cma": "cma", "swap (EvoPress)": "swap", "greedy": "greedy", "oneshot": "oneshot"}
+GRAINS = {"layer": 0.25, "head": 0.125, "channel": 0.25, "mixed": 0.25, "subblock": 0.375}
+"""Grain -> what is removed; attention is a quarter of a layer of the embedded model, so heads can give less."""
+METRICS = ("random", "magnitude", "wanda", "flap", "taylor")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One search."""
+
+    section: str
+    grain: str
+    remove: float
+    contender: str
+    seed: int
+    options: tuple[tuple[str, Any], ...]
+
+    @property
+    def together(self) -> str:
+        """Cells that are audited side by side."""
+        return f"{self.section}-{self.grain}-{self.remove}-seed{self.seed}"
+
+    def folder(self, work: Path) -> Path:
+        """Where its run lies."""
+        return (
+            work / self.together / self.contender.replace(", ", "-").replace(" ", "-").replace("(", "").replace(")", "")
+        )
+
+
+def cells() -> Iterator[Cell]:
+    """All cells, the main contrast first."""
+    for seed in SEEDS:
+        for name, options in STRATEGIES.items():
+            yield Cell("main", "subblock", 0.25, name, seed, tuple(options.items()))
+    for grain, remove in GRAINS.items():
+        for name, strategy in FOUR.items():
+            yield Cell("grains", grain, remove, name, SEEDS[0], (("strategy", strategy),))
+    for metric in METRICS:
+        for compensate in ("none", "bias"):
+            options = (("strategy", "oneshot"), ("importance", metric), ("compensate", compensate))
+            name = metric if compensate == "none" else f"{metric}, bias"
+            yield Cell("importance", "channel", 0.25, name, SEEDS[0], options)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is compared on what, and where it lies."""
+
+    model: str
+    domains: tuple[str, ...]
+    work: Path
+
+    def calibration(self, seed: int) -> CalibrationSet:
+        """The calibration set whose search passages ``seed`` drew."""
+        folder = self.work / f"set-{seed}"
+        if not folder.is_dir():
+            recipe = calibration_recipe(
+                self.domains,
+                group_by=["document"] if self.domains == embedded_domains() else [],
+                clusters=4,
+                passages=12 if len(self.domains) > 1 else 64,
+                passage_chars=300,
+                limit=2000,
+                min_group_tokens=200,
+                select_passages=3,
+                audit_passages=16,
+                seed=seed,
+            )
+            build_calibration_set(recipe).save(folder)
+        return CalibrationSet.load(folder)
+
+    def run(self, cell: Cell) -> str:
+        """Search a cell; returns what it did in one line."""
+        out, begun = cell.folder(self.work), time.monotonic()
+        found = search(
+            self.model,
+            self.work / f"set-{cell.seed}",
+            out,
+            remove=cell.remove,
+            grain=cell.grain,
+            deploy="any",
+            tokens=TOKENS,
+            max_tokens=MAX_TOKENS,
+            min_group_tokens=128,
+            seed=cell.seed,
+            dtype="float32",
+            device="cpu",
+            batch_size=SMALL_BATCH,
+            store=str(self.work / "store"),
+            **dict(cell.options),
+        ).account
+        return (
+            f"{cell.together} {cell.contender}: {found.evaluations} evaluations, {found.tokens['total']:,} tokens, "
+            f"{time.monotonic() - begun:.0f} s, stopped by: {found.stopped}"
+        )
+
+    def audit(self, together: str, runs: list[Path], seed: int) -> str:
+        """Audit runs side by side, unless that is done; returns what it did in one line."""
+        out, begun = self.work / f"audit-{together}", time.monotonic()
+        if not (out / "audit.json").is_file():
+            audit(
+                self.model,
+                self.work / f"set-{seed}",
+                runs,
+                out,
+                dtype="float32",
+                device="cpu",
+                batch_size=SMALL_BATCH,
+            )
+        return f"audited {together}, {time.monotonic() - begun:.0f} s"
+
+
+def embedded_domains() -> tuple[str, ...]:
+    """The embedded corpora as domains."""
+    return tuple(f"{name}={path}" for name, path in corpus_files().items())
+
+
+def main() -> None:
+    """Run what is missing, then write the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--model", default=str(model_dir()))
+    parser.add_argument("--domain", action="append", help="NAME=FILE; may be repeated; the embedded corpora otherwise")
+    parser.add_argument("--name", default="rivals", help="of the tables")
+    parser.add_argument("--work", type=Path, help="sets, runs and audits; runs/<name> otherwise")
+    parser.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="where tables are written")
+    parser.add_argument("--section", action="append", choices=("main", "grains", "importance"), help="all otherwise")
+    parser.add_argument("--jobs", type=int, default=2, help="searches side by side, one thread each")
+    given = parser.parse_args()
+    bench = Bench(given.model, tuple(given.domain or embedded_domains()), given.work or Path("runs") / given.name)
+    wanted = [cell for cell in cells() if cell.section in (given.section or ("main", "grains", "importance"))]
+    for seed in sorted({cell.seed for cell in wanted}):
+        bench.calibration(seed)
+    print(f"{len(wanted)} searches, {TOKENS:,} tokens each at most", flush=True)
+    rows = list(run_all(bench, wanted, given.jobs))
+    frame = pd.DataFrame(rows)
+    given.results.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(given.results / f"{given.name}.csv", index=False, float_format="%.5f")
+    for section in frame["section"].unique():
+        text = table(frame[frame["section"] == section])
+        (given.results / f"{given.name}-{section}.md").write_text(text)
+        print(f"\n{section}\n\n{text}")
+
+
+def run_all(bench: Bench, wanted: list[Cell], jobs: int) -> Iterator[dict[str, object]]:
+    """Searches, then audits, each as soon as a process is free; the rows of the tables."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in wanted:
+        groups.setdefault(cell.together, []).append(cell)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=one_thread) as pool:
+        missing = [cell for cell in wanted if not (cell.folder(bench.work) / "pattern.json").is_file()]
+        for done in as_completed([pool.submit(bench.run, cell) for cell in missing]):
+            print(done.result(), flush=True)
+        audits = [
+            pool.submit(bench.audit, name, [cell.folder(bench.work) for cell in mine], mine[0].seed)
+            for name, mine in groups.items()
+        ]
+        for done in as_completed(audits):
+            print(done.result(), flush=True)
+    for name, mine in groups.items():
+        yield from rows_of(AuditFile.find(bench.work / f"audit-{name}"), mine, bench.work)
+
+
+def one_thread() -> None:
+    """Processes side by side get in each other's way with more."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def rows_of(file: AuditFile, mine: list[Cell], work: Path) -> Iterator[dict[str, object]]:
+    """One row a contender and split, the audit's random pattern included."""
+    audited = [pattern.name for pattern in file.patterns if pattern.sha256]
+    contender = dict(zip(audited, mine, strict=True))
+    for row in file.summary:
+        cell = contender.get(row.pattern)
+        account = SearchFile.read(cell.folder(work) / "search.json") if cell else None
+        yield {
+            "section": mine[0].section,
+            "grain": mine[0].grain,
+            "remove": mine[0].remove,
+            "seed": mine[0].seed,
+            "contender": cell.contender if cell else "one random pattern",
+            "split": row.split,
+            "worst": row.worst,
+            "mean": row.mean,
+            "p90": row.p90,
+            "worst_group": row.worst_group,
+            "groups": row.groups,
+            "evaluations": account.evaluations if account else 0,
+            "tokens": account.tokens["total"] if account else 0,
+            "stopped": account.stopped if account else "",
+        }
+
+
+def table(frame: pd.DataFrame) -> str:
+    """Medians over seeds, with the range in brackets where there are several, as Markdown."""
+    grains = frame["grain"].nunique() > 1
+    lines = [
+        ("| grain, removed " if grains else "")
+        + "| strategy | audit worst | audit mean | unseen worst | unseen mean | evaluations | tokens |",
+        ("|---" if grains else "") + "|---|---|---|---|---|---|---|",
+    ]
+    frame = frame[~frame["contender"].str.startswith("random as")]
+    for (grain, remove), part in frame.groupby(["grain", "remove"], sort=False):
+        order = ["one random pattern", *(name for name in part["contender"].unique() if name != "one random pattern")]
+        for name in order:
+            mine = part[part["contender"] == name]
+            splits = [mine[mine["split"] == split] for split in ("audit", "unseen")]
+            cells = [spread(rows[what]) for rows in splits for what in ("worst", "mean")]
+            used = mine[mine["split"] == "audit"]
+            cost = [f"{used['evaluations'].median():.0f}", f"{used['tokens'].median() / 1e6:.2f} M"]
+            first = f"| {grain}, {remove} " if grains else ""
+            lines.append(f"{first}| {name} | {' | '.join([*cells, *cost])} |")
+    return "\n".join(lines) + "\n"
+
+
+def spread(values: pd.Series) -> str:
+    """Median [smallest, largest]; the value alone where there is one."""
+    if len(values) < 2:
+        return f"{values.iloc[0]:.3f}" if len(values) else "–"
+    return f"{values.median():.3f} [{values.min():.3f}, {values.max():.3f}]"
+
+
+if __name__ == "__main__":
+    main()
