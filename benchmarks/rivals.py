@@ -31,11 +31,15 @@ import pandas as pd
 
 from calibration import CalibrationSet, build_calibration_set
 from evop.audit_file import AuditFile
+from evop.checkpoint import Checkpoint
+from evop.errors import EvopError
+from evop.families.parts import pattern_space
 from evop.recipe import calibration_recipe
 from evop.reference import corpus_files, model_dir
 from evop.search_run import SearchFile
 from evop.stages.audit import audit
 from evop.stages.search import search
+from patterns import Budget, PatternError
 
 TOKENS = 1_000_000
 """Tokens a cell may score."""
@@ -118,14 +122,24 @@ class Bench:
                 clusters=4,
                 passages=9 if len(self.domains) > 1 else 64,
                 passage_chars=800,
-                limit=2000,
-                min_group_tokens=512,
+                limit=1500,
+                min_group_tokens=300,
                 select_passages=3,
                 audit_passages=16,
                 seed=seed,
             )
             build_calibration_set(recipe).save(folder)
         return CalibrationSet.load(folder)
+
+    def refusal(self, cell: Cell) -> str | None:
+        """Why a cell cannot be searched, or None where it can."""
+        try:
+            checkpoint = Checkpoint.find(self.model)
+            compensate = ("compensate", "bias") in cell.options
+            Budget(pattern_space(checkpoint, cell.grain, "any", compensate=compensate), cell.remove)
+        except (EvopError, PatternError) as error:
+            return str(error)
+        return None
 
     def run(self, cell: Cell) -> str:
         """Search a cell; returns what it did in one line."""
@@ -186,6 +200,10 @@ def main() -> None:
     given = parser.parse_args()
     bench = Bench(given.model, tuple(given.domain or embedded_domains()), given.work or Path("runs") / given.name)
     wanted = [cell for cell in cells() if cell.section in (given.section or ("main", "grains", "importance"))]
+    refused = {cell: why for cell in wanted if (why := bench.refusal(cell))}
+    wanted = [cell for cell in wanted if cell not in refused]
+    for why in dict.fromkeys(refused.values()):
+        print(f"left out: {why}", flush=True)
     for seed in sorted({cell.seed for cell in wanted}):
         bench.calibration(seed)
     print(f"{len(wanted)} searches, {TOKENS:,} tokens each at most", flush=True)

@@ -22,6 +22,8 @@ AUDIT_LEGEND = (
     "random: audit's worst group under a random pattern of equal size"
 )
 COMPLETED_LEGEND = "; *: nothing measured met the budget yet, the answer was completed from the ranking"
+NEUTRAL = {"scale": "none", "importance": "none", "importance_over": "mean", "compensate": "none"}
+"""What goes without saying, where all searches have it."""
 
 
 def print_comparison(console: Console, frame: pd.DataFrame) -> None:
@@ -35,9 +37,7 @@ def print_comparison(console: Console, frame: pd.DataFrame) -> None:
     if len(kinds) > 1:
         _say(console, f"{len(kinds)} tables: numbers over different models or calibration sets cannot be compared")
     for (fingerprint, calibration), mine in kinds:
-        shared = [
-            f"{_word(key)} {mine[key].iloc[0]}" for key in SETTINGS if _says(mine, key) and not _varies(mine, key)
-        ]
+        shared = [f"{_word(key)} {mine[key].iloc[0]}" for key in (*SETTINGS, "seed") if _is_shared(mine, key)]
         _say(
             console,
             f"\n[bold]{escape(str(mine['model'].iloc[0]))}[/bold] ({str(fingerprint)[:12]}), calibration set "
@@ -50,38 +50,56 @@ def print_comparison(console: Console, frame: pd.DataFrame) -> None:
 
 def _table(mine: pd.DataFrame) -> Table:
     table = new_table("")
-    named = any(row["run"] != cell_name(row["strategy"], row["remove"], row["seed"]) for _, row in mine.iterrows())
+    table.collapse_padding = True
+    named = not all(_cell_of(row) for _, row in mine.iterrows())
     settings = [key for key in SETTINGS if _varies(mine, key)]
     audited = bool(mine["audit_worst"].notna().any())
     table.caption_justify = "left"
     table.caption = LEGEND + audited * AUDIT_LEGEND + bool(mine["completed"].any()) * COMPLETED_LEGEND
     table.caption = escape(table.caption)
-    for name in [*(["run"] if named else []), "strategy", *map(_word, settings)]:
-        table.add_column(name, overflow="fold")
-    for name in ("remove", "removed %", "seed", "evals", "tokens", "search", "select"):
+    if named:
+        table.add_column("run", overflow="fold", min_width=12)
+    table.add_column("strategy", no_wrap=True)
+    for key in settings:
+        table.add_column(_word(key), overflow="fold")
+    seeds = ["seed"] if _varies(mine, "seed") else []
+    for name in ("remove", "removed %", *seeds, "evals", "tokens", "search", "select"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("worst group", overflow="fold")
+    table.add_column("worst group", overflow="fold", min_width=8)
     for name in ("audit worst", "audit mean", "unseen worst", "random") if audited else ():
-        table.add_column(name, justify="right", no_wrap=name == "audit worst")
+        table.add_column(name, justify="right", no_wrap=name == "audit worst", min_width=6)
     budget = None
     for _, row in mine.iterrows():
         if budget not in (None, (row["cost"], row["remove"])):
             table.add_section()
         budget = row["cost"], row["remove"]
         found = [str(row["run"])] if named else []
-        found += [row["strategy"], *(_setting(row[key]) for key in settings), *_claimed(row)]
+        found += [row["strategy"] if named else _cell_of(row), *(_setting(row[key]) for key in settings)]
+        found += [f"{row['remove']:g}", _reached(row), *(str(row[key]) for key in seeds), *_claimed(row)]
         table.add_row(*map(escape, [*found, *(_audited(row) if audited else ())]))
     return table
 
 
+def _cell_of(row: pd.Series) -> str:
+    """The strategy as a recipe's cell names it and what it came to, where that differs; empty for another name."""
+    end = cell_name("", row["remove"], row["seed"])
+    asked = row["run"].removesuffix(end)
+    if asked == row["run"]:
+        return ""
+    return asked if asked == row["strategy"] else f"{asked}: {row['strategy']}"
+
+
+def _reached(row: pd.Series) -> str:
+    return "/".join(f"{100 * row[key]:.1f}" for key in ("block_params", "params", "flops", "kv"))
+
+
 def _claimed(row: pd.Series) -> list[str]:
-    reached = " / ".join(f"{100 * row[key]:.1f}" for key in ("block_params", "params", "flops", "kv"))
     tokens = f"{row['tokens'] / 1e6:.1f} M" if row["tokens"] >= 1e6 else f"{row['tokens'] / 1e3:.0f} k"
     evaluations = f"{row['evaluations']:,}{'*' if row['completed'] else ''}"
     claimed = [f"{row[split]:.3f}" for split in ("search", "select")]
     # Of a group's label, its key alone: domain/cluster.
     worst = row["select_worst_group"].split(" ")[0]
-    return [f"{row['remove']:g}", reached, str(row["seed"]), evaluations, tokens, *claimed, worst]
+    return [evaluations, tokens, *claimed, worst]
 
 
 def _audited(row: pd.Series) -> list[str]:
@@ -98,8 +116,10 @@ def _varies(mine: pd.DataFrame, key: str) -> bool:
     return mine[key].nunique(dropna=False) > 1
 
 
-def _says(mine: pd.DataFrame, key: str) -> bool:
-    return bool(mine[key].notna().any())
+def _is_shared(mine: pd.DataFrame, key: str) -> bool:
+    """Whether all searches have one value that is worth a word."""
+    value = mine[key].iloc[0]
+    return not _varies(mine, key) and bool(pd.notna(value)) and value != NEUTRAL.get(key)
 
 
 def _setting(value: object) -> str:

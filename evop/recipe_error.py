@@ -41,13 +41,9 @@ class RecipeError(ValueError):
     @classmethod
     def unknown(cls, path: tuple[str, ...], known: Collection[str]) -> Self:
         """A key that nothing reads, and what may have been meant."""
-        return cls(path, f"unknown key; {hint(path[-1], known)}")
-
-
-def hint(word: str, known: Collection[str]) -> str:
-    """What may have been meant by a word that is not known."""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}" if known else "leave it out"
+        near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}" if known else "leave it out"
+        return cls(path, f"unknown key; {hint}")
 
 
 def keys_of(content: Any, known: Collection[str]) -> dict[str, Any]:

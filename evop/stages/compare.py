@@ -15,7 +15,10 @@ from evop.errors import EvopError
 from evop.files import sha256
 from evop.stages.search import SearchResult
 
-SETTINGS = ("grain", "deploy", "objective", "importance", "width_step", "loss", "scale", "max_tokens", "dtype", "cost")
+SETTINGS = (
+    *("grain", "width_step", "deploy", "objective", "loss", "scale", "importance", "importance_over", "compensate"),
+    *("elitism", "patience", "max_tokens", "dtype", "cost"),
+)
 """What else tells searches apart, as the header of their log names it; None where this search has no such thing."""
 
 

@@ -16,10 +16,8 @@ from evop.audit_file import AuditFile
 from evop.checkpoint import Checkpoint
 from evop.errors import EvopError
 from evop.files import sha256, whole
-from evop.objectives import OBJECTIVES
 from evop.progress import Watch
 from evop.recipe import AuditRecipe
-from evop.recipe_error import hint
 from evop.report.frontier_plot import draw_frontier
 from evop.run_folder import RunFolder
 from evop.run_recipe import Cell, RunRecipe
@@ -27,8 +25,8 @@ from evop.run_set import refuse_another_set
 from evop.stages.audit import audit
 from evop.stages.compare import compare
 from evop.stages.prune import prune
-from evop.stages.search import SearchResult, search
-from patterns import STRATEGIES, PatternError
+from evop.stages.search import SearchResult, plan, search
+from patterns import PatternError
 
 HOW_IT_RUNS = {"device", "batch_size", "trust_remote_code", "store"}
 """Options that do not change what a stage finds."""
@@ -76,8 +74,10 @@ def run(
         KeyboardInterrupt: a search was stopped by Ctrl-C; what it found so far is kept.
     """
     asked = recipe if isinstance(recipe, RunRecipe) else RunRecipe.read(recipe)
-    _refuse_unknown_names(asked)
     checkpoint = Checkpoint.find(asked.model, asked.revision)
+    for cell in asked.cells:  # rather now than after the hours that the cells before it take
+        with _named(f"search {cell.name}"):
+            plan(checkpoint, cell.recipe)
     folder = RunFolder(asked.out)
     folder.claim(asked, None if isinstance(recipe, RunRecipe) else Path(recipe))
     job = _Run(asked, folder, checkpoint, _calibrated(asked, folder, report), report, watching)
@@ -244,18 +244,3 @@ def _named(head: str) -> Iterator[None]:
         yield
     except (EvopError, PatternError) as error:
         raise EvopError(f"{head}: {error}") from error
-
-
-def _refuse_unknown_names(recipe: RunRecipe) -> None:
-    """What would only be noticed after hours of earlier cells.
-
-    Raises:
-        EvopError: an unknown strategy or objective, or a fraction that is none.
-    """
-    for cell in recipe.cells:
-        for key, known in (("strategy", ("auto", *STRATEGIES)), ("objective", tuple(OBJECTIVES))):
-            found = getattr(cell.recipe, key)
-            if found not in known:
-                raise EvopError(f"search.{key}: {found} is unknown; {hint(found, known)}")
-        if not 0 < cell.recipe.remove < 1:
-            raise EvopError(f"search.remove: {cell.recipe.remove} is no fraction of the model between 0 and 1")

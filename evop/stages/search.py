@@ -78,9 +78,28 @@ def search(
         PatternError: a budget that cannot be met, an unknown strategy or deploy.
     """
     recipe = SearchRecipe.of(**options)
-    objective_of(recipe.objective)
     given = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
     checkpoint = Checkpoint.find(model, recipe.revision)
+    recipe, budget = plan(checkpoint, recipe, report)
+    run = SearchRun(Path(out))
+    run.refuse_another(identity_asked(recipe, given, budget))
+    watch(Progress("loading"))
+    dtype = run.header["dtype"] if run.header and recipe.dtype == "auto" else recipe.dtype
+    loaded = load_model(checkpoint, recipe.device, dtype, recipe.trust_remote_code)
+    evaluator = Evaluator.of(loaded, budget.space, recipe.max_tokens, recipe.batch_size, recipe.loss)
+    return _Desk(recipe, run, set_up(recipe, given, budget, run, evaluator, watch), watch).run_search()
+
+
+def plan(
+    checkpoint: Checkpoint, recipe: SearchRecipe, report: Callable[[str], None] = lambda line: None
+) -> tuple[SearchRecipe, Budget]:
+    """What a search would look for and how, every ``auto`` of it decided; loads no weights.
+
+    Raises:
+        EvopError: an unknown objective, or a grain or importance the model cannot have.
+        PatternError: a budget that cannot be met, an unknown strategy or deploy.
+    """
+    objective_of(recipe.objective)
     compensate = recipe.compensate == "bias"
     space = pattern_space(
         checkpoint, recipe.grain, recipe.deploy, recipe.protect, width_step=recipe.width_step, compensate=compensate
@@ -88,13 +107,7 @@ def search(
     budget = Budget(space, recipe.remove, recipe.cost)
     recipe = _resolved(recipe, budget, report)
     make_strategy(recipe.strategy, budget, recipe.seed, **recipe.strategy_options)  # refuses what it does not take
-    run = SearchRun(Path(out))
-    run.refuse_another(identity_asked(recipe, given, budget))
-    watch(Progress("loading"))
-    dtype = run.header["dtype"] if run.header and recipe.dtype == "auto" else recipe.dtype
-    loaded = load_model(checkpoint, recipe.device, dtype, recipe.trust_remote_code)
-    evaluator = Evaluator.of(loaded, space, recipe.max_tokens, recipe.batch_size, recipe.loss)
-    return _Desk(recipe, run, set_up(recipe, given, budget, run, evaluator, watch), watch).run_search()
+    return recipe, budget
 
 
 def _resolved(recipe: SearchRecipe, budget: Budget, report: Callable[[str], None]) -> SearchRecipe:

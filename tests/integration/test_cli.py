@@ -158,7 +158,7 @@ def test_the_whole_road(tmp_path):
     assert "4329024 LlamaForCausalLM" in done.stdout
 
 
-@pytest.mark.parametrize("command", ["demo", "calibrate", "show", "search", "audit", "prune"])
+@pytest.mark.parametrize("command", ["demo", "calibrate", "show", "search", "audit", "prune", "run", "compare"])
 def test_every_command_explains_itself(command):
     done = here(command, "--help")
     assert done.returncode == 0
@@ -277,6 +277,17 @@ def test_bad_calibrate_options_are_one_line(tmp_path):
         "calibrate", "--domain", f"m={corpus_files()['math_word']}", "--sampler", "luck", "--out", tmp_path / "s"
     )
     assert "luck" in refused(done)
+
+
+def test_bad_recipes_and_comparisons_are_one_line(road, tmp_path):
+    (tmp_path / "recipe.yaml").write_text("model: m\nout: o\ncalibration: set\nsearch:\n  stratgy: cma\n")
+    done = here("run", "recipe.yaml", cwd=tmp_path)
+    assert refused(done) == "evop: recipe.yaml: search.stratgy: unknown key; did you mean strategy?"
+    assert "no such file" in refused(here("run", "none.yaml", cwd=tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
+    assert "no finished search there" in refused(here("compare", tmp_path))
+    assert "no audit.json there" in refused(here("compare", road / "run", "--audit", tmp_path))
+    assert "--picture needs audited runs" in refused(here("compare", road / "run", "--picture", tmp_path / "p.png"))
 
 
 def test_a_full_disk_is_one_line(road, tmp_path):

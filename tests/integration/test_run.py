@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 from sets import DOMAINS, small_set
+from typer.testing import CliRunner
 
 import evop
+from evop.cli import app
 from evop.errors import EvopError
 from evop.reference import corpus_files, model_dir
 from evop.run_recipe import RunRecipe
@@ -132,6 +134,39 @@ def test_the_table_says_what_was_asked_reached_claimed_and_audited(made):
     assert inner["audit_worst"].notna().all()  # the audits of its recipe are found from a single run
 
 
+def printed(*arguments):
+    """What a command prints."""
+    done = CliRunner().invoke(app, [*map(str, arguments)], catch_exceptions=False)
+    assert done.exit_code == 0
+    return done.output
+
+
+def test_it_is_printed_a_line_a_search_under_what_they_share(made, tmp_path):
+    out = made[0].folder
+    said = printed("compare", out, "--csv", tmp_path / "all.csv", "--picture", tmp_path / "frontier.png")
+    assert "4 searches; grain subblock, deploy stock, objective worst, loss nll" in said
+    assert "seed 0" in said
+    rows = [line.split() for line in said.splitlines() if line.startswith((" random ", " greedy "))]
+    assert [(row[0], float(row[1])) for row in rows] == [
+        *made[0].table[["strategy", "remove"]].itertuples(index=False, name=None)
+    ]
+    assert "…" not in said
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "all.csv"), pd.read_csv(out / "comparison.csv"))
+    assert imread(tmp_path / "frontier.png").shape == imread(made[0].picture).shape
+    # Another name is shown as it is; what differs becomes a column.
+    mine = shutil.copytree(out / "runs" / "greedy-0.15-seed0", tmp_path / "mine")
+    header, *trials = (mine / "trials.jsonl").read_text().splitlines()
+    changed = json.dumps({**json.loads(header), "importance": "taylor"})
+    (mine / "trials.jsonl").write_text("\n".join([changed, *trials, ""]))
+    said = printed("compare", mine, out / "runs" / "random-0.15-seed0")
+    assert "2 searches; grain subblock" in said
+    (heading,) = (line for line in said.splitlines() if "strategy" in line)
+    assert heading.split()[:2] == ["run", "strategy"]
+    assert [line.split()[:3] for line in said.splitlines() if line.startswith(" mine ")] == [
+        ["mine", "greedy", "taylor"]
+    ]
+
+
 def test_again_does_nothing_and_loads_nothing(made):
     out = made[0].folder
     before = {path: path.stat().st_mtime_ns for path in out.glob("*/**/*") if path.is_file()}
@@ -218,12 +253,13 @@ def test_folders_of_others_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"strategy": ["random", "gredy"]}, r"search\.strategy: gredy is unknown; did you mean greedy\?"),
-        ({"objective": "wurst"}, r"search\.objective: wurst is unknown; did you mean worst\?"),
-        ({"remove": [0.1, 1.1]}, r"search\.remove: 1\.1 is no fraction"),
+        ({"strategy": ["random", "gredy"]}, r"^search gredy-0\.15-seed0: strategy 'gredy' is unknown; choose one of"),
+        ({"objective": "wurst"}, r"^search random-0\.15-seed0: --objective wurst: unknown"),
+        ({"remove": [0.1, 1.1]}, r"^search random-1\.1-seed0: --remove must lie between 0 and 1"),
+        ({"remove": [0.1, 0.99]}, r"^search random-0\.99-seed0: the budget cannot be met"),
     ],
 )
-def test_names_are_looked_at_before_anything_is_done(tmp_path, changes, said):
+def test_every_cell_is_looked_at_before_anything_is_done(tmp_path, changes, said):
     with pytest.raises(EvopError, match=said):
         run(recipe(tmp_path / "out", search=changes))
     assert not (tmp_path / "out").exists()
