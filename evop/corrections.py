@@ -45,11 +45,11 @@ def corrected(cut: Cut, loaded: LoadedModel, fill: Mapping[str, np.ndarray]) -> 
         mean[list(kept)] = 0
         lost = torch.from_numpy(mean.ravel()).to(weight.device)
         added = weight @ lost if block.out_axis == 1 else lost @ weight
-        own = getattr(out, "bias", None)
-        there = torch.zeros_like(added) if own is None else own.detach().float()
-        stored = loaded.checkpoint.tensors[f"{stem}{layer}.{block.out}.weight"].dtype
-        rounded = (there + added).to(STORED.get(stored, torch.float32)).float()
-        bias[kind, layer] = (rounded - there).cpu().numpy()
+        own = loaded.own_biases.get((kind, layer))
+        there = torch.zeros(len(added)) if own is None else own
+        stored = loaded.checkpoint.tensors[f"{stem}{layer}.{block.out}.{'weight' if own is None else 'bias'}"].dtype
+        rounded = (there + added.cpu()).to(STORED.get(stored, torch.float32)).float()
+        bias[kind, layer] = (rounded - there).numpy()
     return replace(cut, bias=bias)
 
 

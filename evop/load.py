@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import nn
 
 from evop.checkpoint import Checkpoint
+from evop.cut import Place
 from evop.errors import EvopError, first_line
 from evop.families import Family, family_of
 
@@ -34,6 +37,20 @@ class LoadedModel:
     tokenizer: Any
     device: torch.device
     dtype: str
+
+    @cached_property
+    def own_biases(self) -> Mapping[Place, torch.Tensor]:
+        """Biases of the last projections as stored, not as loaded, float32 [hidden]; blocks without one are missing."""
+        from safetensors import safe_open
+
+        stem = self.family.stem(self.checkpoint.tensors)
+        blocks = [(kind, layer) for layer in range(len(self.family.layer_list(self.model))) for kind in ("attn", "mlp")]
+        names = {f"{stem}{layer}.{self.family.block(kind).out}.bias": (kind, layer) for kind, layer in blocks}
+        found: dict[Place, torch.Tensor] = {}
+        for shard in self.checkpoint.shards:
+            with safe_open(self.checkpoint.folder / shard, framework="pt") as file:
+                found |= {names[name]: file.get_tensor(name).float() for name in names.keys() & set(file.keys())}
+        return found
 
 
 def choose_device(device: str = "auto") -> torch.device:

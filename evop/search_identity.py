@@ -22,7 +22,10 @@ def identity_asked(recipe: SearchRecipe, calibration: CalibrationSet, budget: Bu
         budget: its space may not yet know what units matter.
     """
     space = budget.space
-    chosen = ("strategy", "seed", "objective", "loss", "scale", "importance", "importance_over", "compensate")
+    chosen = (
+        *("strategy", "elitism", "patience", "seed", "objective", "loss", "scale"),
+        *("importance", "importance_over", "compensate", "max_tokens", "min_group_tokens"),
+    )
     return {
         "model": space.origin["model"],
         "calibration": calibration.fingerprint,
@@ -33,9 +36,6 @@ def identity_asked(recipe: SearchRecipe, calibration: CalibrationSet, budget: Bu
         "remove": budget.remove,
         "cost": budget.cost,
         **{name: getattr(recipe, name) for name in chosen},
-        **recipe.strategy_options,
-        "max_tokens": recipe.max_tokens,
-        "min_group_tokens": recipe.min_group_tokens,
     }
 
 

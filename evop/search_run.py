@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from evop.errors import EvopError
 from evop.files import JsonFile
+from evop.orders import Orders
 from evop.pattern_file import ModelName
 from patterns import TrialLog
 
@@ -92,16 +93,19 @@ class SearchRun:
                     f"this one's is {_short(value)}; choose a new folder, or repeat the first command to go on with it"
                 )
 
-    def log(self, identity: Mapping[str, Any], derived: Mapping[str, Any]) -> TrialLog:
+    def log(self, identity: Mapping[str, Any], derived: Mapping[str, Any], orders: Orders) -> TrialLog:
         """The log that is there, or a new one; ``refuse_another`` has seen the identity before.
 
         Args:
             identity: what makes a search this search and no other.
             derived: what follows from the identity, and is written down to be measured once.
+            orders: they are on the disk before the log is.
         """
         if self._logged is not None:
             return self._logged
         self.folder.mkdir(parents=True, exist_ok=True)
+        if orders.importance:
+            orders.save(self.orders)
         return TrialLog.create(self.trials, {**identity, **derived})
 
     def add_seconds(self, trial: int, seconds: float) -> None:

@@ -58,7 +58,7 @@ class SearchSetup:
     @property
     def set_aside(self) -> int:
         """Tokens scored before the first pattern, and those that the finalists will take."""
-        return sum(self.tokens.values()) + (1 + FINALISTS) * self.passages.select.total
+        return _set_aside(self.tokens, self.passages)
 
 
 def set_up(
@@ -75,6 +75,8 @@ def set_up(
     """
     loaded = evaluator.loaded
     passages = objective_passages(calibration, loaded.tokenizer, recipe.max_tokens, recipe.min_group_tokens)
+    tokens = _tokens_before(recipe, passages.search.total)
+    _refuse_too_few_tokens(recipe, passages, tokens)
     orders = _orders(recipe, run, evaluator, passages, watch)
     evaluator = evaluator.ordered(orders)
     budget = Budget(evaluator.space, budget.remove, budget.cost)
@@ -95,26 +97,43 @@ def set_up(
         "dense": dense,
         "scale_by": scale,
     }
-    log = run.log(identity, derived)
+    log = run.log(identity, derived, orders)
     fitness = Fitness(sample, plain.objective, plain.dense, scale)
-    tokens = {
-        "dense": sample.full.tokens,
-        "importance": passes(recipe.importance, recipe.compensate == "bias") * sample.full.tokens,
-        "scale": SCALE_PATTERNS * sample.full.tokens if scale else 0,
-    }
     return SearchSetup(calibration, budget, passages, fitness, log, tokens)
+
+
+def _tokens_before(recipe: SearchRecipe, sample: int) -> dict[str, int]:
+    """What is scored before the first pattern, by purpose; ``sample`` is the tokens of the search sample."""
+    return {
+        "dense": sample,
+        "importance": passes(recipe.importance, recipe.compensate == "bias") * sample,
+        "scale": SCALE_PATTERNS * sample if recipe.scale == "random" else 0,
+    }
+
+
+def _set_aside(tokens: Mapping[str, int], passages: ObjectivePassages) -> int:
+    return sum(tokens.values()) + (1 + FINALISTS) * passages.select.total
+
+
+def _refuse_too_few_tokens(recipe: SearchRecipe, passages: ObjectivePassages, tokens: Mapping[str, int]) -> None:
+    least = _set_aside(tokens, passages) + passages.search.total
+    if recipe.tokens is not None and recipe.tokens < least:
+        raise EvopError(
+            f"--tokens {recipe.tokens:,} is too few for one pattern: with the dense model, what ranks units and "
+            f"{FINALISTS} finalists on select it takes {least:,}; give more, or fewer --passages when calibrating"
+        )
 
 
 def _orders(
     recipe: SearchRecipe, run: SearchRun, evaluator: Evaluator, passages: ObjectivePassages, watch: Watch
 ) -> Orders:
-    """The orders of a run that is there, else those measured now; they are on the disk before the log is."""
+    """The orders of a run that is there, else those measured now."""
     if recipe.importance == "none":
         return Orders()
     if run.header is not None:
         return Orders.load(run.orders)
     watch(Progress("importance"))
-    orders = measured_orders(
+    return measured_orders(
         evaluator,
         passages.search,
         metric=recipe.importance,
@@ -122,9 +141,6 @@ def _orders(
         compensate=recipe.compensate == "bias",
         seed=recipe.seed,
     )
-    run.folder.mkdir(parents=True, exist_ok=True)
-    orders.save(run.orders)
-    return orders
 
 
 def _store(recipe: SearchRecipe, identity: Mapping[str, object]) -> LossStore:

@@ -29,20 +29,22 @@ class Piece:
     """One tensor of the pruned model.
 
     Attributes:
-        old: its name in the dense model, or None for a bias the dense model has not.
+        old: its name in the dense model; of a bias the dense model has not, the weight whose dtype it takes.
         shape: its shape in the pruned model.
         nbytes: its size there.
         axis: along which it shrinks, or None.
         rows: what stays along that axis, or None.
         bias: what is added to it, float32, or None.
+        new: whether the dense model has it not, and ``bias`` is all of it.
     """
 
-    old: str | None
+    old: str
     shape: tuple[int, ...]
     nbytes: int
     axis: int | None = None
     rows: np.ndarray | None = None
     bias: np.ndarray | None = None
+    new: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def _write_shard(source: Path, target: Path, pieces: dict[str, Piece]) -> None:
     from safetensors.torch import save_file
 
     with safe_open(source, framework="pt") as shard:
-        kept = {new: _made(shard, piece, pieces) for new, piece in pieces.items()}
+        kept = {new: _made(shard, piece) for new, piece in pieces.items()}
         try:
             save_file(kept, target, metadata=shard.metadata() or {"format": "pt"})
         except SafetensorError as error:
@@ -111,13 +113,12 @@ def _write_shard(source: Path, target: Path, pieces: dict[str, Piece]) -> None:
     target.chmod(READABLE)
 
 
-def _made(shard: Any, piece: Piece, pieces: dict[str, Piece]) -> torch.Tensor:
+def _made(shard: Any, piece: Piece) -> torch.Tensor:
     import torch
 
-    if piece.old is None:
-        neighbour = next(other.old for other in pieces.values() if other.old is not None)
-        return torch.from_numpy(piece.bias).to(shard.get_tensor(neighbour).dtype)
     tensor = shard.get_tensor(piece.old)
+    if piece.new:
+        return torch.from_numpy(piece.bias).to(tensor.dtype)
     if piece.rows is not None:
         tensor = tensor.index_select(piece.axis, torch.from_numpy(piece.rows)).contiguous()
     if piece.bias is not None:
@@ -150,7 +151,7 @@ class _Tensors:
             prefix = f"{self.stem}{place}."
             module, _, what = rest.rpartition(".")
             yield f"{prefix}{rest}", self._piece(block, module, what, old, tensor)
-            yield from self._added_bias(block, module, what, prefix, tensor)
+            yield from self._added_bias(block, module, what, prefix, old, tensor)
 
     def _piece(self, block: Place, module: str, what: str, old: str, tensor: Tensor) -> Piece:
         """A tensor of a block that stays: as it is, or what is left of it."""
@@ -165,7 +166,7 @@ class _Tensors:
         return Piece(old, shape, tensor.nbytes * len(rows) // tensor.shape[axis], axis, rows, bias)
 
     def _added_bias(
-        self, block: Place, module: str, what: str, prefix: str, tensor: Tensor
+        self, block: Place, module: str, what: str, prefix: str, old: str, tensor: Tensor
     ) -> Iterator[tuple[str, Piece]]:
         """The bias of a last projection that had none."""
         bias = self._bias(block, module)
@@ -175,7 +176,7 @@ class _Tensors:
             and f"{self.stem}{block[1]}.{module}.bias" not in self.checkpoint.tensors
         ):
             size = len(bias) * tensor.nbytes // max(1, tensor.numel)
-            yield f"{prefix}{module}.bias", Piece(None, bias.shape, size, bias=bias)
+            yield f"{prefix}{module}.bias", Piece(old, bias.shape, size, bias=bias, new=True)
 
     def _bias(self, block: Place, module: str) -> np.ndarray | None:
         return self.plan.bias.get(block) if module == self.family.block(block[0]).out else None

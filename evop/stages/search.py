@@ -143,7 +143,6 @@ class _Desk:
         strategy = make_strategy(recipe.strategy, self.setup.budget, recipe.seed, **recipe.strategy_options)
         stop = Stop(recipe.most_evaluations(strategy.finishes), recipe.tokens, recipe.minutes)
         aside = self.setup.set_aside
-        _refuse_too_few_tokens(recipe, aside + sample.full.tokens)
         meter = ProgressMeter(self.fitness, self.setup.labels, stop, aside, self.watch)
         with interruptible(stop):
             reason = run_loop(
@@ -198,11 +197,3 @@ class _Desk:
             if found.failed is None:
                 return [Trial(-1, pattern, True, self.fitness.sample.full.passages, found)]
         raise EvopError(f"no pattern that meets the budget has a loss ({failed}); use --dtype float32")
-
-
-def _refuse_too_few_tokens(recipe: SearchRecipe, least: int) -> None:
-    if recipe.tokens is not None and recipe.tokens < least:
-        raise EvopError(
-            f"--tokens {recipe.tokens:,} is too few for one pattern: with the dense model, what ranks units and "
-            f"{FINALISTS} finalists on select it takes {least:,}; give more, or fewer --passages when calibrating"
-        )

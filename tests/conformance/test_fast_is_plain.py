@@ -16,8 +16,8 @@ from evop.load import load_model
 from evop.meters import METERS
 from evop.orders import Orders
 from evop.reference import corpus_files, model_dir
-from evop.tokens import TokenPassages
 from evop.store import LossStore
+from evop.tokens import TokenPassages
 from patterns import Budget
 
 HEAD, HEADS_A_GROUP, GROUPS, WIDTH = 32, 3, 2, 512
@@ -118,7 +118,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("grain", "loss", "fills", "batch_size"), CASES)
-def test_the_evaluator_agrees_with_each_pattern_run_alone(loaded, passages, dense_chances, grain, loss, fills, batch_size):
+def test_the_evaluator_agrees_with_each_pattern_run_alone(
+    loaded, passages, dense_chances, grain, loss, fills, batch_size
+):
     space = pattern_space(loaded.checkpoint, grain, compensate=fills)
     orders, patterns = ranked(space, fills), asked(space)
     evaluator = Evaluator.of(loaded, space, 256, batch_size, loss).ordered(orders)

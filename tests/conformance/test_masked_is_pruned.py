@@ -12,17 +12,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import MODEL_TYPES, TINY, load, logits, orders, random_ids, removing, write_pattern
+from saved import assert_generates_alike, assert_same, assert_saves_again
+from tiny import MODEL_TYPES, TINY, build, load, logits, orders, random_ids, removing, write_pattern
 
 import evop.hf  # noqa: F401
 from evop.checkpoint import Checkpoint
+from evop.corrections import FILE as CORRECTIONS
+from evop.corrections import corrected, write_corrections
 from evop.errors import EvopError
 from evop.export.parity import TOLERANCE, compare
 from evop.export.plan import planned
 from evop.families import family_of
 from evop.families.parts import GRAINS, THINNED, pattern_space
+from evop.load import load_model
 from evop.masking import masked
 from evop.orders import Orders
+from evop.pattern_file import PatternFile
 from evop.reference import model_dir
 from evop.stages.prune import prune
 from patterns import Budget, Pattern, PatternSpace
@@ -51,6 +56,8 @@ CHOSEN: dict[tuple[str, str], list[tuple[str, ...]]] = {
 """Patterns that are known to be awkward, beside those drawn at random."""
 REMOVE = {"layer": 0.45, "subblock": 0.45, "head": 0.15, "channel": 0.3, "mixed": 0.35}
 """What is asked of a random pattern; attention alone is a small part of a layer."""
+CORRECTED = list(itertools.product(("llama", "llama_biased", "gpt2", "opt"), THINNED, DEPLOYS))
+STORED = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 
 
 def _patterns(space: PatternSpace) -> list[Pattern]:
@@ -75,63 +82,85 @@ def test_every_cell_of_whole_parts_has_awkward_patterns():
 
 
 @pytest.mark.parametrize(("name", "grain", "deploy"), CELLS, ids=map("-".join, CELLS))
-def test_masked_equals_saved(name: str, grain: str, deploy: str, tiny_folder, tmp_path):
-    folder = tiny_folder(name)
+def test_masked_equals_saved(name: str, grain: str, deploy: str, tiny_folder, tmp_path, new_cell):
+    folder, cell = tiny_folder(name), new_cell(name, grain, deploy)
     checkpoint = Checkpoint.find(folder)
     family = family_of(checkpoint.model_type)
     if reason := family.refusal(checkpoint.resolved, grain, deploy):
         with pytest.raises(EvopError, match=re.escape(reason)):
             pattern_space(checkpoint, grain, deploy)
+        cell["refused"] = reason
         pytest.skip(f"{name} refuses grain {grain} under {deploy}: {reason}")
     space = pattern_space(checkpoint, grain, deploy, protect=())
     dense, ids, seen = load(folder), random_ids(), set()
     for number, pattern in enumerate(_patterns(space)):
-        names = space.names(pattern)
-        written = prune(
-            folder, write_pattern(tmp_path / "p.json", space, pattern, folder), tmp_path / f"{number}", parity=False
-        )
-        pruned = load(written.folder)
-        with masked(dense, family, orders(space).cut(space, pattern)):
-            _, ratio, greedy = compare(logits(dense, ids), logits(pruned, ids))
-        assert ratio <= TOLERANCE, pattern
-        assert greedy, pattern
-        gone = space.removed(pattern).params
-        assert written.parameters[0] - written.parameters[1] == gone == dense.num_parameters() - pruned.num_parameters()
+        out = tmp_path / f"{number}"
+        written = prune(folder, write_pattern(tmp_path / "p.json", space, pattern, folder), out, parity=False)
+        cut, claimed = orders(space).cut(space, pattern), space.removed(pattern).params
+        pruned = assert_same(dense, cut, claimed, written, ids, cell)
         if deploy == "stock":
             assert written.kind == "stock", pattern
-        if written.kind == "stock":
-            assert type(pruned) is type(dense)
-        if written.kind not in seen or "layers.0.attn" in names or space.grain in THINNED:
-            _assert_generates_alike(pruned, ids)
-            _assert_saves_again(pruned, ids, tmp_path / f"{number}-again")
+        if written.kind not in seen or "layers.0.attn" in space.names(pattern) or space.grain in THINNED:
+            assert_generates_alike(pruned, ids, cell)
+            assert_saves_again(pruned, ids, tmp_path / f"{number}-again", cell)
         seen.add(written.kind)
 
 
-def _assert_generates_alike(model, ids):
-    """Greedy tokens with a growing cache, with a static one, and without any; then step by step by hand."""
-    how = {"max_new_tokens": 4, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
-    mask = torch.ones_like(ids)
-    mask[0, :5] = 0
-    for given in ({}, {"attention_mask": mask}):
-        plain = model.generate(ids, use_cache=False, **how, **given)
-        assert torch.equal(model.generate(ids, use_cache=True, **how, **given), plain)
-        assert torch.equal(model.generate(ids, cache_implementation="static", **how, **given), plain)
-    with torch.inference_mode():
-        found = model(input_ids=ids[:, :-3], use_cache=True)
-        steps = [found.logits]
-        for at in range(ids.shape[1] - 3, ids.shape[1]):
-            found = model(input_ids=ids[:, at : at + 1], past_key_values=found.past_key_values, use_cache=True)
-            steps.append(found.logits)
-    _, ratio, _ = compare(logits(model, ids), torch.cat(steps, dim=1))
-    assert ratio <= TOLERANCE
+@pytest.mark.parametrize(("name", "grain", "deploy"), CORRECTED, ids=map("-".join, CORRECTED))
+def test_a_corrected_mask_equals_what_is_saved(name, grain, deploy, tmp_path, new_cell):
+    """Through ``pattern.json`` and ``corrections.safetensors``, whatever the weights are stored in."""
+    cell, ids = new_cell(name, grain, deploy, True), random_ids()
+    for stored in (torch.float32, torch.float16, torch.bfloat16):
+        place = tmp_path / str(stored)
+        checkpoint = Checkpoint.find(build(name, place / "model", dtype=stored))
+        if reason := _refused(checkpoint, grain, deploy):
+            cell["refused"] = reason
+            pytest.skip(f"{name} refuses corrections at grain {grain} under {deploy}: {reason}")
+        space = pattern_space(checkpoint, grain, deploy, protect=(), compensate=True)
+        (pattern, *_) = [pattern for pattern in reversed(_patterns(space)) if space.thinned(pattern)]
+        for computed in ("float32", "bfloat16"):
+            run = place / computed
+            _write_corrected(checkpoint, space, pattern, run, computed)
+            file, written = PatternFile.find(run), prune(checkpoint.folder, run, run / "out", parity=False)
+            cut = file.cut(run / CORRECTIONS)
+            assert file.on(checkpoint) == (space, pattern)
+            assert set(cut.bias) == set(cut.kept)
+            assert min(np.abs(bias).max() for bias in cut.bias.values()) > 0.01
+            dense = load(checkpoint.folder)
+            pruned = assert_same(dense, cut, space.removed(pattern).params, written, ids, cell)
+            assert {tensor.dtype for tensor in Checkpoint.find(written.folder).tensors.values()} == {STORED[stored]}
+            assert deploy == "any" or written.kind == "stock"
+        if stored == torch.float32:
+            assert_generates_alike(pruned, ids, cell)
+            assert_saves_again(pruned, ids, place / "again", cell)
 
 
-def _assert_saves_again(model, ids, folder):
-    model.save_pretrained(folder)
-    again = load(folder)
-    assert torch.equal(logits(again, ids), logits(model, ids))
-    assert again.num_parameters() == model.num_parameters()
-    assert (folder / "modeling_evop.py").is_file() == model.config.model_type.startswith("evop_")
+def _refused(checkpoint: Checkpoint, grain: str, deploy: str) -> str | None:
+    """Why the model takes no corrections here, as it is said."""
+    try:
+        pattern_space(checkpoint, grain, deploy, compensate=True)
+    except EvopError as error:
+        return family_of(checkpoint.model_type).refusal(checkpoint.resolved, grain, deploy) or str(error)
+    return None
+
+
+def _write_corrected(checkpoint: Checkpoint, space: PatternSpace, pattern: Pattern, run: Path, dtype: str) -> None:
+    """What a search that computes in ``dtype`` leaves of a pattern."""
+    loaded, family, rng = (
+        load_model(checkpoint, "cpu", dtype),
+        family_of(checkpoint.model_type),
+        np.random.default_rng(1),
+    )
+    fill = {}
+    for part in space.parts:
+        block = family.block(part.kind)
+        weight = family.layer_list(loaded.model)[part.layer].get_submodule(block.out).weight
+        fill[part.name] = rng.normal(0, 0.3, weight.shape[block.out_axis]).astype(np.float32)
+    cut = corrected(orders(space).cut(space, pattern), loaded, fill)
+    run.mkdir()
+    digest = write_corrections(cut, run / CORRECTIONS)
+    file = PatternFile.describe(checkpoint, Budget(space, 0.1), pattern, cut, corrections=digest)
+    file.write(run / "pattern.json")
 
 
 @pytest.mark.parametrize("name", TINY)

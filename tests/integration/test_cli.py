@@ -187,7 +187,7 @@ def search(road, out, *more, model=MODEL, calibration=None):
         (["--remove", "1.2"], "--remove must lie between 0 and 1"),
         (["--remove", "0"], "--remove must lie between 0 and 1"),
         (["--remove", "0.99"], "the budget cannot be met"),
-        (["--grain", "atom"], "grain 'atom' is not held by llama; it holds layer, subblock"),
+        (["--grain", "atom"], "--grain atom: unknown; choose one of layer, subblock, head, channel, mixed"),
         (["--strategy", "luck"], "strategy 'luck' is unknown"),
         (["--objective", "best"], "--objective best: unknown"),
         (["--deploy", "cloud"], "deploy 'cloud' is unknown"),

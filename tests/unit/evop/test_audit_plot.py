@@ -23,7 +23,13 @@ def test_names_that_the_font_lacks_are_no_warning(tmp_path):
         interval="none",
         patterns=[
             AuditedPattern(
-                name="mine", sha256="p", removed=[], reached=reached, claim=None, claimed_group_on_audit=None
+                name="mine",
+                sha256="p",
+                removed=[],
+                thinned={},
+                reached=reached,
+                claim=None,
+                claimed_group_on_audit=None,
             )
         ],
         groups=[GroupRow(group=f"law/{i}", label=f"law/{i} {name}", **ROW) for i, name in enumerate(("税收", "tax"))],

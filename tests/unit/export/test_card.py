@@ -124,7 +124,13 @@ def test_a_claim_is_not_called_an_audit(folder):
 
 def audit_of(path, folder, pattern_sha256):
     file = PatternFile.read(path)
-    described = {"removed": file.removed, "thinned": {}, "reached": file.reached, "claim": None, "claimed_group_on_audit": None}
+    described = {
+        "removed": file.removed,
+        "thinned": {},
+        "reached": file.reached,
+        "claim": None,
+        "claimed_group_on_audit": None,
+    }
     row = {
         "split": "audit", "group": "law/1", "label": "law/1 tax", "domain": "law", "passages": 7, "documents": 5,
         "tokens": 1234, "dense_loss": 3.0, "dense_perplexity": 20.1, "loss": 3.5, "perplexity": 33.1, "excess": 0.5,

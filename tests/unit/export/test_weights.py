@@ -5,23 +5,27 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
-from tiny import build, load, logits, random_ids, removing, write_pattern
+from safetensors.torch import load_file, save_file
+from tiny import build, load, logits, orders, random_ids, removing, write_pattern
 from transformers import AutoModelForCausalLM
 
 import evop.hf  # noqa: F401
 from evop.checkpoint import Checkpoint
 from evop.errors import EvopError
 from evop.export.plan import planned
-from evop.export.weights import plan_shards
+from evop.export.weights import plan_shards, write_weights
 from evop.families import family_of
+from evop.families.parts import pattern_space
 from evop.orders import Orders
 from evop.stages.prune import prune
+from patterns import Pattern
 
 OTHERS = ("layers.1.attn", "layers.1.mlp", "layers.2.mlp", "layers.3.attn")
 
@@ -106,6 +110,23 @@ def test_tied_head_stays_tied(tiny_folder, tmp_path):
     assert model.lm_head.weight is model.model.embed_tokens.weight
 
 
+def test_an_added_bias_is_stored_as_its_weight_is(tmp_path):
+    """Whatever else lies in the shard: what was measured is rounded as the weight is."""
+    folder = build("llama", tmp_path / "model", dtype=torch.bfloat16)
+    tensors = load_file(folder / "model.safetensors")
+    wide = {name: tensor.float() if "down_proj" in name else tensor for name, tensor in tensors.items()}
+    save_file(wide, folder / "model.safetensors", metadata={"format": "pt"})
+    space = pattern_space(Checkpoint.find(folder), "mixed", compensate=True)
+    cut = orders(space).cut(space, Pattern((1,) * len(space.parts)))
+    bias = {place: np.full(32, 0.1, dtype=np.float32) for place in cut.kept}
+    plan = planned(Checkpoint.find(folder), family_of("llama"), replace(cut, bias=bias))
+    write_weights(Checkpoint.find(folder), plan_shards(Checkpoint.find(folder), family_of("llama"), plan), tmp_path)
+    written = load_file(tmp_path / "model.safetensors")
+    for layer in range(4):
+        assert written[f"model.layers.{layer}.mlp.down_proj.bias"].dtype == torch.float32
+        assert written[f"model.layers.{layer}.self_attn.o_proj.bias"].dtype == torch.bfloat16
+
+
 def test_unknown_tensor_in_a_layer_is_refused(tiny_folder):
     folder = tiny_folder("llama")
     checkpoint = Checkpoint(folder, "odd")
@@ -128,8 +149,10 @@ def peak():
 
 source, target = map(Path, sys.argv[1:])
 checkpoint = Checkpoint(source, "big")
-shards = tuple(Shard(name, name, {key: Piece(key, t.shape, t.nbytes) for key, t in checkpoint.tensors.items() if t.shard == name})
-               for name in checkpoint.shards)
+pieces = {name: {} for name in checkpoint.shards}
+for key, t in checkpoint.tensors.items():
+    pieces[t.shard][key] = Piece(key, t.shape, t.nbytes)
+shards = tuple(Shard(name, name, inside) for name, inside in pieces.items())
 before = peak()
 write_weights(checkpoint, shards, target)
 print(peak() - before)
