@@ -39,7 +39,6 @@ from patterns import (
 )
 from patterns import search as run_loop
 
-
 COUNTED = 2000
 """So many patterns are counted before an exhaustive search that was asked for begins."""
 
