@@ -33,8 +33,8 @@ def test_a_bias_is_the_weights_of_what_leaves_times_what_they_read(name, stored,
     space = pattern_space(loaded.checkpoint, "mixed")
     pattern = Pattern(tuple(part.top if part.layer == 3 else (i % 2) for i, part in enumerate(space.parts, start=1)))
     rng, tensors = np.random.default_rng(0), load_file(tmp_path / "model" / "model.safetensors")
-    width = {"attn": 32, "mlp": 192 if turned else 48}
-    width["mlp"] = tensors[f"{mlp.format(0)}.weight"].shape[0 if turned else 1]
+    inputs = 0 if turned else 1
+    width = {"attn": 32, "mlp": tensors[f"{mlp.format(0)}.weight"].shape[inputs]}
     fill = {part.name: rng.normal(0.5, 0.3, width[part.kind]).astype(np.float32) for part in space.parts}
     cut = corrected(orders(space).cut(space, pattern), loaded, fill)
     assert set(cut.bias) == set(cut.kept) == {("attn", layer) for layer in range(3)}

@@ -109,7 +109,7 @@ def test_corrections_are_refused_where_they_cannot_be(tiny_folder):
     for grain in set(GRAINS) - set(THINNED):
         with pytest.raises(EvopError, match=f"--compensate bias is for thinned blocks, but --grain {grain} takes"):
             pattern_space(llama, grain, compensate=True)
-    with pytest.raises(EvopError, match="a stock llama has no bias at mlp.down_proj; use --deploy any"):
+    with pytest.raises(EvopError, match=r"a stock llama has no bias at mlp\.down_proj; use --deploy any"):
         pattern_space(llama, "channel", "stock", compensate=True)
     assert pattern_space(gpt2, "channel", "stock", compensate=True)
 
