@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -72,10 +72,10 @@ def from_ranges(text: str) -> tuple[int, ...]:
     """
     numbers: list[int] = []
     for run in text.split(","):
-        first, _, last = run.partition("-")
-        if not (first.isdecimal() and (last or first).isdecimal()):
+        if not (ends := re.fullmatch("([0-9]+)(?:-([0-9]+))?", run)):
             raise EvopError(f"units {text[:60]!r}: expected ascending numbers and ranges, such as 0-2,5,7-8")
-        numbers.extend(range(int(first), int(last or first) + 1))
-    if any(a >= b for a, b in itertools.pairwise(numbers)):
-        raise EvopError(f"units {text[:60]!r} do not ascend; expected such as 0-2,5,7-8")
+        first, last = int(ends[1]), int(ends[2] or ends[1])
+        if last < first or (numbers and first <= numbers[-1]):
+            raise EvopError(f"units {text[:60]!r} do not ascend; expected such as 0-2,5,7-8")
+        numbers.extend(range(first, last + 1))
     return tuple(numbers)

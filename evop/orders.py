@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
@@ -49,19 +50,20 @@ class Orders:
         """
         found: dict[str, dict[str, np.ndarray]] = {"importance": {}, "fill": {}}
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 for key in file.files:
                     what, _, name = key.partition("/")
                     found[what][name] = file[key]
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise EvopError(f"{path} holds no orders of units ({error}); move the run away and search again") from error
         return cls(**found)
 
     def save(self, path: Path) -> None:
         """Write ``orders.npz``, whole."""
-        arrays = {f"{what}/{name}": array for what, name, array in self._arrays()}
-        with whole(path) as temporary:
-            np.savez(temporary, allow_pickle=False, **arrays)
+        with whole(path) as temporary, ZipFile(temporary, "w") as file:  # np.savez of numpy 1 would pickle
+            for what, name, array in self._arrays():
+                with file.open(f"{what}/{name}.npy", "w") as entry:
+                    np.lib.format.write_array(entry, array, allow_pickle=False)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -171,6 +171,10 @@ class PatternFile(JsonFile):
             width_step=self.width_step,
             compensate=self.corrections is not None,
         )
+        if both := sorted(self.kept.keys() & set(self.removed)):
+            raise EvopError(
+                f"the pattern says of {both[0]} both removed and kept: it was changed by hand; search again"
+            )
         pattern = space.pattern(self.removed, {name: self._level(space, name) for name in self.kept})
         if space.removed(pattern).params != self.removed_params:
             raise EvopError(
@@ -199,7 +203,7 @@ class PatternFile(JsonFile):
         part = next((part for part in space.parts if part.name == name), None)
         kept = from_ranges(self.kept[name])
         units = part.units[-1] if part and part.units else 0
-        if part is None or not kept or kept[-1] >= units or (gone := units - len(kept)) not in part.units:
+        if part is None or not kept or kept[-1] >= units or (gone := units - len(kept)) not in part.units[1:]:
             raise EvopError(
                 f"the pattern keeps {len(kept)} units of {name}, which this model's {self.grain} parts cannot do; "
                 "use the model it was searched on"

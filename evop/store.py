@@ -53,21 +53,21 @@ class LossStore:
     def _open(self, identity: Mapping[str, Any]) -> None:
         assert self._file is not None
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        if not self._file.is_file():
-            self._file.write_text(json.dumps({"schema": SCHEMA, **identity}) + "\n")
-            return
-        lines = self._file.read_bytes().split(b"\n")
-        if _row(lines[0]) != {"schema": SCHEMA, **identity}:
-            raise EvopError(f"--store {self._file} holds something else; delete it, it only saves time")
-        for row in filter(None, map(_row, lines[1:])):
+        head = json.dumps({"schema": SCHEMA, **identity})
+        with self._file.open("ab") as file:
+            lines = self._file.read_bytes().split(b"\n")
+            if lines == [b""]:  # new, or another search is about to begin it: a second head is passed over
+                file.write(f"{head}\n".encode())
+            elif lines[0] != head.encode():
+                raise EvopError(f"--store {self._file} holds something else; delete it, it only saves time")
+            elif lines[-1]:
+                file.write(b"\n")
+        for line in lines[1:]:
+            self._read(line)
+
+    def _read(self, line: bytes) -> None:
+        try:
+            row = json.loads(line)
             self._sums[tuple(row["levels"]), row["stretch"]] = row["sums"]
-        if lines[-1]:
-            with self._file.open("a") as file:
-                file.write("\n")
-
-
-def _row(line: bytes) -> dict[str, Any] | None:
-    try:
-        return json.loads(line)
-    except ValueError:
-        return None
+        except (ValueError, KeyError, TypeError):
+            return

@@ -2,53 +2,117 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from tiny import TINY, load, logits, random_ids
+from sites import token_passages
+from tiny import SHAPE, TINY, load, logits, orders, random_ids
 
 from evop.checkpoint import Checkpoint
+from evop.cut import Cut
+from evop.errors import EvopError
+from evop.evaluator import Evaluator
 from evop.families import family_of
-from evop.families.parts import GRAINS, pattern_space
+from evop.families.parts import GRAINS, THINNED, pattern_space
+from evop.importance import IMPORTANCES
+from evop.importance.of_model import INFLUENCE, measured_orders
+from evop.load import load_model
 from evop.masking import masked
-from evop.orders import Orders
-from patterns import Pattern
+from evop.meters import METERS
+from patterns import Pattern, PatternSpace
+
+PASSAGES = token_passages({"a": [20, 7], "b": [12]}, vocabulary=SHAPE["vocab_size"])
+SOME = ("llama", "gpt2", "phi3", "gemma2", "opt")
 
 
 class _OutOfMemoryError(Exception):
     pass
 
 
-@pytest.fixture(params=TINY)
-def model(request, tiny_folder):
-    return load(tiny_folder(request.param))
+def _everything(model: torch.nn.Module) -> list[Any]:
+    """All there is of a model: modules, their hooks, parameters bit by bit, whether they ask for gradients."""
+    modules = [
+        (name, type(module), id(module), module.training, len(module._forward_hooks), len(module._forward_pre_hooks))
+        for name, module in model.named_modules()
+    ]
+    tensors = [(name, tensor.clone().numpy().tobytes()) for name, tensor in model.state_dict().items()]
+    gradients = [(id(p), p.requires_grad, p.grad is None) for p in model.parameters()]
+    return [modules, tensors, gradients, torch.is_grad_enabled(), torch.is_inference_mode_enabled()]
 
 
-def _everything(model: torch.nn.Module) -> list[tuple[str, type]]:
-    return [(name, type(module)) for name, module in model.named_modules()]
+def _cuts(space: PatternSpace, hidden: int) -> list[Cut]:
+    """Everything gone; where units may leave, also some gone and some thinned, with a bias."""
+    tops = [part.top for part in space.parts]
+    cuts = [orders(space).cut(space, Pattern(tuple(tops)))]
+    if space.grain in THINNED:
+        some = orders(space).cut(space, Pattern(tuple((i + 1) % (top + 1) for i, top in enumerate(tops))))
+        cuts.append(replace(some, bias={place: np.ones(hidden, dtype=np.float32) for place in some.kept}))
+    return cuts
 
 
+@pytest.mark.parametrize("name", TINY)
 @pytest.mark.parametrize("grain", GRAINS)
 @pytest.mark.parametrize("fails", [False, True], ids=["succeeds", "fails"])
-def test_dense_model_is_bit_identical_afterwards(model, grain, fails):
-    checkpoint = Checkpoint.find(model.config._name_or_path)
-    if reason := family_of(checkpoint.model_type).refusal(checkpoint.resolved, grain, "any"):
+def test_dense_model_is_bit_identical_afterwards(name, grain, fails, tiny_folder):
+    checkpoint = Checkpoint.find(tiny_folder(name))
+    family = family_of(checkpoint.model_type)
+    if reason := family.refusal(checkpoint.resolved, grain, "any"):
         pytest.skip(reason)
-    space = pattern_space(checkpoint, grain)
-    everything = Pattern(tuple(part.top for part in space.parts))
-    ids = random_ids(1, 24)
-    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    modules, identities = _everything(model), [id(module) for module in model.modules()]
-    before = logits(model, ids)
+    model, space, ids = load(checkpoint.folder), pattern_space(checkpoint, grain), random_ids(1, 24)
+    before, dense = _everything(model), logits(model, ids)
+    for cut in _cuts(space, SHAPE["hidden_size"]):
+        with pytest.raises(_OutOfMemoryError) if fails else nullcontext(), masked(model, family, cut):
+            assert not torch.equal(logits(model, ids), dense)
+            if fails:
+                raise _OutOfMemoryError
+        assert _everything(model) == before
+        assert torch.equal(logits(model, ids), dense)
 
-    family, expected = family_of(checkpoint.model_type), pytest.raises(_OutOfMemoryError) if fails else nullcontext()
-    with expected, masked(model, family, Orders().cut(space, everything)):
-        assert not torch.equal(logits(model, ids), before)
-        if fails:
-            raise _OutOfMemoryError
 
-    assert _everything(model) == modules
-    assert [id(module) for module in model.modules()] == identities
-    assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
-    assert torch.equal(logits(model, ids), before)
+def _failing(model: torch.nn.Module, name: str) -> Any:
+    """Out of memory in the last layer of a forward pass."""
+
+    def fail(*_: Any) -> None:
+        raise torch.OutOfMemoryError
+
+    return family_of(TINY[name][0]).layer_list(model)[-1].register_forward_hook(fail)
+
+
+@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("loss", METERS)
+def test_a_measurement_that_fails_leaves_no_trace(name, loss, tiny_folder):
+    loaded = load_model(Checkpoint.find(tiny_folder(name)), "cpu", "float32")
+    space = pattern_space(loaded.checkpoint, "mixed")
+    evaluator = Evaluator.of(loaded, space, 64, 2, loss).ordered(orders(space))
+    pattern = Pattern(tuple(1 for _ in space.parts))
+    before = _everything(loaded.model)
+    (right,) = evaluator.losses([pattern], PASSAGES)
+    assert _everything(loaded.model) == before
+    hook = _failing(loaded.model, name)
+    with pytest.raises(EvopError, match="out of memory on cpu"):
+        list(Evaluator.of(loaded, space, 64, 2, loss).ordered(orders(space)).losses([pattern], PASSAGES))
+    hook.remove()
+    assert _everything(loaded.model) == before
+    (again,) = evaluator.losses([pattern], PASSAGES)
+    assert np.array_equal(again.loss, right.loss)
+
+
+@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("metric", [*IMPORTANCES, INFLUENCE])
+@pytest.mark.parametrize("fails", [False, True], ids=["succeeds", "fails"])
+def test_ranking_units_leaves_no_trace(name, metric, fails, tiny_folder):
+    loaded = load_model(Checkpoint.find(tiny_folder(name)), "cpu", "float32")
+    space = pattern_space(loaded.checkpoint, "subblock" if metric == INFLUENCE else "mixed")
+    evaluator, before = Evaluator.of(loaded, space, 64), _everything(loaded.model)
+    hook = _failing(loaded.model, name) if fails else None
+    with suppress(torch.OutOfMemoryError):
+        found = measured_orders(evaluator, PASSAGES, metric=metric, over="mean", compensate=metric != INFLUENCE, seed=0)
+        assert not fails
+        assert set(found.importance) == {part.name for part in space.parts}
+    if hook:
+        hook.remove()
+    assert _everything(loaded.model) == before

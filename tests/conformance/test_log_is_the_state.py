@@ -137,6 +137,97 @@ def test_stop_and_batch_size_are_not_identity_but_everything_else_is(calibration
         run(other, out, evaluations=6)
 
 
+THIN = {"grain": "mixed", "deploy": "any", "max_tokens": 16, "min_group_tokens": 10}
+"""Units leave; short passages, so that a pattern takes milliseconds."""
+CUT = {
+    "swap": {**THIN, "strategy": "swap", "scale": "random", "compensate": "bias", "evaluations": 100},
+    "genetic": {**THIN, "strategy": "genetic", "elitism": 2, "patience": 3, "loss": "kl", "evaluations": 53},
+    "taylor": {**THIN, "strategy": "cma", "importance": "taylor", "importance_over": "worst", "evaluations": 20},
+}
+WRITTEN = ("trials.jsonl", "orders.npz", "pattern.json", "corrections.safetensors")
+
+
+@pytest.mark.parametrize("options", CUT.values(), ids=CUT)
+def test_a_search_cut_anywhere_goes_on_and_writes_the_same_bytes(calibration, tmp_path, options):
+    """What a kill leaves: orders without a log, a log with a torn line alone, a round half written."""
+    whole = tmp_path / "whole"
+    run(calibration, whole, **options)
+    log = (whole / "trials.jsonl").read_bytes()
+    efforts = [json.loads(line)["effort"] for line in log.splitlines()[1:]]
+    assert len(set(efforts)) == (2 if options["strategy"] == "swap" else 1)
+    lines = log.splitlines(keepends=True)
+    for name, left in {"orders": None, "torn": [lines[0], b'{"round"'], "middle": lines[:-9]}.items():
+        cut = tmp_path / name
+        cut.mkdir()
+        (cut / "orders.npz").write_bytes((whole / "orders.npz").read_bytes() if left else b"torn")
+        if left:
+            (cut / "trials.jsonl").write_bytes(b"".join(left))
+        run(calibration, cut, **options)
+        for file in WRITTEN:
+            assert (cut / file).exists() == (whole / file).exists() == (file != WRITTEN[3] or "compensate" in options)
+            assert not (whole / file).exists() or (cut / file).read_bytes() == (whole / file).read_bytes(), (name, file)
+
+
+def test_what_a_thinned_search_is_made_of_is_identity_but_its_store_is_not(calibration, tmp_path):
+    out = tmp_path / "run"
+    options = {**THIN, "strategy": "genetic", "elitism": 1, "patience": 5, "width_step": 32, "importance": "wanda"}
+    run(calibration, out, **options, evaluations=2)
+    before = (out / "trials.jsonl").read_bytes()
+    for key, value in (
+        ("width_step", 64),
+        ("width_step", None),
+        ("importance", "flap"),
+        ("importance_over", "worst"),
+        ("compensate", "bias"),
+        ("loss", "kl"),
+        ("scale", "random"),
+        ("elitism", 2),
+        ("elitism", None),
+        ("patience", 6),
+        ("patience", None),
+        ("min_group_tokens", 11),
+    ):
+        with pytest.raises(EvopError, match=f"holds another search: its {key} is"):
+            run(calibration, out, **{**options, key: value}, evaluations=3)
+    assert (out / "trials.jsonl").read_bytes() == before
+    run(calibration, out, **options, evaluations=3, store=str(tmp_path / "store"))
+    assert (out / "trials.jsonl").read_bytes().startswith(before)
+
+
+def test_other_orders_are_another_search(calibration, tmp_path):
+    """A run whose orders were lost or swapped is not gone on with."""
+    for seed in (0, 1):
+        run(calibration, tmp_path / str(seed), **THIN, strategy="random", importance="random", seed=seed, evaluations=2)
+    options = {**THIN, "strategy": "random", "importance": "random", "evaluations": 3}
+    (tmp_path / "0" / "orders.npz").write_bytes((tmp_path / "1" / "orders.npz").read_bytes())
+    with pytest.raises(EvopError, match="holds another search: its space is"):
+        run(calibration, tmp_path / "0", **options)
+    (tmp_path / "0" / "orders.npz").write_bytes(b"torn")
+    with pytest.raises(EvopError, match=r"orders\.npz holds no orders of units"):
+        run(calibration, tmp_path / "0", **options)
+    (tmp_path / "0" / "orders.npz").unlink()
+    with pytest.raises(EvopError, match=r"orders\.npz holds no orders of units"):
+        run(calibration, tmp_path / "0", **options)
+
+
+def test_a_store_decides_nothing(calibration, tmp_path):
+    """Alone, with a store, with one that another search has filled: the same bytes."""
+    options, store = {**THIN, "strategy": "swap", "evaluations": 100}, tmp_path / "store"
+    run(calibration, tmp_path / "alone", **options)
+    run(calibration, tmp_path / "stored", **options, store=str(tmp_path / "own"))
+    run(calibration, tmp_path / "other", **{**options, "strategy": "random", "evaluations": 12}, store=str(store))
+    (file,) = store.iterdir()
+    filled = len(file.read_text().splitlines())
+    run(calibration, tmp_path / "shared", **options, store=str(store))
+    for name in ("stored", "shared"):
+        for written in WRITTEN[:3]:
+            assert (tmp_path / name / written).read_bytes() == (tmp_path / "alone" / written).read_bytes()
+    (own,) = (tmp_path / "own").iterdir()
+    assert own.name == file.name
+    added = len(file.read_text().splitlines()) - filled
+    assert 0 < added < len(own.read_text().splitlines()) - 12  # the random patterns are the first of swap's
+
+
 def test_the_header_holds_no_times_and_no_limits(calibration, tmp_path):
     run(calibration, tmp_path / "run", evaluations=3)
     header = json.loads((tmp_path / "run" / "trials.jsonl").read_text().splitlines()[0])

@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+import rich.style  # noqa: F401  (draws a global random number when it is first imported)
 import torch
 from sets import small_set
 from toys import EFFORTS, Landscape, subblock_space
@@ -13,7 +14,6 @@ from evop.stages.audit import audit
 from evop.stages.search import search
 from patterns import STRATEGIES, Budget, Stop, TrialLog, make_strategy
 from patterns import search as loop
-
 
 DRAW_NOTHING = ("exhaustive", "greedy", "oneshot")
 """Strategies in which nothing is random."""
