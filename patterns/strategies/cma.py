@@ -35,8 +35,8 @@ OPTIONS = {
 class CMA:
     """Covariance matrix adaptation over one preference a part, decoded by the budget.
 
-    A preference lives on the scale of its part's prices, which lie in (0, 1) for every ladder; so one step size fits
-    whole parts, heads and channels alike.
+    A preference lives on the scale of its part's prices, which lie in (0, 1) for every ladder: from no preference, one
+    step size fits whole parts, heads and channels alike. Around a pattern, a part of many levels takes smaller steps.
 
     A generation that brings at most one new pattern has converged: the search restarts, every second time
     around the best pattern so far, else from no preference with a population half as large again.
@@ -78,7 +78,8 @@ class CMA:
         self._restarts += 1
         if self._restarts % 2:
             best = min(self._values, key=lambda p: self._values[p])
-            self._engine = self._fresh(self._around(best), ELITE_SIGMA)
+            steps = np.array([self.budget.space.parts[i].top ** -0.5 for i in self._free])
+            self._engine = self._fresh(self._around(best), ELITE_SIGMA, steps)
         else:
             self._population = min(int(1.5 * self._population), MOST_OFFSPRING)
             self._engine = self._fresh(np.zeros(len(self._free)), SIGMA)
@@ -92,8 +93,8 @@ class CMA:
             around.append((ladder[level] + ladder[level + 1]) / 2)
         return np.array(around)
 
-    def _fresh(self, start: np.ndarray, sigma: float) -> cma.CMAEvolutionStrategy:
-        options = {**OPTIONS, "popsize": self._population, "randn": self._randn}
+    def _fresh(self, start: np.ndarray, sigma: float, steps: np.ndarray | None = None) -> cma.CMAEvolutionStrategy:
+        options = {**OPTIONS, "popsize": self._population, "randn": self._randn, "CMA_stds": steps}
         return cma.CMAEvolutionStrategy(start, sigma, options)
 
     def _randn(self, *shape: int) -> np.ndarray:
