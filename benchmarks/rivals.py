@@ -41,7 +41,7 @@ from evop.stages.audit import audit
 from evop.stages.search import search
 from patterns import Budget, PatternError
 
-TOKENS = 1_000_000
+TOKENS = 800_000
 """Tokens a cell may score."""
 MAX_TOKENS = 96
 """Passages are cut there: many short ones tell more of a group than few long ones."""
@@ -55,7 +55,6 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "greedy": {"strategy": "greedy"},
     "policy": {"strategy": "policy"},
     "genetic (EvoP)": {"strategy": "genetic"},
-    "genetic, elitism 2": {"strategy": "genetic", "elitism": 2},
     "swap (EvoPress)": {"strategy": "swap"},
     "cma": {"strategy": "cma"},
     "cma, mean": {"strategy": "cma", "objective": "mean"},
@@ -120,12 +119,12 @@ class Bench:
                 self.domains,
                 group_by=["document"] if self.domains == embedded_domains() else [],
                 clusters=4,
-                passages=9 if len(self.domains) > 1 else 64,
+                passages=7 if len(self.domains) > 1 else 64,
                 passage_chars=800,
                 limit=1500,
-                min_group_tokens=300,
-                select_passages=3,
-                audit_passages=16,
+                min_group_tokens=250,
+                select_passages=2,
+                audit_passages=12,
                 seed=seed,
             )
             build_calibration_set(recipe).save(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -46,11 +47,16 @@ class Sample:
         """The effort that is all of it."""
         return self.efforts[-1]
 
+    @cached_property
+    def _stretches(self) -> tuple[TokenPassages, ...]:
+        """What each effort adds to the one before."""
+        return stretches(self.passages, self.efforts)
+
     def losses(self, pattern: Pattern, effort: Effort) -> Losses | str:
         """Mean loss a group at an effort, or why there is none."""
         totals: dict[str, float] = {}
         tokens: dict[str, int] = {}
-        for number, passages in enumerate(stretches(self.passages, self.efforts)[: 1 + self.efforts.index(effort)]):
+        for number, passages in enumerate(self._stretches[: 1 + self.efforts.index(effort)]):
             sums = self.store.get(pattern, number)
             if sums is None:
                 (table,) = self.evaluator.losses([pattern], passages)

@@ -39,6 +39,9 @@ from patterns import (
 )
 from patterns import search as run_loop
 
+COUNTED = 2000
+"""So many patterns are counted before an exhaustive search that was asked for begins."""
+
 
 @dataclass(frozen=True)
 class SearchResult:
@@ -116,6 +119,11 @@ def _resolved(recipe: SearchRecipe, budget: Budget, report: Callable[[str], None
     if recipe.strategy == "auto":
         chosen["strategy"], why = default_strategy(budget)
         report(f"strategy {chosen['strategy']}: {why}")
+    elif recipe.strategy == "exhaustive":
+        few = budget.few(COUNTED)
+        report(
+            f"strategy exhaustive: {f'more than {COUNTED:,}' if few is None else f'{len(few):,}'} patterns to measure"
+        )
     if recipe.importance == "auto":
         chosen["importance"] = default_importance(budget.space.grain)
     recipe = recipe.model_copy(update=chosen)

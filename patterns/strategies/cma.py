@@ -35,6 +35,9 @@ OPTIONS = {
 class CMA:
     """Covariance matrix adaptation over one preference a part, decoded by the budget.
 
+    A preference lives on the scale of its part's prices, which lie in (0, 1) for every ladder; so one step size fits
+    whole parts, heads and channels alike.
+
     A generation that brings at most one new pattern has converged: the search restarts, every second time
     around the best pattern so far, else from no preference with a population half as large again.
 
@@ -75,11 +78,19 @@ class CMA:
         self._restarts += 1
         if self._restarts % 2:
             best = min(self._values, key=lambda p: self._values[p])
-            around = np.array([1.0 if best.levels[i] else -1.0 for i in self._free]) / 2
-            self._engine = self._fresh(around, ELITE_SIGMA)
+            self._engine = self._fresh(self._around(best), ELITE_SIGMA)
         else:
             self._population = min(int(1.5 * self._population), MOST_OFFSPRING)
             self._engine = self._fresh(np.zeros(len(self._free)), SIGMA)
+
+    def _around(self, pattern: Pattern) -> np.ndarray:
+        """Preferences that decode to a pattern: half-way between the price of each last level gone and the next."""
+        around = []
+        for i in self._free:
+            part, level = self.budget.space.parts[i], pattern.levels[i]
+            ladder = [part.price(1) - 1, *(part.price(n) for n in range(1, part.top + 1)), part.price(part.top) + 1]
+            around.append((ladder[level] + ladder[level + 1]) / 2)
+        return np.array(around)
 
     def _fresh(self, start: np.ndarray, sigma: float) -> cma.CMAEvolutionStrategy:
         options = {**OPTIONS, "popsize": self._population, "randn": self._randn}

@@ -9,16 +9,21 @@ import numpy as np
 from patterns.budget import Budget
 from patterns.space import Pattern
 
+STEPS = 16
+"""A step down a ladder removes this part of the needed cost, so that about so many steps suffice."""
+
 
 class Greedy:
     """From the dense model, try every removal, keep the best, again until the budget is met.
 
-    The steps on the way remove less than the budget asks; a step that removes more than enough is brought to
-    the budget by putting back what is not needed. Under a rule that couples parts, one step removes the
-    smallest set that leaves a legal pattern.
+    A removal is a unit of the space. Of a ladder it is as many levels of one part as remove a sixteenth of what must
+    go, or all that are left: a level at a time would take hundreds of rounds. Under a rule that couples parts, one
+    step removes the smallest set that leaves a legal pattern. The steps on the way remove less than the budget asks;
+    one that removes more than enough is brought to the budget by putting back what is not needed.
 
     Source: SLEB (arXiv 2402.09025), algorithm 1; BlockPruner (arXiv 2406.10594), iterative search. Both score
-    by perplexity; here the search's own objective is used, and both protect what the space protects.
+    by perplexity and know whole units only; here the search's own objective is used, and what the space protects is
+    protected.
     """
 
     finishes = True
@@ -32,7 +37,7 @@ class Greedy:
         self._finished = False
 
     def ask(self) -> list[Pattern]:
-        """Every legal removal from the pattern kept so far."""
+        """Every removal from the pattern kept so far."""
         if self._finished:
             return []
         return list(dict.fromkeys(self._brought(p) for p in self.budget.space.removals(self._kept)))
@@ -46,16 +51,31 @@ class Greedy:
     def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
         """The pattern kept so far, completed in the order in which the removals of the last whole step ranked.
 
-        Where the first step was not finished, what it measured is the ranking.
+        Where the first step was not finished, what it measured is the ranking. Levels beyond a removal leave at a
+        later place of the ranking, the second time round, the third, and so on.
         """
-        kept = np.array(self._kept.levels)
-        preference = 2.0 * kept
         ranking = self._step or values
-        worst_first = sorted(ranking, key=lambda pattern: -ranking[pattern])
-        for rank, pattern in enumerate(worst_first, start=1):
-            more = (np.array(pattern.levels) > 0) & (kept == 0)
-            preference[more] = np.maximum(preference[more], rank / len(worst_first))
-        return self.budget.decode(preference)
+        best_first = sorted(ranking, key=lambda pattern: ranking[pattern])
+        order = []
+        for i, part in enumerate(self.budget.space.parts):
+            kept = self._kept.levels[i]
+            places = [(rank, p.levels[i]) for rank, p in enumerate(best_first, start=1) if p.levels[i] > kept]
+            rank, reached = places[0] if places else (len(best_first) + 1, part.top)
+            rounds = np.ceil((np.arange(1, part.top + 1) - kept) / (reached - kept or 1))
+            order.append(np.where(rounds > 0, rank + (rounds - 1) * (len(best_first) + 1), 0.0))
+        return self.budget.ranked(order)
 
     def _brought(self, pattern: Pattern) -> Pattern:
+        """A removal made large enough, and brought to the budget where it removes more than enough."""
+        kept = self._kept.levels
+        units = [i for i, (level, was) in enumerate(zip(pattern.levels, kept, strict=True)) if level > was]
+        least = min(self.budget.need, self.budget.gone(self._kept) + self.budget.need / STEPS)
+        while self.budget.gone(pattern) < least:
+            levels = list(pattern.levels)
+            for i in units:
+                levels[i] += 1
+            further = Pattern(tuple(levels))
+            if not self.budget.space.legal(further):
+                break
+            pattern = further
         return self.budget.repair(pattern, self._rng) if self.budget.enough(pattern) else pattern

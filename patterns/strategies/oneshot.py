@@ -62,7 +62,7 @@ class OneShot:
         for i, part in enumerate(self.budget.space.parts):
             of_part = [x for probe, x in zip(self._probes, measured, strict=True) if probe.levels[i]]
             steps = np.diff(_shares(part)) * (np.mean(of_part) if of_part else 0.0)
-            # Where parts are coupled the budget weighs a ladder's keys by its length, and costs are settled by the rule.
+            # Coupled, the budget weighs a ladder by its length, and the rule settles the costs.
             order.append(steps * part.top if self.budget.space.legality.couples else steps / self._costs(i))
         return self.budget.ranked(order)
 

@@ -11,7 +11,7 @@ from patterns.errors import PatternError
 from patterns.space import Pattern
 
 START, OFFSPRING = 64, 32
-TRIES = 10
+TRIES = 3
 """Mutations tried for each offspring before a generation goes on with fewer."""
 MOST_SWITCHES = 3
 STEPS = ((1 / 16, 8), (1 / 4, 2), (1.0, 1))
@@ -79,10 +79,16 @@ class Swap:
         self._select(0, [self.budget.draw(self._rng) for _ in range(START)])
 
     def _breed(self, parent: Pattern) -> None:
-        """The offspring of a parent; a new start where it has none, or has outlived its time."""
+        """The offspring of a parent, or a new start when it has outlived its time.
+
+        A parent that has no offspring is measured in full, and its time is over.
+        """
         self._parent = parent
+        if self._stuck >= self.patience:
+            self._start()
+            return
         offspring: dict[Pattern, None] = {}
-        for _ in range(TRIES * OFFSPRING if self._stuck < self.patience else 0):
+        for _ in range(TRIES * OFFSPRING):
             child = self._child(parent)
             if child != parent:
                 offspring[child] = None
@@ -91,7 +97,8 @@ class Swap:
         if offspring:
             self._select(0, list(offspring))
         else:
-            self._start()
+            self._stuck = self.patience
+            self._select(len(STEPS) - 1, [parent])
 
     def _select(self, step: int, patterns: list[Pattern]) -> None:
         self._step, self._asked, self.effort = step, patterns, STEPS[step][0]
