@@ -36,7 +36,8 @@ class Thinned(nn.Module):
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """The projection of what stays."""
-        out = self.inner(hidden_states * self.stays)
+        # Filled, not multiplied: a unit that overflowed is gone all the same.
+        out = self.inner(hidden_states.masked_fill(~self.stays, 0))
         return out if self.bias is None else out + self.bias
 
 
@@ -79,8 +80,8 @@ def _thinned(inner: nn.Module, family: Family, model: nn.Module, cut: Cut, place
     weight = inner.get_parameter("weight")
     features = weight.shape[family.block(place[0]).out_axis]
     units = family.units(model.config, place[0])
-    stays = torch.zeros(units, dtype=weight.dtype)
-    stays[list(cut.kept[place])] = 1
+    stays = torch.zeros(units, dtype=torch.bool)
+    stays[list(cut.kept[place])] = True
     bias = cut.bias.get(place)
     return Thinned(
         inner,

@@ -172,9 +172,7 @@ class PatternFile(JsonFile):
             compensate=self.corrections is not None,
         )
         if both := sorted(self.kept.keys() & set(self.removed)):
-            raise EvopError(
-                f"the pattern says of {both[0]} both removed and kept: it was changed by hand; search again"
-            )
+            raise EvopError(f"the pattern has {both[0]} both removed and kept: it was changed by hand; search again")
         pattern = space.pattern(self.removed, {name: self._level(space, name) for name in self.kept})
         if space.removed(pattern).params != self.removed_params:
             raise EvopError(

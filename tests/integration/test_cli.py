@@ -303,6 +303,90 @@ def test_a_full_disk_is_one_line(road, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+THIN = {
+    "head": ["--grain", "head", "--remove", "0.1", "--strategy", "random"],
+    "mixed": [
+        *("--grain", "mixed", "--deploy", "any", "--strategy", "swap", "--compensate", "bias", "--loss", "kl"),
+        *("--importance", "taylor", "--importance-over", "worst", "--width-step", 64),
+    ],
+}
+
+
+@pytest.mark.parametrize("grain", THIN)
+def test_the_whole_road_of_thinned_parts(road, tmp_path, grain):
+    """Units leave: searched, shown, audited, pruned, loaded again by transformers alone."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    import evop.hf  # noqa: F401
+
+    short = ["--max-tokens", "24", "--min-group-tokens", "15", "--dtype", "float32"]
+    done = here(
+        *("search", "--model", MODEL, "--calibration", road / "set", "--out", tmp_path / "run"),
+        *("--evaluations", 3, "--seed", 1, *THIN[grain], *short, "--store", tmp_path / "store"),
+    )
+    assert done.returncode == 0, done.stderr
+    pattern = json.loads((tmp_path / "run" / "pattern.json").read_text())
+    assert pattern["kept"]
+    for printed in (done.stdout, here("show", tmp_path / "run").stdout):
+        assert f"{next(iter(pattern['kept']))} (keeps " in printed
+        assert "that is " in printed
+
+    done = here(
+        *("audit", "--model", MODEL, "--calibration", road / "set", "--pattern", tmp_path / "run"),
+        *("--out", tmp_path / "audit", "--max-tokens", 24, "--dtype", "float32"),
+    )
+    assert done.returncode == 0, done.stderr
+    audit = json.loads((tmp_path / "audit" / "audit.json").read_text())
+    mine, random = audit["patterns"]
+    assert random["name"] == "random"
+    assert set(mine["thinned"]) == set(pattern["kept"])
+    # Under stock one head count alone meets the budget; even then other units leave, chosen at random.
+    assert (random["thinned"] == mine["thinned"]) == (grain == "head")
+    assert abs(random["reached"]["block_params"] - mine["reached"]["block_params"]) < 0.03
+    rows = {(row["pattern"], row["group"]): row["loss"] for row in audit["groups"]}
+    assert all(rows["run", group] != rows["random", group] for _, group in rows)
+    for printed in (done.stdout, here("show", tmp_path / "audit").stdout):
+        for word in ("unseen", "random", "worst", "run"):
+            assert word in printed
+
+    done = here(
+        *("prune", "--model", MODEL, "--pattern", tmp_path / "run", "--audit", tmp_path / "audit"),
+        *("--out", tmp_path / "out"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "of their standard deviation at most" in done.stdout
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    dense = AutoModelForCausalLM.from_pretrained(MODEL)
+    assert dense.num_parameters() - model.num_parameters() == pattern["removed_params"]
+    assert model.config.model_type == ("llama" if grain == "head" else "evop_llama")
+    ids = AutoTokenizer.from_pretrained(tmp_path / "out")("The", return_tensors="pt")
+    assert model.generate(**ids, max_new_tokens=4).shape[1] > ids["input_ids"].shape[1]
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert f"`{next(iter(pattern['kept']))} (keeps " in card
+    assert ("got a bias" in card) == (grain == "mixed") == (tmp_path / "out" / "corrections.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--grain", "mixed", "--importance", "influence"], "--importance influence is not for --grain mixed; choose"),
+        (["--importance", "flap"], "--importance flap is not for --grain subblock; choose influence or none"),
+        (["--importance", "luck"], "--importance luck: unknown; choose one of magnitude"),
+        (["--grain", "mixed", "--importance-over", "best"], "option importance_over:"),
+        (["--compensate", "bias"], "--compensate bias is for thinned blocks, but --grain subblock takes blocks whole"),
+        (["--grain", "channel", "--compensate", "bias"], "a stock llama has no bias at mlp.down_proj"),
+        (["--grain", "channel", "--width-step", "512"], "--width-step 512: must lie between 1 and the MLP's width 512"),
+        (["--loss", "mse"], "option loss:"),
+        (["--scale", "best"], "option scale:"),
+        (["--strategy", "cma", "--elitism", "1"], "strategy cma takes no elitism"),
+        (["--strategy", "genetic", "--elitism", "50"], "elitism must lie in 0 .. 49"),
+    ],
+)
+def test_bad_options_of_thinned_parts_are_one_line(road, tmp_path, more, said):
+    assert said in refused(search(road, tmp_path / "run", *more))
+    assert not (tmp_path / "run").exists()
+
+
 def test_debug_shows_a_traceback(tmp_path):
     done = evop("--debug", "show", tmp_path / "none")
     assert done.returncode == 1
