@@ -10,7 +10,7 @@ Sections, in the order in which they run:
 * ``importance``: which channels leave, by ``oneshot`` alone; three seeds.
 
 A seed draws the search sample again and seeds the strategy; ``select``, ``audit`` and ``unseen`` stay as they are.
-Every search may score ``TOKENS`` tokens, all it needs included; each is charged as if it were alone, though searches of
+Every search may score as many tokens as its section's ``TOKENS``, all it needs included; each is charged as if it were alone, though searches of
 one sample and space share what they measured. Resumable by cell: what is done is not done again. Writes
 ``<name>.csv`` (one row a search and split) and ``<name>-<section>.md`` (medians, and ranges where there are seeds).
 """
@@ -41,8 +41,8 @@ from evop.stages.audit import audit
 from evop.stages.search import search
 from patterns import Budget, PatternError
 
-TOKENS = 800_000
-"""Tokens a cell may score."""
+TOKENS = {"main": 800_000, "grains": 500_000, "importance": 500_000}
+"""Tokens a cell of a section may score."""
 MAX_TOKENS = 96
 """Passages are cut there: many short ones tell more of a group than few long ones."""
 SEEDS = (0, 1, 2)
@@ -150,7 +150,7 @@ class Bench:
             remove=cell.remove,
             grain=cell.grain,
             deploy="any",
-            tokens=TOKENS,
+            tokens=TOKENS[cell.section],
             max_tokens=MAX_TOKENS,
             min_group_tokens=128,
             seed=cell.seed,
@@ -205,7 +205,9 @@ def main() -> None:
         print(f"left out: {why}", flush=True)
     for seed in sorted({cell.seed for cell in wanted}):
         bench.calibration(seed)
-    print(f"{len(wanted)} searches, {TOKENS:,} tokens each at most", flush=True)
+    for section, tokens in TOKENS.items():
+        count = sum(cell.section == section for cell in wanted)
+        print(f"{section}: {count} searches, {tokens:,} tokens each at most", flush=True)
     rows = list(run_all(bench, wanted, given.jobs))
     frame = pd.DataFrame(rows)
     given.results.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ import pytest
 import evop
 
 ROOT = Path(evop.__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/rivals.md")
 
 
 def text(name):
@@ -19,7 +19,7 @@ def text(name):
 def test_links_lead_somewhere(name):
     for target in re.findall(r"\]\(([^)#]+)\)", text(name)):
         if not target.startswith("http"):
-            assert (ROOT / target).exists(), target
+            assert ((ROOT / name).parent / target).exists(), target
 
 
 def test_every_command_and_option_of_the_readme_exists():
@@ -54,9 +54,15 @@ def test_the_make_targets_of_the_readme_exist():
     assert "make test" in text(".ci/run")
 
 
-def test_the_results_of_the_readme_are_those_of_the_benchmark():
-    table = text("benchmarks/results/strategies.md").strip()
-    assert table in text("README.md")
+RESULTS = {
+    "README.md": ["rivals-main"],
+    "docs/rivals.md": ["rivals-grains", "rivals-importance", "stories260K-main", "stories260K-grains", "bitllama-3M-main"],
+}
+
+
+@pytest.mark.parametrize(("document", "name"), [(document, name) for document in RESULTS for name in RESULTS[document]])
+def test_the_tables_of_the_documents_are_those_of_the_benchmark(document, name):
+    assert text(f"benchmarks/results/{name}.md").strip() in text(document)
 
 
 def test_one_version():
