@@ -56,7 +56,14 @@ def test_the_make_targets_of_the_readme_exist():
 
 RESULTS = {
     "README.md": ["rivals-main"],
-    "docs/rivals.md": ["rivals-grains", "rivals-importance", "stories260K-main", "stories260K-grains", "bitllama-3M-main"],
+    "docs/rivals.md": [
+        "rivals-grains",
+        "rivals-importance",
+        "stories260K-main",
+        "stories260K-grains",
+        "bitllama-3M-main",
+        "bitllama-3M-grains",
+    ],
 }
 
 
