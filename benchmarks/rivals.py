@@ -12,8 +12,8 @@ Sections, in the order in which they run:
 A seed draws the search sample again and seeds the strategy; ``select``, ``audit`` and ``unseen`` stay as they are.
 Every search may score as many tokens as its section's ``TOKENS``, all it needs included; each is charged as if it were
 alone, though searches of one sample and space share what they measured. Resumable by cell: what is done is not done
-again. Writes ``<name>.csv`` (one row a search and split) and ``<name>-<section>.md`` (medians, and ranges where there are
-seeds).
+again. Writes ``<name>.csv`` (one row a search and split) and ``<name>-<section>.md`` (medians, and ranges where there
+are seeds).
 """
 
 from __future__ import annotations
