@@ -27,11 +27,13 @@ class AuditedPattern(_Section):
     removed: list[str]
     thinned: dict[str, int]
     """Part -> how many of its units are gone."""
+    random: str | None
+    """Which row is the random pattern of its size; None for that row itself, and for a size of next to nothing."""
     reached: ReachedFractions
     claim: Claim | None
     claimed_group_on_audit: float | None
     """Excess on ``audit``, at equal tokens a group, of the group that the search named as its worst; None where
-    the pattern was searched on another calibration set."""
+    the pattern was searched on another calibration set, or by another loss than this audit's."""
 
 
 class GroupRow(_Section):

@@ -108,7 +108,8 @@ def print_search(console: Console, result: SearchResult) -> None:
     if pattern.claim and pattern.origin:
         group = account.groups[pattern.claim.worst_group]
         console.print(
-            f"claimed {pattern.origin.objective} excess: {pattern.claim.search:.4f} on search, "
+            f"claimed {pattern.origin.objective} {'excess' if pattern.origin.loss == 'nll' else 'divergence'}: "
+            f"{pattern.claim.search:.4f} on search, "
             f"{pattern.claim.select:.4f} on select (worst group there: {group}), "
             + ("nats a token" if pattern.origin.scale == "none" else "in units of a random pattern's"),
             highlight=False,

@@ -14,7 +14,7 @@ from evop.families.parts import layer_count, pattern_space
 from evop.files import whole
 from evop.orders import Orders
 from evop.pattern_file import PatternFile
-from patterns import Budget, Pattern, PatternSpace
+from patterns import Pattern, PatternSpace
 
 DROP_FILE = "layer_drop_config.txt"
 WORDS = {"none": (), "attn": ("attn",), "mlp": ("mlp",), "attn+mlp": ("attn", "mlp")}
@@ -33,8 +33,8 @@ def given_pattern(path: str | Path, checkpoint: Checkpoint) -> PatternFile:
     if place.suffix != ".txt" or place.is_dir():
         return PatternFile.find(place)
     space, pattern = _read(place, checkpoint)
-    budget = Budget(space, space.reached(pattern).block_params)
-    return PatternFile.describe(checkpoint, budget, pattern, Orders().cut(space, pattern))
+    reached, cut = space.reached(pattern).block_params, Orders().cut(space, pattern)
+    return PatternFile.describe(checkpoint, space, pattern, cut, remove=reached, cost="params")
 
 
 def write_drop_file(path: Path, space: PatternSpace, pattern: Pattern) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -20,6 +21,7 @@ from evop.orders import Orders
 from evop.tokens import TokenPassages
 from patterns import Pattern, PatternSpace
 
+Result = TypeVar("Result")
 AUTO_BATCH_TOKENS = {"cpu": 2048, "cuda": 16384, "mps": 4096}
 """Padded tokens a forward pass with ``--batch-size auto``; halved when memory runs out."""
 
@@ -96,9 +98,17 @@ class Evaluator:
         def mask() -> AbstractContextManager[nn.Module]:
             return masked(model, self.loaded.family, cut)
 
+        return self.halving(lambda batch_tokens: self._meter(model, mask, passages, batch_tokens))
+
+    def halving(self, run: Callable[[int], Result]) -> Result:
+        """Run something that takes a size of batch, in padded tokens; smaller from then on where memory runs out.
+
+        Raises:
+            EvopError: out of memory with the smallest batch, or with the one asked for.
+        """
         while True:
             try:
-                return self._meter(model, mask, passages, self._batch_tokens)
+                return run(self._batch_tokens)
             except torch.OutOfMemoryError as error:
                 smaller = self._batch_tokens // 2
                 if self.batch_size or smaller < self.max_tokens:

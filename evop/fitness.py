@@ -112,6 +112,11 @@ class Fitness:
         """Excess loss a group of a measurement, nats a token."""
         return excess(measurement.losses, self.dense[(effort or self.sample.full).passages])
 
+    def worst_group(self, measurement: Measurement) -> str:
+        """The group that pays most under a measurement in full, in units of the scale where there is one."""
+        over, scale = self.excess(measurement), self.scale or {}
+        return max(over, key=lambda group: over[group] / scale.get(group, 1.0))
+
     def _value(self, losses: Losses, effort: Effort) -> float:
         over = excess(losses, self.dense[effort.passages])
         scale = self.scale or {}

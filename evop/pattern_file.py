@@ -13,7 +13,7 @@ from evop.cut import Cut, Place, from_ranges, place_of, to_ranges
 from evop.errors import EvopError
 from evop.families.parts import pattern_space
 from evop.files import JsonFile, inside
-from patterns import Budget, Pattern, PatternSpace, Reached
+from patterns import Pattern, PatternSpace, Reached
 
 
 class _Section(BaseModel):
@@ -125,20 +125,17 @@ class PatternFile(JsonFile):
     def describe(
         cls,
         checkpoint: Checkpoint,
-        budget: Budget,
+        space: PatternSpace,
         pattern: Pattern,
         cut: Cut,
         **more: Any,
     ) -> PatternFile:
-        """The file of a pattern; ``more`` are the fields that budget and cut do not tell."""
-        space = budget.space
+        """The file of a pattern; ``more`` are the fields that space and cut do not tell."""
         return cls(
             model=ModelName.of(checkpoint),
             grain=space.grain,
             deploy=space.deploy,
             protected=sorted(space.protected),
-            remove=budget.remove,
-            cost=budget.cost,
             removed=list(space.names(pattern)),
             kept={f"layers.{layer}.{kind}": to_ranges(units) for (kind, layer), units in cut.kept.items()},
             removed_params=space.removed(pattern).params,

@@ -78,9 +78,8 @@ class ProgressMeter:
     def _worst(self) -> tuple[float | None, str]:
         if self.best is None:
             return None, ""
-        excess = self.fitness.excess(self.best.measurement)
-        group = max(excess, key=lambda name: excess[name])
-        return excess[group], self.labels[group]
+        group = self.fitness.worst_group(self.best.measurement)
+        return self.fitness.excess(self.best.measurement)[group], self.labels[group]
 
     def _left(self, share: float | None) -> float | None:
         if share is None or self._begun is None or share <= self._begun_share:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from calibration import Recipe
 from evop.errors import EvopError
@@ -19,6 +19,12 @@ class Engine(BaseModel):
     """How to run a model; none of it decides what is found, up to rounding."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("batch_size", mode="before")
+    @classmethod
+    def _auto(cls, value: Any) -> Any:
+        """``auto``, as on the command line."""
+        return None if value == "auto" else value
 
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -54,7 +60,7 @@ class SearchRecipe(Engine):
         width_step: widths an MLP may be thinned to are multiples of it; None for one that suits the model.
         strategy: a name of ``patterns.STRATEGIES``, or ``auto``: all patterns where they are few, else CMA-ES.
         elitism: of the genetic strategy: how many of the best go over unchanged.
-        patience: of the genetic strategy: generations without a better one after which it ends.
+        patience: rounds without a better pattern after which ``genetic`` ends and ``swap`` starts anew.
         objective: ``worst``, ``cvar`` or ``mean`` over the groups.
         loss: ``nll``, or ``kl`` to the dense model.
         scale: ``none``, or ``random``: a group's excess counts in units of its median under random patterns.
@@ -95,6 +101,12 @@ class SearchRecipe(Engine):
     tokens: int | None = Field(default=None, ge=1)
     minutes: float | None = Field(default=None, gt=0)
     store: str | None = None
+
+    @field_validator("protect", mode="before")
+    @classmethod
+    def _as_typed(cls, value: Any) -> Any:
+        """``none``, or names with commas between, as on the command line."""
+        return (() if value == "none" else tuple(value.split(","))) if isinstance(value, str) else value
 
     @property
     def strategy_options(self) -> dict[str, int]:

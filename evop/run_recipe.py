@@ -16,6 +16,7 @@ from evop.errors import EvopError
 from evop.recipe import AuditRecipe, Engine, SearchRecipe
 from evop.recipe_error import RecipeError, keys_of, section
 from evop.yaml_file import read_yaml
+from patterns import OPTIONS
 
 CELLS = ("remove", "strategy", "seed")
 """The keys of ``search`` that may be lists; each combination is a cell, the first key varying slowest."""
@@ -135,7 +136,15 @@ class RunRecipe(Engine):
         """Every search, budget by budget."""
         lists = [value if isinstance(value, list) else [value] for value in (self.search[key] for key in CELLS)]
         chosen = (dict(zip(CELLS, values, strict=True)) for values in itertools.product(*lists))
-        return tuple(Cell(SearchRecipe.of(**{**self.search, **each, **self.engine})) for each in chosen)
+        return tuple(
+            Cell(SearchRecipe.of(**{**self.search, **each, **self._options(each), **self.engine})) for each in chosen
+        )
+
+    def _options(self, cell: dict[str, Any]) -> dict[str, None]:
+        """Options of strategies that another cell takes and this one does not."""
+        asked = self.search["strategy"] if isinstance(self.search["strategy"], list) else []
+        others = {option for option, takers in OPTIONS.items() if not set(takers).isdisjoint(asked)}
+        return dict.fromkeys(option for option in others if cell["strategy"] not in OPTIONS[option])
 
     @property
     def budgets(self) -> dict[float, tuple[Cell, ...]]:

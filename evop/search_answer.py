@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from evop.corrections import FILE as CORRECTIONS
 from evop.corrections import write_corrections
 from evop.drop_file import DROP_FILE, write_drop_file
+from evop.errors import EvopError
 from evop.files import sha256
 from evop.fitness import Fitness, Sample
 from evop.pattern_file import Claim, ModelName, Origin, PatternFile
@@ -35,6 +36,7 @@ class Answer:
         completed: the finalists that the strategy completed, because nothing measured met the budget yet.
         select: judges them on ``select``.
         measured: what came out there.
+        spent: tokens that this took.
     """
 
     recipe: SearchRecipe
@@ -44,16 +46,27 @@ class Answer:
     completed: list[Trial]
     select: Fitness
     measured: list[Measurement]
+    spent: int
 
     @classmethod
     def chosen(
         cls, recipe: SearchRecipe, setup: SearchSetup, reason: str, best: list[Trial], completed: list[Trial]
     ) -> Answer:
-        """Measure the finalists on ``select``."""
+        """Measure the finalists on ``select``; those without a loss there are no finalists.
+
+        Raises:
+            EvopError: none has one.
+        """
         sample = Sample.whole(setup.fitness.sample.evaluator, setup.passages.select)
         dense = {sample.full.passages: sample.dense(sample.full)}
         select = Fitness(sample, setup.fitness.objective, dense, setup.fitness.scale)
-        return cls(recipe, setup, reason, best, completed, select, list(select([trial.pattern for trial in best])))
+        both = list(zip(best, select([trial.pattern for trial in best]), strict=True))
+        sound = [(trial, found) for trial, found in both if found.failed is None]
+        if not sound:
+            raise EvopError(f"no finalist has a loss on select ({both[0][1].failed}); use --dtype float32")
+        spent = len(both) * setup.passages.select.total
+        kept, measured = [trial for trial, _ in sound], [found for _, found in sound]
+        return cls(recipe, setup, reason, kept, completed, select, measured, spent)
 
     @property
     def at(self) -> int:
@@ -63,9 +76,9 @@ class Answer:
     def write(self, run: SearchRun) -> tuple[SearchFile, PatternFile]:
         """Write ``search.json`` and ``pattern.json``, the pattern last: with it, the run is finished."""
         account = self._account(run)
-        pattern = self._pattern_file(run, account)
-        write_drop_file(run.folder / DROP_FILE, self.setup.budget.space, self.best[self.at].pattern)
         account.write(run.folder / "search.json")
+        write_drop_file(run.folder / DROP_FILE, self.setup.budget.space, self.best[self.at].pattern)
+        pattern = self._pattern_file(run, account)
         pattern.write(run.folder / "pattern.json")
         return account, pattern
 
@@ -74,7 +87,7 @@ class Answer:
         tokens = {
             **setup.tokens,
             "trials": sum(trial.measurement.tokens for trial in [*trials, *self.completed]),
-            "select": (1 + len(self.best)) * setup.passages.select.total,
+            "select": setup.passages.select.total + self.spent,
         }
         space = setup.budget.space
         return SearchFile(
@@ -122,16 +135,18 @@ class Answer:
         claim = Claim(
             search=trial.value,
             select=on_select.value,
-            worst_group=max(excess, key=lambda group: excess[group]),
+            worst_group=self.select.worst_group(on_select),
             select_excess=excess,
         )
         evaluator = self.setup.fitness.sample.evaluator
         cut = evaluator.cut(trial.pattern)
         return PatternFile.describe(
             evaluator.loaded.checkpoint,
-            self.setup.budget,
+            self.setup.budget.space,
             trial.pattern,
             cut,
+            remove=self.setup.budget.remove,
+            cost=self.setup.budget.cost,
             width_step=recipe.width_step,
             corrections=write_corrections(cut, run.folder / CORRECTIONS) if recipe.compensate == "bias" else None,
             origin=origin,

@@ -24,7 +24,7 @@ from evop.search_answer import FINALISTS
 from evop.search_identity import identity_asked, identity_found
 from evop.search_run import SearchRun
 from evop.store import LossStore
-from patterns import Budget, TrialLog
+from patterns import Budget, Effort, TrialLog
 
 SCALE_PATTERNS = 32
 """Random patterns whose median excess is the unit of ``--scale random``."""
@@ -86,7 +86,8 @@ def set_up(
     }
     run.refuse_another(identity)
     watch(Progress("dense"))
-    sample = Sample(evaluator, passages.search, efforts_of(passages.search), _store(recipe, identity))
+    efforts = efforts_of(passages.search)
+    sample = Sample(evaluator, passages.search, efforts, _store(recipe, identity, efforts))
     header = run.header or {}
     dense = header.get("dense") or {str(effort.passages): sample.dense(effort) for effort in sample.efforts}
     plain = Fitness(sample, objective_of(recipe.objective), {int(n): losses for n, losses in dense.items()})
@@ -112,7 +113,9 @@ def _tokens_before(recipe: SearchRecipe, sample: int) -> dict[str, int]:
 
 
 def _set_aside(tokens: Mapping[str, int], passages: ObjectivePassages) -> int:
-    return sum(tokens.values()) + (1 + FINALISTS) * passages.select.total
+    select = passages.select.total
+    completing = 2 * select + passages.search.total  # where nothing measured met the budget
+    return sum(tokens.values()) + max((1 + FINALISTS) * select, completing)
 
 
 def _refuse_too_few_tokens(recipe: SearchRecipe, passages: ObjectivePassages, tokens: Mapping[str, int]) -> None:
@@ -143,12 +146,13 @@ def _orders(
     )
 
 
-def _store(recipe: SearchRecipe, identity: Mapping[str, object]) -> LossStore:
-    """Where measurements are shared by searches of one space, sample, meter and dtype."""
+def _store(recipe: SearchRecipe, identity: Mapping[str, object], efforts: tuple[Effort, ...]) -> LossStore:
+    """Where measurements are shared by searches of one space, sample, meter and dtype, on whatever device."""
     from pathlib import Path
 
     same = ("space", "search_tokens", "dtype", "loss")
-    return LossStore(Path(recipe.store) if recipe.store else None, {key: identity[key] for key in same})
+    key = {name: identity[name] for name in same} | {"efforts": [effort.passages for effort in efforts]}
+    return LossStore(Path(recipe.store) if recipe.store else None, key)
 
 
 def _scale(fitness: Fitness, budget: Budget) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -44,10 +45,15 @@ class Budget:
         if self.cost not in COSTS:
             raise PatternError(f"cost {self.cost!r} is unknown; choose one of {', '.join(COSTS)}")
         most = sum(self._ladders[i][-1] for i in self.space.free)
-        if most < self.need or not self._reachable():
+        if most < self.need:
             raise PatternError(
                 f"the budget cannot be met: --remove {self.remove} of the blocks' {self.cost} asks for more than the "
                 f"unprotected parts hold ({most / self._of(self.space.blocks):.3f}); remove less or protect fewer parts"
+            )
+        if not self._reachable():
+            raise PatternError(
+                f"the budget cannot be met: no pattern that --deploy {self.space.deploy} allows removes {self.remove} "
+                f"of the {self.cost} with these parts protected; remove less, protect fewer or use --deploy any"
             )
         if self.need <= 0:
             raise PatternError(f"--remove {self.remove} asks for nothing: the tolerance is {TOLERANCE}; remove more")
@@ -188,22 +194,21 @@ class Budget:
         rule = self.space.legality
         best_key = max(keys[i][0] for i in self.space.free)
         value = _values([key - best_key for key in keys])
-        best: dict[tuple[Hashable, int], tuple[float, tuple[int, ...]]] = {(rule.start, 0): (0.0, ())}
+        best: dict[tuple[Hashable, int], tuple[float, _Chosen | None]] = {(rule.start, 0): (0.0, None)}
         for i, part in enumerate(self.space.parts):
-            after: dict[tuple[Hashable, int], tuple[float, tuple[int, ...]]] = {}
-            levels = range((part.top if i in self._free else 0) + 1)
+            after: dict[tuple[Hashable, int], tuple[float, _Chosen | None]] = {}
             for (state, gone), (total, before) in best.items():
-                for level in levels:
+                for level in rule.choices(state, part) if i in self._free else (0,):
                     reached = rule.step(state, part, level)
                     if reached is None:
                         continue
                     key = (reached, gone + self._ladders[i][level])
                     score = total + value[i][level]
                     if key not in after or score > after[key][0]:
-                        after[key] = (score, (*before, level))
+                        after[key] = (score, (level, before))
             best = after
         ends = [found for (state, gone), found in best.items() if rule.final(state) and gone >= self.need]
-        return Pattern(max(ends, key=lambda found: found[0])[1])
+        return Pattern(_levels(max(ends, key=lambda found: found[0])[1]))
 
     @cached_property
     def _ladders(self) -> list[list[int]]:
@@ -255,6 +260,18 @@ class Budget:
         """What the free parts from each index on could still remove; int [parts + 1]."""
         most = [ladder[-1] if i in self._free else 0 for i, ladder in enumerate(self._ladders)]
         return list(np.cumsum([*most, 0][::-1])[::-1])
+
+
+_Chosen = tuple[int, Any]
+"""The level of a part, and what was chosen for the parts before it; None before the first."""
+
+
+def _levels(chosen: _Chosen | None) -> tuple[int, ...]:
+    levels = []
+    while chosen is not None:
+        level, chosen = chosen
+        levels.append(level)
+    return tuple(reversed(levels))
 
 
 def _values(keys: list[np.ndarray]) -> list[list[float]]:

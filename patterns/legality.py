@@ -7,7 +7,7 @@ A rule also knows its units: the smallest steps from one legal pattern to anothe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ class Legality(Protocol):
 
     def step(self, state: Hashable, part: Part, level: int) -> Hashable | None:
         """The state after one more part, or None where the pattern is already illegal."""
+
+    def choices(self, state: Hashable, part: Part) -> Iterable[int]:
+        """Levels that may be legal for the next part; all that are, are among them."""
 
     def final(self, state: Hashable) -> bool:
         """Whether a pattern may end here."""
@@ -40,6 +43,10 @@ class Free:
     def step(self, state: Hashable, part: Part, level: int) -> Hashable | None:
         """Always the one state."""
         return state
+
+    def choices(self, state: Hashable, part: Part) -> Iterable[int]:
+        """All."""
+        return range(part.top + 1)
 
     def final(self, state: Hashable) -> bool:
         """Always."""
@@ -69,6 +76,10 @@ class Alternating:
             return state
         return None if part.kind == state else part.kind
 
+    def choices(self, state: Hashable, part: Part) -> Iterable[int]:
+        """All."""
+        return range(part.top + 1)
+
     def final(self, state: Hashable) -> bool:
         """After an MLP, or when nothing is kept."""
         return state == "mlp"
@@ -90,6 +101,10 @@ class Common:
     def step(self, state: Hashable, part: Part, level: int) -> Hashable | None:
         """The common level, or None where this part is at another or gone."""
         return level if level < part.top and state in (None, level) else None
+
+    def choices(self, state: Hashable, part: Part) -> Iterable[int]:
+        """The common level, once it is known."""
+        return range(part.top) if state is None else (state,)  # type: ignore[return-value]
 
     def final(self, state: Hashable) -> bool:
         """Always: what reads through is at one level."""
@@ -117,6 +132,12 @@ class CommonAlternating:
         if part.kind == last or (attn if part.kind == "attn" else mlp) not in (None, level):
             return None
         return (part.kind, level, mlp) if part.kind == "attn" else (part.kind, attn, level)
+
+    def choices(self, state: Hashable, part: Part) -> Iterable[int]:
+        """Gone, or the common level of its kind once it is known."""
+        _, attn, mlp = _triple(state)
+        common = attn if part.kind == "attn" else mlp
+        return range(part.top + 1) if common is None else (common, part.top)
 
     def final(self, state: Hashable) -> bool:
         """After an MLP, or when nothing is kept."""

@@ -168,7 +168,9 @@ class _Ledger:
     def reason(self, stop: Stop, following: Pattern | None, effort: Effort) -> str | None:
         """Why to stop before the pattern that follows; None for no pattern asks for a whole effort more."""
         following_tokens = effort.tokens if following is None else self.charge(following, effort)
-        return stop.reason(len(self._patterns), self._tokens, following_tokens)
+        # A larger effort for a pattern that was measured before is no further evaluation.
+        counted = len(self._patterns) - (following in self._patterns)
+        return stop.reason(counted, self._tokens, following_tokens)
 
 
 def _effort(efforts: Sequence[Effort], share: float) -> Effort:

@@ -109,7 +109,7 @@ def write_pattern(path: Path, space: PatternSpace, pattern: Pattern, model: Path
     """The pattern file of a pattern, units in the order of ``orders``."""
     checkpoint = Checkpoint.find(model)
     cut = orders(space).cut(space, pattern)
-    PatternFile.describe(checkpoint, Budget(space, 0.1), pattern, cut).write(path)
+    PatternFile.describe(checkpoint, space, pattern, cut, remove=0.1, cost="params").write(path)
     return path
 
 

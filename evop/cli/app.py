@@ -33,7 +33,7 @@ def _global(
 
 def say(line: str) -> None:
     """Print one line as it is."""
-    console.print(line, highlight=False, soft_wrap=True)
+    console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def quiet() -> None:

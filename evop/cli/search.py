@@ -29,7 +29,7 @@ def search(
     ] = "auto",
     elitism: Annotated[int | None, typer.Option(min=0, help="genetic: so many of the best go over unchanged.")] = None,
     patience: Annotated[
-        int | None, typer.Option(min=1, help="genetic, swap: rounds without a better pattern before it ends.")
+        int | None, typer.Option(min=1, help="Rounds without a better pattern until genetic ends, swap starts anew.")
     ] = None,
     objective: Annotated[str, typer.Option(help="worst, cvar or mean excess over the groups.")] = "worst",
     loss: Annotated[str, typer.Option(help="nll: next-token loss; kl: divergence from the dense model.")] = "nll",

@@ -113,7 +113,8 @@ def _loading(facts: CardFacts) -> str:
             'model = AutoModelForCausalLM.from_pretrained("PATH")\n```'
         )
     return (
-        "## Loading\n\nSome layers lack their attention or their MLP, which no stock architecture can say, so the "
+        "## Loading\n\nLayers differ in what they have (no attention, no MLP, fewer heads or channels than others, a "
+        "bias), which no stock architecture can say, so the "
         f"checkpoint has a model type of its own, `evop_{facts.checkpoint.model_type}`. With evop installed:\n\n"
         "```python\nimport evop.hf\nfrom transformers import AutoModelForCausalLM\n\n"
         'model = AutoModelForCausalLM.from_pretrained("PATH")\n```\n\n'
@@ -160,7 +161,8 @@ def _found(facts: CardFacts) -> str:
         return ""
     return (
         "## How the pattern was found\n\n"
-        f"Strategy `{origin.strategy}`, objective `{origin.objective}`, seed {origin.seed}, "
+        f"Strategy `{origin.strategy}`, objective `{origin.objective}` of loss `{origin.loss}` (scale `{origin.scale}`), "
+        f"units ranked by `{origin.importance}` over the `{origin.importance_over}` of the groups, seed {origin.seed}, "
         f"{origin.evaluations:,} patterns, {origin.tokens:,} tokens, passages cut at {origin.max_tokens:,}; "
         f"stopped by {origin.stopped}. Calibration set `{origin.calibration}`, trials `{origin.trials_sha256}`."
     )
@@ -175,9 +177,13 @@ def _groups(facts: CardFacts, pattern_sha256: str) -> str:
         return _table(text, audited_groups(facts.audit, pattern_sha256))
     if facts.pattern.claim is None:
         return ""
+    origin = facts.pattern.origin
+    measured = (
+        "Divergence from the dense model" if origin and origin.loss == "kl" else "Excess loss over the dense model"
+    )
     text = (
-        "Excess loss over the dense model in nats a token on the `select` split, on which this pattern was chosen "
-        "among the search's finalists: the claim of the search, **not an audit**. `evop audit` measures the rest."
+        f"{measured} in nats a token on the `select` split, on which this pattern was chosen among the search's "
+        "finalists: the claim of the search, **not an audit**. `evop audit` measures the rest."
     )
     return _table(text, claimed_groups(facts.pattern.claim, facts.labels))
 

@@ -112,7 +112,7 @@ def check(dense: Path, pruned: Path, trust_remote_code: bool = False) -> ParityR
     pattern.on(before)
     cut = pattern.cut(pruned / CORRECTIONS)
     ids = _random_ids(before)
-    dtype = _dtype(before)
+    dtype = _dtype(before, cut)
 
     model = _load(dense, dtype, trust_remote_code)
     dense_speed, dense_parameters = _tokens_per_second(model, ids), model.num_parameters()
@@ -168,11 +168,13 @@ def _random_ids(checkpoint: Checkpoint) -> torch.Tensor:
     return torch.randint(int(config.vocab_size), (SEQUENCES, length), generator=generator)
 
 
-def _dtype(checkpoint: Checkpoint) -> str:
-    """``float32`` where it fits in memory, else what the weights are stored in.
+def _dtype(checkpoint: Checkpoint, cut: Cut) -> str:
+    """``float32`` where it fits in memory or blocks are thinned, else what the weights are stored in.
 
-    A masked block adds exact zeros, so the two models agree in any dtype.
+    A block that is gone adds exact zeros, so the two models agree in any dtype; sums over fewer units round otherwise.
     """
+    if cut.kept:
+        return "float32"
     stored = str(checkpoint.resolved.dtype or "float32").removeprefix("torch.")
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

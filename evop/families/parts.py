@@ -30,7 +30,7 @@ def pattern_space(
     width_step: int | None = None,
     compensate: bool = False,
 ) -> PatternSpace:
-    """All patterns of a model at a grain; what its units matter is not known yet (``evop.importance.ladders``).
+    """All patterns of a model at a grain; what its units matter is not known yet (``Orders.priced``).
 
     Args:
         checkpoint: the model.
@@ -44,7 +44,7 @@ def pattern_space(
         EvopError: unknown architecture, or a grain the family cannot hold.
     """
     family = family_of(checkpoint.model_type)
-    _refuse(checkpoint, family, grain, deploy, compensate)
+    _refuse(checkpoint, family, grain, deploy, width_step, compensate)
     if protect is None:
         protect = STOCK_PROTECTED if (deploy, grain) == ("stock", "subblock") else ()
     count = _Costs(checkpoint, family, compensate and grain in THINNED)
@@ -73,11 +73,15 @@ def layer_count(checkpoint: Checkpoint) -> int:
     return int(checkpoint.resolved.num_hidden_layers)
 
 
-def _refuse(checkpoint: Checkpoint, family: Family, grain: str, deploy: str, compensate: bool) -> None:
+def _refuse(
+    checkpoint: Checkpoint, family: Family, grain: str, deploy: str, width_step: int | None, compensate: bool
+) -> None:
     if grain not in GRAINS:
         raise EvopError(f"--grain {grain}: unknown; choose one of {', '.join(GRAINS)}")
     if reason := family.refusal(checkpoint.resolved, grain, deploy):
         raise EvopError(f"{checkpoint.name} does not hold --grain {grain} under --deploy {deploy}: {reason}")
+    if width_step is not None and "mlp" not in THINNED.get(grain, ()):
+        raise EvopError(f"--width-step is for thinned MLPs, but --grain {grain} has none; leave it out")
     if compensate and grain not in THINNED:
         raise EvopError(
             f"--compensate bias is for thinned blocks, but --grain {grain} takes blocks whole; use --compensate none"

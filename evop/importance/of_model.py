@@ -35,8 +35,8 @@ def passes(metric: str, compensate: bool) -> int:
     return 3 if asked.needs_gradients else int(asked.needs_data or compensate)
 
 
-def refuse_importance(metric: str, grain: str) -> None:
-    """Check that a metric is one for a grain.
+def refuse_importance(metric: str, grain: str, over: str) -> None:
+    """Check that a metric is one for a grain, and for a way of combining groups.
 
     Raises:
         EvopError: it is not, or is unknown.
@@ -47,6 +47,8 @@ def refuse_importance(metric: str, grain: str) -> None:
     if (metric in IMPORTANCES) != (grain in THINNED):
         fits = ", ".join(IMPORTANCES) if grain in THINNED else f"{INFLUENCE} or none"
         raise EvopError(f"--importance {metric} is not for --grain {grain}; choose {fits}")
+    if over != "mean" and metric in ("none", "magnitude", "random"):
+        raise EvopError(f"--importance-over {over}: --importance {metric} does not look at groups; leave it out")
 
 
 def measured_orders(
@@ -62,28 +64,37 @@ def measured_orders(
         compensate: whether to keep what stands in for units that leave.
         seed: of the random metric.
     """
-    loaded, space, batch_tokens = evaluator.loaded, evaluator.space, evaluator.batch_tokens
+    loaded, space = evaluator.loaded, evaluator.space
     if metric == "none":
         return Orders()
     if metric == INFLUENCE:
-        return _influence(loaded, space, passages, batch_tokens, over)
-    sites = sites_of(loaded, space)
+        return evaluator.halving(lambda batch_tokens: _influence(loaded, space, passages, batch_tokens, over))
+    sites = sites_of(loaded, space, coupled=metric == "magnitude")
     statistics = None
     if passes(metric, compensate):
         gradients = importance_of(metric).needs_gradients
-        statistics = gather(loaded.model, sites, passages, batch_tokens, gradients=gradients)
+        statistics = evaluator.halving(
+            lambda batch_tokens: gather(loaded.model, sites, passages, batch_tokens, gradients=gradients)
+        )
     importance = unit_importance(metric, over, sites, statistics, seed)
     return Orders(importance, _fill(statistics) if compensate and statistics else {})
 
 
-def sites_of(loaded: LoadedModel, space: PatternSpace) -> list[Site]:
-    """Where the units of the thinned parts of a space run together."""
+def sites_of(loaded: LoadedModel, space: PatternSpace, *, coupled: bool) -> list[Site]:
+    """Where the units of the thinned parts of a space run together.
+
+    Args:
+        loaded: the dense model.
+        space: whose parts.
+        coupled: whether to bring all weights of a unit along; for some architectures that copies them.
+    """
     family, layers = loaded.family, loaded.family.layer_list(loaded.model)
     found = []
     for part in (part for part in space.parts if part.units):
         block, layer = family.block(part.kind), layers[part.layer]
-        coupled = tuple(_by_unit(layer, block, sliced, loaded, part.kind) for sliced in block.slices)
-        found.append(Site(part.name, layer.get_submodule(block.out), part.units[-1], coupled))
+        slices = block.slices if coupled else ()
+        weights = tuple(_by_unit(layer, block, sliced, loaded, part.kind) for sliced in slices)
+        found.append(Site(part.name, layer.get_submodule(block.out), part.units[-1], weights))
     return found
 
 

@@ -27,7 +27,7 @@ from evop.recipe import AuditRecipe
 from evop.report.audit_plot import draw_audit
 from evop.tokens import TokenPassages, tokenize
 from evop.version import __version__
-from patterns import Budget, Pattern, PatternSpace
+from patterns import Budget, Pattern, PatternError, PatternSpace
 
 AUDITED = ("audit", "unseen")
 RANDOM_SEED = 0
@@ -51,8 +51,10 @@ class _Candidate:
     space: PatternSpace
     pattern: Pattern
     cut: Cut
-    file: PatternFile | None
-    sha256: str | None
+    file: PatternFile | None = None
+    sha256: str | None = None
+    beside: str | None = None
+    """Name of the random pattern of equal size."""
 
 
 def audit(
@@ -131,22 +133,33 @@ def _labels(calibration: CalibrationSet) -> dict[str, str]:
 def _candidates(checkpoint: Checkpoint, paths: list[str | Path]) -> list[_Candidate]:
     """The patterns asked for, each budget's random pattern behind them."""
     found: list[_Candidate] = []
-    randoms: dict[tuple[str, Pattern], _Candidate] = {}
+    randoms: dict[tuple[str, Pattern], list[tuple[int, _Candidate]]] = {}
     for path in paths:
         file = given_pattern(path, checkpoint)
         space, pattern = file.on(checkpoint)
         place = inside(path, "pattern.json")
         cut = file.cut(place.with_name(CORRECTIONS))
         found.append(_Candidate(_name(Path(path), found), space, pattern, cut, file, sha256(place)))
+        drawn = _at_random(found[-1])
+        if drawn is not None:
+            randoms.setdefault((space.fingerprint, drawn.pattern), []).append((len(found) - 1, drawn))
+    for alike in randoms.values():
+        name = "random" if len(randoms) == 1 else f"random as {found[alike[0][0]].name}"
+        for i, _ in alike:
+            found[i] = replace(found[i], beside=name)
+    firsts = [alike[0] for alike in randoms.values()]
+    return [*found, *(replace(drawn, name=found[i].beside or drawn.name) for i, drawn in firsts)]
+
+
+def _at_random(candidate: _Candidate) -> _Candidate | None:
+    """A random pattern of a candidate's budget, units leaving in random order; None for a budget of next to nothing."""
+    file, space = candidate.file, candidate.space
+    assert file is not None
+    try:
         drawn = Budget(space, file.remove, file.cost).draw(np.random.default_rng(RANDOM_SEED))
-        at_random = Orders.random(space, RANDOM_SEED).cut(space, drawn)
-        randoms.setdefault(
-            (space.fingerprint, drawn), _Candidate(f"random as {found[-1].name}", space, drawn, at_random, None, None)
-        )
-    if len(randoms) == 1:
-        (only,) = randoms.values()
-        return [*found, replace(only, name="random")]
-    return [*found, *randoms.values()]
+    except PatternError:
+        return None
+    return _Candidate("random", space, drawn, Orders.random(space, RANDOM_SEED).cut(space, drawn))
 
 
 def _name(place: Path, found: list[_Candidate]) -> str:
@@ -189,7 +202,7 @@ def _measure(
 def _described(candidate: _Candidate, splits: list[SplitLosses], calibration: CalibrationSet) -> AuditedPattern:
     origin, claim = (candidate.file.origin, candidate.file.claim) if candidate.file else (None, None)
     measured = None
-    if claim and origin and origin.calibration == calibration.fingerprint:
+    if claim and origin and origin.calibration == calibration.fingerprint and origin.loss == "nll":
         audited = next(split for split in splits if split.split == "audit")
         measured = audited.at_equal_tokens(candidate.name)[0].get(claim.worst_group)
     return AuditedPattern(
@@ -197,6 +210,7 @@ def _described(candidate: _Candidate, splits: list[SplitLosses], calibration: Ca
         sha256=candidate.sha256,
         removed=list(candidate.space.names(candidate.pattern)),
         thinned=candidate.space.thinned(candidate.pattern),
+        random=candidate.beside,
         reached=ReachedFractions.of(candidate.space.reached(candidate.pattern)),
         claim=claim,
         claimed_group_on_audit=measured,

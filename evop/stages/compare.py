@@ -36,7 +36,7 @@ class _Audit:
     @property
     def random(self) -> SummaryRow | None:
         """The random pattern of equal size, on ``audit``."""
-        return self._row("random", "audit") or self._row(f"random as {self.pattern.name}", "audit")
+        return None if self.pattern.random is None else self._row(self.pattern.random, "audit")
 
     def _row(self, pattern: str, split: str) -> SummaryRow | None:
         return next((r for r in self.file.summary if (r.pattern, r.split) == (pattern, split)), None)
@@ -101,7 +101,10 @@ def _audits_beside(runs: Iterable[Path]) -> list[Path]:
     """Audits in the folder a run lies in, and in the one above where that is a recipe's ``runs``."""
     around = {run.resolve().parent for run in runs}
     around |= {place.parent for place in around if place.name == "runs"}
-    return sorted(path.parent for place in around for path in place.glob("*/audit.json"))
+    found = sorted(path.parent for place in around for path in place.glob("*/audit.json"))
+    return [
+        place for place in found if not (place / "config.json").is_file()
+    ]  # a checkpoint's copy may be an older one
 
 
 def _by_pattern(audits: Iterable[Path]) -> dict[str, list[_Audit]]:

@@ -113,11 +113,10 @@ class _Run:
             self.report(f"{head}: goes on" if (place / "trials.jsonl").is_file() else head)
             with _named(head), self.watching() as watch:
                 asked = cell.recipe.model_dump() | {"store": cell.recipe.store or str(self.folder.store)}
-                found = search(
-                    self.recipe.model, self.calibration, place, watch=watch, report=self._step, **asked
-                ).account
-            if found.stopped == "interrupted":
+                result = search(self.recipe.model, self.calibration, place, watch=watch, report=self._step, **asked)
+            if result.interrupted:
                 raise KeyboardInterrupt
+            found = result.account
             self.folder.add_done("searches", cell.name, options)
             self.report(
                 f"{head}: {found.evaluations} evaluations, {found.tokens['total']:,} tokens, stopped by: "
@@ -170,12 +169,11 @@ class _Run:
         chosen = self._chosen()
         for number, (place, cell) in enumerate(chosen.items(), 1):
             head = f"checkpoint {number} of {len(chosen)}: {place.name}, the pattern of {cell.name}"
-            written, pattern = place / "pattern.json", self.folder.pattern(cell)
-            if written.is_file() and sha256(written) == sha256(pattern):
+            if self._is_pruned(place, cell):
                 self.report(f"{head}: done before, unchanged")
                 continue
             self.report(head)
-            if written.is_file():
+            if (place / "pattern.json").is_file():
                 shutil.rmtree(place)
             with _named(head):
                 prune(
@@ -188,6 +186,15 @@ class _Run:
                     report=self._step,
                 )
         return tuple(chosen)
+
+    def _is_pruned(self, place: Path, cell: Cell) -> bool:
+        """Whether a checkpoint holds the pattern, and the audit, that there are now."""
+        now = {"pattern.json": self.folder.pattern(cell)}
+        if self.recipe.audit is not False:
+            now["audit.json"] = self.folder.audit(cell.recipe.remove) / "audit.json"
+        elif (place / "audit.json").is_file():
+            return False
+        return all((place / n).is_file() and sha256(place / n) == sha256(source) for n, source in now.items())
 
     def _chosen(self) -> dict[Path, Cell]:
         if self.recipe.prune == "none":

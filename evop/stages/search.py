@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from evop.checkpoint import Checkpoint
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.families.parts import pattern_space
+from evop.files import sha256
 from evop.fitness import Fitness
 from evop.importance.of_model import default_importance, refuse_importance
 from evop.load import load_model
@@ -50,11 +51,23 @@ class SearchResult:
     folder: Path
     pattern: PatternFile
     account: SearchFile
+    interrupted: bool = False
+    """Whether Ctrl-C was pressed, be it after the last trial."""
 
     @classmethod
     def read(cls, folder: Path) -> SearchResult:
-        """A finished run from its folder."""
-        return cls(folder, PatternFile.find(folder), SearchFile.read(folder / "search.json"))
+        """A finished run from its folder.
+
+        Raises:
+            EvopError: it has not finished, or went on after it had answered.
+        """
+        pattern, account = PatternFile.find(folder), SearchFile.read(folder / "search.json")
+        if sha256(folder / "trials.jsonl") != account.trials_sha256:
+            raise EvopError(
+                f"{folder}: its trials are not those that search.json answers for; the search went on after it had "
+                "answered: run its command again"
+            )
+        return cls(folder, pattern, account)
 
 
 def search(
@@ -127,7 +140,7 @@ def _resolved(recipe: SearchRecipe, budget: Budget, report: Callable[[str], None
     if recipe.importance == "auto":
         chosen["importance"] = default_importance(budget.space.grain)
     recipe = recipe.model_copy(update=chosen)
-    refuse_importance(recipe.importance, budget.space.grain)
+    refuse_importance(recipe.importance, budget.space.grain, recipe.importance_over)
     return recipe
 
 
@@ -163,7 +176,8 @@ class _Desk:
                 spent=aside,
                 on_trial=meter,
             )
-            return self._conclude(strategy, reason)
+            result = self._conclude(strategy, reason)
+        return replace(result, interrupted=stop.interrupted)
 
     def _measuring(self, meter: ProgressMeter) -> Measure:
         number = len(self.setup.log.trials)
@@ -203,5 +217,7 @@ class _Desk:
         if pattern is not None:
             (found,) = self.fitness([pattern])
             if found.failed is None:
+                before = sum(trial.measurement.tokens for trial in trials if trial.pattern == pattern)
+                found = replace(found, tokens=found.tokens - before)
                 return [Trial(-1, pattern, True, self.fitness.sample.full.passages, found)]
         raise EvopError(f"no pattern that meets the budget has a loss ({failed}); use --dtype float32")
