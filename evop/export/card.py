@@ -161,7 +161,7 @@ def _found(facts: CardFacts) -> str:
         return ""
     return (
         "## How the pattern was found\n\n"
-        f"Strategy `{origin.strategy}`, objective `{origin.objective}` of loss `{origin.loss}`, scale `{origin.scale}`, "
+        f"Strategy `{origin.strategy}`, objective `{origin.objective}`, loss `{origin.loss}`, scale `{origin.scale}`, "
         f"units ranked by `{origin.importance}` over the `{origin.importance_over}` of the groups, seed {origin.seed}, "
         f"{origin.evaluations:,} patterns, {origin.tokens:,} tokens, passages cut at {origin.max_tokens:,}; "
         f"stopped by {origin.stopped}. Calibration set `{origin.calibration}`, trials `{origin.trials_sha256}`."
