@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -193,16 +194,19 @@ class Budget:
         """Largest sum of the removed levels' keys, each over its ladder's length, among patterns that remove enough."""
         rule = self.space.legality
         best_key = max(keys[i][0] for i in self.space.free)
-        value = _values([key - best_key for key in keys])
+        value, enough = _values([key - best_key for key in keys]), math.ceil(self.need)
         best: dict[tuple[Hashable, int], tuple[float, _Chosen | None]] = {(rule.start, 0): (0.0, None)}
         for i, part in enumerate(self.space.parts):
             after: dict[tuple[Hashable, int], tuple[float, _Chosen | None]] = {}
             for (state, gone), (total, before) in best.items():
+                if gone + self._left[i] < self.need:
+                    continue
                 for level in rule.choices(state, part) if i in self._free else (0,):
                     reached = rule.step(state, part, level)
                     if reached is None:
                         continue
-                    key = (reached, gone + self._ladders[i][level])
+                    # How much more than enough is gone decides nothing that follows.
+                    key = (reached, min(gone + self._ladders[i][level], enough))
                     score = total + value[i][level]
                     if key not in after or score > after[key][0]:
                         after[key] = (score, (level, before))
