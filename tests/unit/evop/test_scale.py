@@ -29,8 +29,9 @@ def calibration():
 
 
 def test_a_group_counts_in_medians_of_random_patterns(calibration, tmp_path):
+    """Of the budget's own random patterns, whatever the strategy draws."""
     found = search(
-        model_dir(), calibration, tmp_path / "run", scale="random", strategy="random", evaluations=3, **QUICK
+        model_dir(), calibration, tmp_path / "run", scale="random", strategy="random", seed=5, evaluations=3, **QUICK
     )
     header, *trials = map(json.loads, (tmp_path / "run" / "trials.jsonl").read_text().splitlines())
     loaded = load_model(Checkpoint.find(model_dir()), "cpu", "float32")
@@ -61,15 +62,6 @@ def test_a_group_counts_in_medians_of_random_patterns(calibration, tmp_path):
     assert claim.select == pytest.approx(max(excess[group] / medians[group] for group in dense), abs=1e-4)
 
 
-def test_the_unit_is_the_same_for_every_seed_and_strategy(calibration, tmp_path):
-    units = []
-    for strategy, seed in (("random", 0), ("cma", 5)):
-        out = tmp_path / strategy
-        search(model_dir(), calibration, out, scale="random", strategy=strategy, seed=seed, evaluations=1, **QUICK)
-        units.append(json.loads((out / "trials.jsonl").read_text().splitlines()[0])["scale_by"])
-    assert units[0] == units[1]
-
-
 def test_groups_that_random_patterns_do_not_harm_are_refused(calibration, tmp_path):
     """A model whose blocks add nothing: no pattern costs anything."""
     model = shutil.copytree(model_dir(), tmp_path / "model")
@@ -78,5 +70,5 @@ def test_groups_that_random_patterns_do_not_harm_are_refused(calibration, tmp_pa
     idle = {name: 0 * weight if "o_proj" in name or "down_proj" in name else weight for name, weight in weights.items()}
     save_file(idle, model / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(EvopError, match=r"--scale random: .* no median excess above zero in \w+/\d; use --scale none"):
-        search(model, calibration, tmp_path / "run", scale="random", grain="mixed", evaluations=1, **QUICK)
+        search(model, calibration, tmp_path / "run", scale="random", evaluations=1, **QUICK)
     assert not (tmp_path / "run").exists()
