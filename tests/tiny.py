@@ -15,7 +15,7 @@ from evop.families.parts import pattern_space
 from evop.orders import Orders
 from evop.pattern_file import PatternFile
 from evop.reference import model_dir
-from patterns import Budget, Pattern, PatternSpace
+from patterns import Pattern, PatternSpace
 
 MODEL_TYPES = tuple(name for family in FAMILIES for name in family.model_types)
 WINDOW = 16
