@@ -20,7 +20,7 @@ from evop.load import load_model
 from evop.masking import masked
 from evop.pattern_file import PatternFile
 from evop.stages.prune import prune
-from patterns import Budget, Pattern
+from patterns import Pattern
 
 PASSAGES = token_passages({"a": [20, 7], "b": [12]}, vocabulary=SHAPE["vocab_size"])
 CELLS = [(name, grain) for name in TINY for grain in THINNED if grain != "head"]
@@ -43,7 +43,7 @@ def test_a_corrected_cut_is_masked_as_it_is_saved(name, grain, tiny_folder, tmp_
     cut = corrected(orders.cut(space, pattern), loaded, orders.fill)
     assert set(cut.bias) == set(cut.kept)
     digest = write_corrections(cut, tmp_path / FILE)
-    file = PatternFile.describe(loaded.checkpoint, Budget(space, 0.1), pattern, cut, corrections=digest)
+    file = PatternFile.describe(loaded.checkpoint, space, pattern, cut, remove=0.1, cost="params", corrections=digest)
     file.write(tmp_path / "pattern.json")
     written = prune(tiny_folder(name), tmp_path / "pattern.json", tmp_path / "out", parity=False)
     pruned, ids = load(written.folder), random_ids()

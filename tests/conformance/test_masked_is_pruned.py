@@ -159,7 +159,7 @@ def _write_corrected(checkpoint: Checkpoint, space: PatternSpace, pattern: Patte
     cut = corrected(orders(space).cut(space, pattern), loaded, fill)
     run.mkdir()
     digest = write_corrections(cut, run / CORRECTIONS)
-    file = PatternFile.describe(checkpoint, Budget(space, 0.1), pattern, cut, corrections=digest)
+    file = PatternFile.describe(checkpoint, space, pattern, cut, remove=0.1, cost="params", corrections=digest)
     file.write(run / "pattern.json")
 
 

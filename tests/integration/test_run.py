@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import evop
 from evop.cli import app
 from evop.errors import EvopError
+from evop.files import sha256
 from evop.reference import corpus_files, model_dir
 from evop.run_recipe import RunRecipe
 from evop.stages.run import run
@@ -158,6 +159,9 @@ def test_it_is_printed_a_line_a_search_under_what_they_share(made, tmp_path):
     header, *trials = (mine / "trials.jsonl").read_text().splitlines()
     changed = json.dumps({**json.loads(header), "importance": "taylor"})
     (mine / "trials.jsonl").write_text("\n".join([changed, *trials, ""]))
+    account = json.loads((mine / "search.json").read_text())
+    account["trials_sha256"] = sha256(mine / "trials.jsonl")
+    (mine / "search.json").write_text(json.dumps(account))
     said = printed("compare", mine, out / "runs" / "random-0.15-seed0")
     assert "2 searches; grain subblock" in said
     (heading,) = (line for line in said.splitlines() if "strategy" in line)

@@ -27,6 +27,7 @@ def test_names_that_the_font_lacks_are_no_warning(tmp_path):
                 sha256="p",
                 removed=[],
                 thinned={},
+                random=None,
                 reached=reached,
                 claim=None,
                 claimed_group_on_audit=None,

@@ -144,8 +144,8 @@ def audit_of(path, folder, pattern_sha256):
         dtype="float32",
         interval="95% paired bootstrap",
         patterns=[
-            AuditedPattern(name="mine", sha256=pattern_sha256, **described),
-            AuditedPattern(name="random", sha256=None, **described),
+            AuditedPattern(name="mine", sha256=pattern_sha256, random="random", **described),
+            AuditedPattern(name="random", sha256=None, random=None, **described),
         ],
         groups=[
             GroupRow(pattern="mine", **row),
