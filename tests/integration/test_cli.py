@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -232,9 +233,16 @@ def test_a_run_of_another_search_is_one_line(road):
     assert (road / "run" / "trials.jsonl").read_bytes() == before
 
 
-def test_patterns_for_another_model_are_one_line(road, tmp_path):
-    import shutil
+def test_a_run_that_went_on_after_it_had_answered_is_one_line(road, tmp_path):
+    run = shutil.copytree(road / "run", tmp_path / "run")
+    last = (run / "trials.jsonl").read_text().splitlines()[-1]
+    with (run / "trials.jsonl").open("a") as log:
+        log.write(f"{last}\n")
+    for command in ("show", "compare"):
+        assert "the search went on after it had answered: run its command again" in refused(here(command, run))
 
+
+def test_patterns_for_another_model_are_one_line(road, tmp_path):
     other = shutil.copytree(model_dir(), tmp_path / "other")
     config = json.loads((other / "config.json").read_text())
     (other / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 1e-6}))
@@ -376,6 +384,13 @@ def test_the_whole_road_of_thinned_parts(road, tmp_path, grain):
         (["--compensate", "bias"], "--compensate bias is for thinned blocks, but --grain subblock takes blocks whole"),
         (["--grain", "channel", "--compensate", "bias"], "a stock llama has no bias at mlp.down_proj"),
         (["--grain", "channel", "--width-step", "512"], "--width-step 512: must lie between 1 and the MLP's width 512"),
+        (["--width-step", "64"], "--width-step is for thinned MLPs, but --grain subblock has none; leave it out"),
+        (["--grain", "head", "--width-step", "64"], "--width-step is for thinned MLPs, but --grain head has none"),
+        (
+            ["--grain", "mixed", "--importance", "magnitude", "--importance-over", "worst"],
+            "--importance-over worst: --importance magnitude does not look at groups; leave it out",
+        ),
+        (["--importance", "none", "--importance-over", "worst"], "--importance none does not look at groups"),
         (["--loss", "mse"], "option loss:"),
         (["--scale", "best"], "option scale:"),
         (["--strategy", "cma", "--elitism", "1"], "strategy cma takes no elitism"),

@@ -219,6 +219,15 @@ def test_what_is_missing_is_made_again(copied):
     ]
 
 
+def test_a_checkpoint_gets_an_audit_that_changed(copied):
+    changed = {"audit": {"max_tokens": 32}, "search": {"remove": 0.15}, "prune": "best"}
+    _, said = told(recipe(copied, **changed))
+    assert said.of("audit") == ["audit 1 of 1: audit-0.15: 2 pattern(s)"]
+    assert not said.of("checkpoint")[0].endswith("unchanged")
+    assert (copied / "pruned-0.15" / "audit.json").read_bytes() == (copied / "audit-0.15" / "audit.json").read_bytes()
+    assert said.loaded == 0
+
+
 def test_another_calibration_recipe_or_another_source_is_refused(copied, tmp_path):
     with pytest.raises(EvopError, match=r"was built with calibration\.passages 4, the recipe has 5; .* a new out"):
         run(recipe(copied, calibration_changes={"passages": 5}))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from sets import small_set
-from tiny import removing
+from tiny import TINY, build, removing
 
 from evop.audit_file import AuditFile
 from evop.checkpoint import Checkpoint
@@ -119,3 +119,15 @@ def test_a_search_writes_it_and_audit_and_prune_take_it(tmp_path):
     assert after["num_hidden_layers"] == before["num_hidden_layers"] - 3
     with pytest.raises(EvopError, match="did not measure"):
         prune(model_dir(), written(tmp_path, LINES), tmp_path / "other", audit=tmp_path / "audit")
+
+
+def test_one_that_removes_next_to_nothing_has_no_random_pattern_beside_it(tmp_path, monkeypatch):
+    """An attention of 0.2% of the blocks: below the tolerance of a budget."""
+    monkeypatch.setitem(TINY, "wide", ("llama", {"intermediate_size": 4096}))
+    model = build("wide", tmp_path / "model")
+    path = written(tmp_path, ["attn", "none", "none", "none"])
+    audited = audit(model, small_set(), path, tmp_path / "audit", max_tokens=32, dtype="float32").file
+    ((name, random),) = ((pattern.name, pattern.random) for pattern in audited.patterns)
+    assert (name, random) == (tmp_path.name, None)
+    assert {row.pattern for row in audited.groups} == {name}
+    assert prune(model, path, tmp_path / "pruned", audit=tmp_path / "audit", parity=False).kind == "hetero"

@@ -147,3 +147,25 @@ def test_the_example_is_a_recipe_whose_files_are_there():
     assert (root / recipe.model / "config.json").is_file()
     assert all((root / domain.source).is_file() for domain in recipe.calibration.domains)
     assert len(recipe.cells) == 6
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("none", ()),
+        ("layers.0.attn", ("layers.0.attn",)),
+        ("layers.0.attn,layers.1.mlp", ("layers.0.attn", "layers.1.mlp")),
+    ],
+)
+def test_words_of_the_command_line_mean_the_same_in_a_recipe(tmp_path, typed, meant):
+    text = GOOD.replace("[layers.0.attn]", typed).replace("dtype: float32", "batch_size: auto")
+    assert {cell.recipe.protect for cell in read(tmp_path, text).cells} == {meant}
+    assert {cell.recipe.batch_size for cell in read(tmp_path, text).cells} == {None}
+
+
+def test_an_option_of_one_strategy_is_left_out_of_the_cells_of_others(tmp_path):
+    text = GOOD.replace("[cma, greedy]", "[cma, genetic]").replace("evaluations: 9", "elitism: 2")
+    options = {cell.recipe.strategy: cell.recipe.strategy_options for cell in read(tmp_path, text).cells}
+    assert options == {"cma": {}, "genetic": {"elitism": 2}}
+    alone = read(tmp_path, text.replace("[cma, genetic]", "cma"))
+    assert alone.cells[0].recipe.strategy_options == {"elitism": 2}  # no cell takes it: the search refuses it

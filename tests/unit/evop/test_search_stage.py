@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from evop.load import load_model
 from evop.objective_passages import objective_passages
 from evop.objectives import worst
 from evop.reference import model_dir
-from evop.stages.search import search
+from evop.stages import search as stage
+from evop.stages.compare import compare
+from evop.stages.search import SearchResult, search
 
 QUICK = {"max_tokens": 64, "min_group_tokens": 50, "device": "cpu", "dtype": "float32"}
 
@@ -112,3 +115,57 @@ def test_a_resumed_search_keeps_the_dtype_it_began_with(calibration, tmp_path):
 def test_passages_longer_than_the_model_has_positions_are_refused(calibration, tmp_path):
     with pytest.raises(EvopError, match="--max-tokens 5000 is more than the 1024 positions"):
         search(model_dir(), calibration, tmp_path / "run", **{**QUICK, "max_tokens": 5000})
+
+
+def failing_on_select(monkeypatch, failing):
+    """A model whose passes over ``select`` give no numbers; ``failing`` says which, the dense model's being pass 1."""
+    seen, at_select = Counter(), []
+
+    def spoil(_model, _args, named, output):
+        if at_select:
+            ids = tuple(named["input_ids"].flatten().tolist())
+            seen[ids] += 1
+            if failing(seen[ids]):
+                output.logits.mul_(float("nan"))
+
+    def loading(*words):
+        loaded = load_model(*words)
+        loaded.model.register_forward_hook(spoil, with_kwargs=True)
+        return loaded
+
+    monkeypatch.setattr(stage, "load_model", loading)
+    return lambda progress: at_select.append(True) if progress.stage == "selecting" else None
+
+
+def test_a_finalist_without_a_loss_on_select_is_none(calibration, tmp_path, monkeypatch):
+    options = {"strategy": "random", "evaluations": 3, **QUICK}
+    plain = search(model_dir(), calibration, tmp_path / "plain", **options).account
+    watch = failing_on_select(monkeypatch, lambda number: number == 2)
+    found = search(model_dir(), calibration, tmp_path / "run", watch=watch, **options)
+    assert found.account.finalists == plain.finalists[1:]
+    assert found.account.tokens == plain.tokens  # what was measured in vain was measured
+    assert found.pattern.claim.select == min(finalist.select for finalist in plain.finalists[1:])
+
+
+def test_no_finalist_with_a_loss_on_select_is_one_line(calibration, tmp_path, monkeypatch):
+    watch = failing_on_select(monkeypatch, lambda number: number > 1)
+    with pytest.raises(EvopError, match=r"^no finalist has a loss on select \(loss is not finite in .* float32$"):
+        search(model_dir(), calibration, tmp_path / "run", watch=watch, strategy="random", evaluations=2, **QUICK)
+    assert not (tmp_path / "run" / "pattern.json").exists()
+
+
+def test_an_answer_older_than_its_trials_is_refused_until_it_is_given_again(calibration, tmp_path):
+    run, options = tmp_path / "run", {"strategy": "random", **QUICK}
+    search(model_dir(), calibration, run, evaluations=1, **options)
+    older = {name: (run / name).read_bytes() for name in ("search.json", "pattern.json")}
+    search(model_dir(), calibration, run, evaluations=2, **options)
+    for name, content in older.items():  # as a kill before the second answer leaves it
+        (run / name).write_bytes(content)
+    for read in (SearchResult.read, compare):
+        with pytest.raises(
+            EvopError, match=r"its trials are not those that search\.json answers for; .* again$"
+        ) as said:
+            read(run)
+        assert "\n" not in str(no.value)
+    search(model_dir(), calibration, run, evaluations=2, **options)
+    assert SearchResult.read(run).account.evaluations == 2

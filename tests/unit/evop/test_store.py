@@ -5,8 +5,10 @@ import json
 import pytest
 
 from evop.errors import EvopError
+from evop.recipe import SearchRecipe
+from evop.search_setup import _store
 from evop.store import LossStore
-from patterns import Pattern
+from patterns import Effort, Pattern
 
 IDENTITY = {"space": "s", "search_tokens": "t", "dtype": "float32", "loss": "nll"}
 A, B = Pattern((0, 1)), Pattern((1, 0))
@@ -90,3 +92,11 @@ def test_a_file_that_holds_something_else_is_refused(filled, content):
     with pytest.raises(EvopError, match="holds something else; delete it, it only saves time"):
         opened(filled)
     assert filled.read_text() == content
+
+
+def test_searches_of_other_efforts_share_nothing(tmp_path):
+    """A stretch is counted from the effort before: the same number means other passages."""
+    recipe, efforts = SearchRecipe(store=str(tmp_path)), (Effort(1, 10), Effort(4, 40))
+    _store(recipe, IDENTITY, efforts).put(A, 1, SUMS)
+    assert _store(recipe, IDENTITY, efforts).get(A, 1) == SUMS
+    assert _store(recipe, IDENTITY, (Effort(2, 20), Effort(4, 40))).get(A, 1) is None

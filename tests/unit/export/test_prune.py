@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import shutil
 from types import SimpleNamespace
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 from tiny import build, removing, write_pattern
 
+from evop.checkpoint import Checkpoint
+from evop.cut import Cut
 from evop.errors import EvopError
+from evop.export import parity
 from evop.export.parity import Beside, ParityReport, check
 from evop.stages import prune as stage
 from evop.stages.prune import prune
@@ -201,3 +206,13 @@ def test_companions_go_along(tmp_path, out):
         *along, "tokenizer.json", "tokenizer_config.json", "generation_config.json", "config.json", "pattern.json",
         "README.md", "model.safetensors", "modeling_evop.py",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cut", "dtype"), [(Cut(gone=frozenset({("mlp", 1)})), "bfloat16"), (Cut(kept={("mlp", 1): (0, 5)}), "float32")]
+)
+def test_sums_over_fewer_units_are_compared_in_float32(cut, dtype, tmp_path, monkeypatch):
+    """On a machine too small for the weights in float32, a pattern of whole blocks is compared as stored."""
+    checkpoint = Checkpoint.find(build("llama", tmp_path / "model", dtype=torch.bfloat16))
+    monkeypatch.setattr(os, "sysconf", lambda name: 1)
+    assert parity._dtype(checkpoint, cut) == dtype

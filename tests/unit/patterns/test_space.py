@@ -1,5 +1,6 @@
+import numpy as np
 import pytest
-from toys import layer_space, subblock_space
+from toys import ladder_space, layer_space, subblock_space
 
 from patterns import Pattern, PatternError, PatternSpace
 
@@ -80,3 +81,27 @@ def test_the_fingerprint_says_what_a_level_means_and_no_more():
 
 def _contains(larger: Pattern, smaller: Pattern) -> bool:
     return all(a >= b for a, b in zip(larger.levels, smaller.levels, strict=True))
+
+
+RULES = {
+    "free": ladder_space(4, "mixed"),
+    "alternating": subblock_space(4, "stock"),
+    "common": ladder_space(4, "head", "stock", heads=3),
+    "common alternating": ladder_space(4, "mixed", "stock"),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_every_legal_level_is_among_the_choices(name):
+    """In every state that random walks through legal levels reach."""
+    space, rng = RULES[name], np.random.default_rng(0)
+    rule = space.legality
+    for _ in range(200):
+        state = rule.start
+        for part in space.parts:
+            after = {level: rule.step(state, part, level) for level in range(part.top + 1)}
+            legal = [level for level, reached in after.items() if reached is not None]
+            assert set(legal) <= set(rule.choices(state, part)) <= set(after)
+            if not legal:
+                break
+            state = after[rng.choice(legal)]
