@@ -34,7 +34,7 @@ from calibration import CalibrationSet, build_calibration_set
 from evop.audit_file import AuditFile
 from evop.checkpoint import Checkpoint
 from evop.errors import EvopError
-from evop.families.parts import pattern_space
+from evop.families.parts import THINNED, pattern_space
 from evop.recipe import calibration_recipe
 from evop.reference import corpus_files, model_dir
 from evop.search_run import SearchFile
@@ -97,7 +97,8 @@ def cells() -> Iterator[Cell]:
             yield Cell("main", "subblock", 0.25, name, seed, tuple(options.items()))
     for grain, remove in GRAINS.items():
         for name, strategy in FOUR.items():
-            yield Cell("grains", grain, remove, name, SEEDS[0], (("strategy", strategy),))
+            options = {"strategy": strategy} | ({"importance": "wanda"} if grain in THINNED else {})
+            yield Cell("grains", grain, remove, name, SEEDS[0], tuple(options.items()))
     for seed, metric, compensate in product(SEEDS, METRICS, ("none", "bias")):
         options = (("strategy", "oneshot"), ("importance", metric), ("compensate", compensate))
         name = metric if compensate == "none" else f"{metric}, bias"

@@ -44,8 +44,8 @@ def search(
     importance: Annotated[
         str,
         typer.Option(
-            help="Which units leave first: wanda, flap, taylor, magnitude or random; influence (of whole parts, for "
-            "oneshot); auto is wanda for heads and channels."
+            help="Which units leave first: flap, wanda, taylor, magnitude or random; influence (of whole parts, for "
+            "oneshot); auto is flap for heads and channels."
         ),
     ] = "auto",
     importance_over: Annotated[

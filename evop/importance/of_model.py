@@ -24,7 +24,7 @@ INFLUENCE = "influence"
 
 def default_importance(grain: str) -> str:
     """The metric where none is asked for: whole parts need none."""
-    return "wanda" if grain in THINNED else "none"
+    return "flap" if grain in THINNED else "none"
 
 
 def passes(metric: str, compensate: bool) -> int:
