@@ -166,6 +166,6 @@ def test_an_answer_older_than_its_trials_is_refused_until_it_is_given_again(cali
             EvopError, match=r"its trials are not those that search\.json answers for; .* again$"
         ) as said:
             read(run)
-        assert "\n" not in str(no.value)
+        assert "\n" not in str(said.value)
     search(model_dir(), calibration, run, evaluations=2, **options)
     assert SearchResult.read(run).account.evaluations == 2
