@@ -52,9 +52,10 @@ class Budget:
                 f"unprotected parts hold ({most / self._of(self.space.blocks):.3f}); remove less or protect fewer parts"
             )
         if not self._reachable():
+            kept = ", and keeps what is protected" if self.space.protected else ""
             raise PatternError(
                 f"the budget cannot be met: no pattern that --deploy {self.space.deploy} allows removes {self.remove} "
-                f"of the {self.cost} with these parts protected; remove less, protect fewer or use --deploy any"
+                f"of the blocks' {self.cost}{kept}; remove less, or use --deploy any"
             )
         if self.need <= 0:
             raise PatternError(f"--remove {self.remove} asks for nothing: the tolerance is {TOLERANCE}; remove more")
