@@ -196,11 +196,14 @@ def main() -> None:
     parser.add_argument("--name", default="rivals", help="of the tables")
     parser.add_argument("--work", type=Path, help="sets, runs and audits; runs/<name> otherwise")
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="where tables are written")
-    parser.add_argument("--section", action="append", choices=("main", "grains", "importance"), help="all otherwise")
+    parser.add_argument("--section", action="append", choices=tuple(TOKENS), help="all otherwise")
+    parser.add_argument("--seed", action="append", type=int, choices=SEEDS, help="all otherwise; may be repeated")
     parser.add_argument("--jobs", type=int, default=2, help="searches side by side, one thread each")
     given = parser.parse_args()
     bench = Bench(given.model, tuple(given.domain or embedded_domains()), given.work or Path("runs") / given.name)
-    wanted = [cell for cell in cells() if cell.section in (given.section or ("main", "grains", "importance"))]
+    wanted = [
+        cell for cell in cells() if cell.section in (given.section or TOKENS) and cell.seed in (given.seed or SEEDS)
+    ]
     refused = {cell: why for cell in wanted if (why := bench.refusal(cell))}
     wanted = [cell for cell in wanted if cell not in refused]
     for why in dict.fromkeys(refused.values()):
