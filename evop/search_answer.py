@@ -20,9 +20,6 @@ from patterns import Measurement, Trial
 if TYPE_CHECKING:
     from evop.search_setup import SearchSetup
 
-FINALISTS = 8
-"""How many of the best distinct patterns are measured again on ``select``."""
-
 
 @dataclass(frozen=True)
 class Answer:

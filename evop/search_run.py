@@ -16,6 +16,9 @@ from evop.orders import Orders
 from evop.pattern_file import ModelName
 from patterns import TrialLog
 
+FINALISTS = 8
+"""How many of the best distinct patterns are measured again on ``select``."""
+
 
 class Finalist(BaseModel):
     """One of the best distinct patterns, measured again on ``select``."""

@@ -20,9 +20,8 @@ from evop.objectives import objective_of
 from evop.orders import Orders
 from evop.progress import Progress, Watch
 from evop.recipe import SearchRecipe
-from evop.search_answer import FINALISTS
 from evop.search_identity import identity_asked, identity_found
-from evop.search_run import SearchRun
+from evop.search_run import FINALISTS, SearchRun
 from evop.store import LossStore
 from patterns import Budget, Effort, TrialLog
 

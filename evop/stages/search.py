@@ -21,9 +21,9 @@ from evop.objectives import objective_of
 from evop.pattern_file import PatternFile
 from evop.progress import Progress, ProgressMeter, Watch, interruptible
 from evop.recipe import SearchRecipe
-from evop.search_answer import FINALISTS, Answer
+from evop.search_answer import Answer
 from evop.search_identity import identity_asked
-from evop.search_run import SearchFile, SearchRun
+from evop.search_run import FINALISTS, SearchFile, SearchRun
 from evop.search_setup import SearchSetup, set_up
 from patterns import (
     Budget,
