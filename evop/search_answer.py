@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from evop.corrections import FILE as CORRECTIONS
 from evop.corrections import write_corrections
@@ -14,11 +13,9 @@ from evop.fitness import Fitness, Sample
 from evop.pattern_file import Claim, ModelName, Origin, PatternFile
 from evop.recipe import SearchRecipe
 from evop.search_run import Finalist, SearchFile, SearchRun
+from evop.search_setup import SearchSetup
 from evop.version import __version__
 from patterns import Measurement, Trial
-
-if TYPE_CHECKING:
-    from evop.search_setup import SearchSetup
 
 
 @dataclass(frozen=True)
