@@ -1,0 +1,229 @@
+"""What makes swap, oneshot, policy and greedy what they are."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_strategies import SPACES, TINY, run
+from toys import EFFORTS, Effort, Landscape, ladder_space, layer_space, subblock_space
+
+from patterns import Budget, Pattern, PatternSpace, Stop, TrialLog, finalists, make_strategy, search
+
+THREE = (Effort(1, 25), Effort(4, 100), Effort(16, 400))
+
+
+class Exact(Landscape):
+    """The same value at every effort."""
+
+    def __call__(self, patterns, effort=EFFORTS[-1]):
+        yield from super().__call__(patterns, EFFORTS[-1])
+
+
+def scored(space: PatternSpace, scores) -> PatternSpace:
+    """The space with scores: a part, one a level."""
+    parts = tuple(replace(part, scores=tuple(mine)) for part, mine in zip(space.parts, scores, strict=True))
+    return replace(space, parts=parts)
+
+
+# -- swap
+
+
+def test_swap_looks_at_many_and_measures_few_in_full(tmp_path):
+    budget = Budget(subblock_space(12), 0.25)
+    log = TrialLog.create(tmp_path / "log", {})
+    search(make_strategy("swap", budget, 0), budget, log, Exact(budget.space), Stop(300), efforts=THREE)
+    rounds = {}
+    for trial in log.trials:
+        rounds.setdefault(trial.round, []).append(trial)
+    assert len(rounds[0]) > 60
+    assert [{t.effort for t in rounds[n]} for n in range(4)] == [{1}, {1}, {4}, {16}]
+    assert len(rounds[1]) <= 32
+    assert len(rounds[2]) == 8
+    assert len(rounds[3]) == 3
+    start = min(rounds[0], key=lambda t: t.value).pattern
+    assert rounds[3][-1].pattern == start
+
+
+def test_where_there_is_one_effort_swap_measures_no_pattern_twice(tmp_path):
+    budget = Budget(subblock_space(12), 0.25)
+    log, land = TrialLog.create(tmp_path / "log", {}), Exact(budget.space)
+    search(make_strategy("swap", budget, 0), budget, log, land, Stop(300), efforts=THREE[-1:])
+    assert len(land.asked) == len(set(land.asked)) == 300
+    assert finalists(log.trials, 16)
+
+
+def test_swap_never_loses_its_parent():
+    budget = SPACES["mixed any"]
+    strategy, land = make_strategy("swap", budget, 0, patience=10**6), Landscape(budget.space)
+    best = []
+    for _ in range(60):
+        asked = strategy.ask()
+        full = strategy.effort == 1.0
+        strategy.tell({pattern: land.value(pattern) for pattern in asked})
+        if full:
+            best.append(min(map(land.value, asked)))
+    assert best == sorted(best, reverse=True)
+    assert best[-1] < best[0]
+
+
+def test_swap_starts_anew_when_its_parent_has_outlived_its_time():
+    budget = Budget(layer_space(7), 0.3)
+    strategy, land = make_strategy("swap", budget, 0, patience=2), Landscape(budget.space)
+    sizes = []
+    for _ in range(40):
+        asked = strategy.ask()
+        sizes.append(len(asked))
+        strategy.tell({pattern: land.value(pattern) for pattern in asked})
+    assert sizes.count(64) > 2
+
+
+def test_a_stopped_swap_is_completed_by_its_best_look(tmp_path):
+    budget = Budget(subblock_space(12), 0.25)
+    for evaluations in (1, 20, 64, 80):
+        log, _, _, strategy = run(tmp_path, "swap", budget, evaluations=evaluations, file=str(evaluations))
+        assert not finalists(log.trials, 4)
+        values = {trial.pattern: trial.value for trial in log.trials}
+        answer = strategy.completion(values)
+        assert budget.met(answer)
+        if evaluations <= 20:
+            assert answer == min(values, key=values.__getitem__)
+
+
+# -- oneshot
+
+
+def test_scores_are_one_ranking_over_all_parts(tmp_path):
+    """The head and channel steps of the smallest scores leave until the budget is met."""
+    space = ladder_space(4, "mixed")
+    rng = np.random.default_rng(0)
+    scores = [np.sort(rng.random(part.top)) for part in space.parts]
+    budget = Budget(scored(space, scores), 0.3)
+    log, _, reason, _ = run(tmp_path, "oneshot", budget)
+    assert reason == "strategy finished"
+    (trial,) = log.trials
+    assert budget.met(trial.pattern)
+    gone = [x for mine, n in zip(scores, trial.pattern.levels, strict=True) for x in mine[:n]]
+    kept = [x for mine, n in zip(scores, trial.pattern.levels, strict=True) for x in mine[n:]]
+    # The last to leave may come back where it was not needed; nothing else is out of order.
+    assert sorted(gone)[-2] < min(kept)
+
+
+def test_block_influence_takes_the_least_influential_layers(tmp_path):
+    influence = np.array([9.0, 3, 8, 1, 7, 2, 6, 5, 4, 10])
+    budget = Budget(scored(layer_space(10), influence[:, None]), 0.3)
+    log, *_ = run(tmp_path, "oneshot", budget)
+    assert [budget.space.names(t.pattern) for t in log.trials] == [("layers.1", "layers.3", "layers.5")]
+
+
+def test_without_scores_each_removal_is_measured_alone_and_ranked_by_its_cost(tmp_path):
+    budget = SPACES["subblock any"]
+    log, _, reason, _ = run(tmp_path, "oneshot", budget)
+    assert reason == "strategy finished"
+    *probes, answer = log.trials
+    assert [t.pattern for t in probes] == list(budget.space.removals(budget.space.dense))
+    density = {t.pattern.levels.index(1): t.value / budget.gone(t.pattern) for t in probes}
+    order = sorted(density, key=density.__getitem__)
+    assert answer.pattern == budget.decode(
+        -np.argsort(np.argsort([density[i] for i in range(len(order))])).astype(float)
+    )
+
+
+def test_a_ladder_without_scores_is_measured_at_its_last_level(tmp_path):
+    budget = SPACES["channel any"]
+    log, *_ = run(tmp_path, "oneshot", budget)
+    *probes, answer = log.trials
+    assert [sorted(t.pattern.levels) for t in probes] == [[0] * 5 + [16]] * 6
+    values = [t.value for t in probes]
+    # What hurts more to lose keeps more of its channels.
+    assert answer.pattern.levels[int(np.argmax(values))] == min(answer.pattern.levels)
+    assert answer.pattern.levels[int(np.argmin(values))] == max(answer.pattern.levels)
+
+
+def test_under_stock_the_smallest_legal_removals_are_measured(tmp_path):
+    budget = SPACES["subblock stock"]
+    log, *_ = run(tmp_path, "oneshot", budget)
+    *probes, answer = log.trials
+    assert {t.pattern for t in probes} == set(budget.space.removals(budget.space.dense))
+    values = [t.value for t in probes]
+    rng = np.random.default_rng(0)
+    land = Landscape(budget.space)
+    assert len(values) > 8
+    assert answer.value < np.median([land.value(budget.draw(rng)) for _ in range(50)])
+
+
+@pytest.mark.parametrize("evaluations", [1, 6, 12])
+def test_a_stopped_oneshot_ranks_what_it_measured(tmp_path, evaluations):
+    budget = SPACES["layer any"]
+    log, _, _, strategy = run(tmp_path, "oneshot", budget, evaluations=evaluations)
+    answer = strategy.completion({trial.pattern: trial.value for trial in log.trials})
+    ranked = [t.pattern.levels.index(1) for t in sorted(log.trials[:10], key=lambda trial: trial.value)]
+    assert {i for i, level in enumerate(answer.levels) if level} >= set(ranked[:3])
+
+
+# -- policy
+
+
+def test_probabilities_keep_to_the_rate_and_follow_the_losses():
+    """Where two layers cost nothing and the others much, the two leave."""
+    budget = Budget(layer_space(10), 0.2)
+    strategy = make_strategy("policy", budget, 0)
+    rate = strategy._rate
+    for _ in range(40):
+        assert strategy._keep.mean() == pytest.approx(rate)
+        strategy.tell({p: float(np.dot(p.levels, [1, 1, 0, 1, 1, 1, 0, 1, 1, 1])) for p in strategy.ask()})
+    assert set(np.argsort(strategy._keep)[:2]) == {2, 6}
+    assert strategy.ask()[-1].levels == (0, 0, 1, 0, 0, 0, 1, 0, 0, 0)
+
+
+def test_probabilities_begin_at_the_scores_each_kind_apart():
+    space = ladder_space(4, "mixed")
+    scores = [np.full(part.top, float(part.layer)) for part in space.parts]
+    strategy = make_strategy("policy", Budget(scored(space, scores), 0.3), 0)
+    for kind in ("attn", "mlp"):
+        keep = strategy._keep[strategy._kinds == kind]
+        assert (np.diff(keep) >= 0).all()
+        assert keep[0] < keep[-1]
+        assert keep.mean() == pytest.approx(strategy._rate)
+
+
+def test_policy_ends_where_there_is_one_pattern(tmp_path):
+    log, _, reason, _ = run(tmp_path, "policy", TINY["one pattern of heads"], evaluations=1000)
+    assert reason == "nothing new"
+    assert len(log.trials) == 1
+
+
+# -- greedy
+
+
+@pytest.mark.parametrize("space", ["channel any", "mixed any", "head any"])
+def test_greedy_takes_large_steps_down_a_ladder(tmp_path, space):
+    budget = SPACES[space]
+    log, *_ = run(tmp_path, "greedy", budget, evaluations=10_000)
+    assert log.trials[-1].round < 20
+    parts = len(budget.space.parts)
+    first = [trial for trial in log.trials if trial.round == 0]
+    assert len(first) == parts
+    for trial in first:
+        (i,) = np.flatnonzero(trial.pattern.levels)
+        enough = budget.gone(trial.pattern) >= budget.need / 16
+        assert enough or trial.pattern.levels[i] == budget.space.parts[i].top
+        less = trial.pattern.with_level(i, trial.pattern.levels[i] - 1)
+        assert budget.gone(less) < budget.need / 16
+
+
+@pytest.mark.parametrize("evaluations", [3, 6, 9, 20])
+def test_a_stopped_greedy_keeps_what_it_took_from_ladders(tmp_path, evaluations):
+    budget = SPACES["channel any"]
+    log, _, _, strategy = run(tmp_path, "greedy", budget, evaluations=evaluations)
+    answer = strategy.completion({trial.pattern: trial.value for trial in log.trials})
+    assert budget.met(answer)
+    whole = [t for t in log.trials if t.round < evaluations // 6]
+    kept = (
+        min((t for t in whole if t.round == whole[-1].round), key=lambda t: t.value).pattern
+        if whole
+        else Pattern((0,) * 6)
+    )
+    assert all(a >= b for a, b in zip(answer.levels, kept.levels, strict=True))
+    if not whole:
+        best = min(log.trials, key=lambda trial: trial.value).pattern
+        assert answer.levels[int(np.argmax(best.levels))] >= max(best.levels)
