@@ -9,6 +9,7 @@ import numpy as np
 
 from patterns.budget import Budget
 from patterns.space import Pattern
+from patterns.strategies.values import finite
 
 SIGMA = 0.5
 ELITE_SIGMA = 0.3
@@ -66,7 +67,7 @@ class CMA:
         """Adapt, or restart when the generation brought nothing new."""
         new = sum(pattern not in self._values for pattern in set(self._asked))
         self._values.update(values)
-        self._engine.tell(self._offspring, self._finite([values[p] for p in self._asked]))
+        self._engine.tell(self._offspring, finite([values[p] for p in self._asked]).tolist())
         if new <= 1:
             self._restart()
 
@@ -104,10 +105,3 @@ class CMA:
         preference = np.zeros(len(self.budget.space.parts))
         preference[self._free] = x
         return self.budget.decode(preference)
-
-    @staticmethod
-    def _finite(values: list[float]) -> list[float]:
-        """Failed measurements rank last; pycma takes no infinities."""
-        finite = [v for v in values if np.isfinite(v)]
-        last = max(finite, default=0.0) + 1.0
-        return [v if np.isfinite(v) else last for v in values]
