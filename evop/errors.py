@@ -4,9 +4,23 @@
 ``PatternError`` of their own, and the command line treats all three alike.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+
 
 class EvopError(ValueError):
     """Something a person can mend; the message is one line: what, where, found, expected, what to do."""
+
+
+def refuse_unknown(option: str, name: str, known: Iterable[str]) -> None:
+    """Check that a name given to an option is one it knows.
+
+    Raises:
+        EvopError: it is not; says which are.
+    """
+    if name not in (names := list(known)):
+        raise EvopError(f"{option} {name}: unknown; choose one of {', '.join(names)}")
 
 
 def first_line(error: BaseException) -> str:

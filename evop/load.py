@@ -43,9 +43,9 @@ class LoadedModel:
         """Biases of the last projections as stored, not as loaded, float32 [hidden]; blocks without one are missing."""
         from safetensors import safe_open
 
-        stem = self.family.stem(self.checkpoint.tensors)
         blocks = [(kind, layer) for layer in range(len(self.family.layer_list(self.model))) for kind in ("attn", "mlp")]
-        names = {f"{stem}{layer}.{self.family.block(kind).out}.bias": (kind, layer) for kind, layer in blocks}
+        named = ((self.family.own_bias(self.checkpoint.tensors, *place), place) for place in blocks)
+        names = {name: place for name, place in named if name}
         found: dict[Place, torch.Tensor] = {}
         for shard in self.checkpoint.shards:
             with safe_open(self.checkpoint.folder / shard, framework="pt") as file:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from evop.errors import EvopError
+from evop.errors import refuse_unknown
 
 TAIL = 0.25
 """The share of groups that ``cvar`` averages over."""
@@ -47,6 +47,5 @@ def objective_of(name: str) -> Objective:
     Raises:
         EvopError: unknown name.
     """
-    if name not in OBJECTIVES:
-        raise EvopError(f"--objective {name}: unknown; choose one of {', '.join(OBJECTIVES)}")
+    refuse_unknown("--objective", name, OBJECTIVES)
     return OBJECTIVES[name]

@@ -227,7 +227,7 @@ class Budget:
     @cached_property
     def _prices(self) -> list[np.ndarray]:
         """A part, the prices of its levels from 1 on."""
-        return [np.array([part.price(level) for level in range(1, part.top + 1)]) for part in self.space.parts]
+        return [np.array(part.ladder) for part in self.space.parts]
 
     def _reachable(self) -> bool:
         if not self.space.legality.couples:

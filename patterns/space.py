@@ -63,9 +63,14 @@ class Part:
         """The last level: the part is gone."""
         return len(self.removed) - 1
 
+    @property
+    def ladder(self) -> tuple[float, ...]:
+        """The prices of all levels from 1 on."""
+        return self.prices or tuple((level - 0.5) / self.top for level in range(1, self.top + 1))
+
     def price(self, level: int) -> float:
         """The price of a level from 1 on; a preference above it lets the level leave."""
-        return self.prices[level - 1] if self.prices else (level - 0.5) / self.top
+        return self.ladder[level - 1]
 
 
 @dataclass(frozen=True)

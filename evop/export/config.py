@@ -43,7 +43,7 @@ def counts_left(checkpoint: Checkpoint, family: Family, plan: LayerPlan, new: in
         if hasattr(dense, "num_key_value_heads"):
             found["num_key_value_heads"] = groups
         if plan.kind == "stock":
-            found["head_dim"] = getattr(dense, "head_dim", None) or dense.hidden_size // dense.num_attention_heads
+            found["head_dim"] = dense.head_dim
     if width is not None:
         found[family.width] = width
     return found
@@ -123,6 +123,6 @@ def _block(family: Family, kind: str, checkpoint: Checkpoint, plan: LayerPlan) -
         found["shrink"] = [[sliced.module, sliced.axis] for sliced in block.slices]
         found["scaled"] = list(block.scaled)
         biased = [new for (k, old), new in plan.places.items() if k == kind and (k, old) in plan.bias]
-        if biased and f"{family.stem(checkpoint.tensors)}0.{block.out}.bias" not in checkpoint.tensors:
+        if biased and not family.own_bias(checkpoint.tensors, kind):
             found["bias"] = {"module": block.out, "layers": sorted(biased)}
     return found

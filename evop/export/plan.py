@@ -115,13 +115,11 @@ def planned(checkpoint: Checkpoint, family: Family, cut: Cut) -> LayerPlan:
     def stock_count(kind: str, units: int) -> bool:
         return kind == "mlp" or stock_head_count(checkpoint.resolved, units, family.units(checkpoint.resolved, "attn"))
 
-    stem = family.stem(checkpoint.tensors)
-    biased = [f"{stem}{layer}.{family.block(kind).out}.bias" for kind, layer in cut.bias]
     return LayerPlan.of(
         cut,
         layer_count(checkpoint),
         stock_count=stock_count,
-        stock_bias=all(name in checkpoint.tensors for name in biased),
+        stock_bias=all(family.own_bias(checkpoint.tensors, *place) for place in cut.bias),
         parallel=family.is_parallel(checkpoint.resolved),
     )
 

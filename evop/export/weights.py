@@ -170,11 +170,7 @@ class _Tensors:
     ) -> Iterator[tuple[str, Piece]]:
         """The bias of a last projection that had none."""
         bias = self._bias(block, module)
-        if (
-            what == "weight"
-            and bias is not None
-            and f"{self.stem}{block[1]}.{module}.bias" not in self.checkpoint.tensors
-        ):
+        if what == "weight" and bias is not None and not self.family.own_bias(self.checkpoint.tensors, *block):
             size = len(bias) * tensor.nbytes // max(1, tensor.numel)
             yield f"{prefix}{module}.bias", Piece(old, bias.shape, size, bias=bias, new=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +65,7 @@ class Block:
         return next(sliced.axis for sliced in self.slices if sliced.module == self.out)
 
 
-EVERY_GRAIN = ("layer", "subblock", "head", "channel", "mixed")
+GRAINS = ("layer", "subblock", "head", "channel", "mixed")
 """Every grain there is; a family says which of them it cannot hold, and why."""
 
 
@@ -173,6 +173,17 @@ class Family:
         full = f"{self.layers}."
         bare = full.partition(".")[2]
         return bare if any(name.startswith(bare) for name in tensors) else full
+
+    def own_bias(self, tensors: Collection[str], kind: str, layer: int = 0) -> str | None:
+        """Name of the bias tensor of a block's last projection, or None where it has none.
+
+        Args:
+            tensors: names of all tensors of a checkpoint.
+            kind: of the block.
+            layer: its decoder layer; layers are alike in this.
+        """
+        name = f"{self.stem(tensors)}{layer}.{self.block(kind).out}.bias"
+        return name if name in tensors else None
 
     def refusal(self, config: Any, grain: str, deploy: str) -> str | None:
         """Why a model cannot be pruned at a grain under a deploy, or None where it can.

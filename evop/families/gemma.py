@@ -1,11 +1,11 @@
 """Gemma 2 and 3 (text): norms before and after each block, sliding and full attention in turn."""
 
-from evop.families.family import EVERY_GRAIN, Block, Family, Refusal
+from evop.families.family import GRAINS, Block, Family, Refusal
 from evop.families.projections import CHANNELS, HEADS
 
 BOTH_WAYS = Refusal(
     "it attends in both directions (use_bidirectional_attention), so it predicts no next token to be measured by",
-    grains=EVERY_GRAIN,
+    grains=GRAINS,
     when=lambda config: bool(config.use_bidirectional_attention),
 )
 

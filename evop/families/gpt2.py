@@ -1,6 +1,6 @@
 """GPT-2: learned positions, weights stored the other way round (``Conv1D``)."""
 
-from evop.families.family import EVERY_GRAIN, Block, Family, Refusal, Sliced
+from evop.families.family import GRAINS, Block, Family, Refusal, Sliced
 
 SCALED_BY_PLACE = Refusal(
     "its attention divides by the number of its layer (scale_attn_by_inverse_layer_idx), which changes when layers "
@@ -10,7 +10,7 @@ SCALED_BY_PLACE = Refusal(
 )
 CROSS_ATTENTION = Refusal(
     "it attends to an encoder (add_cross_attention); evop prunes language models that read their own text alone",
-    grains=EVERY_GRAIN,
+    grains=GRAINS,
     when=lambda config: config.add_cross_attention,
 )
 

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from evop.checkpoint import Checkpoint
-from evop.errors import EvopError
-from evop.families.family import EVERY_GRAIN, Family, family_of
+from evop.errors import EvopError, refuse_unknown
+from evop.families.family import GRAINS, Family, family_of
 from evop.families.ladder import head_ladder, width_ladder
 from patterns import Cost, Part, PatternSpace
 
 COST_CONTEXT = 2048
 """Tokens of context at which FLOPs and KV bytes a token are counted; every table that shows them says so."""
-GRAINS = EVERY_GRAIN
 THINNED = {"head": ("attn",), "channel": ("mlp",), "mixed": ("attn", "mlp")}
 """Grain -> the kinds of blocks whose units may leave; the other grains take blocks whole."""
 STOCK_PROTECTED = ("layers.0.attn",)
@@ -76,8 +75,7 @@ def layer_count(checkpoint: Checkpoint) -> int:
 def _refuse(
     checkpoint: Checkpoint, family: Family, grain: str, deploy: str, width_step: int | None, compensate: bool
 ) -> None:
-    if grain not in GRAINS:
-        raise EvopError(f"--grain {grain}: unknown; choose one of {', '.join(GRAINS)}")
+    refuse_unknown("--grain", grain, GRAINS)
     if reason := family.refusal(checkpoint.resolved, grain, deploy):
         raise EvopError(f"{checkpoint.name} does not hold --grain {grain} under --deploy {deploy}: {reason}")
     if width_step is not None and "mlp" not in THINNED.get(grain, ()):
@@ -88,7 +86,7 @@ def _refuse(
         )
     if compensate and deploy == "stock":
         for kind in THINNED[grain]:
-            if not _has_bias(checkpoint, family, kind):
+            if not family.own_bias(checkpoint.tensors, kind):
                 raise EvopError(
                     f"--compensate bias under --deploy stock: a stock {checkpoint.model_type} has no bias at "
                     f"{family.block(kind).out}; use --deploy any, or --compensate none"
@@ -108,10 +106,6 @@ def _ladders(
         else:
             ladders[kind] = width_ladder(units, width_step)
     return ladders
-
-
-def _has_bias(checkpoint: Checkpoint, family: Family, kind: str) -> bool:
-    return f"{family.stem(checkpoint.tensors)}0.{family.block(kind).out}.bias" in checkpoint.tensors
 
 
 def _layer(count: _Costs, layer: int) -> Part:
@@ -145,7 +139,7 @@ class _Costs:
             _numel(shape) for s in block.slices if s.bias for shape in self._shapes(layer, (s.module,), "bias")
         )
         added = 0
-        if self.compensate and not _has_bias(self.checkpoint, self.family, kind):
+        if self.compensate and not self.family.own_bias(self.checkpoint.tensors, kind):
             added = int(self.checkpoint.resolved.hidden_size)
         removed = [
             self._cost(kind, layer, (sum(weights) + biases) * n // units - added, sum(weights) * n // units, n, units)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evop.errors import EvopError
+from evop.errors import EvopError, refuse_unknown
 from evop.importance.over import OVERS, over_of
 
 if TYPE_CHECKING:
@@ -51,8 +51,7 @@ def importance_of(name: str) -> Importance:
     Raises:
         EvopError: unknown name.
     """
-    if name not in IMPORTANCES:
-        raise EvopError(f"--importance {name}: unknown; choose one of {', '.join(IMPORTANCES)}")
+    refuse_unknown("--importance", name, IMPORTANCES)
     return IMPORTANCES[name]
 
 

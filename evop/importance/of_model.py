@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from evop.errors import EvopError
+from evop.errors import EvopError, refuse_unknown
 from evop.evaluator import Evaluator
 from evop.families.family import Block, Sliced
 from evop.families.parts import THINNED
@@ -41,13 +41,11 @@ def refuse_importance(metric: str, grain: str, over: str) -> None:
     Raises:
         EvopError: it is not, or is unknown.
     """
-    known = (*IMPORTANCES, INFLUENCE, "none")
-    if metric not in known:
-        raise EvopError(f"--importance {metric}: unknown; choose one of {', '.join(known)}")
+    refuse_unknown("--importance", metric, (*IMPORTANCES, INFLUENCE, "none"))
     if (metric in IMPORTANCES) != (grain in THINNED):
         fits = ", ".join(IMPORTANCES) if grain in THINNED else f"{INFLUENCE} or none"
         raise EvopError(f"--importance {metric} is not for --grain {grain}; choose {fits}")
-    if over != "mean" and metric in ("none", "magnitude", "random"):
+    if over != "mean" and not passes(metric, compensate=False):
         raise EvopError(f"--importance-over {over}: --importance {metric} does not look at groups; leave it out")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from evop.errors import EvopError
+from evop.errors import refuse_unknown
 
 
 def mean(values: np.ndarray) -> np.ndarray:
@@ -31,6 +31,5 @@ def over_of(name: str) -> Over:
     Raises:
         EvopError: unknown name.
     """
-    if name not in OVERS:
-        raise EvopError(f"--importance-over {name}: unknown; choose one of {', '.join(OVERS)}")
+    refuse_unknown("--importance-over", name, OVERS)
     return OVERS[name]

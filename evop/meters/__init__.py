@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
-from evop.errors import EvopError
+from evop.errors import refuse_unknown
 from evop.losses import LossTable
 from evop.tokens import TokenPassages
 
@@ -38,7 +38,6 @@ def make_meter(loss: str) -> Meter:
     Raises:
         EvopError: unknown name.
     """
-    if loss not in METERS:
-        raise EvopError(f"--loss {loss}: unknown; choose one of {', '.join(METERS)}")
+    refuse_unknown("--loss", loss, METERS)
     module, _, name = METERS[loss].partition(":")
     return getattr(import_module(module), name)()

@@ -90,7 +90,7 @@ class CMA:
         around = []
         for i in self._free:
             part, level = self.budget.space.parts[i], pattern.levels[i]
-            ladder = [part.price(1) - 1, *(part.price(n) for n in range(1, part.top + 1)), part.price(part.top) + 1]
+            ladder = [part.ladder[0] - 1, *part.ladder, part.ladder[-1] + 1]
             around.append((ladder[level] + ladder[level + 1]) / 2)
         return np.array(around)
 

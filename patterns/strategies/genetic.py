@@ -53,11 +53,13 @@ class Genetic:
         self._rng = np.random.default_rng(seed)
         self._free = list(budget.space.free)
         self._tops = np.array([budget.space.parts[i].top for i in self._free])
-        self._population = self._repaired(self._rng.integers(0, self._tops + 1, (POPULATION, len(self._free))))
+        self._population: list[Pattern] = []
         self._generation, self._stale, self._best = 0, 0, math.inf
 
     def ask(self) -> list[Pattern]:
         """One generation."""
+        if not self._population:
+            self._population = self._repaired(self._rng.integers(0, self._tops + 1, (POPULATION, len(self._free))))
         over = self._generation == GENERATIONS or (self.patience is not None and self._stale >= self.patience)
         return [] if over else list(self._population)
 

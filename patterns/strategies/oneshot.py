@@ -80,5 +80,5 @@ def _probes(space: PatternSpace) -> list[Pattern]:
 
 def _shares(part: Part) -> np.ndarray:
     """The share of the part's importance that is gone at each level, between the prices around it; [levels]."""
-    prices = np.array([part.price(level) for level in range(1, part.top + 1)])
+    prices = np.array(part.ladder)
     return np.concatenate([[0.0], (prices[1:] + prices[:-1]) / 2, [1.0]])

@@ -51,10 +51,12 @@ class Swap:
         self._rng = np.random.default_rng(seed)
         self._ranked: list[Pattern] = []
         self._stuck: int = 0
-        self._start()
+        self._asked: list[Pattern] = []
 
     def ask(self) -> list[Pattern]:
         """What is left of the offspring, for a larger share of the sample each time."""
+        if not self._asked:
+            self._start()
         return self._asked
 
     def tell(self, values: Mapping[Pattern, float]) -> None:

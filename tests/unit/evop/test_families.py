@@ -17,7 +17,7 @@ from evop.errors import EvopError
 from evop.export.parity import TOLERANCE, compare
 from evop.export.plan import NewLayer, planned
 from evop.families import family_of
-from evop.families.family import EVERY_GRAIN
+from evop.families.family import GRAINS
 from evop.families.parts import pattern_space
 from evop.masking import masked
 from evop.orders import Orders
@@ -149,7 +149,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_a_family_cannot_hold(name, tiny_folder):
     config, family = Checkpoint.find(tiny_folder(name)).resolved, family_of(TINY[name][0])
-    cells = itertools.product(EVERY_GRAIN, DEPLOYS)
+    cells = itertools.product(GRAINS, DEPLOYS)
     assert {cell for cell in cells if family.refusal(config, *cell)} == REFUSED[name]
 
 
@@ -157,8 +157,8 @@ def test_what_a_family_cannot_hold(name, tiny_folder):
     ("name", "key", "refused"),
     [
         ("gpt2", "scale_attn_by_inverse_layer_idx", ("layer", "subblock", "mixed")),
-        ("gpt2", "add_cross_attention", EVERY_GRAIN),
-        ("gemma2", "use_bidirectional_attention", EVERY_GRAIN),
+        ("gpt2", "add_cross_attention", GRAINS),
+        ("gemma2", "use_bidirectional_attention", GRAINS),
     ],
 )
 def test_configs_that_cannot_be_held(name, key, refused, tiny_folder, tmp_path):
@@ -166,7 +166,7 @@ def test_configs_that_cannot_be_held(name, key, refused, tiny_folder, tmp_path):
     path = tmp_path / "model/config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), key: True}))
     checkpoint, family = Checkpoint.find(tmp_path / "model"), family_of(TINY[name][0])
-    for grain in EVERY_GRAIN:
+    for grain in GRAINS:
         reason = family.refusal(checkpoint.resolved, grain, "any")
         assert (reason is not None and key in reason) == (grain in refused), grain
     with pytest.raises(EvopError, match=key):
