@@ -29,26 +29,26 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from rivals_table import rows_of, table
 
 from calibration import CalibrationSet, build_calibration_set
 from evop.audit_file import AuditFile
 from evop.checkpoint import Checkpoint
 from evop.errors import EvopError
-from evop.families.parts import THINNED, pattern_space
-from evop.recipe import calibration_recipe
+from evop.families.parts import THINNED
+from evop.recipe import SearchRecipe, calibration_recipe
 from evop.reference import corpus_files, model_dir
-from evop.search_run import SearchFile
 from evop.stages.audit import audit
-from evop.stages.search import search
-from patterns import Budget, PatternError
+from evop.stages.search import plan, search
+from patterns import PatternError
 
 TOKENS = {"main": 800_000, "grains": 500_000, "importance": 500_000}
 """Tokens a cell of a section may score."""
 MAX_TOKENS = 96
 """Passages are cut there: many short ones tell more of a group than few long ones."""
 SEEDS = (0, 1, 2)
-SMALL_BATCH = 4
-"""Passages a forward pass: small models are fastest where a batch fits the processor's cache."""
+HOW: dict[str, Any] = {"dtype": "float32", "device": "cpu", "batch_size": 4}
+"""How the model is run; small models are fastest where a batch fits the processor's cache."""
 STRATEGIES: dict[str, dict[str, Any]] = {
     "random": {"strategy": "random"},
     "oneshot, influence": {"strategy": "oneshot", "importance": "influence"},
@@ -132,12 +132,25 @@ class Bench:
             build_calibration_set(recipe).save(folder)
         return CalibrationSet.load(folder)
 
+    def recipe(self, cell: Cell) -> dict[str, Any]:
+        """What a cell asks of a search."""
+        return {
+            "remove": cell.remove,
+            "grain": cell.grain,
+            "deploy": "any",
+            "tokens": TOKENS[cell.section],
+            "max_tokens": MAX_TOKENS,
+            "min_group_tokens": 128,
+            "seed": cell.seed,
+            "store": str(self.work / "store"),
+            **HOW,
+            **dict(cell.options),
+        }
+
     def refusal(self, cell: Cell) -> str | None:
         """Why a cell cannot be searched, or None where it can."""
         try:
-            checkpoint = Checkpoint.find(self.model)
-            compensate = ("compensate", "bias") in cell.options
-            Budget(pattern_space(checkpoint, cell.grain, "any", compensate=compensate), cell.remove)
+            plan(Checkpoint.find(self.model), SearchRecipe.of(**self.recipe(cell)))
         except (EvopError, PatternError) as error:
             return str(error)
         return None
@@ -145,23 +158,7 @@ class Bench:
     def run(self, cell: Cell) -> str:
         """Search a cell; returns what it did in one line."""
         out, begun = cell.folder(self.work), time.monotonic()
-        found = search(
-            self.model,
-            self.work / f"set-{cell.seed}",
-            out,
-            remove=cell.remove,
-            grain=cell.grain,
-            deploy="any",
-            tokens=TOKENS[cell.section],
-            max_tokens=MAX_TOKENS,
-            min_group_tokens=128,
-            seed=cell.seed,
-            dtype="float32",
-            device="cpu",
-            batch_size=SMALL_BATCH,
-            store=str(self.work / "store"),
-            **dict(cell.options),
-        ).account
+        found = search(self.model, self.work / f"set-{cell.seed}", out, **self.recipe(cell)).account
         return (
             f"{cell.together} {cell.contender}: {found.evaluations} evaluations, {found.tokens['total']:,} tokens, "
             f"{time.monotonic() - begun:.0f} s, stopped by: {found.stopped}"
@@ -171,15 +168,7 @@ class Bench:
         """Audit runs side by side, unless that is done; returns what it did in one line."""
         out, begun = self.work / f"audit-{together}", time.monotonic()
         if not (out / "audit.json").is_file():
-            audit(
-                self.model,
-                self.work / f"set-{seed}",
-                runs,
-                out,
-                dtype="float32",
-                device="cpu",
-                batch_size=SMALL_BATCH,
-            )
+            audit(self.model, self.work / f"set-{seed}", runs, out, **HOW)
         return f"audited {together}, {time.monotonic() - begun:.0f} s"
 
 
@@ -240,7 +229,9 @@ def run_all(bench: Bench, wanted: list[Cell], jobs: int) -> Iterator[dict[str, o
         for done in as_completed(audits):
             print(done.result(), flush=True)
     for name, mine in groups.items():
-        yield from rows_of(AuditFile.find(bench.work / f"audit-{name}"), mine, bench.work)
+        runs = {cell.contender: cell.folder(bench.work) for cell in mine}
+        where = {key: getattr(mine[0], key) for key in ("section", "grain", "remove", "seed")}
+        yield from ({**where, **row} for row in rows_of(AuditFile.find(bench.work / f"audit-{name}"), runs))
 
 
 def one_thread() -> None:
@@ -248,59 +239,6 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
-
-
-def rows_of(file: AuditFile, mine: list[Cell], work: Path) -> Iterator[dict[str, object]]:
-    """One row a contender and split, the audit's random pattern included."""
-    audited = [pattern.name for pattern in file.patterns if pattern.sha256]
-    contender = dict(zip(audited, mine, strict=True))
-    for row in file.summary:
-        cell = contender.get(row.pattern)
-        account = SearchFile.read(cell.folder(work) / "search.json") if cell else None
-        yield {
-            "section": mine[0].section,
-            "grain": mine[0].grain,
-            "remove": mine[0].remove,
-            "seed": mine[0].seed,
-            "contender": cell.contender if cell else "one random pattern",
-            "split": row.split,
-            "worst": row.worst,
-            "mean": row.mean,
-            "p90": row.p90,
-            "worst_group": row.worst_group,
-            "groups": row.groups,
-            "evaluations": account.evaluations if account else 0,
-            "tokens": account.tokens["total"] if account else 0,
-            "stopped": account.stopped if account else "",
-        }
-
-
-def table(frame: pd.DataFrame) -> str:
-    """Medians over seeds, with the range in brackets where there are several, as Markdown."""
-    grains = frame["grain"].nunique() > 1
-    lines = [
-        ("| grain, removed " if grains else "")
-        + "| strategy | audit worst | audit mean | unseen worst | unseen mean | evaluations | tokens |",
-        ("|---" if grains else "") + "|---|---|---|---|---|---|---|",
-    ]
-    for (grain, remove), part in frame.groupby(["grain", "remove"], sort=False):
-        order = ["one random pattern", *(name for name in part["contender"].unique() if name != "one random pattern")]
-        for name in order:
-            mine = part[part["contender"] == name]
-            splits = [mine[mine["split"] == split] for split in ("audit", "unseen")]
-            cells = [spread(rows[what]) for rows in splits for what in ("worst", "mean")]
-            used = mine[mine["split"] == "audit"]
-            cost = [f"{used['evaluations'].median():.0f}", f"{used['tokens'].median() / 1e6:.2f} M"]
-            first = f"| {grain}, {remove} " if grains else ""
-            lines.append(f"{first}| {name} | {' | '.join([*cells, *cost])} |")
-    return "\n".join(lines) + "\n"
-
-
-def spread(values: pd.Series) -> str:
-    """Median [smallest, largest]; the value alone where there is one."""
-    if len(values) < 2:
-        return f"{values.iloc[0]:.3f}" if len(values) else "–"
-    return f"{values.median():.3f} [{values.min():.3f}, {values.max():.3f}]"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,65 @@
+"""The tables of ``rivals.py``: rows of its audits, and medians over seeds as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from evop.audit_file import AuditFile
+from evop.search_run import SearchFile
+
+
+def rows_of(file: AuditFile, runs: Mapping[str, Path]) -> Iterator[dict[str, object]]:
+    """One row a contender and split, the audit's random pattern included.
+
+    Args:
+        file: the audit.
+        runs: contender -> its search run, in the order in which they were audited.
+    """
+    audited = [pattern.name for pattern in file.patterns if pattern.sha256]
+    contender = dict(zip(audited, runs, strict=True))
+    for row in file.summary:
+        name = contender.get(row.pattern)
+        account = SearchFile.read(runs[name] / "search.json") if name else None
+        yield {
+            "contender": name or "one random pattern",
+            "split": row.split,
+            "worst": row.worst,
+            "mean": row.mean,
+            "p90": row.p90,
+            "worst_group": row.worst_group,
+            "groups": row.groups,
+            "evaluations": account.evaluations if account else 0,
+            "tokens": account.tokens["total"] if account else 0,
+            "stopped": account.stopped if account else "",
+        }
+
+
+def table(frame: pd.DataFrame) -> str:
+    """Medians over seeds, with the range in brackets where there are several, as Markdown."""
+    grains = frame["grain"].nunique() > 1
+    lines = [
+        ("| grain, removed " if grains else "")
+        + "| strategy | audit worst | audit mean | unseen worst | unseen mean | evaluations | tokens |",
+        ("|---" if grains else "") + "|---|---|---|---|---|---|---|",
+    ]
+    for (grain, remove), part in frame.groupby(["grain", "remove"], sort=False):
+        order = ["one random pattern", *(name for name in part["contender"].unique() if name != "one random pattern")]
+        for name in order:
+            mine = part[part["contender"] == name]
+            splits = [mine[mine["split"] == split] for split in ("audit", "unseen")]
+            cells = [spread(rows[what]) for rows in splits for what in ("worst", "mean")]
+            used = mine[mine["split"] == "audit"]
+            cost = [f"{used['evaluations'].median():.0f}", f"{used['tokens'].median() / 1e6:.2f} M"]
+            first = f"| {grain}, {remove} " if grains else ""
+            lines.append(f"{first}| {name} | {' | '.join([*cells, *cost])} |")
+    return "\n".join(lines) + "\n"
+
+
+def spread(values: pd.Series) -> str:
+    """Median [smallest, largest]; the value alone where there is one."""
+    if len(values) < 2:
+        return f"{values.iloc[0]:.3f}" if len(values) else "–"
+    return f"{values.median():.3f} [{values.min():.3f}, {values.max():.3f}]"
