@@ -22,7 +22,12 @@ def efforts_of(passages: TokenPassages) -> tuple[Effort, ...]:
     first = {group: i for i, group in reversed(list(enumerate(passages.groups)))}
     covering = 1 + max(first.values())
     ends = sorted({max(covering, math.ceil(share * count)) for share in SHARES})
-    return tuple(Effort(end, int(passages.scored[:end].sum())) for end in ends)
+    return tuple(effort_of(passages.take(range(end))) for end in ends)
+
+
+def effort_of(passages: TokenPassages) -> Effort:
+    """The effort that is all of some passages."""
+    return Effort(len(passages.ids), passages.total, passages.tokens_by_group)
 
 
 def stretches(passages: TokenPassages, efforts: tuple[Effort, ...]) -> tuple[TokenPassages, ...]:

@@ -2,84 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from evop.efforts import stretches
-from evop.errors import EvopError
-from evop.evaluator import Evaluator
-from evop.losses import LossTable, excess
+from evop.losses import excess
+from evop.meters import make_meter
 from evop.objectives import Objective
-from evop.store import LossStore, Sums
-from evop.tokens import TokenPassages
-from patterns import Effort, Measurement, Pattern
+from evop.sample import Losses, Sample
+from patterns import Effort, Measurement, Pattern, Trial
 
-Losses = Mapping[str, float]
-"""Group -> mean loss, nats a token."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Some passages, and the efforts at which patterns are measured on them.
-
-    Attributes:
-        evaluator: runs the model.
-        passages: what it is run on, in their fixed order.
-        efforts: ascending; the last is all of them.
-        store: what was measured already.
-    """
-
-    evaluator: Evaluator
-    passages: TokenPassages
-    efforts: tuple[Effort, ...]
-    store: LossStore = field(default_factory=lambda: LossStore(None, {}))
-
-    @classmethod
-    def whole(cls, evaluator: Evaluator, passages: TokenPassages) -> Sample:
-        """A sample with one effort."""
-        return cls(evaluator, passages, (Effort(len(passages.ids), passages.total),))
-
-    @property
-    def full(self) -> Effort:
-        """The effort that is all of it."""
-        return self.efforts[-1]
-
-    @cached_property
-    def _stretches(self) -> tuple[TokenPassages, ...]:
-        """What each effort adds to the one before."""
-        return stretches(self.passages, self.efforts)
-
-    def losses(self, pattern: Pattern, effort: Effort) -> Losses | str:
-        """Mean loss a group at an effort, or why there is none."""
-        totals: dict[str, float] = {}
-        tokens: dict[str, int] = {}
-        for number, passages in enumerate(self._stretches[: 1 + self.efforts.index(effort)]):
-            sums = self.store.get(pattern, number)
-            if sums is None:
-                (table,) = self.evaluator.losses([pattern], passages)
-                sums = _sums(table)
-                self.store.put(pattern, number, sums)
-            for group, count in passages.tokens_by_group.items():
-                if group not in sums:
-                    return f"loss is not finite in {group}"
-                totals[group] = totals.get(group, 0.0) + sums[group]
-                tokens[group] = tokens.get(group, 0) + count
-        return {group: total / tokens[group] for group, total in totals.items()}
-
-    def dense(self, effort: Effort) -> Losses:
-        """Mean loss a group of the dense model at an effort.
-
-        Raises:
-            EvopError: it is not a number somewhere.
-        """
-        found = self.losses(self.evaluator.space.dense, effort)
-        if isinstance(found, str):
-            dtype = self.evaluator.loaded.dtype
-            raise EvopError(f"the dense model's {found} at --dtype {dtype}; use --dtype float32")
-        return found
+LOOKED_BACK = 64
+"""So many of the last trials tell which groups are likely to be the worst."""
 
 
 @dataclass(frozen=True)
@@ -98,31 +35,90 @@ class Fitness:
     dense: Mapping[int, Losses]
     scale: Mapping[str, float] | None = None
 
-    def __call__(self, patterns: Iterable[Pattern], effort: Effort | None = None) -> Iterator[Measurement]:
-        """One measurement a pattern, in order; losses that are no numbers mark it failed."""
-        effort = effort or self.sample.full
-        for pattern in patterns:
-            losses = self.sample.losses(pattern, effort)
-            if isinstance(losses, str):
-                yield Measurement(float("inf"), {}, effort.tokens, losses)
-            else:
-                yield Measurement(self._value(losses, effort), losses, effort.tokens)
+    def __call__(
+        self,
+        patterns: Iterable[Pattern],
+        effort: Effort | None = None,
+        bounds: Sequence[float] | None = None,
+        order: Sequence[str] | None = None,
+    ) -> Iterator[Measurement]:
+        """One measurement a pattern, in order; losses that are no numbers mark it failed.
+
+        Args:
+            patterns: the patterns.
+            effort: how much of the sample; None for all.
+            bounds: a value for each pattern; one that is certain to be worse is cut. None for no bounds.
+            order: in which groups are measured then, those likely to be the worst first; None for the sample's.
+        """
+        these, effort = list(patterns), effort or self.sample.full
+        limits = dict(zip(these, bounds or [math.inf] * len(these), strict=True))
+        left, finished = these, dict.fromkeys(these, 0)
+        groups = tuple(order or self.sample.groups)
+        for end in self._ends(groups, limits):
+            self.sample.measure(left, effort, groups[:end])
+            finished |= dict.fromkeys(left, end)
+            left = [pattern for pattern in left if self._may_matter(pattern, effort, groups[:end], limits[pattern])]
+        for pattern in these:
+            yield self._measurement(pattern, effort, groups[: finished[pattern]])
 
     def excess(self, measurement: Measurement, effort: Effort | None = None) -> dict[str, float]:
-        """Excess loss a group of a measurement, nats a token."""
-        return excess(measurement.losses, self.dense[(effort or self.sample.full).passages])
+        """Excess loss a group of a measurement, nats a token; of the groups that were measured."""
+        dense = self.dense[(effort or self.sample.full).passages]
+        return excess(measurement.losses, {group: dense[group] for group in measurement.losses})
 
     def worst_group(self, measurement: Measurement) -> str:
         """The group that pays most under a measurement in full, in units of the scale where there is one."""
         over, scale = self.excess(measurement), self.scale or {}
         return max(over, key=lambda group: over[group] / scale.get(group, 1.0))
 
+    def worst_first(self, trials: Sequence[Trial]) -> tuple[str, ...]:
+        """The groups in the order in which they are likely to be the worst, by the last trials that saw them all."""
+        groups, scale = self.sample.groups, self.scale or {}
+        seen = [trial for trial in trials if trial.measurement.whole][-LOOKED_BACK:]
+        mean = dict.fromkeys(groups, 0.0)
+        for trial in seen:
+            dense = self.dense[trial.effort]
+            for group, loss in trial.measurement.losses.items():
+                mean[group] += (loss - dense[group]) / scale.get(group, 1.0) / len(seen)
+        return tuple(sorted(groups, key=lambda group: -mean[group]))
+
+    def _ends(self, groups: Sequence[str], limits: Mapping[Pattern, float]) -> Iterator[int]:
+        """After how many groups the patterns are held against their limits: 1, 3, 7 and so on, and all."""
+        end = 1
+        while self._can_cut and any(map(math.isfinite, limits.values())) and end < len(groups):
+            yield end
+            end = 2 * end + 1
+        yield len(groups)
+
+    @cached_property
+    def _floor(self) -> float:
+        """What no loss can be less than."""
+        return make_meter(self.sample.evaluator.loss).floor
+
+    @cached_property
+    def _can_cut(self) -> bool:
+        """Whether some groups can tell that a value is large, whatever the others'; a mean over losses without a
+        floor cannot."""
+        return math.isfinite(self.objective(np.array([self._floor, *[0.0] * (len(self.sample.groups) - 1)])))
+
+    def _may_matter(self, pattern: Pattern, effort: Effort, groups: Sequence[str], limit: float) -> bool:
+        losses = self.sample.found(pattern, effort, groups)
+        return not isinstance(losses, str) and self._value(losses, effort) <= limit
+
+    def _measurement(self, pattern: Pattern, effort: Effort, groups: Sequence[str]) -> Measurement:
+        losses = self.sample.found(pattern, effort, groups)
+        if isinstance(losses, str):
+            return Measurement(math.inf, {}, effort.tokens, losses)
+        cut = len(groups) < len(self.sample.groups)
+        ordered = {group: losses[group] for group in self.sample.groups if group in losses}
+        return Measurement(self._value(losses, effort), ordered, effort.tokens, at_least=cut)
+
     def _value(self, losses: Losses, effort: Effort) -> float:
-        over = excess(losses, self.dense[effort.passages])
-        scale = self.scale or {}
-        return self.objective(np.array([value / scale.get(group, 1.0) for group, value in over.items()]))
+        """The objective; the least it can be, where some groups have no losses yet.
 
-
-def _sums(table: LossTable) -> Sums:
-    sums, _ = table.sums()
-    return {name: float(total) for name, total in zip(table.names, sums, strict=True) if np.isfinite(total)}
+        Every objective grows with each group's excess, so it is least where theirs are.
+        """
+        dense, scale = self.dense[effort.passages], self.scale or {}
+        over = [losses.get(group, self._floor) - dense[group] for group in self.sample.groups]
+        counted = [value / scale.get(group, 1.0) for group, value in zip(self.sample.groups, over, strict=True)]
+        return self.objective(np.array(counted))

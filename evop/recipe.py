@@ -11,6 +11,8 @@ from calibration import Recipe
 from evop.errors import EvopError
 from evop.files import first_problem
 
+CACHE_MB = 1024
+"""Mebibytes of the dense model's streams that a search keeps, where nothing else is asked for."""
 DEFAULT_EVALUATIONS = 400
 """Where no limit is given and the strategy would go on for ever."""
 
@@ -77,6 +79,10 @@ class SearchRecipe(Engine):
         tokens: tokens to score at most.
         minutes: minutes to search at most.
         store: folder in which searches share what they measured; each is charged as if it were alone.
+        bounds: whether patterns that are certain not to matter are measured on some groups only; it changes what a
+            search costs, not what it finds.
+        cache_mb: mebibytes of the dense model's streams that are kept at most.
+        profile: whether to wait for the device after every stage, so that its seconds are those of the stage.
     """
 
     remove: float = 0.25
@@ -101,6 +107,9 @@ class SearchRecipe(Engine):
     tokens: int | None = Field(default=None, ge=1)
     minutes: float | None = Field(default=None, gt=0)
     store: str | None = None
+    bounds: bool = True
+    cache_mb: int = Field(default=CACHE_MB, ge=0)
+    profile: bool = False
 
     @field_validator("protect", mode="before")
     @classmethod

@@ -16,9 +16,6 @@ from evop.orders import Orders
 from evop.pattern_file import ModelName
 from patterns import TrialLog
 
-FINALISTS = 8
-"""How many of the best distinct patterns are measured again on ``select``."""
-
 
 class Finalist(BaseModel):
     """One of the best distinct patterns, measured again on ``select``."""
@@ -111,10 +108,10 @@ class SearchRun:
             orders.save(self.orders)
         return TrialLog.create(self.trials, {**identity, **derived})
 
-    def add_seconds(self, trial: int, seconds: float) -> None:
-        """Append to the timings, which are no part of the log."""
+    def add_seconds(self, number: int, patterns: int, seconds: float) -> None:
+        """Append to the timings, which are no part of the log: how long some patterns of a round took together."""
         with self._timings.open("a") as file:
-            file.write(json.dumps({"trial": trial, "seconds": round(seconds, 4)}) + "\n")
+            file.write(json.dumps({"round": number, "patterns": patterns, "seconds": round(seconds, 4)}) + "\n")
 
     def seconds(self) -> float:
         """Seconds of all measurements, those of earlier processes and of rounds measured again included."""

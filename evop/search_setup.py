@@ -12,7 +12,7 @@ from calibration.seeded import generator
 from evop.efforts import efforts_of
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
-from evop.fitness import Fitness, Losses, Sample
+from evop.fitness import Fitness
 from evop.importance.of_model import measured_orders, passes
 from evop.losses import excess
 from evop.objective_passages import ObjectivePassages, objective_passages
@@ -20,10 +20,11 @@ from evop.objectives import objective_of
 from evop.orders import Orders
 from evop.progress import Progress, Watch
 from evop.recipe import SearchRecipe
+from evop.sample import Losses, Sample
 from evop.search_identity import identity_asked, identity_found
-from evop.search_run import FINALISTS, SearchRun
+from evop.search_run import SearchRun
 from evop.store import LossStore
-from patterns import Budget, Effort, TrialLog
+from patterns import FINALISTS, Budget, Effort, TrialLog
 
 SCALE_PATTERNS = 32
 """Random patterns whose median excess is the unit of ``--scale random``."""

@@ -11,10 +11,10 @@ from typing import Any
 from evop.errors import EvopError
 from patterns import Pattern
 
-SCHEMA = "evop.store/1"
+SCHEMA = "evop.store/2"
 
-Sums = Mapping[str, float]
-"""Group -> summed loss in nats; groups whose loss was no number are missing."""
+Sums = Mapping[str, float | None]
+"""Group -> summed loss in nats, or None where it was no number; groups that were not measured are missing."""
 
 
 class LossStore:
@@ -38,13 +38,13 @@ class LossStore:
             self._file = folder / f"{name}.jsonl"
             self._open(identity)
 
-    def get(self, pattern: Pattern, stretch: int) -> Sums | None:
-        """Summed losses a group of a pattern on a stretch of the sample, or None where it was not measured."""
-        return self._sums.get((pattern.levels, stretch))
+    def get(self, pattern: Pattern, stretch: int) -> Sums:
+        """What was measured of a pattern on a stretch of the sample."""
+        return self._sums.get((pattern.levels, stretch), {})
 
     def put(self, pattern: Pattern, stretch: int, sums: Sums) -> None:
         """Keep a measurement; one line is written at once, so that searches side by side do not tear it."""
-        self._sums[pattern.levels, stretch] = sums
+        self._add(pattern.levels, stretch, sums)
         if self._file is not None:
             row = {"levels": list(pattern.levels), "stretch": stretch, "sums": dict(sums)}
             with self._file.open("a") as file:
@@ -68,6 +68,9 @@ class LossStore:
     def _read(self, line: bytes) -> None:
         try:
             row = json.loads(line)
-            self._sums[tuple(row["levels"]), row["stretch"]] = row["sums"]
+            self._add(tuple(row["levels"]), row["stretch"], row["sums"])
         except (ValueError, KeyError, TypeError):
             return
+
+    def _add(self, levels: tuple[int, ...], stretch: int, sums: Sums) -> None:
+        self._sums[levels, stretch] = {**self._sums.get((levels, stretch), {}), **sums}

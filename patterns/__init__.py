@@ -5,13 +5,16 @@ This room knows no language model: numpy and cma only.
 
 from patterns.budget import Budget
 from patterns.errors import PatternError
-from patterns.search import Effort, Measure, Stop, finalists, search
+from patterns.ledger import FINALISTS, Effort, Request
+from patterns.search import Measure, finalists, search
 from patterns.space import COSTS, Cost, Part, Pattern, PatternSpace, Reached
+from patterns.stop import Stop
 from patterns.strategies import OPTIONS, STRATEGIES, Strategy, default_strategy, make_strategy
 from patterns.trials import Measurement, Trial, TrialLog
 
 __all__ = [
     "COSTS",
+    "FINALISTS",
     "OPTIONS",
     "STRATEGIES",
     "Budget",
@@ -24,6 +27,7 @@ __all__ = [
     "PatternError",
     "PatternSpace",
     "Reached",
+    "Request",
     "Stop",
     "Strategy",
     "Trial",

@@ -13,7 +13,7 @@ from typing import Any
 from patterns.errors import PatternError
 from patterns.space import Pattern
 
-SCHEMA = "evop.trials/1"
+SCHEMA = "evop.trials/2"
 
 
 @dataclass(frozen=True)
@@ -21,16 +21,24 @@ class Measurement:
     """What measuring one pattern brought.
 
     Attributes:
-        value: what the search minimises; infinity when the measurement failed.
-        losses: mean loss a group, in nats a token; empty when the measurement failed.
-        tokens: passage tokens charged for it: those scored, less what a smaller effort had scored before.
+        value: what the search minimises; infinity when the measurement failed; the least it can be, where it was cut.
+        losses: mean loss a group, in nats a token; empty when the measurement failed, of the groups that were finished
+            when it was cut.
+        tokens: passage tokens charged for it: those scored, less what earlier trials of the pattern had scored.
         failed: why it failed, or None.
+        at_least: whether it was cut, because it was certain not to matter.
     """
 
     value: float
     losses: Mapping[str, float]
     tokens: int
     failed: str | None = None
+    at_least: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether the value is the pattern's, and a number."""
+        return self.failed is None and not self.at_least
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,7 @@ class Trial:
                 "tokens": found.tokens,
                 "losses": dict(found.losses),
                 **({"failed": found.failed} if found.failed else {}),
+                **({"at_least": True} if found.at_least else {}),
             },
             allow_nan=False,
         )
@@ -78,7 +87,7 @@ class Trial:
         """Read one line of the log back, bit for bit."""
         row = json.loads(line)
         value = math.inf if row["value"] is None else row["value"]
-        found = Measurement(value, row["losses"], row["tokens"], row.get("failed"))
+        found = Measurement(value, row["losses"], row["tokens"], row.get("failed"), row.get("at_least", False))
         return cls(row["round"], Pattern(tuple(row["levels"])), row["met"], row["effort"], found)
 
 

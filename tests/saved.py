@@ -11,9 +11,9 @@ from tiny import load, logits
 from transformers import PreTrainedModel
 
 from evop.cut import Cut
+from evop.evaluator.masking import masked
 from evop.export.parity import TOLERANCE, compare
 from evop.families import family_of
-from evop.masking import masked
 from evop.stages.prune import PruneResult
 
 

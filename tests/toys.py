@@ -6,11 +6,19 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from patterns import Cost, Effort, Measurement, Part, Pattern, PatternSpace
+from patterns import Cost, Effort, Measurement, Part, Pattern, PatternSpace, Request
 
 ATTN, MLP = Cost(98_496, 2_000, 256), Cost(295_104, 6_000, 0)
 """The blocks of the reference model."""
-EFFORTS = (Effort(1, 25), Effort(4, 100))
+GROUPS = tuple(f"toy/{g}" for g in range(4))
+
+
+def effort(passages: int, tokens: int) -> Effort:
+    """Of passages that are shared out evenly among the groups."""
+    return Effort(passages, tokens, dict.fromkeys(GROUPS, tokens // len(GROUPS)))
+
+
+EFFORTS = (effort(1, 24), effort(4, 100))
 """A first look at a quarter of a sample of 100 tokens, and the whole."""
 
 
@@ -68,9 +76,9 @@ def _space(parts: tuple[Part, ...], grain: str, deploy: str, protected: tuple[st
 class Landscape:
     """A loss with pairwise interactions, several groups of it; counts how often each pattern is measured."""
 
-    def __init__(self, space: PatternSpace, seed: int = 0, groups: int = 4) -> None:
+    def __init__(self, space: PatternSpace, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
-        self.space, n = space, len(space.parts)
+        self.space, n, groups = space, len(space.parts), len(GROUPS)
         self.single = rng.gamma(1.0, 0.1, (groups, n))
         self.pairs = rng.normal(0, 0.02, (groups, n, n))
         self.asked: list[Pattern] = []
@@ -79,15 +87,27 @@ class Landscape:
         """Excess a group."""
         gone = np.array([level / part.top for level, part in zip(pattern.levels, self.space.parts, strict=True)]) ** 1.5
         values = self.single @ gone + np.einsum("i,gij,j->g", gone, self.pairs, gone)
-        return {f"toy/{g}": float(value) for g, value in enumerate(values)}
+        return dict(zip(GROUPS, map(float, values), strict=True))
 
     def value(self, pattern: Pattern) -> float:
         """The worst group's excess."""
         return max(self.losses(pattern).values())
 
-    def __call__(self, patterns: list[Pattern], effort: Effort = EFFORTS[-1]) -> Iterator[Measurement]:
-        """Measure, as the search loop asks for it; a smaller effort sees a noisier value."""
-        for pattern in patterns:
+    def __call__(self, request: Request) -> Iterator[Measurement]:
+        """Measure, as the search loop asks for it; a smaller effort sees a noisier value.
+
+        Group by group, and no further where the worst so far is worse than the bound.
+        """
+        for pattern, bound in zip(request.patterns, request.bounds, strict=True):
             self.asked.append(pattern)
-            noise = 0.0 if effort == EFFORTS[-1] else 0.02 * np.sin(1 + hash(pattern) % 1000)
-            yield Measurement(self.value(pattern) + noise, self.losses(pattern), 0)
+            noise = self.noise(pattern, request.effort)
+            seen: dict[str, float] = {}
+            for group, excess in self.losses(pattern).items():
+                seen[group] = excess + noise
+                if max(seen.values()) > bound:
+                    break
+            yield Measurement(max(seen.values()), seen, 0, at_least=len(seen) < len(GROUPS))
+
+    def noise(self, pattern: Pattern, effort: Effort) -> float:
+        """What a look at some of the sample adds to every group."""
+        return 0.0 if effort == EFFORTS[-1] else 0.02 * float(np.sin(1 + hash(pattern) % 1000))

@@ -201,8 +201,8 @@ def _logits(model: Any, ids: torch.Tensor) -> torch.Tensor:
 
 
 def _masked_logits(model: Any, checkpoint: Checkpoint, cut: Cut, ids: torch.Tensor) -> torch.Tensor:
+    from evop.evaluator.masking import masked
     from evop.families import family_of
-    from evop.masking import masked
 
     with masked(model, family_of(checkpoint.model_type), cut):
         return _logits(model, ids)

@@ -1,31 +1,35 @@
-"""Meters: what a pattern loses on passages, the table of all of them, and the protocol.
-
-A meter is given the dense model and a way to mask it, so that it may look at both.
-"""
+"""Meters: what is measured of a model's predictions, the table of all of them, and the protocol."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from evop.errors import refuse_unknown
-from evop.losses import LossTable
-from evop.tokens import TokenPassages
 
 if TYPE_CHECKING:
-    from torch import nn
-
-Mask = Callable[[], "AbstractContextManager[nn.Module]"]
-"""Gives the masked model for the length of a ``with`` block."""
+    import torch
 
 
 class Meter(Protocol):
-    """Measures one pattern."""
+    """Turns predictions into losses."""
 
-    def __call__(self, model: nn.Module, mask: Mask, passages: TokenPassages, batch_tokens: int) -> LossTable:
-        """The summed loss of every passage, in nats; at most ``batch_tokens`` padded tokens in one forward pass."""
+    needs_dense: bool
+    """Whether it looks at what the dense model predicts too."""
+    floor: float
+    """What no loss can be less than."""
+
+    def __call__(self, logits: torch.Tensor, wanted: torch.Tensor, dense: torch.Tensor | None) -> torch.Tensor:
+        """The loss at each position, in nats.
+
+        Args:
+            logits: [n, vocabulary], of the pruned model.
+            wanted: int64 [n], the tokens that do follow.
+            dense: [n, vocabulary], the dense model's logits; None where they are not needed.
+
+        Returns:
+            float32 [n].
+        """
 
 
 METERS: dict[str, str] = {"nll": "evop.meters.next_token:NextToken", "kl": "evop.meters.divergence:Divergence"}

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch.nn import functional
 
-from evop.meters.next_token import next_token_losses
+from evop.losses import LossTable
+from evop.meters.batches import IGNORED, batches, padded
 from evop.reference import corpus_files, model_dir
 from evop.reference.text import ReferenceTextError, read_documents
 from evop.tokens import TokenPassages
@@ -61,8 +64,22 @@ def _domain_loss(
         raise ReferenceTextError(f"held-out text of {domain}: no text of two tokens or more; give longer texts")
     names = tuple(str(at) for at in range(len(ids)))
     passages = TokenPassages(ids, (domain,) * len(ids), names, (False,) * len(ids))
-    losses = next_token_losses(model, passages, batch_size * max_tokens)
+    losses = _next_token_losses(model, passages, batch_size * max_tokens)
     return DomainLoss(domain, losses.by_group[domain], len(ids), losses.total_tokens)
+
+
+@torch.inference_mode()
+def _next_token_losses(model: Any, passages: TokenPassages, batch_tokens: int) -> LossTable:
+    device = next(model.parameters()).device
+    loss = np.zeros(len(passages.ids))
+    for batch in batches(passages, batch_tokens):
+        ids, wanted = padded(passages, batch)
+        logits = model(input_ids=ids.to(device), use_cache=False).logits[:, :-1]
+        scored = functional.cross_entropy(
+            logits.float().flatten(0, 1), wanted.to(device).flatten(), ignore_index=IGNORED, reduction="none"
+        )
+        loss[batch] = scored.view(wanted.shape).double().sum(dim=1).cpu().numpy()
+    return LossTable(passages.groups, loss, passages.scored)
 
 
 def table(losses: Sequence[DomainLoss]) -> str:

@@ -192,7 +192,7 @@ def _measure(
         evaluator = Evaluator.of(loaded, candidate.space, max_tokens, batch_size)
         dense = dense or evaluator.dense(passages)
         report(f"{split}: {candidate.name}")
-        pruned[candidate.name] = evaluator.measured(candidate.cut, passages)
+        pruned[candidate.name] = evaluator.of_cuts([candidate.cut], passages)[0]
         if not (dense.finite and pruned[candidate.name].finite):
             raise EvopError(f"losses on {split} are not finite at --dtype {loaded.dtype}; use --dtype float32")
     assert dense is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,26 +11,28 @@ from typing import Any
 from calibration import CalibrationSet
 from evop.checkpoint import Checkpoint
 from evop.errors import EvopError
-from evop.evaluator import Evaluator
+from evop.evaluator import Evaluator, Profile
+from evop.evaluator.evaluator import nothing
 from evop.families.parts import pattern_space
 from evop.files import sha256
 from evop.fitness import Fitness
 from evop.importance.of_model import default_importance, refuse_importance
 from evop.load import load_model
 from evop.objectives import objective_of
+from evop.orders import Orders
 from evop.pattern_file import PatternFile
 from evop.progress import Progress, ProgressMeter, Watch, interruptible
 from evop.recipe import SearchRecipe
 from evop.search_answer import Answer
 from evop.search_identity import identity_asked
-from evop.search_run import FINALISTS, SearchFile, SearchRun
+from evop.search_run import SearchFile, SearchRun
 from evop.search_setup import SearchSetup, set_up
 from patterns import (
     Budget,
-    Effort,
     Measure,
     Measurement,
     Pattern,
+    Request,
     Stop,
     Strategy,
     Trial,
@@ -53,6 +55,8 @@ class SearchResult:
     account: SearchFile
     interrupted: bool = False
     """Whether Ctrl-C was pressed, be it after the last trial."""
+    profile: Profile | None = None
+    """Where this process' time went."""
 
     @classmethod
     def read(cls, folder: Path) -> SearchResult:
@@ -102,7 +106,16 @@ def search(
     watch(Progress("loading"))
     dtype = run.header["dtype"] if run.header and recipe.dtype == "auto" else recipe.dtype
     loaded = load_model(checkpoint, recipe.device, dtype, recipe.trust_remote_code)
-    evaluator = Evaluator.of(loaded, budget.space, recipe.max_tokens, recipe.batch_size, recipe.loss)
+    evaluator = Evaluator(
+        loaded,
+        budget.space,
+        Orders(),
+        recipe.max_tokens,
+        recipe.batch_size,
+        recipe.loss,
+        cache_mb=recipe.cache_mb,
+        profile=Profile(exact=recipe.profile),
+    )
     return _Desk(recipe, run, set_up(recipe, given, budget, run, evaluator, watch), watch).run_search()
 
 
@@ -144,6 +157,10 @@ def _resolved(recipe: SearchRecipe, budget: Budget, report: Callable[[str], None
     return recipe
 
 
+class _Stopped(Exception):  # noqa: N818 - not an error
+    """A limit was reached, or Ctrl-C pressed, between two batches."""
+
+
 @dataclass(frozen=True)
 class _Desk:
     """One search at work."""
@@ -170,33 +187,42 @@ class _Desk:
                 strategy,
                 self.setup.budget,
                 self.setup.log,
-                self._measuring(meter),
+                self._measuring(meter, stop),
                 stop,
                 efforts=sample.efforts,
                 spent=aside,
+                bounds=recipe.bounds,
                 on_trial=meter,
             )
             result = self._conclude(strategy, reason)
-        return replace(result, interrupted=stop.interrupted)
+        return replace(result, interrupted=stop.interrupted, profile=sample.evaluator.profile)
 
-    def _measuring(self, meter: ProgressMeter) -> Measure:
-        number = len(self.setup.log.trials)
+    def _measuring(self, meter: ProgressMeter, stop: Stop) -> Measure:
+        log, evaluator = self.setup.log, self.fitness.sample.evaluator
 
-        def measure(patterns: list[Pattern], effort: Effort) -> Iterator[Measurement]:
-            nonlocal number
+        def tick() -> None:
+            if stop.over:
+                raise _Stopped
+
+        def measure(request: Request) -> Iterator[Measurement]:
             meter.measuring()
-            for pattern in patterns:
-                begun = time.perf_counter()
-                (found,) = self.fitness([pattern], effort)
-                self.run.add_seconds(number, time.perf_counter() - begun)
-                number += 1
-                yield found
+            begun, evaluator.tick = time.perf_counter(), tick
+            before = [trial for trial in log.trials if trial.round < request.round]
+            order = self.fitness.worst_first(before)
+            try:
+                found = list(self.fitness(request.patterns, request.effort, request.bounds, order))
+            except _Stopped:
+                return
+            finally:
+                evaluator.tick = nothing
+                self.run.add_seconds(request.round, len(request.patterns), time.perf_counter() - begun)
+            yield from found
 
         return measure
 
     def _conclude(self, strategy: Strategy, reason: str) -> SearchResult:
         setup = self.setup
-        best = finalists(setup.log.trials, self.fitness.sample.full.passages, FINALISTS)
+        best = finalists(setup.log.trials, self.fitness.sample.full.passages)
         completed = [] if best else self._completed(strategy, reason)
         self.watch(Progress("selecting", len({trial.pattern for trial in setup.log.trials})))
         answer = Answer.chosen(self.recipe, setup, reason, best or completed, completed)
@@ -212,12 +238,28 @@ class _Desk:
         trials = self.setup.log.trials
         if not trials:
             raise EvopError(f"nothing was measured before the search stopped ({reason}); run the same command again")
-        pattern = strategy.completion({trial.pattern: trial.value for trial in trials})
+        values, finishing = self._whole_values(trials)
+        pattern = strategy.completion(values)
         failed = next((t.measurement.failed for t in trials if t.measurement.failed), "not a number")
         if pattern is not None:
             (found,) = self.fitness([pattern])
             if found.failed is None:
                 before = sum(trial.measurement.tokens for trial in trials if trial.pattern == pattern)
-                found = replace(found, tokens=found.tokens - before)
+                found = replace(found, tokens=found.tokens - before + finishing)
                 return [Trial(-1, pattern, True, self.fitness.sample.full.passages, found)]
         raise EvopError(f"no pattern that meets the budget has a loss ({failed}); use --dtype float32")
+
+    def _whole_values(self, trials: Sequence[Trial]) -> tuple[dict[Pattern, float], int]:
+        """The last value of each pattern, and the tokens it took to know those that were cut in the last two rounds.
+
+        A completion ranks what did not matter to the strategy. Where tokens are limited it has to do with "at least".
+        """
+        last = {trial.pattern: trial for trial in trials}
+        values = {pattern: trial.value for pattern, trial in last.items()}
+        late = [t for t in last.values() if t.measurement.at_least and t.round >= trials[-1].round - 1]
+        if not late or self.recipe.tokens is not None:
+            return values, 0
+        found = self.fitness([trial.pattern for trial in late])
+        values |= {trial.pattern: measurement.value for trial, measurement in zip(late, found, strict=True)}
+        full = self.fitness.sample.full.tokens
+        return values, sum(full - trial.measurement.tokens for trial in late)

@@ -26,6 +26,9 @@ class Strategy(Protocol):
     """Whether it ends by itself, without a limit."""
     effort: float
     """Share of the search sample on which the patterns last asked are to be measured, in (0, 1]."""
+    keep: int | None
+    """How many of the best of the patterns last asked decide what it does next; None for all of them. The values it is
+    told of the others may be less than they are, but more than that of the last of the best."""
 
     def ask(self) -> list[Pattern]:
         """The patterns of the next round; an empty list when the strategy has finished.

@@ -47,6 +47,7 @@ class CMA:
 
     finishes = False
     effort = 1.0
+    keep = None
 
     def __init__(self, budget: Budget, seed: int) -> None:
         self.budget = budget

@@ -28,6 +28,7 @@ class Greedy:
 
     finishes = True
     effort = 1.0
+    keep = 1
 
     def __init__(self, budget: Budget, seed: int) -> None:
         self.budget = budget
@@ -54,7 +55,7 @@ class Greedy:
         Where the first step was not finished, what it measured is the ranking. Levels beyond a removal leave at a
         later place of the ranking, the second time round, the third, and so on.
         """
-        ranking = self._step or values
+        ranking = {pattern: values[pattern] for pattern in self._step} or values
         best_first = sorted(ranking, key=lambda pattern: ranking[pattern])
         order = []
         for i, part in enumerate(self.budget.space.parts):

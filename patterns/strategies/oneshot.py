@@ -34,6 +34,7 @@ class OneShot:
 
     finishes = True
     effort = 1.0
+    keep = None
 
     def __init__(self, budget: Budget, seed: int) -> None:
         self.budget = budget

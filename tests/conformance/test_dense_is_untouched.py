@@ -16,12 +16,12 @@ from evop.checkpoint import Checkpoint
 from evop.cut import Cut
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
+from evop.evaluator.masking import masked
 from evop.families import family_of
 from evop.families.parts import GRAINS, THINNED, pattern_space
 from evop.importance import IMPORTANCES
 from evop.importance.of_model import INFLUENCE, measured_orders
 from evop.load import load_model
-from evop.masking import masked
 from evop.meters import METERS
 from patterns import Pattern, PatternSpace
 

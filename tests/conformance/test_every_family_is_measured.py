@@ -12,12 +12,12 @@ import evop.hf  # noqa: F401
 from evop.checkpoint import Checkpoint
 from evop.corrections import FILE, corrected, write_corrections
 from evop.evaluator import Evaluator
+from evop.evaluator.masking import masked
 from evop.export.parity import TOLERANCE, compare
 from evop.families import family_of
 from evop.families.parts import THINNED, pattern_space
 from evop.importance.of_model import INFLUENCE, measured_orders
 from evop.load import load_model
-from evop.masking import masked
 from evop.pattern_file import PatternFile
 from evop.stages.prune import prune
 from patterns import Pattern

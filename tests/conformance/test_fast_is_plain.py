@@ -11,11 +11,11 @@ from evop.checkpoint import Checkpoint
 from evop.efforts import efforts_of
 from evop.evaluator import Evaluator
 from evop.families.parts import GRAINS, THINNED, pattern_space
-from evop.fitness import Sample
 from evop.load import load_model
 from evop.meters import METERS
 from evop.orders import Orders
 from evop.reference import corpus_files, model_dir
+from evop.sample import Sample
 from evop.store import LossStore
 from evop.tokens import TokenPassages
 from patterns import Budget
@@ -170,7 +170,7 @@ def test_what_stands_in_for_removed_units_changes_the_loss(loaded, passages):
     space = pattern_space(loaded.checkpoint, "channel", compensate=True)
     (_, pattern, _) = asked(space)
     with_bias, without = (
-        next(Evaluator.of(loaded, space, 256).ordered(ranked(space, fills)).losses([pattern], passages))
+        Evaluator.of(loaded, space, 256).ordered(ranked(space, fills)).losses([pattern], passages)[0]
         for fills in (True, False)
     )
     assert np.median(np.abs(with_bias.loss - without.loss) / passages.scored) > 0.01

@@ -11,8 +11,8 @@ import torch
 from tiny import TINY, load, logits, orders, random_ids, removing, write_pattern
 
 from evop.checkpoint import Checkpoint
+from evop.evaluator.masking import masked
 from evop.families import family_of
-from evop.masking import masked
 from evop.reference import model_dir
 from evop.stages.prune import prune
 from patterns import Pattern

@@ -20,12 +20,12 @@ from evop.checkpoint import Checkpoint
 from evop.corrections import FILE as CORRECTIONS
 from evop.corrections import corrected, write_corrections
 from evop.errors import EvopError
+from evop.evaluator.masking import masked
 from evop.export.parity import TOLERANCE, compare
 from evop.export.plan import planned
 from evop.families import family_of
 from evop.families.parts import GRAINS, THINNED, pattern_space
 from evop.load import load_model
-from evop.masking import masked
 from evop.orders import Orders
 from evop.pattern_file import PatternFile
 from evop.reference import model_dir

@@ -28,7 +28,7 @@ SAMPLES = {
 @pytest.mark.parametrize("passages", SAMPLES.values(), ids=SAMPLES)
 def test_every_effort_is_a_prefix_with_every_group_and_the_last_is_all(passages):
     efforts = efforts_of(passages)
-    assert efforts[-1] == Effort(len(passages.ids), passages.total)
+    assert efforts[-1] == Effort(len(passages.ids), passages.total, passages.tokens_by_group)
     assert all(a.passages < b.passages and a.tokens < b.tokens for a, b in pairwise(efforts))
     for effort in efforts:
         assert set(passages.groups[: effort.passages]) == set(passages.groups)

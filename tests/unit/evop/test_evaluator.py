@@ -43,9 +43,9 @@ def holding(most, asked, run):
 
 def test_batches_halve_until_there_is_room_and_stay_so(evaluator):
     asked = []
-    assert evaluator.halving(holding(600, asked, lambda batch_tokens: batch_tokens)) == 512
-    assert evaluator.halving(holding(600, asked, lambda batch_tokens: -batch_tokens)) == -512
-    assert asked == [2048, 1024, 512, 512]
+    assert evaluator.halving(holding(150, asked, lambda batch_tokens: batch_tokens)) == 128
+    assert evaluator.halving(holding(150, asked, lambda batch_tokens: -batch_tokens)) == -128
+    assert asked == [512, 256, 128, 128]
     with pytest.raises(EvopError, match="out of memory on cpu with 64 tokens a batch"):
         evaluator.halving(holding(1, asked, int))
 
@@ -68,15 +68,15 @@ def test_importance_halves_as_well(grain, metric, pass_, tiny_folder, monkeypatc
 
     def short_of_memory(*words, **named):
         asked.append(next(word for word in words if isinstance(word, int)))
-        if asked[-1] > 600:
+        if asked[-1] > 150:
             raise NO_ROOM
         return real(*words, **named)
 
     monkeypatch.setattr(of_model, pass_, short_of_memory)
     evaluator = evaluator_of(tiny_folder, grain)
     ranked.append(measured_orders(evaluator, PASSAGES, **options))
-    assert asked == [2048, 1024, 512]
-    assert evaluator.batch_tokens == 512
+    assert asked == [512, 256, 128]
+    assert evaluator.batch_tokens == 128
     one, other = (orders.importance or orders.scores for orders in ranked)
     assert one.keys() == other.keys()
     assert all(np.allclose(one[part], other[part], rtol=1e-4) for part in one)

@@ -14,12 +14,12 @@ from tiny import TINY, load, logits, orders, random_ids, removing, write_pattern
 import evop.hf  # noqa: F401
 from evop.checkpoint import Checkpoint
 from evop.errors import EvopError
+from evop.evaluator.masking import masked
 from evop.export.parity import TOLERANCE, compare
 from evop.export.plan import NewLayer, planned
 from evop.families import family_of
 from evop.families.family import GRAINS
 from evop.families.parts import pattern_space
-from evop.masking import masked
 from evop.orders import Orders
 from evop.stages.prune import prune
 from patterns import Pattern

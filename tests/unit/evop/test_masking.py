@@ -6,8 +6,8 @@ import torch
 from tiny import TINY, load, logits, random_ids
 
 from evop.cut import Cut
+from evop.evaluator.masking import masked
 from evop.families import family_of
-from evop.masking import masked
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "opt"])

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections import Counter
+from itertools import count
 
 import numpy as np
 import pytest
@@ -13,12 +13,12 @@ from evop.checkpoint import Checkpoint
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.families.parts import pattern_space
-from evop.fitness import Fitness, Sample
+from evop.fitness import Fitness
 from evop.load import load_model
 from evop.objective_passages import objective_passages
 from evop.objectives import worst
 from evop.reference import model_dir
-from evop.stages import search as stage
+from evop.sample import Sample
 from evop.stages.compare import compare
 from evop.stages.search import SearchResult, search
 
@@ -118,22 +118,17 @@ def test_passages_longer_than_the_model_has_positions_are_refused(calibration, t
 
 
 def failing_on_select(monkeypatch, failing):
-    """A model whose passes over ``select`` give no numbers; ``failing`` says which, the dense model's being pass 1."""
-    seen, at_select = Counter(), []
+    """Some measurements on ``select`` give no numbers; ``failing`` says which, the dense model's being number 1."""
+    real, number, at_select = Evaluator.of_cuts, count(1), []
 
-    def spoil(_model, _args, named, output):
-        if at_select:
-            ids = tuple(named["input_ids"].flatten().tolist())
-            seen[ids] += 1
-            if failing(seen[ids]):
-                output.logits.mul_(float("nan"))
+    def of_cuts(evaluator, cuts, passages):
+        tables = real(evaluator, cuts, passages)
+        for table in tables:
+            if at_select and failing(next(number)):
+                table.loss[:] = float("nan")
+        return tables
 
-    def loading(*words):
-        loaded = load_model(*words)
-        loaded.model.register_forward_hook(spoil, with_kwargs=True)
-        return loaded
-
-    monkeypatch.setattr(stage, "load_model", loading)
+    monkeypatch.setattr(Evaluator, "of_cuts", of_cuts)
     return lambda progress: at_select.append(True) if progress.stage == "selecting" else None
 
 

@@ -3,7 +3,7 @@ import json
 import pytest
 from toys import EFFORTS, Landscape, subblock_space
 
-from patterns import STRATEGIES, Budget, Pattern, PatternError, Stop, TrialLog, make_strategy, search
+from patterns import STRATEGIES, Budget, PatternError, Stop, TrialLog, make_strategy, search
 
 BUDGET = Budget(subblock_space(8, "stock"), 0.25)
 
@@ -63,9 +63,12 @@ def test_an_interrupt_keeps_what_was_measured_and_the_run_goes_on(tmp_path):
     stop = Stop(40)
 
     class Interrupted(Landscape):
-        def value(self, pattern: Pattern) -> float:
-            stop.interrupted = len(self.asked) >= 13
-            return super().value(pattern)
+        def __call__(self, request):
+            for found in super().__call__(request):
+                yield found
+                if len(self.asked) == 13:
+                    stop.interrupted = True
+                    return
 
     log, _, reason = run(tmp_path / "log", stop=stop, land=Interrupted(BUDGET.space))
     assert reason == "interrupted"
@@ -79,9 +82,9 @@ def test_the_clock_stops_a_search_at_a_prefix(tmp_path):
     import time
 
     class Slow(Landscape):
-        def value(self, pattern: Pattern) -> float:
+        def losses(self, pattern):
             time.sleep(0.02)
-            return super().value(pattern)
+            return super().losses(pattern)
 
     log, _, reason = run(tmp_path / "log", stop=Stop(minutes=0.2 / 60), land=Slow(BUDGET.space))
     assert reason == "minutes"

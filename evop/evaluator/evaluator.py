@@ -1,0 +1,169 @@
+"""Many patterns in, their losses out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from evop.corrections import corrected
+from evop.cut import Cut
+from evop.errors import EvopError
+from evop.evaluator.dense_cache import DenseCache
+from evop.evaluator.layer_stack import LayerStack
+from evop.evaluator.prefixes import PrefixTree
+from evop.evaluator.profile import Profile
+from evop.evaluator.walk import Walk
+from evop.load import LoadedModel
+from evop.losses import LossTable
+from evop.meters import Meter, make_meter
+from evop.meters.batches import batches, padded
+from evop.orders import Orders
+from evop.recipe import CACHE_MB
+from evop.tokens import TokenPassages
+from patterns import Pattern, PatternSpace
+
+Result = TypeVar("Result")
+AUTO_BATCH_TOKENS = {"cpu": 512, "cuda": 16384, "mps": 4096}
+"""Padded tokens a forward pass with ``--batch-size auto``; halved when memory runs out."""
+Tick = Callable[[], None]
+
+
+def nothing() -> None:
+    """Does nothing."""
+
+
+@dataclass
+class Evaluator:
+    """Measures patterns of one model.
+
+    The patterns it is given together are run together: batch by batch, and a beginning that several of them share
+    is run once. What the dense model's first layers put out is kept for the next time.
+
+    Memory, beside the model: the activations of one batch, the residual streams of it that wait, of which there are at
+    most log2 of the number of patterns, the logits of a part of it, and the dense streams that are kept.
+
+    Attributes:
+        loaded: the model.
+        space: what its parts are.
+        orders: which units of thinned parts leave first.
+        max_tokens: the length passages were cut at.
+        batch_size: passages of full length a forward pass, or None to fit the device.
+        loss: what is measured: ``nll`` or ``kl``.
+        cache_mb: mebibytes of dense streams to keep at most.
+        share: whether patterns share their beginnings; alone, each is run from the first layer.
+        tick: called after every batch; what it raises ends the measuring, and leaves no trace in the model.
+    """
+
+    loaded: LoadedModel
+    space: PatternSpace
+    orders: Orders
+    max_tokens: int
+    batch_size: int | None = None
+    loss: str = "nll"
+    cache_mb: int = CACHE_MB
+    share: bool = True
+    tick: Tick = nothing
+    profile: Profile = field(default_factory=Profile)
+    _batch_tokens: int = field(init=False)
+    _meter: Meter = field(init=False)
+    _cache: DenseCache = field(init=False)
+    _stack: LayerStack = field(init=False)
+
+    def __post_init__(self) -> None:
+        positions = getattr(self.loaded.checkpoint.resolved, "max_position_embeddings", None)
+        if positions and self.max_tokens > positions:
+            raise EvopError(
+                f"--max-tokens {self.max_tokens} is more than the {positions} positions of "
+                f"{self.loaded.checkpoint.name}; give at most {positions}"
+            )
+        auto = AUTO_BATCH_TOKENS[self.loaded.device.type]
+        self._batch_tokens = self.batch_size * self.max_tokens if self.batch_size else auto
+        self._meter = make_meter(self.loss)
+        self._cache = DenseCache(self.cache_mb << 20)
+        self._stack = LayerStack(self.loaded.model, self.loaded.family)
+
+    @classmethod
+    def of(
+        cls, loaded: LoadedModel, space: PatternSpace, max_tokens: int, batch_size: int | None = None, loss: str = "nll"
+    ) -> Evaluator:
+        """Of a space that knows nothing of what its units matter; it can measure whole parts."""
+        return cls(loaded, space, Orders(), max_tokens, batch_size, loss)
+
+    def ordered(self, orders: Orders) -> Evaluator:
+        """The same with units ranked, and their levels priced."""
+        found = replace(self, space=orders.priced(self.space), orders=orders)
+        found._batch_tokens = self._batch_tokens
+        return found
+
+    @property
+    def batch_tokens(self) -> int:
+        """Padded tokens of one forward pass at most."""
+        return self._batch_tokens
+
+    def losses(self, patterns: Iterable[Pattern], passages: TokenPassages) -> list[LossTable]:
+        """The loss table of each pattern."""
+        return self.of_cuts([self.cut(pattern) for pattern in patterns], passages)
+
+    def cut(self, pattern: Pattern) -> Cut:
+        """What a pattern takes out of the model, corrections included."""
+        return corrected(self.orders.cut(self.space, pattern), self.loaded, self.orders.fill)
+
+    def dense(self, passages: TokenPassages) -> LossTable:
+        """The loss table of the model as it is."""
+        return self.of_cuts([Cut()], passages)[0]
+
+    def of_cuts(self, cuts: Sequence[Cut], passages: TokenPassages) -> list[LossTable]:
+        """The loss table of each cut; losses are summed in float64, in the order of the passages.
+
+        Raises:
+            EvopError: out of memory with the smallest batch, or with the one asked for.
+        """
+        together = [cuts] if self.share else [[cut] for cut in cuts]
+        tables: list[LossTable] = []
+        for some in together:
+            tables += self.halving(partial(self._measured, some, passages)) if some else []
+        return tables
+
+    def halving(self, run: Callable[[int], Result]) -> Result:
+        """Run something that takes a size of batch, in padded tokens; smaller from then on where memory runs out.
+
+        Raises:
+            EvopError: out of memory with the smallest batch, or with the one asked for.
+        """
+        while True:
+            try:
+                return run(self._batch_tokens)
+            except torch.OutOfMemoryError as error:
+                self._cache.clear()
+                smaller = self._batch_tokens // 2
+                if self.batch_size or smaller < self.max_tokens:
+                    raise EvopError(
+                        f"out of memory on {self.loaded.device} with {self._batch_tokens} tokens a batch; use a "
+                        "smaller --batch-size or --max-tokens, or --dtype bfloat16"
+                    ) from error
+                torch.cuda.empty_cache()
+                self._batch_tokens = smaller
+
+    @torch.inference_mode()
+    def _measured(self, cuts: Sequence[Cut], passages: TokenPassages, batch_tokens: int) -> list[LossTable]:
+        parallel = self.loaded.family.is_parallel(self.loaded.model.config)
+        tree = PrefixTree.of(cuts, len(self._stack.layers), parallel)
+        loss = np.zeros((len(cuts), len(passages.ids)))
+        found = batches(passages, batch_tokens)
+        everything = sum(len(batch) * len(passages.ids[batch[0]]) for batch in found)
+        with self._stack.opened() as stack:
+            for batch in found:
+                ids, wanted = padded(passages, batch)
+                key, share = (passages.fingerprint, tuple(batch)), ids.numel() / everything
+                walk = Walk(stack, tree, self._meter, self._cache, self.profile, key, ids, wanted, share)
+                for same, sums in walk.losses():
+                    loss[np.ix_(same, batch)] = sums.numpy()
+                self.tick()
+        self.profile.padded += everything * len(cuts)
+        self.profile.tokens += passages.total * len(cuts)
+        return [LossTable(passages.groups, row, passages.scored) for row in loss]

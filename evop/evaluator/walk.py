@@ -1,0 +1,148 @@
+"""One batch of passages through all cuts of a round, each common beginning once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from evop.evaluator.dense_cache import DenseCache, Key
+from evop.evaluator.layer_stack import LayerStack
+from evop.evaluator.prefixes import DENSE, GONE, Node, PrefixTree, State, Step
+from evop.evaluator.profile import Profile
+from evop.meters import Meter
+from evop.meters.batches import IGNORED
+
+LOGIT_BYTES = {"cpu": 1 << 23, "cuda": 1 << 29, "mps": 1 << 27}
+"""Bytes of float32 logits made at a time: what fits a CPU's cache, what keeps a GPU busy."""
+TARGET_BYTES = 1 << 28
+"""Bytes of the dense model's logits on a batch that are kept while its cuts are measured; more are made again."""
+
+
+class _Turn(NamedTuple):
+    """A step to be run: its number, the step, the prefix it leads to, the stream it starts from."""
+
+    number: int
+    step: Step
+    node: Node
+    stream: torch.Tensor
+    dense: bool
+    """Whether nothing has left before this step."""
+
+
+@dataclass
+class Walk:
+    """One batch on its way.
+
+    Attributes:
+        stack: the model, opened.
+        tree: the cuts.
+        meter: turns logits into losses.
+        cache: of dense streams.
+        profile: is told what was done.
+        key: names the batch in the cache.
+        ids: int64 [batch, length].
+        wanted: int64 [batch, length - 1]; ``IGNORED`` where nothing is predicted.
+        share: of the sample's padded tokens that the batch has.
+    """
+
+    stack: LayerStack
+    tree: PrefixTree
+    meter: Meter
+    cache: DenseCache
+    profile: Profile
+    key: Key
+    ids: torch.Tensor
+    wanted: torch.Tensor
+    share: float
+
+    def __post_init__(self) -> None:
+        self._scored = self.wanted != IGNORED
+        last = torch.zeros(len(self.ids), 1, dtype=torch.bool)
+        self._at = torch.cat([self._scored, last], dim=1).flatten().nonzero()[:, 0]
+        self._next = self.wanted[self._scored]
+        self._dense_rows: torch.Tensor | None = None
+        self._targets: dict[int, torch.Tensor] = {}
+
+    def losses(self) -> Iterator[tuple[list[int], torch.Tensor]]:
+        """Cuts that are one, and their summed loss on each passage: float64 [batch]."""
+        with self.profile.of("before the layers"):
+            entered = self.stack.enter(self.ids)
+        if self.meter.needs_dense:
+            with self.profile.of("dense targets"):
+                self._dense_rows = self._rows(self._dense_end(entered))
+        waiting = [_Turn(0, step, node, entered, True) for step, node in self.tree.root.heavy_first]
+        while waiting:
+            # Taken from the end: the lightest branch first. The heaviest, taken last, lets go of what it starts from,
+            # so that no more than log2 of the cuts' number of streams wait at any time.
+            number, node, stream, dense = self._run(waiting.pop())
+            if number == self.tree.steps:
+                yield node.cuts, self._loss(self._rows(stream))
+            waiting += [_Turn(number, step, child, stream, dense) for step, child in node.heavy_first]
+
+    def _run(self, turn: _Turn) -> tuple[int, Node, torch.Tensor, bool]:
+        """The number of the step after a turn, the prefix it leads to, its stream, whether it is the dense model's."""
+        number, step, node, stream, dense = turn
+        if not self.tree.parallel and number % 2 == 0 and len(node.children) == 1:
+            # Nothing branches off between attention and MLP: the layer is run as one.
+            ((second, node),) = node.children.items()
+            step = (*step, *second)
+        attn: State
+        mlp: State
+        attn, mlp = step if len(step) == 2 else (step[0], GONE) if number % 2 == 0 else (GONE, step[0])  # type: ignore[assignment]
+        layer = number if self.tree.parallel else number // 2
+        after = number + 1 if self.tree.parallel else number + len(step)
+        between = self.tree.parallel or after % 2 == 0
+        dense = dense and set(step) == {DENSE}
+        whole = (attn != GONE) + (mlp != GONE)
+        tokens = self.ids.numel() * whole / (2 * len(self.stack.layers))
+        if dense and between and (kept := self.cache.get(self.key, after)) is not None:
+            self.profile.cached += tokens
+            return after, node, kept, True
+        with self.profile.of("blocks"):
+            stream = self.stack.run(layer, attn, mlp, stream)
+        self.profile.block_tokens += tokens
+        if dense and between:
+            self.cache.offer(self.key, after, stream, self.share)
+        return after, node, stream, dense
+
+    def _dense_end(self, entered: torch.Tensor) -> torch.Tensor:
+        """What the dense model's last layer puts out."""
+        kept = self.cache.get(self.key, self.tree.steps)
+        if kept is not None:
+            return kept
+        stream = entered
+        for layer in range(len(self.stack.layers)):
+            stream = self.stack.run(layer, DENSE, DENSE, stream)
+        self.profile.block_tokens += self.ids.numel()
+        self.cache.keep(self.key, self.tree.steps, stream)
+        return stream
+
+    def _rows(self, stream: torch.Tensor) -> torch.Tensor:
+        """The stream where something is predicted: [n, hidden]."""
+        return stream.flatten(0, 1).index_select(0, self._at.to(stream.device))
+
+    def _loss(self, rows: torch.Tensor) -> torch.Tensor:
+        with self.profile.of("head and loss"):
+            found = torch.zeros(self._scored.shape, dtype=torch.float64)
+            size = max(1, LOGIT_BYTES[rows.device.type] // (4 * self.stack.vocabulary))
+            pieces = []
+            for start in range(0, len(rows), size):
+                logits = self.stack.logits(rows[start : start + size])
+                wanted = self._next[start : start + size].to(logits.device)
+                pieces.append(self.meter(logits, wanted, self._target(start, size)))
+            found[self._scored] = torch.cat(pieces).cpu().double()
+            return found.sum(dim=1)
+
+    def _target(self, start: int, size: int) -> torch.Tensor | None:
+        """The dense model's logits at some of the positions, where the meter needs them."""
+        if self._dense_rows is None:
+            return None
+        if start not in self._targets:
+            made = self.stack.logits(self._dense_rows[start : start + size])
+            if made.nbytes + sum(kept.nbytes for kept in self._targets.values()) > TARGET_BYTES:
+                return made
+            self._targets[start] = made
+        return self._targets[start]
