@@ -14,6 +14,7 @@ from rich.table import Table
 
 from calibration import CalibrationSet, describe
 from evop.audit_file import AuditFile, GroupRow
+from evop.evaluator import Profile
 from evop.progress import Progress, Watch
 from evop.stages.search import SearchResult
 
@@ -117,6 +118,32 @@ def print_search(console: Console, result: SearchResult) -> None:
         )
     for key, why in account.left_out.items():
         console.print(f"left out of the objective: {key} ({why})", highlight=False, soft_wrap=True)
+
+
+def print_profile(console: Console, profile: Profile) -> None:
+    """Where the time of a search's measurements went, and how much of the work was really done."""
+    total = sum(profile.seconds.values())
+    if not profile.padded:
+        console.print("profile: nothing was measured")
+        return
+    table = new_table("where the time went")
+    table.add_column("stage")
+    for name in ("seconds", "share"):
+        table.add_column(name, justify="right")
+    for stage, seconds in profile.seconds.items():
+        table.add_row(stage, f"{seconds:.1f}", f"{seconds / total:.0%}")
+    console.print(table)
+    run = profile.block_tokens / profile.padded
+    console.print(
+        f"{profile.tokens:,} tokens scored, {profile.tokens / total:,.0f} a second; padding added "
+        f"{profile.padding:.1%}\n"
+        f"blocks were run on {run:.0%} of the tokens that all patterns alone, dense and with every block, would have "
+        f"taken, and looked up for {profile.cached / profile.padded:.0%}\n"
+        f"peak memory {profile.peak_mb:,.0f} MiB of {profile.memory}; "
+        f"{profile.cache_mb:,.0f} MiB of it are streams of the dense model that are kept",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def print_audit(console: Console, audit: AuditFile) -> None:

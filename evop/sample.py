@@ -47,7 +47,7 @@ class Sample:
         """The effort that is all of it."""
         return self.efforts[-1]
 
-    @property
+    @cached_property
     def groups(self) -> tuple[str, ...]:
         """All groups, in order of first appearance."""
         return tuple(self.passages.tokens_by_group)
@@ -56,12 +56,16 @@ class Sample:
         """Measure some groups at an effort: what of it is not in the store. What they share is run once."""
         for number in self._numbers(effort):
             there = self._stretches[number].tokens_by_group
-            needed = [group for group in groups if group in there]
-            missing = [p for p in patterns if any(group not in self.store.get(p, number) for group in needed)]
-            if missing:
-                passages = self._part(number, tuple(sorted(needed)))
-                for pattern, table in zip(missing, self.evaluator.losses(missing, passages), strict=True):
-                    self.store.put(pattern, number, _sums(table))
+            alike: dict[tuple[str, ...], list[Pattern]] = {}
+            for pattern in patterns:
+                known = self.store.get(pattern, number)
+                needed = (group for group in self.groups if group in groups and group in there)
+                alike.setdefault(tuple(group for group in needed if group not in known), []).append(pattern)
+            for wanted, these in alike.items():
+                if wanted:
+                    tables = self.evaluator.losses(these, self._part(number, wanted))
+                    for pattern, table in zip(these, tables, strict=True):
+                        self.store.put(pattern, number, _sums(table))
 
     def found(self, pattern: Pattern, effort: Effort, groups: Sequence[str]) -> Losses | str:
         """Mean loss of some groups at an effort, all measured; or why there is none."""

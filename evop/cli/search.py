@@ -9,6 +9,7 @@ import typer
 
 from evop.cli.app import console, quiet, say
 from evop.cli.options import BatchSize, Device, Dtype, Model, Out, Revision, Seed, SetFolder, Trust, number_or_auto
+from evop.recipe import CACHE_MB
 
 
 def search(
@@ -63,6 +64,16 @@ def search(
     ] = None,
     tokens: Annotated[int | None, typer.Option(min=1, help="Tokens to score at most, select included.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Minutes to search at most.")] = None,
+    bounds: Annotated[
+        bool,
+        typer.Option(
+            help="Measure patterns that are certain not to matter on some groups only; the answer is the same."
+        ),
+    ] = True,
+    cache_mb: Annotated[
+        int, typer.Option(min=0, help="Mebibytes of what the dense model's layers put out that are kept at most.")
+    ] = CACHE_MB,
+    profile: Annotated[bool, typer.Option("--profile", help="Say where the time went, and how much memory.")] = False,
     max_tokens: Annotated[int, typer.Option(min=2, help="Tokens of a passage at most.")] = 512,
     min_group_tokens: Annotated[int, typer.Option(min=1, help="Tokens a group needs to enter the objective.")] = 256,
     seed: Seed = 0,
@@ -73,7 +84,7 @@ def search(
     trust_remote_code: Trust = False,
 ) -> None:
     """Search the pattern whose worst group loses least; run the same command again to go on."""
-    from evop.console import print_search, watching
+    from evop.console import print_profile, print_search, watching
     from evop.stages.search import search as run_search
 
     quiet()
@@ -104,6 +115,9 @@ def search(
             evaluations=evaluations,
             tokens=tokens,
             minutes=minutes,
+            bounds=bounds,
+            cache_mb=cache_mb,
+            profile=profile,
             max_tokens=max_tokens,
             min_group_tokens=min_group_tokens,
             seed=seed,
@@ -114,4 +128,6 @@ def search(
             trust_remote_code=trust_remote_code,
         )
     print_search(console, result)
+    if profile:
+        print_profile(console, result.profile)
     console.print(f"pattern: {out / 'pattern.json'}", soft_wrap=True)

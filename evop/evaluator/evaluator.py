@@ -165,5 +165,7 @@ class Evaluator:
                     loss[np.ix_(same, batch)] = sums.numpy()
                 self.tick()
         self.profile.padded += everything * len(cuts)
+        self.profile.read += sum(map(len, passages.ids)) * len(cuts)
+        self.profile.cache_bytes = self._cache.used
         self.profile.tokens += passages.total * len(cuts)
         return [LossTable(passages.groups, row, passages.scored) for row in loss]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,17 +24,44 @@ class Profile:
             the program's back, is put down to whichever stage waits for it.
         seconds: stage -> seconds.
         tokens: passage tokens that were measured, each pattern's as if it ran alone.
+        read: passage tokens that went through the model, each pattern's as if it ran alone.
         padded: tokens that went through the model, padding included, each pattern's as if it ran alone.
         block_tokens: tokens that went through all blocks, in whole models: half a model for half of its blocks.
         cached: block tokens that were looked up instead.
+        cache_bytes: of the dense model's streams that are kept.
     """
 
     exact: bool = False
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     tokens: int = 0
+    read: int = 0
     padded: int = 0
     block_tokens: float = 0.0
     cached: float = 0.0
+    cache_bytes: int = 0
+
+    @property
+    def padding(self) -> float:
+        """Padding beside each token that is read."""
+        return self.padded / self.read - 1 if self.read else 0.0
+
+    @property
+    def memory(self) -> str:
+        """Whose memory ``peak_mb`` is."""
+        return "the GPU" if torch.cuda.is_available() else "this process, everything in it"
+
+    @property
+    def peak_mb(self) -> float:
+        """Most mebibytes held at any time."""
+        if torch.cuda.is_available():
+            return torch.cuda.max_memory_allocated() / 2**20
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most / (2**20 if sys.platform == "darwin" else 2**10)
+
+    @property
+    def cache_mb(self) -> float:
+        """Mebibytes of the dense model's streams that are kept."""
+        return self.cache_bytes / 2**20
 
     @contextmanager
     def of(self, stage: str) -> Iterator[None]:

@@ -91,7 +91,7 @@ class Walk:
             step = (*step, *second)
         attn: State
         mlp: State
-        attn, mlp = step if len(step) == 2 else (step[0], GONE) if number % 2 == 0 else (GONE, step[0])  # type: ignore[assignment]
+        attn, mlp = step if len(step) == 2 else (step[0], GONE) if number % 2 == 0 else (GONE, step[0])
         layer = number if self.tree.parallel else number // 2
         after = number + 1 if self.tree.parallel else number + len(step)
         between = self.tree.parallel or after % 2 == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ class SearchResult:
     account: SearchFile
     interrupted: bool = False
     """Whether Ctrl-C was pressed, be it after the last trial."""
-    profile: Profile | None = None
+    profile: Profile = field(default_factory=Profile)
     """Where this process' time went."""
 
     @classmethod
