@@ -83,11 +83,12 @@ class Fitness:
         return tuple(sorted(groups, key=lambda group: -mean[group]))
 
     def _ends(self, groups: Sequence[str], limits: Mapping[Pattern, float]) -> Iterator[int]:
-        """After how many groups the patterns are held against their limits: 1, 3, 7 and so on, and all."""
-        end = 1
-        while self._can_cut and any(map(math.isfinite, limits.values())) and end < len(groups):
-            yield end
-            end = 2 * end + 1
+        """After how many groups the patterns are held against their limits.
+
+        An eighth of them, a quarter, a half: fewer would leave the model too little to do at a time.
+        """
+        if self._can_cut and any(map(math.isfinite, limits.values())):
+            yield from sorted({math.ceil(len(groups) / part) for part in (8, 4, 2)} - {len(groups)})
         yield len(groups)
 
     @cached_property

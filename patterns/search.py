@@ -15,7 +15,7 @@ from patterns.trials import Measurement, Trial, TrialLog
 
 BARREN_ROUNDS = 50
 """After so many rounds in a row that ask for nothing new, the search ends."""
-SMALLEST_PART = 2
+FIRST_PART = 4
 """Patterns of a round that are measured, at least, before the others are held against the best of them."""
 
 Measure = Callable[[Request], Iterable[Measurement]]
@@ -39,8 +39,8 @@ def search(
     A log that already holds trials is replayed through the strategy first: what it says was measured is not
     measured again, and the strategy ends up in the state it was in.
 
-    Where only the best few of a round decide what the strategy does next, the round is measured in parts, the first
-    as asked. Every further pattern is held against the best few before it: one that is certain to be worse is not
+    Where only the best few of a round decide what the strategy does next, the round is measured in two parts, the first
+    as asked. The others are held against the best few of it: one that is certain to be worse is not
     measured to its end, and its value is told as "at least so much". Neither what is asked nor what the search
     answers depends on it.
 
@@ -104,11 +104,14 @@ def _measured(request: Request, ledger: Ledger, measure: Measure, stop: Stop, lo
 
 
 def _parts(patterns: list[Pattern], keep: int | None) -> Iterator[list[Pattern]]:
-    """The parts of a round: as many as matter, then each as large as all before it."""
-    start, size = 0, len(patterns) if keep is None else max(keep, SMALLEST_PART)
-    while start < len(patterns):
-        yield patterns[start : start + size]
-        start, size = start + size, max(size, start + size)
+    """A round in two: as many as matter, and the others, which are held against them.
+
+    More parts would make for tighter bounds, but what patterns share is run once in each.
+    """
+    first = len(patterns) if keep is None else max(keep, FIRST_PART)
+    yield patterns[:first]
+    if patterns[first:]:
+        yield patterns[first:]
 
 
 def _effort(efforts: Sequence[Effort], share: float) -> Effort:

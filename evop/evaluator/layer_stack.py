@@ -104,7 +104,8 @@ class LayerStack:
         self.list._modules = {"0": gate}
         gate.instead = stream[None]
         try:
-            return self.model(input_ids=self._first, use_cache=False).logits[0]
+            # [1, n, vocabulary]; GPT-2 folds it by the length of its input: [n, 1, vocabulary].
+            return self.model(input_ids=self._first, use_cache=False).logits.flatten(0, 1)
         finally:
             gate.instead = None
 
