@@ -124,9 +124,7 @@ class _Bench:
         for variant, cut in self._cuts().items():
             name = "/".join(variant)
             keys[name] = variant
-            made[name] = partial(
-                stand_in, self.checkpoint, cut, self.device, self.dtype, head=variant == WHOLE
-            )
+            made[name] = partial(stand_in, self.checkpoint, cut, self.device, self.dtype, head=variant == WHOLE)
         found = time_in_turns(made, self.workload)
         return {keys[name]: times for name, times in found.items()}
 

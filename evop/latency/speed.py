@@ -131,7 +131,9 @@ def _one_round(model: Any, workload: Workload) -> tuple[float, float, int]:
             steps = []
             for _ in range(min(STEPS, workload.decode) + 1):  # the first one warms, too
                 seconds, cache = clock(
-                    lambda cache=cache: model(input_ids=ids[:, :1], past_key_values=cache, use_cache=True).past_key_values  # type: ignore[misc]
+                    lambda cache=cache: (
+                        model(input_ids=ids[:, :1], past_key_values=cache, use_cache=True).past_key_values
+                    )  # type: ignore[misc]
                 )
                 steps.append(seconds)
     return prefill, statistics.median(steps[1:]), held

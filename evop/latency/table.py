@@ -16,7 +16,7 @@ from evop.errors import EvopError
 from evop.files import JsonFile
 from evop.latency.workload import Workload
 from evop.pattern_file import ModelName
-from patterns import Cost, Part, PatternSpace
+from patterns import Part, PatternSpace
 
 FILE = "latency.json"
 
@@ -122,9 +122,7 @@ class LatencyTable(JsonFile):
                         "table of these levels, or leave --latency-table out"
                     )
 
-    def refuse_another_workload(
-        self, batch: int | None, context: int | None, decode: int | None, dtype: str | None, place: Path
-    ) -> None:
+    def refuse_another_workload(self, batch: int | None, context: int | None, decode: int | None, place: Path) -> None:
         """Check that it was measured for what is asked for; None where nothing was asked.
 
         Raises:
@@ -137,11 +135,6 @@ class LatencyTable(JsonFile):
                     f"{place} was measured with --latency-{name} {found}, asked for is {value}; ask for {found}, or "
                     "for a new table"
                 )
-        if dtype is not None and dtype != self.dtype:
-            raise EvopError(
-                f"{place} was measured with --dtype {self.dtype}, asked for is {dtype}; ask for {self.dtype}, or for "
-                "a new table"
-            )
 
     def priced(self, space: PatternSpace) -> PatternSpace:
         """The space with the time every level removes, and a fingerprint of its own.
@@ -155,7 +148,8 @@ class LatencyTable(JsonFile):
             replace(
                 part,
                 removed=tuple(
-                    replace(cost, latency=time) for cost, time in zip(part.removed, self._saved(space, part), strict=True)
+                    replace(cost, latency=time)
+                    for cost, time in zip(part.removed, self._saved(space, part), strict=True)
                 ),
             )
             for part in space.parts
@@ -191,7 +185,9 @@ class LatencyTable(JsonFile):
         """Units gone -> nanoseconds a block still takes, falling; 0 where all are gone."""
         from sklearn.isotonic import isotonic_regression
 
-        rows = sorted((row for row in self.blocks if (row.layers, row.kind) == (layers, kind)), key=lambda row: row.gone)
+        rows = sorted(
+            (row for row in self.blocks if (row.layers, row.kind) == (layers, kind)), key=lambda row: row.gone
+        )
         fallen = isotonic_regression([self._request(row) for row in rows], increasing=False, y_min=0)
         return {row.gone: round(value) if row.gone < row.of else 0 for row, value in zip(rows, fallen, strict=True)}
 
@@ -201,11 +197,6 @@ class LatencyTable(JsonFile):
 
     def _request(self, timed: Timed) -> int:
         return round(1000 * self.workload.total(timed.prefill_us, timed.decode_us))
-
-
-def total(cost: Cost) -> float:
-    """Milliseconds of a request, as tables show them."""
-    return cost.latency / 1e6
 
 
 def _kinds(part: Part) -> tuple[str, ...]:

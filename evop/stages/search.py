@@ -10,12 +10,17 @@ from typing import Any
 
 from calibration import CalibrationSet
 from evop.checkpoint import Checkpoint
+from evop.corrections import FILE as CORRECTIONS
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.families.parts import pattern_space
 from evop.files import sha256
 from evop.fitness import Fitness
 from evop.importance.of_model import default_importance, refuse_importance
+from evop.latency.of_answer import answer_speed, time_answer
+from evop.latency.of_run import refuse_options, table_of_run
+from evop.latency.speed_file import SpeedFile
+from evop.latency.table import LatencyTable
 from evop.load import load_model
 from evop.objectives import objective_of
 from evop.pattern_file import PatternFile
@@ -31,6 +36,7 @@ from patterns import (
     Measure,
     Measurement,
     Pattern,
+    PatternSpace,
     Stop,
     Strategy,
     Trial,
@@ -51,6 +57,8 @@ class SearchResult:
     folder: Path
     pattern: PatternFile
     account: SearchFile
+    speed: SpeedFile | None = None
+    """Of the answer, predicted beside measured, where the budget counts time."""
     interrupted: bool = False
     """Whether Ctrl-C was pressed, be it after the last trial."""
 
@@ -67,7 +75,7 @@ class SearchResult:
                 f"{folder}: its trials are not those that search.json answers for; the search went on after it had "
                 "answered: run its command again"
             )
-        return cls(folder, pattern, account)
+        return cls(folder, pattern, account, None if pattern.latency is None else answer_speed(folder))
 
 
 def search(
@@ -96,31 +104,61 @@ def search(
     recipe = SearchRecipe.of(**options)
     given = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
     checkpoint = Checkpoint.find(model, recipe.revision)
-    recipe, budget = plan(checkpoint, recipe, report)
-    run = SearchRun(Path(out))
+    space, run = asked_space(checkpoint, recipe), SearchRun(Path(out))
+    table = None
+    if recipe.cost == "latency":
+        run.refuse_another({"cost": recipe.cost})
+        table = table_of_run(checkpoint, space, recipe, run.folder, run.header, report)
+    recipe, budget = plan(checkpoint, recipe, report, table)
     run.refuse_another(identity_asked(recipe, given, budget))
     watch(Progress("loading"))
     dtype = run.header["dtype"] if run.header and recipe.dtype == "auto" else recipe.dtype
     loaded = load_model(checkpoint, recipe.device, dtype, recipe.trust_remote_code)
     evaluator = Evaluator.of(loaded, budget.space, recipe.max_tokens, recipe.batch_size, recipe.loss)
-    return _Desk(recipe, run, set_up(recipe, given, budget, run, evaluator, watch), watch).run_search()
+    setup = set_up(recipe, given, budget, run, evaluator, watch, table)
+    result = _Desk(recipe, run, setup, watch).run_search()
+    if table is None or result.interrupted:
+        return result
+    watch(Progress("timing"))
+    cut = result.pattern.cut(run.folder / CORRECTIONS)
+    return replace(result, speed=time_answer(run.folder, result.pattern, cut, loaded, table, report))
+
+
+def asked_space(checkpoint: Checkpoint, recipe: SearchRecipe) -> PatternSpace:
+    """The space a search would look in, without times; refuses what needs none to be refused.
+
+    Raises:
+        EvopError: an unknown objective, a grain the model cannot have, or options of a table without ``--cost latency``.
+        PatternError: an unknown deploy, or a part to protect that is not there.
+    """
+    objective_of(recipe.objective)
+    refuse_options(recipe)
+    compensate = recipe.compensate == "bias"
+    return pattern_space(
+        checkpoint, recipe.grain, recipe.deploy, recipe.protect, width_step=recipe.width_step, compensate=compensate
+    )
 
 
 def plan(
-    checkpoint: Checkpoint, recipe: SearchRecipe, report: Callable[[str], None] = lambda line: None
+    checkpoint: Checkpoint,
+    recipe: SearchRecipe,
+    report: Callable[[str], None] = lambda line: None,
+    table: LatencyTable | None = None,
 ) -> tuple[SearchRecipe, Budget]:
     """What a search would look for and how, every ``auto`` of it decided; loads no weights.
+
+    Args:
+        checkpoint: the model.
+        recipe: what was asked.
+        report: is given a line where something was chosen.
+        table: what the parts take, where the budget counts time.
 
     Raises:
         EvopError: an unknown objective, or a grain or importance the model cannot have.
         PatternError: a budget that cannot be met, an unknown strategy or deploy.
     """
-    objective_of(recipe.objective)
-    compensate = recipe.compensate == "bias"
-    space = pattern_space(
-        checkpoint, recipe.grain, recipe.deploy, recipe.protect, width_step=recipe.width_step, compensate=compensate
-    )
-    budget = Budget(space, recipe.remove, recipe.cost)
+    space = asked_space(checkpoint, recipe)
+    budget = Budget(space if table is None else table.priced(space), recipe.remove, recipe.cost)
     recipe = _resolved(recipe, budget, report)
     make_strategy(recipe.strategy, budget, recipe.seed, **recipe.strategy_options)  # refuses what it does not take
     return recipe, budget
