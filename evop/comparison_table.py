@@ -14,8 +14,8 @@ from evop.run_recipe import cell_name
 from evop.stages.compare import SETTINGS
 
 LEGEND = (
-    "removed: of block parameters / all parameters / FLOPs a token / KV-cache bytes a token (at 2,048 tokens){}; search, "
-    "select: the objective as the search claims it, and select's worst group"
+    "removed: of block parameters / all parameters / FLOPs a token / KV-cache bytes a token (at 2,048 tokens){}; "
+    "search, select: the objective as the search claims it, and select's worst group"
 )
 TIMED_LEGEND = " / predicted time"
 AUDIT_LEGEND = (

@@ -150,7 +150,7 @@ class PatternFile(JsonFile):
             kept={f"layers.{layer}.{kind}": to_ranges(units) for (kind, layer), units in cut.kept.items()},
             removed_params=space.removed(pattern).params,
             reached=ReachedFractions.of(space.reached(pattern)),
-            latency=space.origin.get("latency"),
+            latency=str(space.origin["latency"]) if "latency" in space.origin else None,
             space=space.fingerprint,
             **more,
         )

@@ -1,4 +1,4 @@
-"""The command line: ``evop demo | calibrate | show | search | audit | prune | speed | run | compare``; a file a command."""
+"""A file a command: ``evop demo | calibrate | show | search | audit | prune | speed | run | compare``."""
 
 from __future__ import annotations
 

@@ -28,6 +28,10 @@ from patterns import PatternSpace
 STACK, STACK_BYTES = 8, 1 << 28
 """Layers timed together, and bytes of weights, at least: enough to fill the caches as the whole model does."""
 KINDS = ("attn", "mlp")
+COUNTED = 0.25
+"""The quantile over rounds that counts: what else a machine does only adds time, so the lower quartile is calmest."""
+TABLE_SECONDS = 90.0
+"""No further round of a table begins after so long."""
 
 
 def measured_table(
@@ -36,11 +40,11 @@ def measured_table(
     """Time every level of a space's parts on a device.
 
     A block is never timed alone: called again and again, its weights would stay in the processor's caches and its
-    launch would hide behind nothing. Timed are models of 8 of its layers (more where they are small), really smaller ones of the
-    classes that ``evop prune`` writes, in which every other attention (or MLP) of one type of layer is at one level;
-    the difference to the model in which they are gone, over how many there are, is a block's time. Every other one,
-    because blocks of two kinds in turns, as in a pattern, take more than those of one kind alone. Models take turns,
-    too, and differences are taken inside a round, so that what else the machine does cancels. Weights are made up.
+    launch would hide behind nothing. Timed are models of 8 of its layers (more where they are small), really smaller
+    ones, of the classes that ``evop prune`` writes, in which every other attention (or MLP) of one type of layer is
+    at one level; the difference to the model in which they are gone, over how many there are, is a block's time.
+    Every other one, because blocks of both kinds in turns, as in a pattern, take another time than those of one kind
+    alone. Models take turns, too, so that what else the machine does falls on all of them. Weights are made up.
     """
     where = choose_device(device)
     bench = _Bench.of(checkpoint, space, workload, where, choose_dtype(dtype, where))
@@ -56,7 +60,7 @@ def measured_table(
         batch=workload.batch,
         context=workload.context,
         decode=workload.decode,
-        rounds=len(found[DENSE].prefill),
+        rounds=len(found[DENSE].rounds),
         stack=len(bench.stack),
         layer_types=list(bench.layer_types),
         blocks=bench.blocks(found),
@@ -117,7 +121,7 @@ class _Bench:
         """Name of a type of layer -> the layers at the level that is timed: every other one."""
         return {name: layers[1::2] or layers for name, layers in self.members.items()}
 
-    def times(self) -> dict[Variant, Times]:
+    def times(self) -> dict[Variant, _Taken]:
         """Everything timed, in turns."""
         made: dict[str, Callable[[], object]] = {}
         keys: dict[str, Variant] = {}
@@ -125,8 +129,8 @@ class _Bench:
             name = "/".join(variant)
             keys[name] = variant
             made[name] = partial(stand_in, self.checkpoint, cut, self.device, self.dtype, head=variant == WHOLE)
-        found = time_in_turns(made, self.workload)
-        return {keys[name]: times for name, times in found.items()}
+        found = time_in_turns(made, self.workload, TABLE_SECONDS)
+        return {keys[name]: _Taken.of(times, self.workload) for name, times in found.items()}
 
     def _cuts(self) -> dict[Variant, Cut]:
         beside = frozenset((kind, i) for i in range(len(self.layer_types)) if i not in self.stack for kind in KINDS)
@@ -142,7 +146,7 @@ class _Bench:
                 cuts[name, "layer"] = Cut(beside | {(kind, i) for i in layers for kind in KINDS})
         return cuts
 
-    def blocks(self, found: Mapping[Variant, Times]) -> list[BlockTime]:
+    def blocks(self, found: Mapping[Variant, _Taken]) -> list[BlockTime]:
         """What a block takes at each level."""
         rows = []
         for name, layers in self.changed.items():
@@ -150,50 +154,66 @@ class _Bench:
                 absent = found[name, kind, str(ladder[-1])]
                 for gone in ladder:
                     here = found[DENSE] if gone == 0 else found[name, kind, str(gone)]
-                    timed = self._apart(here, absent, len(layers))
+                    timed = here.over(absent, len(layers)).timed
                     rows.append(BlockTime(layers=name, kind=kind, gone=gone, of=ladder[-1], **timed.model_dump()))
         return rows
 
-    def frame(self, found: Mapping[Variant, Times], name: str) -> FrameTime:
+    def frame(self, found: Mapping[Variant, _Taken], name: str) -> FrameTime:
         """What a layer takes beside its blocks; nothing where there is but one layer to time."""
         if (name, "layer") not in found:
             return FrameTime(layers=name, prefill_us=0, decode_us=0, spread_us=0)
-        frame = _minus(found[DENSE], found[name, "layer"], len(self.changed[name]))
+        frame = found[DENSE].over(found[name, "layer"], len(self.changed[name]))
         for kind in KINDS:
-            frame = _minus(frame, self._block(found, name, kind), 1)
-        return FrameTime(layers=name, **self._timed(frame).model_dump())
+            frame = frame.over(self._block(found, name, kind))
+        return FrameTime(layers=name, **frame.timed.model_dump())
 
-    def outside(self, found: Mapping[Variant, Times]) -> Timed:
+    def outside(self, found: Mapping[Variant, _Taken]) -> Timed:
         """What embeddings, last norm and head take: the stack with all of them, without its layers."""
         rest = found[WHOLE]
         for name, layers in self.members.items():
             if (name, "layer") in found:
-                each = [_minus(found[DENSE], found[name, "layer"], len(self.changed[name]))]
+                each = [found[DENSE].over(found[name, "layer"], len(self.changed[name]))]
             else:
                 each = [self._block(found, name, kind) for kind in KINDS]
             for taken in each:
                 for _ in layers:
-                    rest = _minus(rest, taken, 1)
-        return self._timed(rest)
+                    rest = rest.over(taken)
+        return rest.timed
 
-    def _block(self, found: Mapping[Variant, Times], name: str, kind: str) -> Times:
+    def _block(self, found: Mapping[Variant, _Taken], name: str, kind: str) -> _Taken:
         """What a whole block takes."""
         gone = found[name, kind, str(self.ladders[kind][-1])]
-        return _minus(found[DENSE], gone, len(self.changed[name]))
-
-    def _apart(self, here: Times, absent: Times, blocks: int) -> Timed:
-        return self._timed(_minus(here, absent, blocks))
-
-    def _timed(self, times: Times) -> Timed:
-        low, high = np.quantile(times.request(self.workload), (0.25, 0.75)).tolist()
-        middle = (float(np.median(seconds)) for seconds in (times.prefill, times.decode))
-        prefill, decode = (round(1e6 * seconds, 3) for seconds in middle)
-        return Timed(prefill_us=prefill, decode_us=decode, spread_us=round(1e6 * (high - low), 3))
+        return found[DENSE].over(gone, len(self.changed[name]))
 
 
-def _minus(one: Times, other: Times, shared_by: int) -> Times:
-    """Round by round, what one takes more than another, for each of those that make the difference."""
-    return Times((one.prefill - other.prefill) / shared_by, (one.decode - other.decode) / shared_by, 0)
+@dataclass(frozen=True)
+class _Taken:
+    """Seconds that something takes: of the prefill, of a decoded token, and of the request in every round."""
+
+    prefill: float
+    decode: float
+    rounds: np.ndarray
+
+    @classmethod
+    def of(cls, times: Times, workload: Workload) -> _Taken:
+        """What a model takes."""
+        prefill, decode = (float(np.quantile(seconds, COUNTED)) for seconds in (times.prefill, times.decode))
+        return cls(prefill, decode, times.request(workload))
+
+    def over(self, other: _Taken, shared_by: int = 1) -> _Taken:
+        """What it takes more than another, for each of those that make the difference."""
+        return _Taken(
+            (self.prefill - other.prefill) / shared_by,
+            (self.decode - other.decode) / shared_by,
+            (self.rounds - other.rounds) / shared_by,
+        )
+
+    @property
+    def timed(self) -> Timed:
+        """In microseconds, as the table has it."""
+        low, high = np.quantile(self.rounds, (0.25, 0.75)).tolist()
+        prefill, decode, spread = (round(1e6 * seconds, 3) for seconds in (self.prefill, self.decode, high - low))
+        return Timed(prefill_us=prefill, decode_us=decode, spread_us=spread)
 
 
 def device_name(device: torch.device) -> str:

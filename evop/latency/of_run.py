@@ -16,6 +16,8 @@ from evop.recipe import SearchRecipe
 from patterns import PatternSpace
 
 Report = Callable[[str], None]
+BUSY = 0.3
+"""Rounds that differ by more of a block's time tell little of a level's."""
 
 
 def refuse_options(recipe: SearchRecipe) -> None:
@@ -83,7 +85,9 @@ def given_or_measured(
     workload = Workload.of(checkpoint.resolved, *asked)
     report(f"timing every level of every part: {workload.words}")
     table = measured_table(checkpoint, space, workload, recipe.device, recipe.dtype)
-    report(f"timed {table.rounds} times in turns: {table.words}")
+    report(f"timed {table.rounds} times in turns: {table.words}; rounds differ by {table.unrest:.0%} of a block")
+    if table.unrest > BUSY:
+        report("this machine is busy, and the times are rough: time again when it is not, or with fewer threads")
     return table
 
 

@@ -18,8 +18,8 @@ ROUNDS = (3, 25)
 """Every model is timed so often at least and at most; in between, the clock decides."""
 TIMED_SECONDS = 60.0
 """No further round begins after so long."""
-STEPS = 16
-"""Tokens decoded in a round; the median of their times counts."""
+STEPS, WARM_STEPS = 16, 2
+"""Tokens decoded in a round, of which the median of the times counts; and those decoded before to warm the model."""
 
 
 @dataclass(frozen=True)
@@ -94,18 +94,21 @@ def measure_speeds(models: Mapping[str, Any], workload: Workload) -> dict[str, S
     return speeds
 
 
-def time_in_turns(models: Mapping[str, Callable[[], Any]], workload: Workload) -> dict[str, Times]:
+def time_in_turns(
+    models: Mapping[str, Callable[[], Any]], workload: Workload, seconds: float = TIMED_SECONDS
+) -> dict[str, Times]:
     """Seconds of every model, round by round, the order of the round turned by one each time.
 
     Args:
         models: name -> gives the model, asked for once a round: it may be made anew where not all fit in memory.
         workload: what is timed.
+        seconds: no further round begins after so long.
     """
     rounds: dict[str, list[tuple[float, float, int]]] = {name: [] for name in models}
     names, begun = list(models), time.perf_counter()
     least, most = ROUNDS
     for number in range(most):
-        if number >= least and time.perf_counter() - begun > TIMED_SECONDS:
+        if number >= least and time.perf_counter() - begun > seconds:
             break
         turned = number % len(names)
         for name in [*names[turned:], *names[:turned]]:
@@ -124,17 +127,16 @@ def _one_round(model: Any, workload: Workload) -> tuple[float, float, int]:
     ids = torch.randint(rows, (workload.batch, workload.context), generator=drawn).to(device)
     last_only = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
     clock = _Clock(device)
+
+    def step(cache: Any) -> tuple[float, Any]:
+        return clock(lambda: model(input_ids=ids[:, :1], past_key_values=cache, use_cache=True).past_key_values)
+
     with torch.inference_mode():
-        for _ in range(2):  # the first time warms caches, kernels and memory pools
+        for warm in (True, False):  # the first time fills caches, and finds kernels and memory
             prefill, cache = clock(lambda: model(input_ids=ids, use_cache=True, **last_only).past_key_values)
-            held = cache_bytes(cache)
-            steps = []
-            for _ in range(min(STEPS, workload.decode) + 1):  # the first one warms, too
-                seconds, cache = clock(
-                    lambda cache=cache: (
-                        model(input_ids=ids[:, :1], past_key_values=cache, use_cache=True).past_key_values
-                    )  # type: ignore[misc]
-                )
+            held, steps = cache_bytes(cache), []
+            for _ in range(WARM_STEPS if warm else min(STEPS, workload.decode) + 1):
+                seconds, cache = step(cache)
                 steps.append(seconds)
     return prefill, statistics.median(steps[1:]), held
 

@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from statistics import median
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -28,7 +29,7 @@ class _Section(BaseModel):
 class Timed(_Section):
     """Microseconds: of reading the context, of one decoded token, and the spread of the whole request.
 
-    ``spread_us`` is the distance between the quartiles of the request's time over the rounds.
+    The lower quartile over rounds counts; ``spread_us`` is the distance between the quartiles of the request's time.
     """
 
     prefill_us: float
@@ -58,7 +59,7 @@ class LatencyTable(JsonFile):
     Attributes:
         device: by name; ``threads`` are those torch had.
         batch: sequences of the workload, with ``context`` and ``decode`` as in ``Workload``.
-        rounds: how often each was timed; medians are shown.
+        rounds: how often each was timed.
         stack: layers that were timed together.
         layer_types: which kind of layer each decoder layer is, by the name ``blocks`` gives it.
         blocks: microseconds a block, by kind and units gone.
@@ -99,6 +100,13 @@ class LatencyTable(JsonFile):
     def fingerprint(self) -> str:
         """Sha256 of its content; two tables are two searches."""
         return hashlib.sha256(json.dumps(self.model_dump(exclude={"schema_"}), sort_keys=True).encode()).hexdigest()
+
+    @property
+    def unrest(self) -> float:
+        """How far apart the rounds were: the median over all levels of their spread, in times of a whole block."""
+        whole = {(row.layers, row.kind): self._request(row) / 1000 for row in self.blocks if row.gone == 0}
+        spreads = [row.spread_us / max(1.0, whole[row.layers, row.kind]) for row in self.blocks if row.gone < row.of]
+        return median(spreads)
 
     def refuse_another(self, checkpoint: Checkpoint, space: PatternSpace, place: Path) -> None:
         """Check that it is a table of this model, and has a time for every level of a space.

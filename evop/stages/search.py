@@ -128,7 +128,7 @@ def asked_space(checkpoint: Checkpoint, recipe: SearchRecipe) -> PatternSpace:
     """The space a search would look in, without times; refuses what needs none to be refused.
 
     Raises:
-        EvopError: an unknown objective, a grain the model cannot have, or options of a table without ``--cost latency``.
+        EvopError: an unknown objective, a grain the model cannot have, or a table's options without ``--cost latency``.
         PatternError: an unknown deploy, or a part to protect that is not there.
     """
     objective_of(recipe.objective)
