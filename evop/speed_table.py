@@ -5,13 +5,21 @@ from __future__ import annotations
 from rich.console import Console
 from rich.markup import escape
 
-from evop.console import new_table
+from evop.console import new_table, print_search
 from evop.latency.speed_file import SpeedFile, SpeedRow
+from evop.stages.search import SearchResult
 
 LEGEND = (
     "time: of the request as a fraction of the dense model's, median over rounds in turns [quartiles]; predicted: the "
     "same from the measured times of its parts; first token: time of the prefill"
 )
+
+
+def print_answer(console: Console, result: SearchResult) -> None:
+    """The answer of a search, and its speed where it was timed."""
+    print_search(console, result)
+    if result.speed is not None:
+        print_speed(console, result.speed)
 
 
 def print_speed(console: Console, speed: SpeedFile) -> None:

@@ -85,12 +85,12 @@ def search(
     trust_remote_code: Trust = False,
 ) -> None:
     """Search the pattern whose worst group loses least; run the same command again to go on."""
-    from evop.console import print_search, watching
-    from evop.speed_table import print_speed
+    from evop.console import watching
+    from evop.speed_table import print_answer
     from evop.stages.search import search as run_search
 
     quiet()
-    parts = None if protect is None else () if protect == "none" else tuple(protect.split(","))
+    request = {"latency_batch": latency_batch, "latency_context": latency_context, "latency_decode": latency_decode}
     with watching(console) as watch:
         result = run_search(
             model,
@@ -108,12 +108,10 @@ def search(
             loss=loss,
             scale=scale,
             cost=cost,
-            latency_batch=latency_batch,
-            latency_context=latency_context,
-            latency_decode=latency_decode,
+            **request,
             latency_table=None if latency_table is None else str(latency_table),
             deploy=deploy,
-            protect=parts,
+            protect=protect,
             importance=importance,
             importance_over=importance_over,
             compensate=compensate,
@@ -130,7 +128,5 @@ def search(
             revision=revision,
             trust_remote_code=trust_remote_code,
         )
-    print_search(console, result)
-    if result.speed is not None:
-        print_speed(console, result.speed)
+    print_answer(console, result)
     console.print(f"pattern: {out / 'pattern.json'}", soft_wrap=True)
