@@ -10,8 +10,8 @@ from evop.latency.speed_file import SpeedFile, SpeedRow
 from evop.stages.search import SearchResult
 
 LEGEND = (
-    "time: of the request as a fraction of the dense model's, median over rounds in turns [quartiles]; predicted: the "
-    "same from the measured times of its parts; first token: time of the prefill"
+    "time: of the request as a fraction of the dense model's; predicted: from the measured times of its parts; "
+    "measured: median over rounds in turns [quartiles]; first token: time of the prefill; KV cache: bytes after it"
 )
 
 

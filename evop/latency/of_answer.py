@@ -48,7 +48,8 @@ def time_answer(
         report: is told why nothing is measured, where that is so.
 
     Returns:
-        What was measured; None where the table is of another device, dtype or number of threads than are here.
+        What was measured; None where the table is of another device, dtype or number of threads than are here, or
+        where memory is too small for both models.
     """
     found = answer_speed(folder)
     if found is not None:
@@ -58,14 +59,19 @@ def time_answer(
     if here != (table.device, table.dtype, table.threads):
         report(f"speed was predicted for {table.device}, {table.dtype}, and not measured here ({here[0]}, {here[1]})")
         return None
-    pruned = stand_in(loaded.checkpoint, cut, loaded.device, loaded.dtype)
     reached = pattern.reached.latency
-    speed = SpeedFile.measured(
-        {DENSE: loaded.model, PRUNED: pruned},
-        table.workload,
-        loaded.dtype,
-        predicted={PRUNED: None if reached is None else 1 - reached},
-        pattern=sha256(folder / "pattern.json"),
-    )
+    try:
+        speed = SpeedFile.measured(
+            {DENSE: loaded.model, PRUNED: stand_in(loaded.checkpoint, cut, loaded.device, loaded.dtype)},
+            table.workload,
+            loaded.dtype,
+            predicted={PRUNED: None if reached is None else 1 - reached},
+            pattern=sha256(folder / "pattern.json"),
+        )
+    except torch.OutOfMemoryError:
+        report(
+            "the answer was not timed: the pruned model does not fit beside the dense one; prune it, then evop speed"
+        )
+        return None
     speed.write(folder / FILE)
     return speed

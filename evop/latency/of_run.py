@@ -79,12 +79,19 @@ def given_or_measured(
     """
     if recipe.latency_table is not None:
         return _fitting(inside(recipe.latency_table, FILE), checkpoint, space, recipe)
+    import torch
+
     from evop.latency.measure import measured_table
 
     asked = (recipe.latency_batch, recipe.latency_context, recipe.latency_decode)
     workload = Workload.of(checkpoint.resolved, *asked)
     report(f"timing every level of every part: {workload.words}")
-    table = measured_table(checkpoint, space, workload, recipe.device, recipe.dtype)
+    try:
+        table = measured_table(checkpoint, space, workload, recipe.device, recipe.dtype)
+    except torch.OutOfMemoryError as error:
+        raise EvopError(
+            f"out of memory while timing a {workload.words}; use a smaller --latency-batch or --latency-context"
+        ) from error
     report(f"timed {table.rounds} times in turns: {table.words}; rounds differ by {table.unrest:.0%} of a block")
     if table.unrest > BUSY:
         report("this machine is busy, and the times are rough: time again when it is not, or with fewer threads")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,11 +114,26 @@ def time_in_turns(
             break
         turned = number % len(names)
         for name in [*names[turned:], *names[:turned]]:
-            rounds[name].append(_one_round(models[name](), workload))
+            model = models[name]()
+            with _undisturbed():
+                rounds[name].append(_one_round(model, workload))
     return {
         name: Times(np.array([row[0] for row in rows]), np.array([row[1] for row in rows]), rows[-1][2])
         for name, rows in rounds.items()
     }
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Collect garbage now and not while something is timed."""
+    on = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
 
 
 def _one_round(model: Any, workload: Workload) -> tuple[float, float, int]:

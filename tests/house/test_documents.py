@@ -8,7 +8,7 @@ import pytest
 import evop
 
 ROOT = Path(evop.__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/rivals.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/rivals.md", "docs/latency.md")
 
 
 def text(name):
@@ -64,6 +64,7 @@ RESULTS = {
         "bitllama-3M-main",
         "bitllama-3M-grains",
     ],
+    "docs/latency.md": ["latency"],
 }
 
 
