@@ -27,9 +27,11 @@ from evop.orders import Orders
 from evop.reference import model_dir
 from patterns import Budget, PatternSpace
 
-GRAINS = ("subblock", "channel", "mixed")
-BUDGETS = (0.125, 0.25, 0.375, 0.5)
+GRAINS = ("subblock", "channel")
+BUDGETS = (0.125, 0.25, 0.375)
 SEED = 0
+TABLE, PAIR = 50.0, 15.0
+"""Seconds after which no further round of a table, or of a pair of models, begins."""
 HEAD = (
     "| grain | budget: blocks' time | block parameters gone | predicted time of the model | measured | quartiles |\n"
     "|---|---|---|---|---|---|"
@@ -46,7 +48,7 @@ def rows(checkpoint: Checkpoint, table: LatencyTable, space: PatternSpace, devic
             continue
         pattern = Budget(space, remove, "latency").draw(np.random.default_rng(SEED))
         pruned = stand_in(checkpoint, Orders.random(space, SEED).cut(space, pattern), where, table.dtype)
-        low, share, high = measure_speeds({"dense": dense, "pruned": pruned}, table.workload)["pruned"].share
+        low, share, high = measure_speeds({"dense": dense, "pruned": pruned}, table.workload, PAIR)["pruned"].share
         reached = space.reached(pattern)
         assert reached.latency is not None
         yield (
@@ -72,9 +74,13 @@ def main() -> None:
     lines = []
     for grain in GRAINS:
         space = pattern_space(checkpoint, grain, "any", ())
-        table = measured_table(checkpoint, space, workload, given.device, dtype)
+        table = measured_table(checkpoint, space, workload, given.device, dtype, TABLE)
         if not lines:
-            lines += [f"{checkpoint.name.rpartition('/')[2]}: {table.words}, torch {table.torch}.\n", HEAD]
+            lines += [
+                f"{checkpoint.name.rpartition('/')[2]}: {table.words}, torch {table.torch}; rounds "
+                f"of the first table differ by {table.unrest:.0%} of a block.\n",
+                HEAD,
+            ]
             print("\n".join(lines), flush=True)
         for line in rows(checkpoint, table, table.priced(space), given.device):
             lines.append(line)

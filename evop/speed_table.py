@@ -34,8 +34,8 @@ def print_speed(console: Console, speed: SpeedFile) -> None:
         "decode tok/s",
         "first token",
         "KV cache",
-        "predicted",
-        "time",
+        "time predicted",
+        "time measured",
     ):
         table.add_column(name, justify="right", no_wrap=name != "parameters")
     for row in speed.models:

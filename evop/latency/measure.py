@@ -35,9 +35,14 @@ TABLE_SECONDS = 90.0
 
 
 def measured_table(
-    checkpoint: Checkpoint, space: PatternSpace, workload: Workload, device: str = "auto", dtype: str = "auto"
+    checkpoint: Checkpoint,
+    space: PatternSpace,
+    workload: Workload,
+    device: str = "auto",
+    dtype: str = "auto",
+    seconds: float | None = None,
 ) -> LatencyTable:
-    """Time every level of a space's parts on a device.
+    """Time every level of a space's parts on a device; no further round begins after ``seconds`` (90).
 
     A block is never timed alone: called again and again, its weights would stay in the processor's caches and its
     launch would hide behind nothing. Timed are models of 8 of its layers (more where they are small), really smaller
@@ -48,7 +53,7 @@ def measured_table(
     """
     where = choose_device(device)
     bench = _Bench.of(checkpoint, space, workload, where, choose_dtype(dtype, where))
-    found = bench.times()
+    found = bench.times(TABLE_SECONDS if seconds is None else seconds)
     return LatencyTable(
         version=__version__,
         model=ModelName.of(checkpoint),
@@ -121,7 +126,7 @@ class _Bench:
         """Name of a type of layer -> the layers at the level that is timed: every other one."""
         return {name: layers[1::2] or layers for name, layers in self.members.items()}
 
-    def times(self) -> dict[Variant, _Taken]:
+    def times(self, seconds: float) -> dict[Variant, _Taken]:
         """Everything timed, in turns."""
         made: dict[str, Callable[[], object]] = {}
         keys: dict[str, Variant] = {}
@@ -129,7 +134,7 @@ class _Bench:
             name = "/".join(variant)
             keys[name] = variant
             made[name] = partial(stand_in, self.checkpoint, cut, self.device, self.dtype, head=variant == WHOLE)
-        found = time_in_turns(made, self.workload, TABLE_SECONDS)
+        found = time_in_turns(made, self.workload, seconds)
         return {keys[name]: _Taken.of(times, self.workload) for name, times in found.items()}
 
     def _cuts(self) -> dict[Variant, Cut]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -71,14 +72,16 @@ def measure_speed(model: Any, workload: Workload) -> Speed:
     return measure_speeds({"model": model}, workload)["model"]
 
 
-def measure_speeds(models: Mapping[str, Any], workload: Workload) -> dict[str, Speed]:
+def measure_speeds(models: Mapping[str, Any], workload: Workload, seconds: float = TIMED_SECONDS) -> dict[str, Speed]:
     """How fast models in memory are, timed in turns so that what else the machine does falls on all of them.
 
     Args:
         models: name -> a causal language model in evaluation mode; the first is the one shares are taken of.
         workload: what is timed.
+        seconds: no further round begins after so long.
     """
-    found = time_in_turns({name: lambda model=model: model for name, model in models.items()}, workload)  # type: ignore[misc]
+    given = {name: partial(_same, model) for name, model in models.items()}
+    found = time_in_turns(given, workload, seconds)
     first = next(iter(found.values())).request(workload)
     speeds = {}
     for name, times in found.items():
@@ -94,6 +97,10 @@ def measure_speeds(models: Mapping[str, Any], workload: Workload) -> dict[str, S
             share=(low, middle, high),
         )
     return speeds
+
+
+def _same(model: Any) -> Any:
+    return model
 
 
 def time_in_turns(
