@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from evop.stages.prune import PruneResult, prune
     from evop.stages.run import RunResult, run
     from evop.stages.search import SearchResult, search
+    from evop.stages.speed import speed
 
 __all__ = [
     "AuditResult",
@@ -35,6 +36,7 @@ __all__ = [
     "prune",
     "run",
     "search",
+    "speed",
 ]
 
 _HOMES = {
@@ -44,6 +46,7 @@ _HOMES = {
     "prune": "evop.stages.prune",
     "SearchResult": "evop.stages.search",
     "search": "evop.stages.search",
+    "speed": "evop.stages.speed",
     "RunRecipe": "evop.run_recipe",
     "RunResult": "evop.stages.run",
     "run": "evop.stages.run",

@@ -14,9 +14,10 @@ from evop.run_recipe import cell_name
 from evop.stages.compare import SETTINGS
 
 LEGEND = (
-    "removed: of block parameters / all parameters / FLOPs a token / KV-cache bytes a token (at 2,048 tokens); search, "
-    "select: the objective as the search claims it, and select's worst group"
+    "removed: of block parameters / all parameters / FLOPs a token / KV-cache bytes a token (at 2,048 tokens){}; "
+    "search, select: the objective as the search claims it, and select's worst group"
 )
+TIMED_LEGEND = " / predicted time"
 AUDIT_LEGEND = (
     "; audit, unseen: excess over the dense model, nats a token, on text and clusters never searched, [95% interval]; "
     "random: audit's worst group under a random pattern of equal size"
@@ -55,7 +56,10 @@ def _table(mine: pd.DataFrame) -> Table:
     settings = [key for key in SETTINGS if _varies(mine, key)]
     audited = bool(mine["audit_worst"].notna().any())
     table.caption_justify = "left"
-    table.caption = LEGEND + audited * AUDIT_LEGEND + bool(mine["completed"].any()) * COMPLETED_LEGEND
+    timed = "latency" in mine and bool(mine["latency"].notna().any())
+    table.caption = (
+        LEGEND.format(timed * TIMED_LEGEND) + audited * AUDIT_LEGEND + bool(mine["completed"].any()) * COMPLETED_LEGEND
+    )
     table.caption = escape(table.caption)
     if named:
         table.add_column("run", overflow="fold", min_width=12)
@@ -90,7 +94,8 @@ def _cell_of(row: pd.Series) -> str:
 
 
 def _reached(row: pd.Series) -> str:
-    return "/".join(f"{100 * row[key]:.1f}" for key in ("block_params", "params", "flops", "kv"))
+    keys = [key for key in ("block_params", "params", "flops", "kv", "latency") if pd.notna(row.get(key))]
+    return "/".join(f"{100 * row[key]:.1f}" for key in keys)
 
 
 def _claimed(row: pd.Series) -> list[str]:

@@ -51,6 +51,7 @@ def _line(progress: Progress) -> str:
         "loading": "loading the model",
         "importance": "ranking units",
         "dense": "measuring the dense model",
+        "timing": "timing the answer beside the dense model",
         "selecting": f"{progress.evaluations} evaluations; measuring the finalists on select",
     }
     if progress.stage in said:
@@ -102,7 +103,8 @@ def print_search(console: Console, result: SearchResult) -> None:
     reached = pattern.reached
     console.print(
         f"that is {reached.block_params:.1%} of block parameters, {reached.params:.1%} of all parameters, "
-        f"{reached.flops:.1%} of FLOPs a token, {reached.kv:.1%} of the KV cache",
+        f"{reached.flops:.1%} of FLOPs a token, {reached.kv:.1%} of the KV cache"
+        + ("" if reached.latency is None else f", {reached.latency:.1%} of the predicted time of a request"),
         highlight=False,
         soft_wrap=True,
     )
@@ -198,6 +200,7 @@ def _summary_table(audit: AuditFile) -> Table:
     table = new_table("over the groups of a split")
     table.caption = (
         "removed: of block parameters / all parameters / FLOPs a token / KV-cache bytes a token (at 2,048 tokens)"
+        + (" / predicted time" if any(pattern.reached.latency is not None for pattern in audit.patterns) else "")
     )
     table.caption_justify = "left"
     for name in ("split", "pattern"):
@@ -210,9 +213,7 @@ def _summary_table(audit: AuditFile) -> Table:
         gap += " (a tie)" if row.tie else ""
         worst = f"{row.worst:.3f} {_interval(row.worst_low, row.worst_high)}"
         gone = reached[row.pattern]
-        removed = (
-            " / ".join(f"{100 * part:.1f}" for part in (gone.block_params, gone.params, gone.flops, gone.kv)) + "%"
-        )
+        removed = " / ".join(f"{100 * part:.1f}" for part in gone.model_dump().values()) + "%"
         cells = (removed, escape(worst), f"{row.p90:.3f}", f"{row.mean:.3f}", escape(gap))
         table.add_row(row.split, row.pattern, *cells)
     return table

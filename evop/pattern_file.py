@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from evop.checkpoint import Checkpoint
 from evop.corrections import read_corrections
@@ -67,17 +67,25 @@ class Claim(_Section):
 
 
 class ReachedFractions(_Section):
-    """Removed fractions of block parameters, all parameters, FLOPs a token and KV-cache bytes a token."""
+    """Removed fractions of block parameters, all parameters, FLOPs a token and KV-cache bytes a token.
+
+    ``latency`` is that of the time predicted of the whole model, where the space was measured.
+    """
 
     block_params: float
     params: float
     flops: float
     kv: float
+    latency: float | None = None
 
     @classmethod
     def of(cls, reached: Reached) -> ReachedFractions:
         """As written to files: six digits after the point."""
-        return cls(**{name: round(value, 6) for name, value in vars(reached).items()})
+        return cls(**{name: round(value, 6) for name, value in vars(reached).items() if value is not None})
+
+    @model_serializer(mode="wrap")
+    def _measured_alone(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_none(serialise(self), "latency")
 
 
 class PatternFile(JsonFile):
@@ -87,6 +95,7 @@ class PatternFile(JsonFile):
         removed: names of parts that are gone.
         kept: names of parts that are thinned -> the units that stay, as ranges: ``"0-5,7"``.
         corrections: sha256 of ``corrections.safetensors`` beside it: the biases of thinned parts; None for none.
+        latency: fingerprint of ``latency.json`` beside it, the times it was searched by; None where none were.
         space: fingerprint of the space it was searched in.
     """
 
@@ -101,6 +110,7 @@ class PatternFile(JsonFile):
     removed: list[str]
     kept: dict[str, str] = Field(default_factory=dict)
     corrections: str | None = None
+    latency: str | None = None
     removed_params: int
     reached: ReachedFractions
     space: str
@@ -140,9 +150,14 @@ class PatternFile(JsonFile):
             kept={f"layers.{layer}.{kind}": to_ranges(units) for (kind, layer), units in cut.kept.items()},
             removed_params=space.removed(pattern).params,
             reached=ReachedFractions.of(space.reached(pattern)),
+            latency=str(space.origin["latency"]) if "latency" in space.origin else None,
             space=space.fingerprint,
             **more,
         )
+
+    @model_serializer(mode="wrap")
+    def _measured_alone(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_none(serialise(self), "latency")
 
     @property
     def words(self) -> list[str]:
@@ -204,6 +219,11 @@ class PatternFile(JsonFile):
                 "use the model it was searched on"
             )
         return part.units.index(gone)
+
+
+def _without_none(content: dict[str, Any], key: str) -> dict[str, Any]:
+    """What a file says of a pattern; of time, only where it was measured."""
+    return {name: value for name, value in content.items() if name != key or value is not None}
 
 
 def _blocks(name: str) -> tuple[Place, ...]:

@@ -66,7 +66,11 @@ class SearchRecipe(Engine):
         objective: ``worst``, ``cvar`` or ``mean`` over the groups.
         loss: ``nll``, or ``kl`` to the dense model.
         scale: ``none``, or ``random``: a group's excess counts in units of its median under random patterns.
-        cost: what ``remove`` counts: ``params``, ``flops`` or ``kv``.
+        cost: what ``remove`` counts: ``params``, ``flops``, ``kv`` or ``latency``: measured time of a request.
+        latency_batch: sequences of that request side by side; None for 1.
+        latency_context: tokens it reads; None for 512, or what the model has positions for.
+        latency_decode: tokens it writes after them; None for 64.
+        latency_table: a ``latency.json`` to use, or a folder that holds one; None to measure one.
         deploy: ``stock`` or ``any``.
         protect: names of parts that stay dense; None for the default of the deploy.
         importance: how units, or whole parts for ``oneshot``, are ranked; ``auto`` for the grain's default.
@@ -95,6 +99,10 @@ class SearchRecipe(Engine):
     loss: Literal["nll", "kl"] = "nll"
     scale: Literal["none", "random"] = "none"
     cost: str = "params"
+    latency_batch: int | None = Field(default=None, ge=1)
+    latency_context: int | None = Field(default=None, ge=1)
+    latency_decode: int | None = Field(default=None, ge=1)
+    latency_table: str | None = None
     deploy: str = "stock"
     protect: tuple[str, ...] | None = None
     importance: str = "auto"

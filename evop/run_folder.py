@@ -42,6 +42,11 @@ class RunFolder:
         """What the searches share of their measurements."""
         return self.folder / "store"
 
+    @property
+    def latency(self) -> Path:
+        """The times that the searches' budgets count, where the recipe names no table."""
+        return self.folder / "latency.json"
+
     def search(self, cell: Cell) -> Path:
         """The search run of a cell."""
         return self.folder / "runs" / cell.name

@@ -35,6 +35,7 @@ def identity_asked(recipe: SearchRecipe, calibration: CalibrationSet, budget: Bu
         "protected": sorted(space.protected),
         "remove": budget.remove,
         "cost": budget.cost,
+        **{name: space.origin[name] for name in ("latency",) if name in space.origin},
         **{name: getattr(recipe, name) for name in chosen},
     }
 

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict
 
 from evop.errors import EvopError
 from evop.files import JsonFile
+from evop.latency.table import FILE as LATENCY
+from evop.latency.table import LatencyTable
 from evop.orders import Orders
 from evop.pattern_file import ModelName
 from patterns import TrialLog
@@ -65,6 +67,11 @@ class SearchRun:
         """Which units leave first; a search of whole parts has none."""
         return self.folder / "orders.npz"
 
+    @property
+    def latency(self) -> Path:
+        """What the parts take, where the budget is one of time."""
+        return self.folder / LATENCY
+
     @cached_property
     def _logged(self) -> TrialLog | None:
         return TrialLog.open(self.trials) if self.trials.is_file() else None
@@ -83,6 +90,7 @@ class SearchRun:
         if self.header is None:
             there = self.folder.iterdir() if self.folder.is_dir() else []
             unfinished = {self.trials.with_suffix(".tmp"), self.orders, self.orders.with_name("orders.tmp.npz")}
+            unfinished |= {self.latency, self.latency.with_name("latency.tmp.json")}
             if self.folder.is_file() or any(path not in unfinished for path in there):
                 raise EvopError(f"--out {self.folder} is not empty and holds no search; choose a new folder")
             return
@@ -93,19 +101,28 @@ class SearchRun:
                     f"this one's is {_short(value)}; choose a new folder, or repeat the first command to go on with it"
                 )
 
-    def log(self, identity: Mapping[str, Any], derived: Mapping[str, Any], orders: Orders) -> TrialLog:
+    def log(
+        self,
+        identity: Mapping[str, Any],
+        derived: Mapping[str, Any],
+        orders: Orders,
+        table: LatencyTable | None = None,
+    ) -> TrialLog:
         """The log that is there, or a new one; ``refuse_another`` has seen the identity before.
 
         Args:
             identity: what makes a search this search and no other.
             derived: what follows from the identity, and is written down to be measured once.
             orders: they are on the disk before the log is.
+            table: of times, likewise; None where the budget counts none.
         """
         if self._logged is not None:
             return self._logged
         self.folder.mkdir(parents=True, exist_ok=True)
         if orders.importance:
             orders.save(self.orders)
+        if table is not None:
+            table.write(self.latency)
         return TrialLog.create(self.trials, {**identity, **derived})
 
     def add_seconds(self, number: int, patterns: int, seconds: float) -> None:

@@ -14,6 +14,7 @@ from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.fitness import Fitness
 from evop.importance.of_model import measured_orders, passes
+from evop.latency.table import LatencyTable
 from evop.losses import excess
 from evop.objective_passages import ObjectivePassages, objective_passages
 from evop.objectives import objective_of
@@ -68,10 +69,12 @@ def set_up(
     run: SearchRun,
     evaluator: Evaluator,
     watch: Watch,
+    table: LatencyTable | None = None,
 ) -> SearchSetup:
     """Read the passages, rank the units, measure the dense model, open the log.
 
-    What a log's header and the orders beside it say is not measured again.
+    What a log's header and the files beside it say is not measured again. A table of times, where the budget counts
+    them, was measured before; it is written with the rest.
     """
     loaded = evaluator.loaded
     passages = objective_passages(calibration, loaded.tokenizer, recipe.max_tokens, recipe.min_group_tokens)
@@ -98,7 +101,7 @@ def set_up(
         "dense": dense,
         "scale_by": scale,
     }
-    log = run.log(identity, derived, orders)
+    log = run.log(identity, derived, orders, table)
     fitness = Fitness(sample, plain.objective, plain.dense, scale)
     return SearchSetup(calibration, budget, passages, fitness, log, tokens)
 

@@ -30,7 +30,7 @@ class Budget:
     Attributes:
         space: what can go, and which patterns are legal.
         remove: fraction of the decoder blocks' cost, in (0, 1).
-        cost: which cost is counted: ``params``, ``flops`` or ``kv``.
+        cost: which cost is counted: ``params``, ``flops``, ``kv`` or ``latency``.
 
     Raises:
         PatternError: ``remove`` outside (0, 1), an unknown cost, or more than the free parts hold.
@@ -45,6 +45,11 @@ class Budget:
             raise PatternError(f"--remove must lie between 0 and 1 (a fraction of the blocks), found {self.remove}")
         if self.cost not in COSTS:
             raise PatternError(f"cost {self.cost!r} is unknown; choose one of {', '.join(COSTS)}")
+        if not self._of(self.space.blocks):
+            raise PatternError(
+                f"the budget cannot be met: nothing is known of the {self.cost} of these blocks"
+                + ("; measure a table of times first" if self.cost == "latency" else "; choose another --cost")
+            )
         most = sum(self._ladders[i][-1] for i in self.space.free)
         if most < self.need:
             raise PatternError(

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from typing import Any
 
 from patterns.errors import PatternError
 from patterns.legality import DEPLOYS, Legality
@@ -20,14 +21,21 @@ class Cost:
         params: parameters.
         flops: floating-point operations a token, at the context length the space was built for.
         kv: bytes of key/value cache a token.
+        latency: nanoseconds of a stated workload on a stated device; 0 where none was measured.
     """
 
     params: int = 0
     flops: int = 0
     kv: int = 0
+    latency: int = 0
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(self.params + other.params, self.flops + other.flops, self.kv + other.kv)
+        return Cost(
+            self.params + other.params,
+            self.flops + other.flops,
+            self.kv + other.kv,
+            self.latency + other.latency,
+        )
 
 
 COSTS = tuple(Cost.__dataclass_fields__)
@@ -86,12 +94,17 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Reached:
-    """Which fraction of the model a pattern removes, each of the named total."""
+    """Which fraction of the model a pattern removes, each of the named total.
+
+    ``latency`` is the fraction of the time of the whole model that measured parts predict; None where no time was
+    measured.
+    """
 
     block_params: float
     params: float
     flops: float
     kv: float
+    latency: float | None = None
 
 
 @dataclass(frozen=True)
@@ -136,7 +149,7 @@ class PatternSpace:
 
         Deploy and protection decide which patterns are searched, not what a pattern is, and stay out.
         """
-        content = {"grain": self.grain, "origin": dict(self.origin), "parts": [asdict(p) for p in self.parts]}
+        content = {"grain": self.grain, "origin": dict(self.origin), "parts": [_plain(p) for p in self.parts]}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -185,6 +198,7 @@ class PatternSpace:
             params=gone.params / self.model.params,
             flops=gone.flops / self.model.flops,
             kv=gone.kv / self.model.kv if self.model.kv else 0.0,
+            latency=gone.latency / self.model.latency if self.model.latency else None,
         )
 
     def names(self, pattern: Pattern) -> tuple[str, ...]:
@@ -213,3 +227,12 @@ class PatternSpace:
             if level > at[name]:
                 raise PatternError(f"pattern puts {name} at level {level}, but its last is {at[name]}")
         return Pattern(tuple(top if wanted.get(name) == -1 else wanted.get(name, 0) for name, top in at.items()))
+
+
+def _plain(part: Part) -> dict[str, Any]:
+    """A part as JSON has it; a time that was not measured is no part of what it is."""
+    content = asdict(part)
+    for cost in content["removed"]:
+        if not cost["latency"]:
+            del cost["latency"]
+    return content

@@ -1,4 +1,4 @@
-"""The command line: ``evop demo | calibrate | show | search | audit | prune | run | compare``; a file a command."""
+"""A file a command: ``evop demo | calibrate | show | search | audit | prune | speed | run | compare``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 import sys
 
 from calibration.errors import CalibrationError
-from evop.cli import audit, calibrate, compare, demo, prune, run, search, show
+from evop.cli import audit, calibrate, compare, demo, prune, run, search, show, speed
 from evop.cli.app import app
 from evop.errors import EvopError
 from patterns.errors import PatternError
@@ -18,6 +18,7 @@ for _command in (
     search.search,
     audit.audit,
     prune.prune,
+    speed.speed,
     run.run,
     compare.compare,
 ):

@@ -37,7 +37,19 @@ def search(
     scale: Annotated[
         str, typer.Option(help="none, or random: a group counts in units of what random patterns cost it.")
     ] = "none",
-    cost: Annotated[str, typer.Option(help="What --remove counts: params, flops or kv.")] = "params",
+    cost: Annotated[
+        str, typer.Option(help="What --remove counts: params, flops, kv or latency: time, measured on this device.")
+    ] = "params",
+    latency_batch: Annotated[int | None, typer.Option(min=1, help="latency: sequences side by side; else 1.")] = None,
+    latency_context: Annotated[
+        int | None, typer.Option(min=1, help="latency: tokens read (prefill); else 512, or what the model takes.")
+    ] = None,
+    latency_decode: Annotated[
+        int | None, typer.Option(min=1, help="latency: tokens written after them (decode); else 64.")
+    ] = None,
+    latency_table: Annotated[
+        Path | None, typer.Option(help="latency: a latency.json measured before, or a run that holds one.")
+    ] = None,
     deploy: Annotated[str, typer.Option(help="stock: the result is a stock architecture; any: free.")] = "stock",
     protect: Annotated[
         str | None, typer.Option(help="Parts that stay, such as layers.0.attn,layers.11.mlp; or none.")
@@ -84,11 +96,12 @@ def search(
     trust_remote_code: Trust = False,
 ) -> None:
     """Search the pattern whose worst group loses least; run the same command again to go on."""
-    from evop.console import print_profile, print_search, watching
+    from evop.console import print_profile, watching
+    from evop.speed_table import print_answer
     from evop.stages.search import search as run_search
 
     quiet()
-    parts = None if protect is None else () if protect == "none" else tuple(protect.split(","))
+    request = {"latency_batch": latency_batch, "latency_context": latency_context, "latency_decode": latency_decode}
     with watching(console) as watch:
         result = run_search(
             model,
@@ -106,8 +119,10 @@ def search(
             loss=loss,
             scale=scale,
             cost=cost,
+            **request,
+            latency_table=None if latency_table is None else str(latency_table),
             deploy=deploy,
-            protect=parts,
+            protect=protect,
             importance=importance,
             importance_over=importance_over,
             compensate=compensate,
@@ -127,7 +142,7 @@ def search(
             revision=revision,
             trust_remote_code=trust_remote_code,
         )
-    print_search(console, result)
+    print_answer(console, result)
     if profile:
         print_profile(console, result.profile)
     console.print(f"pattern: {out / 'pattern.json'}", soft_wrap=True)

@@ -14,12 +14,13 @@ def show(folder: Annotated[Path, typer.Argument(help="A calibration set, a searc
     """Print what is in a calibration set, a search run or an audit."""
     from calibration import CalibrationSet
     from evop.audit_file import AuditFile
-    from evop.console import print_audit, print_search, print_set
+    from evop.console import print_audit, print_set
+    from evop.speed_table import print_answer
     from evop.stages.search import SearchResult
 
     if (folder / "audit.json").is_file():
         print_audit(console, AuditFile.find(folder))
     elif (folder / "trials.jsonl").is_file():
-        print_search(console, SearchResult.read(folder))
+        print_answer(console, SearchResult.read(folder))
     else:
         print_set(console, CalibrationSet.load(folder))

@@ -141,6 +141,8 @@ def _removed(facts: CardFacts) -> str:
         f"FLOPs a token at {COST_CONTEXT:,} tokens of context": reached.flops,
         f"KV-cache bytes a token at {COST_CONTEXT:,} tokens of context": reached.kv,
     }
+    if reached.latency is not None:
+        table["time of a request, as measured parts predict it (`latency.json`)"] = reached.latency
     lines[-1] += "".join(f"\n| {what} | {share:.1%} |" for what, share in table.items())
     asked = f"Asked for: {facts.pattern.remove:.1%} of the blocks' {facts.pattern.cost}, grain {facts.pattern.grain}"
     return "\n\n".join([*lines, f"{asked}, deploy {facts.pattern.deploy}."])

@@ -11,9 +11,14 @@ from matplotlib.ticker import PercentFormatter
 
 from evop.report.audit_plot import COLOURS, RANDOM_COLOUR
 
-REMOVED = {"params": "block_params", "flops": "flops", "kv": "kv"}
+REMOVED = {"params": "block_params", "flops": "flops", "kv": "kv", "latency": "latency"}
 """What a budget counts -> the column that says how much of it went."""
-WORDS = {"params": "the decoder blocks' parameters", "flops": "the FLOPs a token", "kv": "the KV cache"}
+WORDS = {
+    "params": "the decoder blocks' parameters",
+    "flops": "the FLOPs a token",
+    "kv": "the KV cache",
+    "latency": "the predicted time of a request",
+}
 OFTEN = 2
 """So many times what the searches reach is drawn of a random pattern."""
 APART = 0.006

@@ -20,6 +20,7 @@ from evop.drop_file import DROP_FILE, given_pattern
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.files import inside, sha256, whole
+from evop.latency.of_run import priced_as_searched
 from evop.load import LoadedModel, load_model
 from evop.orders import Orders
 from evop.pattern_file import ModelName, PatternFile, ReachedFractions
@@ -138,6 +139,7 @@ def _candidates(checkpoint: Checkpoint, paths: list[str | Path]) -> list[_Candid
         file = given_pattern(path, checkpoint)
         space, pattern = file.on(checkpoint)
         place = inside(path, "pattern.json")
+        space = priced_as_searched(file, place, space)
         cut = file.cut(place.with_name(CORRECTIONS))
         found.append(_Candidate(_name(Path(path), found), space, pattern, cut, file, sha256(place)))
         drawn = _at_random(found[-1])

@@ -21,6 +21,8 @@ from evop.export.plan import LayerPlan, planned
 from evop.export.weights import Shard, plan_shards, weight_bytes, write_weights
 from evop.families import Family, family_of
 from evop.files import inside, sha256, write_json
+from evop.latency.of_run import priced_as_searched
+from evop.latency.table import FILE as LATENCY
 from evop.pattern_file import PatternFile
 from evop.search_run import SearchFile
 
@@ -125,6 +127,9 @@ def _job(checkpoint: Checkpoint, pattern: str | Path, audit: str | Path | None) 
     file.on(checkpoint)  # refuses what does not fit
     if file.corrections is not None:
         sources[CORRECTIONS] = inside(pattern, "pattern.json").with_name(CORRECTIONS)
+    if file.latency is not None:
+        priced_as_searched(file, given, file.on(checkpoint)[0])  # refuses a table that is missing or another one
+        sources[LATENCY] = given.with_name(LATENCY)
     plan = planned(checkpoint, family, file.cut(sources.get(CORRECTIONS)))
     shards = plan_shards(checkpoint, family, plan)
     return _Job(checkpoint, family, given, sources, file, audited, _labels(Path(pattern)), plan, shards)

@@ -15,7 +15,9 @@ from calibration import CalibrationSet, build_calibration_set
 from evop.audit_file import AuditFile
 from evop.checkpoint import Checkpoint
 from evop.errors import EvopError
-from evop.files import sha256, whole
+from evop.files import inside, sha256, whole
+from evop.latency.of_run import given_or_measured
+from evop.latency.table import FILE as LATENCY
 from evop.progress import Watch
 from evop.recipe import AuditRecipe
 from evop.report.frontier_plot import draw_frontier
@@ -25,7 +27,7 @@ from evop.run_set import refuse_another_set
 from evop.stages.audit import audit
 from evop.stages.compare import compare
 from evop.stages.prune import prune
-from evop.stages.search import SearchResult, plan, search
+from evop.stages.search import SearchResult, asked_space, plan, search
 from patterns import PatternError
 
 HOW_IT_RUNS = {"device", "batch_size", "trust_remote_code", "store"}
@@ -77,10 +79,11 @@ def run(
     checkpoint = Checkpoint.find(asked.model, asked.revision)
     for cell in asked.cells:  # rather now than after the hours that the cells before it take
         with _named(f"search {cell.name}"):
-            plan(checkpoint, cell.recipe)
+            asked_space(checkpoint, cell.recipe) if cell.recipe.cost == "latency" else plan(checkpoint, cell.recipe)
     folder = RunFolder(asked.out)
     folder.claim(asked, None if isinstance(recipe, RunRecipe) else Path(recipe))
-    job = _Run(asked, folder, checkpoint, _calibrated(asked, folder, report), report, watching)
+    times = _timed(asked, folder, checkpoint, report)
+    job = _Run(asked, folder, checkpoint, _calibrated(asked, folder, report), report, watching, times)
     job.search()
     job.audit()
     pruned = job.prune()
@@ -97,6 +100,8 @@ class _Run:
     calibration: CalibrationSet
     report: Report
     watching: Callable[[], AbstractContextManager[Watch]]
+    times: Path | None = None
+    """The table of times that all cells share; None where their budget counts no time."""
 
     def _step(self, line: str) -> None:
         self.report(f"  {line}")
@@ -113,6 +118,7 @@ class _Run:
             self.report(f"{head}: goes on" if (place / "trials.jsonl").is_file() else head)
             with _named(head), self.watching() as watch:
                 asked = cell.recipe.model_dump() | {"store": cell.recipe.store or str(self.folder.store)}
+                asked |= {} if self.times is None else {"latency_table": str(self.times)}
                 result = search(self.recipe.model, self.calibration, place, watch=watch, report=self._step, **asked)
             if result.interrupted:
                 raise KeyboardInterrupt
@@ -237,6 +243,23 @@ def _calibrated(recipe: RunRecipe, folder: RunFolder, report: Report) -> Calibra
     built = build_calibration_set(recipe.calibration, report=lambda line: report(f"  {line}"))
     built.save(folder.set)
     return built
+
+
+def _timed(recipe: RunRecipe, folder: RunFolder, checkpoint: Checkpoint, report: Report) -> Path | None:
+    """The table of times all cells share, measured once; every cell's budget is then known to be one it can meet."""
+    cells = [cell for cell in recipe.cells if cell.recipe.cost == "latency"]
+    if not cells:
+        return None
+    first = cells[0].recipe
+    place = inside(first.latency_table, LATENCY) if first.latency_table else folder.latency
+    again = {"latency_table": str(place)} if place.is_file() else {}
+    table = given_or_measured(checkpoint, asked_space(checkpoint, first), first.model_copy(update=again), report)
+    if place == folder.latency:
+        table.write(place)
+    for cell in cells:
+        with _named(f"search {cell.name}"):
+            plan(checkpoint, cell.recipe, table=table)
+    return place
 
 
 def _identity(recipe: Any) -> dict[str, Any]:

@@ -2,76 +2,41 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from calibration import CalibrationSet
 from evop.checkpoint import Checkpoint
-from evop.errors import EvopError
+from evop.corrections import FILE as CORRECTIONS
 from evop.evaluator import Evaluator, Profile
-from evop.evaluator.evaluator import nothing
 from evop.families.parts import pattern_space
-from evop.files import sha256
-from evop.fitness import Fitness
 from evop.importance.of_model import default_importance, refuse_importance
+from evop.latency.of_answer import time_answer
+from evop.latency.of_run import refuse_options, table_of_run
+from evop.latency.table import LatencyTable
 from evop.load import load_model
 from evop.objectives import objective_of
 from evop.orders import Orders
-from evop.pattern_file import PatternFile
-from evop.progress import Progress, ProgressMeter, Watch, interruptible
+from evop.progress import Progress, Watch
 from evop.recipe import SearchRecipe
-from evop.search_answer import Answer
+from evop.search_desk import Desk
 from evop.search_identity import identity_asked
-from evop.search_run import SearchFile, SearchRun
-from evop.search_setup import SearchSetup, set_up
+from evop.search_result import SearchResult
+from evop.search_run import SearchRun
+from evop.search_setup import set_up
 from patterns import (
     Budget,
-    Measure,
-    Measurement,
-    Pattern,
-    Request,
-    Stop,
-    Strategy,
-    Trial,
+    PatternSpace,
     default_strategy,
-    finalists,
     make_strategy,
 )
-from patterns import search as run_loop
+
+__all__ = ["SearchResult", "asked_space", "plan", "search"]
 
 COUNTED = 2000
 """So many patterns are counted before an exhaustive search that was asked for begins."""
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """What a search left behind: its folder, its answer, its account."""
-
-    folder: Path
-    pattern: PatternFile
-    account: SearchFile
-    interrupted: bool = False
-    """Whether Ctrl-C was pressed, be it after the last trial."""
-    profile: Profile = field(default_factory=Profile)
-    """Where this process' time went."""
-
-    @classmethod
-    def read(cls, folder: Path) -> SearchResult:
-        """A finished run from its folder.
-
-        Raises:
-            EvopError: it has not finished, or went on after it had answered.
-        """
-        pattern, account = PatternFile.find(folder), SearchFile.read(folder / "search.json")
-        if sha256(folder / "trials.jsonl") != account.trials_sha256:
-            raise EvopError(
-                f"{folder}: its trials are not those that search.json answers for; the search went on after it had "
-                "answered: run its command again"
-            )
-        return cls(folder, pattern, account)
 
 
 def search(
@@ -100,8 +65,12 @@ def search(
     recipe = SearchRecipe.of(**options)
     given = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
     checkpoint = Checkpoint.find(model, recipe.revision)
-    recipe, budget = plan(checkpoint, recipe, report)
-    run = SearchRun(Path(out))
+    space, run = asked_space(checkpoint, recipe), SearchRun(Path(out))
+    table = None
+    if recipe.cost == "latency":
+        run.refuse_another({"cost": recipe.cost})
+        table = table_of_run(checkpoint, space, recipe, run.folder, run.header, report)
+    recipe, budget = plan(checkpoint, recipe, report, table)
     run.refuse_another(identity_asked(recipe, given, budget))
     watch(Progress("loading"))
     dtype = run.header["dtype"] if run.header and recipe.dtype == "auto" else recipe.dtype
@@ -116,24 +85,50 @@ def search(
         cache_mb=recipe.cache_mb,
         profile=Profile(exact=recipe.profile),
     )
-    return _Desk(recipe, run, set_up(recipe, given, budget, run, evaluator, watch), watch).run_search()
+    setup = set_up(recipe, given, budget, run, evaluator, watch, table)
+    result = Desk(recipe, run, setup, watch).run_search()
+    if table is None or result.interrupted:
+        return result
+    watch(Progress("timing"))
+    cut = result.pattern.cut(run.folder / CORRECTIONS)
+    return replace(result, speed=time_answer(run.folder, result.pattern, cut, loaded, table, report))
+
+
+def asked_space(checkpoint: Checkpoint, recipe: SearchRecipe) -> PatternSpace:
+    """The space a search would look in, without times; refuses what needs none to be refused.
+
+    Raises:
+        EvopError: an unknown objective, a grain the model cannot have, or a table's options without ``--cost latency``.
+        PatternError: an unknown deploy, or a part to protect that is not there.
+    """
+    objective_of(recipe.objective)
+    refuse_options(recipe)
+    compensate = recipe.compensate == "bias"
+    return pattern_space(
+        checkpoint, recipe.grain, recipe.deploy, recipe.protect, width_step=recipe.width_step, compensate=compensate
+    )
 
 
 def plan(
-    checkpoint: Checkpoint, recipe: SearchRecipe, report: Callable[[str], None] = lambda line: None
+    checkpoint: Checkpoint,
+    recipe: SearchRecipe,
+    report: Callable[[str], None] = lambda line: None,
+    table: LatencyTable | None = None,
 ) -> tuple[SearchRecipe, Budget]:
     """What a search would look for and how, every ``auto`` of it decided; loads no weights.
+
+    Args:
+        checkpoint: the model.
+        recipe: what was asked.
+        report: is given a line where something was chosen.
+        table: what the parts take, where the budget counts time.
 
     Raises:
         EvopError: an unknown objective, or a grain or importance the model cannot have.
         PatternError: a budget that cannot be met, an unknown strategy or deploy.
     """
-    objective_of(recipe.objective)
-    compensate = recipe.compensate == "bias"
-    space = pattern_space(
-        checkpoint, recipe.grain, recipe.deploy, recipe.protect, width_step=recipe.width_step, compensate=compensate
-    )
-    budget = Budget(space, recipe.remove, recipe.cost)
+    space = asked_space(checkpoint, recipe)
+    budget = Budget(space if table is None else table.priced(space), recipe.remove, recipe.cost)
     recipe = _resolved(recipe, budget, report)
     make_strategy(recipe.strategy, budget, recipe.seed, **recipe.strategy_options)  # refuses what it does not take
     return recipe, budget
@@ -155,111 +150,3 @@ def _resolved(recipe: SearchRecipe, budget: Budget, report: Callable[[str], None
     recipe = recipe.model_copy(update=chosen)
     refuse_importance(recipe.importance, budget.space.grain, recipe.importance_over)
     return recipe
-
-
-class _Stopped(Exception):  # noqa: N818 - not an error
-    """A limit was reached, or Ctrl-C pressed, between two batches."""
-
-
-@dataclass(frozen=True)
-class _Desk:
-    """One search at work."""
-
-    recipe: SearchRecipe
-    run: SearchRun
-    setup: SearchSetup
-    watch: Watch
-
-    @property
-    def fitness(self) -> Fitness:
-        """What judges the patterns."""
-        return self.setup.fitness
-
-    def run_search(self) -> SearchResult:
-        """The loop, then the finalists, then the files."""
-        recipe, sample = self.recipe, self.fitness.sample
-        strategy = make_strategy(recipe.strategy, self.setup.budget, recipe.seed, **recipe.strategy_options)
-        stop = Stop(recipe.most_evaluations(strategy.finishes), recipe.tokens, recipe.minutes)
-        aside = self.setup.set_aside
-        meter = ProgressMeter(self.fitness, self.setup.labels, stop, aside, self.watch)
-        with interruptible(stop):
-            reason = run_loop(
-                strategy,
-                self.setup.budget,
-                self.setup.log,
-                self._measuring(meter, stop),
-                stop,
-                efforts=sample.efforts,
-                spent=aside,
-                bounds=recipe.bounds,
-                on_trial=meter,
-            )
-            result = self._conclude(strategy, reason)
-        return replace(result, interrupted=stop.interrupted, profile=sample.evaluator.profile)
-
-    def _measuring(self, meter: ProgressMeter, stop: Stop) -> Measure:
-        log, evaluator = self.setup.log, self.fitness.sample.evaluator
-
-        def tick() -> None:
-            if stop.over:
-                raise _Stopped
-
-        def measure(request: Request) -> Iterator[Measurement]:
-            meter.measuring()
-            begun, evaluator.tick = time.perf_counter(), tick
-            before = [trial for trial in log.trials if trial.round < request.round]
-            order = self.fitness.worst_first(before)
-            try:
-                found = list(self.fitness(request.patterns, request.effort, request.bounds, order))
-            except _Stopped:
-                return
-            finally:
-                evaluator.tick = nothing
-                self.run.add_seconds(request.round, len(request.patterns), time.perf_counter() - begun)
-            yield from found
-
-        return measure
-
-    def _conclude(self, strategy: Strategy, reason: str) -> SearchResult:
-        setup = self.setup
-        best = finalists(setup.log.trials, self.fitness.sample.full.passages)
-        completed = [] if best else self._completed(strategy, reason)
-        self.watch(Progress("selecting", len({trial.pattern for trial in setup.log.trials})))
-        answer = Answer.chosen(self.recipe, setup, reason, best or completed, completed)
-        account, pattern = answer.write(self.run)
-        return SearchResult(self.run.folder, pattern, account)
-
-    def _completed(self, strategy: Strategy, reason: str) -> list[Trial]:
-        """A search stopped before anything met its budget answers with its strategy's completion.
-
-        Raises:
-            EvopError: there is nothing to answer with.
-        """
-        trials = self.setup.log.trials
-        if not trials:
-            raise EvopError(f"nothing was measured before the search stopped ({reason}); run the same command again")
-        values, finishing = self._whole_values(trials)
-        pattern = strategy.completion(values)
-        failed = next((t.measurement.failed for t in trials if t.measurement.failed), "not a number")
-        if pattern is not None:
-            (found,) = self.fitness([pattern])
-            if found.failed is None:
-                before = sum(trial.measurement.tokens for trial in trials if trial.pattern == pattern)
-                found = replace(found, tokens=found.tokens - before + finishing)
-                return [Trial(-1, pattern, True, self.fitness.sample.full.passages, found)]
-        raise EvopError(f"no pattern that meets the budget has a loss ({failed}); use --dtype float32")
-
-    def _whole_values(self, trials: Sequence[Trial]) -> tuple[dict[Pattern, float], int]:
-        """The last value of each pattern, and the tokens it took to know those that were cut in the last two rounds.
-
-        A completion ranks what did not matter to the strategy. Where tokens are limited it has to do with "at least".
-        """
-        last = {trial.pattern: trial for trial in trials}
-        values = {pattern: trial.value for pattern, trial in last.items()}
-        late = [t for t in last.values() if t.measurement.at_least and t.round >= trials[-1].round - 1]
-        if not late or self.recipe.tokens is not None:
-            return values, 0
-        found = self.fitness([trial.pattern for trial in late])
-        values |= {trial.pattern: measurement.value for trial, measurement in zip(late, found, strict=True)}
-        full = self.fitness.sample.full.tokens
-        return values, sum(full - trial.measurement.tokens for trial in late)

@@ -8,7 +8,7 @@ import pytest
 import evop
 
 ROOT = Path(evop.__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/rivals.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/rivals.md", "docs/latency.md")
 
 
 def text(name):
@@ -33,7 +33,7 @@ def test_every_command_and_option_of_the_readme_exists():
         if words[:1] == ["evop"] and len(words) > 1 and words[1] in commands:
             options = {option for parameter in commands[words[1]].params for option in parameter.opts}
             assert {word for word in words if word.startswith("--")} <= options, line
-    assert set(commands) == {"demo", "calibrate", "show", "search", "audit", "prune", "run", "compare"}
+    assert set(commands) == {"demo", "calibrate", "show", "search", "audit", "prune", "speed", "run", "compare"}
 
 
 def test_the_help_and_the_recipe_name_every_sampler():
@@ -64,6 +64,7 @@ RESULTS = {
         "bitllama-3M-main",
         "bitllama-3M-grains",
     ],
+    "docs/latency.md": ["latency"],
 }
 
 

@@ -1,0 +1,125 @@
+"""The table of a search: its own where it has one, the one it is given, or one measured now; once, then read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from evop.checkpoint import Checkpoint
+from evop.errors import EvopError
+from evop.files import inside
+from evop.latency.table import FILE, LatencyTable
+from evop.latency.workload import Workload
+from evop.pattern_file import PatternFile
+from evop.recipe import SearchRecipe
+from patterns import PatternSpace
+
+Report = Callable[[str], None]
+BUSY = 0.3
+"""Rounds that differ by more of a block's time tell little of a level's."""
+
+
+def refuse_options(recipe: SearchRecipe) -> None:
+    """Check that what is said of a table is said of a budget in time.
+
+    Raises:
+        EvopError: it is not.
+    """
+    for name in ("latency_batch", "latency_context", "latency_decode", "latency_table"):
+        if recipe.cost != "latency" and getattr(recipe, name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise EvopError(f"{option} is for --cost latency, found --cost {recipe.cost}; leave {option} out")
+
+
+def table_of_run(
+    checkpoint: Checkpoint,
+    space: PatternSpace,
+    recipe: SearchRecipe,
+    folder: Path,
+    header: Mapping[str, Any] | None,
+    report: Report,
+) -> LatencyTable:
+    """The table a search counts its budget with.
+
+    Args:
+        checkpoint: the model.
+        space: its parts, without times.
+        recipe: what was asked.
+        folder: of the run.
+        header: of its log, where it has begun; then its own table is the only one.
+        report: is told when one is measured.
+
+    Raises:
+        EvopError: a table of another model, of other levels or of another workload; or the run has lost its own.
+    """
+    own = folder / FILE
+    if header is None:
+        return given_or_measured(checkpoint, space, recipe, report)
+    if not own.is_file():
+        raise EvopError(f"{own} is missing, the times this search counts its budget with; put it back, or search anew")
+    table = _fitting(own, checkpoint, space, recipe)
+    if recipe.latency_table is not None:
+        given = inside(recipe.latency_table, FILE)
+        if LatencyTable.read(given).fingerprint != table.fingerprint:
+            raise EvopError(
+                f"--out {folder} holds a search by other times: its {FILE} is not --latency-table {given}; choose a "
+                "new folder, or leave --latency-table out to go on with it"
+            )
+    return table
+
+
+def given_or_measured(
+    checkpoint: Checkpoint, space: PatternSpace, recipe: SearchRecipe, report: Report
+) -> LatencyTable:
+    """The table that ``--latency-table`` names, or a new one.
+
+    Raises:
+        EvopError: as ``table_of_run``.
+    """
+    if recipe.latency_table is not None:
+        return _fitting(inside(recipe.latency_table, FILE), checkpoint, space, recipe)
+    import torch
+
+    from evop.latency.measure import measured_table
+
+    asked = (recipe.latency_batch, recipe.latency_context, recipe.latency_decode)
+    workload = Workload.of(checkpoint.resolved, *asked)
+    report(f"timing every level of every part: {workload.words}")
+    try:
+        table = measured_table(checkpoint, space, workload, recipe.device, recipe.dtype)
+    except torch.OutOfMemoryError as error:
+        raise EvopError(
+            f"out of memory while timing a {workload.words}; use a smaller --latency-batch or --latency-context"
+        ) from error
+    report(f"timed {table.rounds} times in turns: {table.words}; rounds differ by {table.unrest:.0%} of a block")
+    if table.unrest > BUSY:
+        report("this machine is busy, and the times are rough: time again when it is not, or with fewer threads")
+    return table
+
+
+def priced_as_searched(file: PatternFile, place: Path, space: PatternSpace) -> PatternSpace:
+    """The space of a pattern file with the times it was searched by, from the table beside it; as it is without one.
+
+    Raises:
+        EvopError: the table is missing, or another one.
+    """
+    if file.latency is None:
+        return space
+    table = place.with_name(FILE)
+    if not table.is_file():
+        raise EvopError(f"{place} was searched by measured times, but {table} is missing; copy it there from the run")
+    found = LatencyTable.read(table)
+    if found.fingerprint != file.latency:
+        raise EvopError(
+            f"{table} ({found.fingerprint[:12]}) is not the table that {place.name} was searched by "
+            f"({file.latency[:12]}); copy the run's own there"
+        )
+    return found.priced(space)
+
+
+def _fitting(place: Path, checkpoint: Checkpoint, space: PatternSpace, recipe: SearchRecipe) -> LatencyTable:
+    table = LatencyTable.read(place)
+    table.refuse_another(checkpoint, space, place)
+    table.refuse_another_workload(recipe.latency_batch, recipe.latency_context, recipe.latency_decode, place)
+    return table

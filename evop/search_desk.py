@@ -1,0 +1,137 @@
+"""One search at work: the loop, then the finalists, then the files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from evop.errors import EvopError
+from evop.evaluator.evaluator import nothing
+from evop.fitness import Fitness
+from evop.progress import Progress, ProgressMeter, Watch, interruptible
+from evop.recipe import SearchRecipe
+from evop.search_answer import Answer
+from evop.search_result import SearchResult
+from evop.search_run import SearchRun
+from evop.search_setup import SearchSetup
+from patterns import (
+    Measure,
+    Measurement,
+    Pattern,
+    Request,
+    Stop,
+    Strategy,
+    Trial,
+    finalists,
+    make_strategy,
+)
+from patterns import search as run_loop
+
+
+class _Stopped(Exception):  # noqa: N818 - not an error
+    """A limit was reached, or Ctrl-C pressed, between two batches."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """One search at work."""
+
+    recipe: SearchRecipe
+    run: SearchRun
+    setup: SearchSetup
+    watch: Watch
+
+    @property
+    def fitness(self) -> Fitness:
+        """What judges the patterns."""
+        return self.setup.fitness
+
+    def run_search(self) -> SearchResult:
+        """The loop, then the finalists, then the files."""
+        recipe, sample = self.recipe, self.fitness.sample
+        strategy = make_strategy(recipe.strategy, self.setup.budget, recipe.seed, **recipe.strategy_options)
+        stop = Stop(recipe.most_evaluations(strategy.finishes), recipe.tokens, recipe.minutes)
+        aside = self.setup.set_aside
+        meter = ProgressMeter(self.fitness, self.setup.labels, stop, aside, self.watch)
+        with interruptible(stop):
+            reason = run_loop(
+                strategy,
+                self.setup.budget,
+                self.setup.log,
+                self._measuring(meter, stop),
+                stop,
+                efforts=sample.efforts,
+                spent=aside,
+                bounds=recipe.bounds,
+                on_trial=meter,
+            )
+            result = self._conclude(strategy, reason)
+        return replace(result, interrupted=stop.interrupted, profile=sample.evaluator.profile)
+
+    def _measuring(self, meter: ProgressMeter, stop: Stop) -> Measure:
+        log, evaluator = self.setup.log, self.fitness.sample.evaluator
+
+        def tick() -> None:
+            if stop.over:
+                raise _Stopped
+
+        def measure(request: Request) -> Iterator[Measurement]:
+            meter.measuring()
+            begun, evaluator.tick = time.perf_counter(), tick
+            before = [trial for trial in log.trials if trial.round < request.round]
+            order = self.fitness.worst_first(before)
+            try:
+                found = list(self.fitness(request.patterns, request.effort, request.bounds, order))
+            except _Stopped:
+                return
+            finally:
+                evaluator.tick = nothing
+                self.run.add_seconds(request.round, len(request.patterns), time.perf_counter() - begun)
+            yield from found
+
+        return measure
+
+    def _conclude(self, strategy: Strategy, reason: str) -> SearchResult:
+        setup = self.setup
+        best = finalists(setup.log.trials, self.fitness.sample.full.passages)
+        completed = [] if best else self._completed(strategy, reason)
+        self.watch(Progress("selecting", len({trial.pattern for trial in setup.log.trials})))
+        answer = Answer.chosen(self.recipe, setup, reason, best or completed, completed)
+        account, pattern = answer.write(self.run)
+        return SearchResult(self.run.folder, pattern, account)
+
+    def _completed(self, strategy: Strategy, reason: str) -> list[Trial]:
+        """A search stopped before anything met its budget answers with its strategy's completion.
+
+        Raises:
+            EvopError: there is nothing to answer with.
+        """
+        trials = self.setup.log.trials
+        if not trials:
+            raise EvopError(f"nothing was measured before the search stopped ({reason}); run the same command again")
+        values, finishing = self._whole_values(trials)
+        pattern = strategy.completion(values)
+        failed = next((t.measurement.failed for t in trials if t.measurement.failed), "not a number")
+        if pattern is not None:
+            (found,) = self.fitness([pattern])
+            if found.failed is None:
+                before = sum(trial.measurement.tokens for trial in trials if trial.pattern == pattern)
+                found = replace(found, tokens=found.tokens - before + finishing)
+                return [Trial(-1, pattern, True, self.fitness.sample.full.passages, found)]
+        raise EvopError(f"no pattern that meets the budget has a loss ({failed}); use --dtype float32")
+
+    def _whole_values(self, trials: Sequence[Trial]) -> tuple[dict[Pattern, float], int]:
+        """The last value of each pattern, and the tokens it took to know those that were cut in the last two rounds.
+
+        A completion ranks what did not matter to the strategy. Where tokens are limited it has to do with "at least".
+        """
+        last = {trial.pattern: trial for trial in trials}
+        values = {pattern: trial.value for pattern, trial in last.items()}
+        late = [t for t in last.values() if t.measurement.at_least and t.round >= trials[-1].round - 1]
+        if not late or self.recipe.tokens is not None:
+            return values, 0
+        found = self.fitness([trial.pattern for trial in late])
+        values |= {trial.pattern: measurement.value for trial, measurement in zip(late, found, strict=True)}
+        full = self.fitness.sample.full.tokens
+        return values, sum(full - trial.measurement.tokens for trial in late)

@@ -1,0 +1,44 @@
+"""What a search leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evop.errors import EvopError
+from evop.evaluator import Profile
+from evop.files import sha256
+from evop.latency.of_answer import answer_speed
+from evop.latency.speed_file import SpeedFile
+from evop.pattern_file import PatternFile
+from evop.search_run import SearchFile
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search left behind: its folder, its answer, its account."""
+
+    folder: Path
+    pattern: PatternFile
+    account: SearchFile
+    speed: SpeedFile | None = None
+    """Of the answer, predicted beside measured, where the budget counts time."""
+    interrupted: bool = False
+    """Whether Ctrl-C was pressed, be it after the last trial."""
+    profile: Profile = field(default_factory=Profile)
+    """Where this process' time went."""
+
+    @classmethod
+    def read(cls, folder: Path) -> SearchResult:
+        """A finished run from its folder.
+
+        Raises:
+            EvopError: it has not finished, or went on after it had answered.
+        """
+        pattern, account = PatternFile.find(folder), SearchFile.read(folder / "search.json")
+        if sha256(folder / "trials.jsonl") != account.trials_sha256:
+            raise EvopError(
+                f"{folder}: its trials are not those that search.json answers for; the search went on after it had "
+                "answered: run its command again"
+            )
+        return cls(folder, pattern, account, None if pattern.latency is None else answer_speed(folder))
