@@ -9,7 +9,7 @@ import typer
 
 from evop.cli.app import console, quiet, say
 from evop.cli.options import BatchSize, Device, Dtype, Model, Out, Revision, Seed, SetFolder, Trust, number_or_auto
-from evop.recipe import CACHE_MB
+from evop.recipe import CACHE_MB, SearchRecipe
 
 
 def search(
@@ -96,52 +96,18 @@ def search(
     trust_remote_code: Trust = False,
 ) -> None:
     """Search the pattern whose worst group loses least; run the same command again to go on."""
+    asked = locals()  # before anything else has a name: options are called as the fields of the recipe
     from evop.console import print_profile, watching
     from evop.speed_table import print_answer
     from evop.stages.search import search as run_search
 
     quiet()
-    request = {"latency_batch": latency_batch, "latency_context": latency_context, "latency_decode": latency_decode}
+    options = {name: asked[name] for name in SearchRecipe.model_fields if name in asked}
+    for path in ("store", "latency_table"):
+        options[path] = None if options[path] is None else str(options[path])
+    options["batch_size"] = number_or_auto("--batch-size", batch_size)
     with watching(console) as watch:
-        result = run_search(
-            model,
-            calibration,
-            out,
-            watch=watch,
-            report=say,
-            remove=remove,
-            grain=grain,
-            width_step=width_step,
-            strategy=strategy,
-            elitism=elitism,
-            patience=patience,
-            objective=objective,
-            loss=loss,
-            scale=scale,
-            cost=cost,
-            **request,
-            latency_table=None if latency_table is None else str(latency_table),
-            deploy=deploy,
-            protect=protect,
-            importance=importance,
-            importance_over=importance_over,
-            compensate=compensate,
-            store=None if store is None else str(store),
-            evaluations=evaluations,
-            tokens=tokens,
-            minutes=minutes,
-            bounds=bounds,
-            cache_mb=cache_mb,
-            profile=profile,
-            max_tokens=max_tokens,
-            min_group_tokens=min_group_tokens,
-            seed=seed,
-            device=device,
-            dtype=dtype,
-            batch_size=number_or_auto("--batch-size", batch_size),
-            revision=revision,
-            trust_remote_code=trust_remote_code,
-        )
+        result = run_search(model, calibration, out, watch=watch, report=say, **options)
     print_answer(console, result)
     if profile:
         print_profile(console, result.profile)

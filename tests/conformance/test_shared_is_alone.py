@@ -1,0 +1,163 @@
+"""Law 2, the fast half: what is shared, looked up or cut short is what each pattern gives alone."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from sets import small_set
+from sites import token_passages
+from tiny import SHAPE, TINY, orders
+
+import evop.hf  # noqa: F401
+from evop.checkpoint import Checkpoint
+from evop.evaluator import Evaluator
+from evop.evaluator.layer_stack import LayerStack
+from evop.families import family_of
+from evop.families.parts import GRAINS, pattern_space
+from evop.fitness import Fitness
+from evop.load import load_model
+from evop.meters import METERS
+from evop.objectives import OBJECTIVES
+from evop.reference import model_dir
+from evop.sample import Sample
+from evop.stages.search import search
+from patterns import Budget
+
+PASSAGES = token_passages({"a": [20, 7, 20], "b": [12, 3], "c": [18]}, vocabulary=SHAPE["vocab_size"])
+CELLS = [(name, grain, loss) for name in TINY for grain in GRAINS for loss in METERS]
+
+
+def evaluators(folder, grain, loss):
+    checkpoint = Checkpoint.find(folder)
+    if reason := family_of(checkpoint.model_type).refusal(checkpoint.resolved, grain, "any"):
+        pytest.skip(reason)
+    loaded = load_model(checkpoint, "cpu", "float32")
+    space = pattern_space(checkpoint, grain)
+
+    def made(**options):
+        return Evaluator(loaded, space, orders(space), 64, 2, loss, **options).ordered(orders(space))
+
+    return made
+
+
+def drawn(space, count=6):
+    budget = Budget(space, 0.1 if space.grain == "head" else 0.3)
+    rng = np.random.default_rng(0)
+    parent = budget.draw(rng)
+    return [space.dense, parent, *(budget.move(parent, rng) for _ in range(count)), budget.draw(rng), parent]
+
+
+@pytest.mark.parametrize(("name", "grain", "loss"), CELLS, ids=map("-".join, CELLS))
+def test_together_with_a_cache_is_alone_without(name, grain, loss, tiny_folder):
+    made = evaluators(tiny_folder(name), grain, loss)
+    alone, together = made(share=False, cache_mb=0), made()
+    patterns = drawn(alone.space)
+    expected = alone.losses(patterns, PASSAGES)
+    together.dense(PASSAGES)
+    first = together.profile.block_tokens
+    for _ in range(2):  # as the cache is filled, and from it
+        before = together.profile.cached
+        for one, other in zip(together.losses(patterns, PASSAGES), expected, strict=True):
+            assert (np.abs(one.loss - other.loss) / PASSAGES.scored).max() < 1e-5
+    assert together.profile.cached > before
+    assert (together.profile.block_tokens - first) / 2 < alone.profile.block_tokens
+
+
+@pytest.mark.parametrize("room", [0, 1])
+def test_the_cache_keeps_to_its_bound(room, tiny_folder):
+    made = evaluators(tiny_folder("llama"), "subblock", "kl")
+    evaluator = made(cache_mb=room)
+    size = 4 * SHAPE["hidden_size"]
+    evaluator._cache.bytes = room * 70 * size  # less than two layers of the 80 tokens
+    evaluator.losses(drawn(evaluator.space), PASSAGES)
+    assert evaluator._cache.used <= evaluator._cache.bytes
+    assert (evaluator._cache.used > 0) is bool(room)
+
+
+@pytest.mark.parametrize("loss", METERS)
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_what_is_cut_would_have_been_worse_than_its_bound(loss, objective, tiny_folder):
+    evaluator = evaluators(tiny_folder("llama"), "mixed", loss)()
+    patterns = drawn(evaluator.space, 12)
+    patterns = list(dict.fromkeys(patterns))
+
+    def fitness():
+        sample = Sample.whole(evaluator, PASSAGES)
+        return Fitness(sample, OBJECTIVES[objective], {sample.full.passages: sample.dense(sample.full)})
+
+    exact = list(fitness()(patterns))
+    bound = float(np.median([found.value for found in exact]))
+    bounded = fitness()
+    order = bounded.worst_first([])[::-1]
+    found = list(bounded(patterns, bounds=[bound] * len(patterns), order=order))
+    cut = [measurement.at_least for measurement in found]
+    assert any(cut) is (objective != "mean" or loss == "kl")
+    for one, other in zip(found, exact, strict=True):
+        if one.at_least:
+            assert bound < one.value <= other.value
+            assert set(one.losses) < set(other.losses)
+            assert all(one.losses[group] == other.losses[group] for group in one.losses)
+        else:
+            assert one == other
+    again = list(bounded(patterns, order=order))
+    assert again == exact  # what was finished of the cut ones is kept, the rest is measured now
+
+
+@pytest.fixture(scope="module")
+def calibration(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("set") / "set"
+    small_set().save(folder)
+    return folder
+
+
+@pytest.mark.parametrize("strategy", ["greedy", "swap"])
+@pytest.mark.parametrize("evaluations", [30, 90])
+def test_bounds_change_neither_what_is_asked_nor_what_is_answered(strategy, evaluations, calibration, tmp_path):
+    """Stopped on the way, where greedy completes from a ranking, too."""
+    found = {}
+    for bounds in (True, False):
+        options = {"max_tokens": 96, "min_group_tokens": 50, "device": "cpu", "dtype": "float32", "deploy": "any"}
+        out = tmp_path / str(bounds)
+        result = search(
+            model_dir(), calibration, out, strategy=strategy, evaluations=evaluations, bounds=bounds, **options
+        )
+        trials = [json.loads(line) for line in (out / "trials.jsonl").read_text().splitlines()[1:]]
+        asked = list(dict.fromkeys((trial["round"], *trial["levels"], trial["effort"]) for trial in trials))
+        answer = (result.pattern.removed, result.account.finalists, result.pattern.claim)
+        found[bounds] = (asked, answer, sum(trial["tokens"] for trial in trials))
+        assert any(trial.get("at_least") for trial in trials) is bounds
+    assert {frozenset(asked) for asked, _, _ in found.values()} == {frozenset(found[False][0])}
+    assert found[True][1] == found[False][1]
+    assert found[True][2] < found[False][2]
+
+
+def test_a_model_is_whole_again_where_a_measurement_ends_in_the_middle(tiny_folder):
+    evaluator = evaluators(tiny_folder("llama"), "subblock", "nll")()
+    before = [(name, id(module)) for name, module in evaluator.loaded.model.named_modules()]
+
+    def stop():
+        raise InterruptedError
+
+    evaluator.tick = stop
+    with pytest.raises(InterruptedError):
+        evaluator.losses(drawn(evaluator.space), PASSAGES)
+    assert [(name, id(module)) for name, module in evaluator.loaded.model.named_modules()] == before
+
+
+def test_the_head_is_run_where_something_is_predicted_and_no_more(tiny_folder):
+    """No logits of padding or of last tokens, and never those of a whole sample at once."""
+    evaluator = evaluators(tiny_folder("llama"), "subblock", "nll")()
+    seen = []
+    real = LayerStack.logits
+
+    class Watched(LayerStack):
+        def logits(self, stream):
+            seen.append(len(stream))
+            return real(self, stream)
+
+    evaluator._stack = Watched(evaluator.loaded.model, evaluator.loaded.family)
+    evaluator.dense(PASSAGES)
+    assert sum(seen) == PASSAGES.total
+    assert max(seen) < PASSAGES.total
