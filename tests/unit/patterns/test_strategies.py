@@ -38,7 +38,7 @@ TINY = {
 }
 """So small that a search must end by itself."""
 NO_CHANCE = {"exhaustive", "greedy", "oneshot"}
-ALL_AT_ONCE = ("cma", "exhaustive", "genetic", "policy", "random", "swap")
+ALL_AT_ONCE = ("exhaustive", "genetic", "policy", "random", "swap")
 """Those that ask for nothing on the way."""
 
 
