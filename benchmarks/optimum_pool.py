@@ -83,7 +83,9 @@ class Drawn:
         """So many passages of every group: one of each, then another of each, and so on."""
         rng = np.random.default_rng(seed)
         groups = np.array(measured.passages.groups)
-        chosen = [rng.permutation(np.flatnonzero(groups == group))[:a_group] for group in dict.fromkeys(groups.tolist())]
+        chosen = [
+            rng.permutation(np.flatnonzero(groups == group))[:a_group] for group in dict.fromkeys(groups.tolist())
+        ]
         return cls(measured, np.array(chosen).T.ravel(), dense)
 
     @property

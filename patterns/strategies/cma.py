@@ -14,13 +14,14 @@ from patterns.strategies.surrogate import Surrogate
 
 LOOK = 1 / 4
 """Share of the search sample of a first look."""
-LOOKED, FULL = 8, 2
-"""Patterns of a generation that are looked at, and those that are then measured in full."""
+LEAST_LOOKED, MOST_LOOKED, FULL = 4, 8, 2
+"""Patterns of a generation that are looked at, a third of the units that can go within these bounds, and those that
+are then measured in full."""
 BOLDNESS = (0.0, 0.5, 1.0, 2.0)
 """Standard deviations that a pattern may be better than guessed, for the first chosen, the second, and so on."""
 INCUMBENTS = 4
 """The patterns, of the best guessed value, around which switches are tried and CMA-ES starts."""
-SWITCHES, MOST_SWITCHES = 60, 3
+SWITCHES, MOST_SWITCHES = 30, 3
 """Patterns tried around each incumbent a generation, and how many level switches away they are at most."""
 CLIMBS, CLIMBERS, CLIMBED = 2, 6, 10
 """Rounds of further switches from the most promising candidates; how many of those, and switches from each."""
@@ -50,7 +51,7 @@ class CMA:
     The first round looks at every part gone alone, and at random patterns half as many as there are parts. From then
     on a generation is: fit the surrogate to everything measured; gather candidates, which are what CMA-ES samples on
     the surrogate around the incumbent, level switches around the incumbents and around the best candidates, and some
-    random patterns; look at the 8 that promise most; of all that was looked at, measure the 2 in full that promise
+    random patterns; look at the 4 to 8 that promise most; of all that was looked at, measure the 2 in full that promise
     most now. A pattern promises its guessed value less some of the guess's standard deviation.
 
     A preference lives on the scale of its part's prices, which lie in (0, 1) for every ladder: one step size fits
@@ -73,6 +74,8 @@ class CMA:
         self._values: dict[tuple[Pattern, float], float] = {}
         self._met: dict[Pattern, None] = {}
         self._surrogate = Surrogate(budget.space)
+        units = sum(budget.space.parts[i].top for i in self._free)
+        self._looked = min(max(units // 3, LEAST_LOOKED), MOST_LOOKED)
         drawn = [budget.draw(self._rng) for _ in range(max(4, len(self._free) // 2))]
         self._asked = list(dict.fromkeys([*probes(budget.space), *drawn]))
 
@@ -88,7 +91,7 @@ class CMA:
         looked = self.effort < 1.0
         fresh = self._unknown(self._met, full=True) if looked else self._unknown(self._candidates(learnt))
         self.effort = 1.0 if looked else LOOK
-        chosen = self._promising(fresh, FULL if looked else LOOKED) if learnt else fresh[:LOOKED]
+        chosen = self._promising(fresh, FULL if looked else self._looked) if learnt else fresh[: self._looked]
         # Nothing left to choose: a space without anything new ends the search by itself.
         self._asked = chosen or [self.budget.draw(self._rng)]
 

@@ -14,7 +14,8 @@ REACH = 8.0
 """So many whole parts in which two patterns differ, and they tell little of each other."""
 APART = 0.1
 """Variance of what a smaller effort sees otherwise from pattern to pattern, against what the whole sample sees."""
-NOISE = 1e-3
+NOISE, LOOK_NOISE = 1e-3, 1e-2
+"""Variance of what no function of the pattern explains, in full and at a smaller effort."""
 MOST = 400
 """Measurements learnt from, half of them the best and half the newest; the cost grows with their third power."""
 
@@ -54,7 +55,9 @@ class Surrogate:
         self._mean, self._scale = float((full if full.size else y).mean()), float(y.std()) or 1.0
         alike = self._alike(self._x, self._x)
         same = (effort[:, None] == effort) & (effort < 1.0)
-        self._factor = np.linalg.cholesky(alike + same * (1.0 + APART * alike) + NOISE * np.eye(len(keys)))
+        self._factor = np.linalg.cholesky(
+            alike + same * (1.0 + APART * alike) + np.diag(np.where(effort < 1.0, LOOK_NOISE, NOISE))
+        )
         half = np.linalg.solve(self._factor, (y - self._mean) / self._scale)
         self._weights = np.linalg.solve(self._factor.T, half)
         return True
