@@ -29,7 +29,6 @@ class Measured:
     def __init__(self, passages: TokenPassages, path: Path, engine: Engine) -> None:
         self.passages, self.path, self.engine = passages, path, engine
         self._loss: dict[Pattern, np.ndarray] = {}
-        self._saved = 0
         if path.is_file():
             with np.load(path, allow_pickle=False) as file:
                 rows = zip(file["levels"].tolist(), file["loss"], strict=True)

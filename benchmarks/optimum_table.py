@@ -58,8 +58,8 @@ def _small_table(rows: Sequence[Row], flat: Sequence[Row]) -> str:
     lines = [
         f"{size} patterns, a quarter is {quarter}; {len({row['sample'] for row in rows})} samples.",
         "",
-        f"| strategy | optimum within {quarter} patterns | within {quarter} patterns' tokens | gap at {quarter} patterns "
-        "| patterns until reached | tokens until reached |",
+        f"| strategy | optimum within {quarter} patterns | within {quarter} patterns' tokens "
+        f"| gap at {quarter} patterns | patterns until reached | tokens until reached |",
         "|---|---|---|---|---|---|",
     ]
     for name, mine in _by_strategy(flat):

@@ -14,7 +14,7 @@ from patterns.strategies.surrogate import Surrogate
 
 LOOK = 1 / 4
 """Share of the search sample of a first look."""
-LEAST_LOOKED, MOST_LOOKED, FULL = 4, 8, 2
+LEAST_LOOKED, MOST_LOOKED, FULL = 4, 8, 3
 """Patterns of a generation that are looked at, a third of the units that can go within these bounds, and those that
 are then measured in full."""
 BOLDNESS = (0.0, 0.5, 1.0, 2.0)
@@ -51,7 +51,7 @@ class CMA:
     The first round looks at every part gone alone, and at random patterns half as many as there are parts. From then
     on a generation is: fit the surrogate to everything measured; gather candidates, which are what CMA-ES samples on
     the surrogate around the incumbent, level switches around the incumbents and around the best candidates, and some
-    random patterns; look at the 4 to 8 that promise most; of all that was looked at, measure the 2 in full that promise
+    random patterns; look at the 4 to 8 that promise most; of all that was looked at, measure the 3 in full that promise
     most now. A pattern promises its guessed value less some of the guess's standard deviation.
 
     A preference lives on the scale of its part's prices, which lie in (0, 1) for every ladder: one step size fits

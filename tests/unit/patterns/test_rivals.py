@@ -128,6 +128,18 @@ def test_without_scores_each_removal_is_measured_alone_and_ranked_by_its_cost(tm
     )
 
 
+def test_oneshot_removes_what_costs_least_by_the_parameter():
+    """Every MLP loses twice what an attention does, and is three times as large: MLPs leave, and no attention."""
+    budget = SPACES["subblock any"]
+    strategy = make_strategy("oneshot", budget, 0)
+    cost = {"attn": 1.0, "mlp": 2.0}
+    kinds = [part.kind for part in budget.space.parts]
+    values = [sum(cost[kind] * level for kind, level in zip(kinds, p.levels, strict=True)) for p in strategy.ask()]
+    strategy.tell(dict(zip(strategy.ask(), values, strict=True)))
+    (answer,) = strategy.ask()
+    assert {kind for kind, level in zip(kinds, answer.levels, strict=True) if level} == {"mlp"}
+
+
 def test_a_ladder_without_scores_is_measured_at_its_last_level(tmp_path):
     budget = SPACES["channel any"]
     log, *_ = run(tmp_path, "oneshot", budget)
