@@ -7,8 +7,9 @@
 The embedded model and corpora. Patterns are measured once, passage by passage, on a pool; a search sample is six
 passages of every group drawn from it, with its own optimum, and the objective is its worst group's excess. Where a
 space is small every pattern is measured: the tables say how often a search reached the optimum within a quarter of the
-space, how far it was from it there, and after how many distinct patterns and tokens it arrived. Where a space is
-large, they say what each search had found at equal tokens. Tokens are counted in patterns measured in full.
+space, how far it was from it there, and after how many distinct patterns and tokens it arrived (or never, within half
+of the space). Where a space is large, they say what each search had found at equal tokens. Tokens are counted in
+patterns measured in full.
 
 The last table is the winner's luck: what the answer claims on its sample, and what it costs on passages no search saw,
 taken as the search's best, and chosen among its 8 finalists on ``select``.
@@ -130,7 +131,7 @@ def run(
     """One search; what it had found when, and what its answer is worth."""
     draw = Drawn.draw(kept["search"], budget.space.dense, A_GROUP, sample)
     whole = draw.efforts[-1]
-    stop = Stop(evaluations=size) if space.small else Stop(tokens=MARKS[-1] * whole.tokens)
+    stop = Stop(evaluations=size // 2) if space.small else Stop(tokens=MARKS[-1] * whole.tokens)
     made = make_strategy(strategy, budget, sample)
     with tempfile.TemporaryDirectory() as folder:
         log = TrialLog.create(Path(folder) / "trials.jsonl", {})

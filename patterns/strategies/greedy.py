@@ -28,6 +28,7 @@ class Greedy:
 
     finishes = True
     effort = 1.0
+    keep: int | None = None
 
     def __init__(self, budget: Budget, seed: int) -> None:
         self.budget = budget

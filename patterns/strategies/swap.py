@@ -104,6 +104,7 @@ class Swap:
 
     def _select(self, step: int, patterns: list[Pattern]) -> None:
         self._step, self._asked, self.effort = step, patterns, STEPS[step][0]
+        self.keep: int | None = 1 if self._parent is None else STEPS[step][1]
 
     def _child(self, parent: Pattern) -> Pattern:
         child = parent

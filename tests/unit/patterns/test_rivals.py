@@ -52,6 +52,19 @@ def test_where_there_is_one_effort_swap_measures_no_pattern_twice(tmp_path):
     assert finalists(log.trials, 16)
 
 
+def test_swap_goes_on_alike_whatever_it_is_told_of_those_it_does_not_keep():
+    budget = SPACES["mixed any"]
+    land = Landscape(budget.space)
+    whole, cut = make_strategy("swap", budget, 0), make_strategy("swap", budget, 0)
+    for _ in range(40):
+        asked = whole.ask()
+        assert cut.ask() == asked
+        values = {pattern: land.value(pattern) for pattern in asked}
+        last_kept = sorted(values.values())[: cut.keep][-1]
+        whole.tell(values)
+        cut.tell({p: value if value <= last_kept else last_kept + 1e-6 for p, value in values.items()})
+
+
 def test_swap_never_loses_its_parent():
     budget = SPACES["mixed any"]
     strategy, land = make_strategy("swap", budget, 0, patience=10**6), Landscape(budget.space)
