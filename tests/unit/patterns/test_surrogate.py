@@ -75,7 +75,7 @@ def test_of_many_measurements_the_best_and_the_newest_are_learnt_from():
     rng = np.random.default_rng(0)
     values = dict(zip(((p, 1.0) for p in told), rng.random(len(told)) + 1, strict=True))
     surrogate.learn(values)
-    mean, spread = surrogate.guess(told)
+    _, spread = surrogate.guess(told)
     best = np.argsort(list(values.values()))[: MOST // 2]
     assert len(surrogate._x) <= MOST
     assert max(spread[best].max(), spread[-MOST // 2 :].max()) < np.median(spread)
@@ -85,5 +85,6 @@ def test_shares_ascend_from_nothing_to_everything():
     for budget in SPACES.values():
         for part in budget.space.parts:
             share = shares(part)
-            assert share[0] == 0 and share[-1] == 1
+            assert share[0] == 0
+            assert share[-1] == 1
             assert (np.diff(share) > 0).all()
