@@ -47,6 +47,8 @@ A_GROUP = 6
 STRATEGIES = ("cma", "swap", "greedy", "genetic", "policy", "random")
 MARKS = (25, 50, 100)
 """Where large spaces are looked at, in patterns' worth of tokens; a search ends at the last."""
+TO_THE_END = "subblock-any"
+"""There ``genetic`` runs until it ends by itself: how soon have the others what it ends with?"""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,9 @@ def run(
     """One search; what it had found when, and what its answer is worth."""
     draw = Drawn.draw(kept["search"], budget.space.dense, A_GROUP, sample)
     whole = draw.efforts[-1]
-    stop = Stop(evaluations=size // 2) if space.small else Stop(tokens=MARKS[-1] * whole.tokens)
+    to_its_end = strategy == "genetic" and space.name == TO_THE_END
+    tokens_at_most = None if to_its_end else MARKS[-1] * whole.tokens
+    stop = Stop(evaluations=size // 2) if space.small else Stop(tokens=tokens_at_most)
     made = make_strategy(strategy, budget, sample)
     with tempfile.TemporaryDirectory() as folder:
         log = TrialLog.create(Path(folder) / "trials.jsonl", {})

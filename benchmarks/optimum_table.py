@@ -29,13 +29,17 @@ def _best(row: Row, within: Callable[[float, float], bool]) -> float:
     return min((value for patterns, tokens, value in row["curve"] if within(patterns, tokens)), default=np.inf)
 
 
+def _arrived(row: Row, value: float) -> tuple[float, float, float]:
+    """The first step of a curve that is as good as a value; infinitely late where there is none."""
+    return next((step for step in row["curve"] if step[2] <= value + 1e-12), (np.inf, np.inf, value))
+
+
 def _plain(row: Row) -> Row:
     return {name: value for name, value in row.items() if name != "curve"}
 
 
 def _reached(row: Row) -> Row:
-    quarter = row["size"] / 4
-    hit = next((step for step in row["curve"] if step[2] <= row["optimum"] + 1e-12), (np.inf, np.inf, 0))
+    quarter, hit = row["size"] / 4, _arrived(row, row["optimum"])
     return {
         **_plain(row),
         "gap": _best(row, lambda patterns, tokens: patterns <= quarter) - row["optimum"],
@@ -74,11 +78,14 @@ def _large_table(rows: Sequence[Row], flat: Sequence[Row], marks: Sequence[int])
     lines = [
         f"{len({row['sample'] for row in rows})} samples; the best found, nats a token.",
         "",
-        f"| strategy | {heads} | patterns |",
-        "|---" * (len(marks) + 2) + "|",
+        f"| strategy | {heads} | patterns until as good as genetic ends | tokens until then | patterns in all |",
+        "|---" * (len(marks) + 4) + "|",
     ]
+    ends = {row["sample"]: row["claimed"] for row in rows if row["strategy"] == "genetic"}
     for name, mine in _by_strategy(flat):
         cells = [_spread([row[f"at_{mark}"] for row in mine]) for mark in marks]
+        arrived = [_arrived(row, ends.get(row["sample"], -np.inf)) for row in rows if row["strategy"] == name]
+        cells += [_spread([hit[i] for hit in arrived], ".0f") for i in (0, 1)]
         lines.append(f"| {name} | {' | '.join(cells)} | {np.median([row['patterns'] for row in mine]):.0f} |")
     return "\n".join(lines) + "\n"
 
