@@ -74,18 +74,20 @@ def _small_table(rows: Sequence[Row], flat: Sequence[Row]) -> str:
 
 
 def _large_table(rows: Sequence[Row], flat: Sequence[Row], marks: Sequence[int]) -> str:
-    heads = " | ".join(f"at {mark} patterns' tokens" for mark in marks)
-    lines = [
-        f"{len({row['sample'] for row in rows})} samples; the best found, nats a token.",
-        "",
-        f"| strategy | {heads} | patterns until as good as genetic ends | tokens until then | patterns in all |",
-        "|---" * (len(marks) + 4) + "|",
-    ]
     ends = {row["sample"]: row["claimed"] for row in rows if row["strategy"] == "genetic"}
+    heads = [f"at {mark} patterns' tokens" for mark in marks]
+    heads += ["patterns until as good as genetic ends", "tokens until then"] if ends else []
+    lines = [
+        f"Samples: {len({row['sample'] for row in rows})}. The best found, nats a token.",
+        "",
+        f"| strategy | {' | '.join(heads)} | patterns in all |",
+        "|---" * (len(heads) + 2) + "|",
+    ]
     for name, mine in _by_strategy(flat):
         cells = [_spread([row[f"at_{mark}"] for row in mine]) for mark in marks]
-        arrived = [_arrived(row, ends.get(row["sample"], -np.inf)) for row in rows if row["strategy"] == name]
-        cells += [_spread([hit[i] for hit in arrived], ".0f") for i in (0, 1)]
+        if ends:
+            arrived = [_arrived(row, ends[row["sample"]]) for row in rows if row["strategy"] == name]
+            cells += [_spread([hit[i] for hit in arrived], ".0f") for i in (0, 1)]
         lines.append(f"| {name} | {' | '.join(cells)} | {np.median([row['patterns'] for row in mine]):.0f} |")
     return "\n".join(lines) + "\n"
 
