@@ -27,8 +27,10 @@ class Strategy(Protocol):
     effort: float
     """Share of the search sample on which the patterns last asked are to be measured, in (0, 1]."""
     keep: int | None
-    """How many of the best of the patterns last asked decide what it does next; None for all of them. The values it is
-    told of the others may be less than they are, but more than that of the last of the best."""
+    """How many of the best of the patterns last asked decide what it does next; None: all of them do.
+
+    Of the others it needs to know no more than that they are worse.
+    """
 
     def ask(self) -> list[Pattern]:
         """The patterns of the next round; an empty list when the strategy has finished.
@@ -100,7 +102,8 @@ def make_strategy(name: str, budget: Budget, seed: int, **options: int | None) -
 def default_strategy(budget: Budget) -> tuple[str, str]:
     """The strategy for a search that names none, and why, in words for a person.
 
-    Few patterns are all measured: no search can do better, and it ends by itself. Else ``cma``.
+    Few patterns are all measured: no search can do better, and it ends by itself. Else ``cma``, which reaches the
+    optimum soonest where that is known, and the best values at equal tokens elsewhere (``benchmarks/optimum.py``).
     """
     few = budget.few(FEW)
     if few is None:

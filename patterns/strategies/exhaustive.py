@@ -19,7 +19,7 @@ class Exhaustive:
 
     finishes = True
     effort = 1.0
-    keep = None
+    keep: int | None = None
 
     def __init__(self, budget: Budget, seed: int) -> None:
         self._left = budget.patterns()

@@ -42,7 +42,7 @@ class Genetic:
 
     finishes = True
     effort = 1.0
-    keep = None
+    keep: int | None = None
 
     def __init__(self, budget: Budget, seed: int, *, elitism: int = 0, patience: int | None = None) -> None:
         if not 0 <= elitism < POPULATION:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from patterns.budget import Budget
-from patterns.space import Part, Pattern, PatternSpace
+from patterns.space import Pattern, PatternSpace
+from patterns.strategies.surrogate import shares
 from patterns.strategies.values import finite
 
 
@@ -34,13 +35,13 @@ class OneShot:
 
     finishes = True
     effort = 1.0
-    keep = None
+    keep: int | None = None
 
     def __init__(self, budget: Budget, seed: int) -> None:
         self.budget = budget
         space = budget.space
         scored = all(space.parts[i].scores for i in space.free)
-        self._probes = [] if scored else _probes(space)
+        self._probes = [] if scored else probes(space)
         order = [np.array(part.scores or (0.0,) * part.top) for part in space.parts]
         self._asked = self._probes or [budget.ranked(order)]
 
@@ -62,7 +63,7 @@ class OneShot:
         order = []
         for i, part in enumerate(self.budget.space.parts):
             of_part = [x for probe, x in zip(self._probes, measured, strict=True) if probe.levels[i]]
-            steps = np.diff(_shares(part)) * (np.mean(of_part) if of_part else 0.0)
+            steps = np.diff(shares(part)) * (np.mean(of_part) if of_part else 0.0)
             # Coupled, the budget weighs a ladder by its length, and the rule settles the costs.
             order.append(steps * part.top if self.budget.space.legality.couples else steps / self._costs(i))
         return self.budget.ranked(order)
@@ -73,13 +74,7 @@ class OneShot:
         return np.maximum(1, np.diff([self.budget.gone(dense.with_level(part, level)) for level in range(top + 1)]))
 
 
-def _probes(space: PatternSpace) -> list[Pattern]:
+def probes(space: PatternSpace) -> list[Pattern]:
     """Each part gone alone, where that is legal anywhere; else every smallest removal."""
     wholes = [space.dense.with_level(i, space.parts[i].top) for i in space.free]
     return [pattern for pattern in wholes if space.legal(pattern)] or list(space.removals(space.dense))
-
-
-def _shares(part: Part) -> np.ndarray:
-    """The share of the part's importance that is gone at each level, between the prices around it; [levels]."""
-    prices = np.array(part.ladder)
-    return np.concatenate([[0.0], (prices[1:] + prices[:-1]) / 2, [1.0]])

@@ -37,7 +37,7 @@ class Policy:
 
     finishes = False
     effort = 1.0
-    keep = None
+    keep: int | None = None
 
     def __init__(self, budget: Budget, seed: int) -> None:
         self.budget = budget

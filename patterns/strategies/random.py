@@ -17,7 +17,7 @@ class Random:
 
     finishes = False
     effort = 1.0
-    keep = None
+    keep: int | None = None
 
     def __init__(self, budget: Budget, seed: int) -> None:
         self.budget = budget

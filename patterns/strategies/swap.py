@@ -103,8 +103,8 @@ class Swap:
             self._select(len(STEPS) - 1, [parent])
 
     def _select(self, step: int, patterns: list[Pattern]) -> None:
-        self._step, self._asked = step, patterns
-        self.effort, self.keep = STEPS[step] if self._parent else (STEPS[step][0], 1)
+        self._step, self._asked, self.effort = step, patterns, STEPS[step][0]
+        self.keep: int | None = 1 if self._parent is None else STEPS[step][1]
 
     def _child(self, parent: Pattern) -> Pattern:
         child = parent

@@ -50,7 +50,7 @@ def command(calibration, out, *more):
         "--dtype",
         "float32",
         "--evaluations",
-        "30",
+        "80",
         *more,
     ]
 
@@ -95,11 +95,11 @@ def test_ctrl_c_answers_with_the_best_so_far_and_the_run_goes_on(calibration, tm
     assert running.returncode == 0, output
     account = json.loads((out / "search.json").read_text())
     assert account["stopped"] == "interrupted"
-    assert account["evaluations"] < 30
+    assert account["evaluations"] < 80
     assert "removed:" in output
-    found = run(calibration, out, evaluations=30)
+    found = run(calibration, out, evaluations=80)
     assert found.account.stopped == "evaluations"
-    assert found.account.evaluations == 30
+    assert found.account.evaluations == 80
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

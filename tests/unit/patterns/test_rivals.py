@@ -52,6 +52,19 @@ def test_where_there_is_one_effort_swap_measures_no_pattern_twice(tmp_path):
     assert finalists(log.trials, 16)
 
 
+def test_swap_goes_on_alike_whatever_it_is_told_of_those_it_does_not_keep():
+    budget = SPACES["mixed any"]
+    land = Landscape(budget.space)
+    whole, cut = make_strategy("swap", budget, 0), make_strategy("swap", budget, 0)
+    for _ in range(40):
+        asked = whole.ask()
+        assert cut.ask() == asked
+        values = {pattern: land.value(pattern) for pattern in asked}
+        last_kept = sorted(values.values())[: cut.keep][-1]
+        whole.tell(values)
+        cut.tell({p: value if value <= last_kept else last_kept + 1e-6 for p, value in values.items()})
+
+
 def test_swap_never_loses_its_parent():
     budget = SPACES["mixed any"]
     strategy, land = make_strategy("swap", budget, 0, patience=10**6), Landscape(budget.space)
@@ -126,6 +139,18 @@ def test_without_scores_each_removal_is_measured_alone_and_ranked_by_its_cost(tm
     assert answer.pattern == budget.decode(
         -np.argsort(np.argsort([density[i] for i in range(len(order))])).astype(float)
     )
+
+
+def test_oneshot_removes_what_costs_least_by_the_parameter():
+    """Every MLP loses twice what an attention does, and is three times as large: MLPs leave, and no attention."""
+    budget = SPACES["subblock any"]
+    strategy = make_strategy("oneshot", budget, 0)
+    cost = {"attn": 1.0, "mlp": 2.0}
+    kinds = [part.kind for part in budget.space.parts]
+    values = [sum(cost[kind] * level for kind, level in zip(kinds, p.levels, strict=True)) for p in strategy.ask()]
+    strategy.tell(dict(zip(strategy.ask(), values, strict=True)))
+    (answer,) = strategy.ask()
+    assert {kind for kind, level in zip(kinds, answer.levels, strict=True) if level} == {"mlp"}
 
 
 def test_a_ladder_without_scores_is_measured_at_its_last_level(tmp_path):

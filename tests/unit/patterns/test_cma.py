@@ -1,0 +1,86 @@
+"""CMA-ES on a surrogate: what it looks at, what it measures in full, and how soon it is there."""
+
+import numpy as np
+import pytest
+from test_strategies import SPACES, run
+from toys import EFFORTS, Landscape, layer_space, subblock_space
+
+from patterns import Budget, Effort, Stop, TrialLog, finalists, make_strategy, search
+
+THREE = (Effort(1, 25), Effort(4, 100), Effort(16, 400))
+
+
+class Exact(Landscape):
+    """The same value at every effort."""
+
+    def __call__(self, patterns, effort=EFFORTS[-1]):
+        yield from super().__call__(patterns, EFFORTS[-1])
+
+
+def test_it_looks_at_many_and_measures_few_in_full(tmp_path):
+    budget = Budget(subblock_space(12), 0.25)
+    log = TrialLog.create(tmp_path / "log", {})
+    search(make_strategy("cma", budget, 0), budget, log, Exact(budget.space), Stop(100), efforts=THREE)
+    rounds: dict = {}
+    for trial in log.trials:
+        rounds.setdefault(trial.round, []).append(trial)
+    first = [trial.pattern for trial in rounds[0]]
+    assert first[:24] == list(budget.space.removals(budget.space.dense))
+    assert all(budget.met(pattern) for pattern in first[24:])
+    assert all(trial.met for trial in log.trials[len(first) :])
+    looked = set(first)
+    for number in range(1, 9):
+        assert {trial.effort for trial in rounds[number]} == {16 if number % 2 else 4}
+        assert len(rounds[number]) == (3 if number % 2 else 8)
+        if number % 2:
+            assert {trial.pattern for trial in rounds[number]} <= looked
+        looked |= {trial.pattern for trial in rounds[number]}
+
+
+@pytest.mark.parametrize("layers", [10, 12])
+def test_it_finds_the_optimum_within_a_quarter_of_the_space(tmp_path, layers):
+    budget = Budget(layer_space(layers), 0.3)
+    every = list(budget.patterns())
+    found = 0
+    for seed in range(5):
+        land = Exact(budget.space, seed)
+        log = TrialLog.create(tmp_path / str(seed), {})
+        search(make_strategy("cma", budget, seed), budget, log, land, Stop(len(every) // 4), efforts=EFFORTS)
+        found += finalists(log.trials, 4)[0].value == min(map(land.value, every))
+    assert found >= 4
+
+
+def test_where_there_is_one_effort_no_pattern_is_measured_twice(tmp_path):
+    budget = Budget(subblock_space(12), 0.25)
+    log, land = TrialLog.create(tmp_path / "log", {}), Exact(budget.space)
+    search(make_strategy("cma", budget, 0), budget, log, land, Stop(80), efforts=THREE[-1:])
+    assert len(land.asked) == len(set(land.asked)) == 80
+    assert finalists(log.trials, 16)
+
+
+@pytest.mark.parametrize("space", ["subblock any", "mixed any", "mixed stock"])
+def test_patterns_that_failed_a_look_are_not_measured_in_full(space):
+    budget = SPACES[space]
+    land, strategy, failed = Landscape(budget.space), make_strategy("cma", budget, 0), set()
+    for _ in range(12):
+        asked = strategy.ask()
+        if strategy.effort == 1.0:
+            assert not failed & set(asked)
+        values = {pattern: np.inf if n % 2 else land.value(pattern) for n, pattern in enumerate(asked)}
+        failed |= {pattern for pattern, value in values.items() if not np.isfinite(value)}
+        strategy.tell(values)
+
+
+@pytest.mark.parametrize("evaluations", [1, 5, 16, 18])
+def test_stopped_before_anything_was_measured_in_full_it_answers_from_its_looks(tmp_path, evaluations):
+    """By the best pattern looked at; before that, what costs least alone leaves first."""
+    budget = SPACES["subblock any"]
+    log, *_, strategy = run(tmp_path, "cma", budget, evaluations=evaluations)
+    values = {trial.pattern: trial.value for trial in log.trials}
+    answer = strategy.completion(values)
+    assert budget.met(answer)
+    met = [pattern for pattern in values if budget.met(pattern)]
+    if met:
+        assert answer == min(met, key=values.get)
+    else:
+        assert answer.levels[min(values, key=values.get).levels.index(1)] == 1
