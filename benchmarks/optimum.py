@@ -26,12 +26,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from optimum_pool import Drawn, Engine, Measured
+from optimum_pool import Measured, draw, fitness_on
 from optimum_table import write_tables
 
 from calibration import CalibrationSet, build_calibration_set
 from evop.checkpoint import Checkpoint
 from evop.evaluator import Evaluator
+from evop.fitness import Fitness
 from evop.importance.of_model import default_importance, measured_orders
 from evop.load import LoadedModel, load_model
 from evop.orders import Orders
@@ -39,7 +40,7 @@ from evop.recipe import SearchRecipe, calibration_recipe
 from evop.reference import corpus_files, model_dir
 from evop.stages.search import plan
 from evop.tokens import TokenPassages, tokenize
-from patterns import Budget, Stop, TrialLog, finalists, make_strategy, search
+from patterns import Budget, Measurement, Pattern, Request, Stop, TrialLog, finalists, make_strategy, search
 
 MAX_TOKENS, BATCH = 48, 16
 A_GROUP = 6
@@ -119,9 +120,8 @@ class Bench:
                 measured_orders(evaluator, pool, metric=metric, over="mean", compensate=False, seed=0).save(file)
             evaluator = evaluator.ordered(Orders.load(file))
             budget = Budget(evaluator.space, space.remove)
-        engine: Engine = evaluator.losses
         kept = {
-            split: Measured(self.passages(split), self.work / f"{space.name}{ending}.npz", engine)
+            split: Measured(self.passages(split), self.work / f"{space.name}{ending}.npz", evaluator)
             for split, ending in (("search", ""), ("select", "-select"), ("audit", "-audit"))
         }
         return budget, kept
@@ -131,20 +131,25 @@ def run(
     space: Space, budget: Budget, kept: dict[str, Measured], strategy: str, sample: int, size: int
 ) -> dict[str, Any]:
     """One search; what it had found when, and what its answer is worth."""
-    draw = Drawn.draw(kept["search"], budget.space.dense, A_GROUP, sample)
-    whole = draw.efforts[-1]
+    fitness = fitness_on(kept["search"], draw(kept["search"].passages, A_GROUP, sample))
+    whole = fitness.sample.full
     to_its_end = strategy == "genetic" and space.name == TO_THE_END
     tokens_at_most = None if to_its_end else MARKS[-1] * whole.tokens
     stop = Stop(evaluations=size // 2) if space.small else Stop(tokens=tokens_at_most)
     made = make_strategy(strategy, budget, sample)
     with tempfile.TemporaryDirectory() as folder:
         log = TrialLog.create(Path(folder) / "trials.jsonl", {})
-        search(made, budget, log, draw, stop, efforts=draw.efforts)
+
+        def measure(request: Request) -> Iterator[Measurement]:
+            before = [trial for trial in log.trials if trial.round < request.round]
+            return fitness(request.patterns, request.effort, request.bounds, fitness.worst_first(before))
+
+        search(made, budget, log, measure, stop, efforts=fitness.sample.efforts)
     patterns, tokens, best, curve = set(), 0, np.inf, []
     for trial in log.trials:
         patterns.add(trial.pattern)
         tokens += trial.measurement.tokens
-        if trial.met and trial.effort == whole.passages and trial.value < best:
+        if trial.met and trial.effort == whole.passages and trial.measurement.whole and trial.value < best:
             best = trial.value
             curve.append((len(patterns), tokens / whole.tokens, best))
     chosen = [trial.pattern for trial in finalists(log.trials, whole.passages)]
@@ -152,9 +157,10 @@ def run(
         completed = made.completion({trial.pattern: trial.value for trial in log.trials})
         assert completed is not None
         chosen = [completed]
-        curve.append((len(patterns), tokens / whole.tokens, draw.value(completed)))
-    select, audit = (_whole(kept[split], budget) for split in ("select", "audit"))
-    selected = min(chosen, key=select.value)
+        curve.append((len(patterns), tokens / whole.tokens, value(fitness, completed)))
+    select, audit = (fitness_on(kept[split], kept[split].passages) for split in ("select", "audit"))
+    on_select = [found.value for found in select(chosen)]
+    selected = chosen[int(np.argmin(on_select))]
     return {
         "space": space.name,
         "strategy": strategy,
@@ -162,17 +168,19 @@ def run(
         "curve": curve,
         "patterns": len(patterns),
         "tokens": tokens / whole.tokens,
-        "claimed": draw.value(chosen[0]),
-        "audit": audit.value(chosen[0]),
-        "claimed_selected": draw.value(selected),
-        "select_selected": select.value(selected),
-        "audit_selected": audit.value(selected),
-        "random": audit.value(budget.draw(np.random.default_rng(sample))),
+        "claimed": value(fitness, chosen[0]),
+        "audit": value(audit, chosen[0]),
+        "claimed_selected": value(fitness, selected),
+        "select_selected": min(on_select),
+        "audit_selected": value(audit, selected),
+        "random": value(audit, budget.draw(np.random.default_rng(sample))),
     }
 
 
-def _whole(measured: Measured, budget: Budget) -> Drawn:
-    return Drawn(measured, np.arange(len(measured.passages.ids)), budget.space.dense)
+def value(fitness: Fitness, pattern: Pattern) -> float:
+    """The worst group's excess, nats a token."""
+    (found,) = fitness([pattern])
+    return found.value
 
 
 def searches(bench: Bench, space: Space, strategies: list[str], samples: int) -> Iterator[dict[str, Any]]:
@@ -188,8 +196,8 @@ def searches(bench: Bench, space: Space, strategies: list[str], samples: int) ->
             if not file.is_file():
                 found = run(space, budget, kept, strategy, sample, len(every))
                 if every:
-                    draw = Drawn.draw(kept["search"], budget.space.dense, A_GROUP, sample)
-                    found |= {"size": len(every), "optimum": min(map(draw.value, every))}
+                    fitness = fitness_on(kept["search"], draw(kept["search"].passages, A_GROUP, sample))
+                    found |= {"size": len(every), "optimum": min(judged.value for judged in fitness(every))}
                 file.write_text(json.dumps(found))
                 print(f"{space.name} {strategy} {sample}: {found['claimed']:.4f}", flush=True)
             yield json.loads(file.read_text())

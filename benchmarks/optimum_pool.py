@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from itertools import batched
 from pathlib import Path
 
 import numpy as np
 
 from evop.efforts import efforts_of
+from evop.evaluator import Evaluator
+from evop.fitness import Fitness
 from evop.losses import LossTable
+from evop.objectives import worst
+from evop.sample import Sample
 from evop.tokens import TokenPassages
-from patterns import Effort, Measurement, Pattern
+from patterns import Pattern, PatternSpace
 
-Engine = Callable[[list[Pattern], TokenPassages], Iterable[LossTable]]
-"""What measures patterns on passages: ``Evaluator.losses``."""
+TOGETHER = 64
+"""Patterns that are run together; neighbours in the order of the budget share their beginnings."""
 
 
 class Measured:
     """Losses of patterns of one space, passage by passage; what is missing is measured when asked for.
 
+    To a search it is an evaluator, if a quick one.
+
     Attributes:
         passages: the pool.
         path: where it is kept.
-        engine: measures what is missing.
+        evaluator: measures what is missing.
     """
 
-    def __init__(self, passages: TokenPassages, path: Path, engine: Engine) -> None:
-        self.passages, self.path, self.engine = passages, path, engine
+    loss = "nll"
+
+    def __init__(self, passages: TokenPassages, path: Path, evaluator: Evaluator) -> None:
+        self.passages, self.path, self.evaluator = passages, path, evaluator
+        self._at = {ids: i for i, ids in enumerate(passages.ids)}
         self._loss: dict[Pattern, np.ndarray] = {}
         if path.is_file():
             with np.load(path, allow_pickle=False) as file:
@@ -35,23 +44,31 @@ class Measured:
                 self._loss = {Pattern(tuple(levels)): loss for levels, loss in rows}
         self._measured = 0
 
-    def __call__(self, pattern: Pattern, passages: np.ndarray) -> np.ndarray:
-        """Summed loss of some passages under a pattern, float64 [passages]; ``passages`` are indices of the pool."""
-        row = self._loss.setdefault(pattern, np.full(len(self.passages.ids), np.nan))
-        missing = passages[np.isnan(row[passages])].tolist()
-        if missing:
-            (table,) = self.engine([pattern], self.passages.take(missing))
-            row[missing] = table.loss
-            self._measured += 1
-        return row[passages]
+    @property
+    def space(self) -> PatternSpace:
+        """Of the patterns."""
+        return self.evaluator.space
+
+    def losses(self, patterns: Sequence[Pattern], passages: TokenPassages) -> list[LossTable]:
+        """The loss table of each pattern on some passages of the pool."""
+        at = np.array([self._at[ids] for ids in passages.ids])
+        missing: dict[tuple[int, ...], list[Pattern]] = {}
+        for pattern in patterns:
+            row = self._loss.setdefault(pattern, np.full(len(self.passages.ids), np.nan))
+            missing.setdefault(tuple(at[np.isnan(row[at])].tolist()), []).append(pattern)
+        for indices, these in missing.items():
+            if indices:
+                tables = self.evaluator.losses(these, self.passages.take(indices))
+                for pattern, table in zip(these, tables, strict=True):
+                    self._loss[pattern][list(indices)] = table.loss
+                self._measured += len(these)
+        return [LossTable(passages.groups, self._loss[pattern][at], passages.scored) for pattern in patterns]
 
     def whole(self, patterns: Iterable[Pattern]) -> None:
         """Measure patterns on the whole pool, and keep what was found now and then."""
-        everything = np.arange(len(self.passages.ids))
-        for number, pattern in enumerate(patterns):
-            self(pattern, everything)
-            if number % 200 == 199:
-                self.save()
+        for some in batched(patterns, TOGETHER):
+            self.losses(some, self.passages)
+            self.save()
 
     def save(self) -> None:
         """Write what was measured since it was last written."""
@@ -63,53 +80,15 @@ class Measured:
             self._measured = 0
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """A search sample drawn from the pool, and what judges patterns on it: the worst group's excess.
+def fitness_on(measured: Measured, passages: TokenPassages) -> Fitness:
+    """What judges patterns on passages of a pool: the worst group's excess, as in a search."""
+    sample = Sample(measured, passages, efforts_of(passages))  # type: ignore[arg-type]
+    return Fitness(sample, worst, {effort.passages: sample.dense(effort) for effort in sample.efforts})
 
-    Attributes:
-        measured: the losses.
-        passages: indices of the pool, in a group-balanced order, int64 [passages].
-        dense: the dense pattern.
-    """
 
-    measured: Measured
-    passages: np.ndarray
-    dense: Pattern
-
-    @classmethod
-    def draw(cls, measured: Measured, dense: Pattern, a_group: int, seed: int) -> Drawn:
-        """So many passages of every group: one of each, then another of each, and so on."""
-        rng = np.random.default_rng(seed)
-        groups = np.array(measured.passages.groups)
-        chosen = [
-            rng.permutation(np.flatnonzero(groups == group))[:a_group] for group in dict.fromkeys(groups.tolist())
-        ]
-        return cls(measured, np.array(chosen).T.ravel(), dense)
-
-    @property
-    def efforts(self) -> tuple[Effort, ...]:
-        """As those of a search."""
-        return efforts_of(self.measured.passages.take(self.passages.tolist()))
-
-    def excess(self, pattern: Pattern, passages: int | None = None) -> dict[str, float]:
-        """Excess loss of each group on the first passages of the sample, nats a token."""
-        mine = self.passages[:passages]
-        over = self.measured(pattern, mine) - self.measured(self.dense, mine)
-        groups = [self.measured.passages.groups[i] for i in mine]
-        total: dict[str, float] = dict.fromkeys(groups, 0.0)
-        tokens = dict.fromkeys(groups, 0)
-        for group, value, count in zip(groups, over, self.measured.passages.scored[mine], strict=True):
-            total[group] += float(value)
-            tokens[group] += int(count)
-        return {group: total[group] / tokens[group] for group in total}
-
-    def value(self, pattern: Pattern) -> float:
-        """The worst group's excess on the whole sample."""
-        return max(self.excess(pattern).values())
-
-    def __call__(self, patterns: Sequence[Pattern], effort: Effort) -> Iterator[Measurement]:
-        """Measure, as the search loop asks for it."""
-        for pattern in patterns:
-            found = self.excess(pattern, effort.passages)
-            yield Measurement(max(found.values()), found, effort.tokens)
+def draw(pool: TokenPassages, a_group: int, seed: int) -> TokenPassages:
+    """A search sample: so many passages of every group, one of each, then another of each, and so on."""
+    rng = np.random.default_rng(seed)
+    groups = np.array(pool.groups)
+    chosen = [rng.permutation(np.flatnonzero(groups == group))[:a_group] for group in dict.fromkeys(groups.tolist())]
+    return pool.take(np.array(chosen).T.ravel().tolist())
