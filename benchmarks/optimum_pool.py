@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import batched
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +66,8 @@ class Measured:
 
     def whole(self, patterns: Iterable[Pattern]) -> None:
         """Measure patterns on the whole pool, and keep what was found now and then."""
-        for some in batched(patterns, TOGETHER):
+        left = iter(patterns)
+        while some := list(islice(left, TOGETHER)):
             self.losses(some, self.passages)
             self.save()
 
