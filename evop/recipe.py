@@ -85,6 +85,7 @@ class SearchRecipe(Engine):
         store: folder in which searches share what they measured; each is charged as if it were alone.
         bounds: whether patterns that are certain not to matter are measured on some groups only; it changes what a
             search costs, not what it finds.
+        share: whether patterns of a round run together, what they begin with alike once; the numbers are the same.
         cache_mb: mebibytes of the dense model's streams that are kept at most.
         profile: whether to wait for the device after every stage, so that its seconds are those of the stage.
     """
@@ -116,6 +117,7 @@ class SearchRecipe(Engine):
     minutes: float | None = Field(default=None, gt=0)
     store: str | None = None
     bounds: bool = True
+    share: bool = True
     cache_mb: int = Field(default=CACHE_MB, ge=0)
     profile: bool = False
 

@@ -125,10 +125,14 @@ class SearchRun:
             table.write(self.latency)
         return TrialLog.create(self.trials, {**identity, **derived})
 
-    def add_seconds(self, number: int, patterns: int, seconds: float) -> None:
-        """Append to the timings, which are no part of the log: how long some patterns of a round took together."""
+    def add_seconds(self, number: int, patterns: int, seconds: float, at: float) -> None:
+        """Append to the timings, which are no part of the log: how long some patterns of a round took together.
+
+        ``at`` is when they were done, in seconds from when this process began to search.
+        """
+        row = {"round": number, "patterns": patterns, "seconds": round(seconds, 4), "at": round(at, 4)}
         with self._timings.open("a") as file:
-            file.write(json.dumps({"round": number, "patterns": patterns, "seconds": round(seconds, 4)}) + "\n")
+            file.write(json.dumps(row) + "\n")
 
     def seconds(self) -> float:
         """Seconds of all measurements, those of earlier processes and of rounds measured again included."""

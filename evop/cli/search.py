@@ -82,6 +82,9 @@ def search(
             help="Measure patterns that are certain not to matter on some groups only; the answer is the same."
         ),
     ] = True,
+    share: Annotated[
+        bool, typer.Option(help="Run what patterns begin with alike once for all of them; the numbers are the same.")
+    ] = True,
     cache_mb: Annotated[
         int, typer.Option(min=0, help="Mebibytes of what the dense model's layers put out that are kept at most.")
     ] = CACHE_MB,

@@ -83,6 +83,7 @@ def search(
         recipe.batch_size,
         recipe.loss,
         cache_mb=recipe.cache_mb,
+        share=recipe.share,
         profile=Profile(exact=recipe.profile),
     )
     setup = set_up(recipe, given, budget, run, evaluator, watch, table)

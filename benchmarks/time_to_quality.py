@@ -1,0 +1,129 @@
+"""How soon does each strategy have what EvoP's ends with? Sub-blocks under ``any``, worst group, five sets.
+
+    python benchmarks/time_to_quality.py          # resumable
+
+On every set ``genetic`` runs to its end, every pattern measured once; what it ends with is the target. The others are
+asked how many distinct patterns, tokens and seconds they took to have a value at least as good: the default ``cma``,
+and ``swap`` on the plain evaluator too, where every pattern runs alone from the first layer and to its end. What
+``genetic`` would take without its memo is computed from the patterns it asked for, not run. Seconds are the search's
+own, loading left out; the searches of a set run one after the other, with one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from rivals import HOW, MAX_TOKENS, Bench, embedded_domains
+
+from evop.reference import model_dir
+from evop.stages.search import search
+from patterns.strategies.genetic import POPULATION
+
+PLAIN = {"share": False, "cache_mb": 0, "bounds": False}
+CONTENDERS: dict[str, dict[str, Any]] = {
+    "genetic (EvoP)": {"strategy": "genetic"},
+    "cma (default)": {"strategy": "cma", "evaluations": 200},
+    "swap (EvoPress)": {"strategy": "swap", "evaluations": 400},
+    "swap, plain evaluator": {"strategy": "swap", "evaluations": 400, **PLAIN},
+    "genetic, plain evaluator": {"strategy": "genetic", **PLAIN},
+}
+SETS = range(5)
+
+
+@dataclass(frozen=True)
+class Road:
+    """How a search went: after how many patterns, tokens and seconds it had which value."""
+
+    points: tuple[tuple[int, int, float, float], ...]
+    rounds: int
+
+    @classmethod
+    def read(cls, run: Path) -> Road:
+        """From the log and the timings of a run that was not interrupted."""
+        header, *trials = map(json.loads, (run / "trials.jsonl").read_text().splitlines())
+        full = max(map(int, header["dense"]))
+        rows = map(json.loads, (run / "timings.jsonl").read_text().splitlines())
+        ends = {row["round"]: row["at"] for row in rows}
+        points, seen, tokens, best = [], set(), 0, math.inf
+        for trial in trials:
+            seen.add(tuple(trial["levels"]))
+            tokens += trial["tokens"]
+            whole = trial["effort"] == full and trial["met"] and not trial.get("at_least")
+            if whole and trial["value"] is not None:
+                best = min(best, trial["value"])
+            points.append((len(seen), tokens, ends[trial["round"]], best))
+        return cls(tuple(points), 1 + trials[-1]["round"])
+
+    @property
+    def best(self) -> float:
+        """What it ended with."""
+        return self.points[-1][-1]
+
+    def until(self, target: float) -> tuple[float, float, float]:
+        """Patterns, tokens and seconds until it had a value at least as good; infinite where it never had."""
+        return next((point[:3] for point in self.points if point[-1] <= target), (math.inf,) * 3)
+
+
+def main() -> None:
+    """Run what is missing, then write the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--work", type=Path, default=Path("runs/time-to-quality"))
+    parser.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="where the table is written")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    bench = Bench(str(model_dir()), embedded_domains(), given.work)
+    roads: dict[str, list[Road]] = {name: [] for name in CONTENDERS}
+    for number in SETS:
+        calibration = bench.calibration(number)
+        for name, options in CONTENDERS.items():
+            out = given.work / f"{number}-{name.replace(', ', '-').replace(' ', '-')}"
+            if not (out / "pattern.json").is_file():
+                common = {"deploy": "any", "max_tokens": MAX_TOKENS, "min_group_tokens": 128, "seed": number, **HOW}
+                search(model_dir(), calibration, out, **common, **options)
+                print(f"set {number}, {name}: done", flush=True)
+            roads[name].append(Road.read(out))
+    text = table(roads)
+    given.results.mkdir(parents=True, exist_ok=True)
+    (given.results / "time-to-quality.md").write_text(text)
+    print(text)
+
+
+def table(roads: dict[str, list[Road]]) -> str:
+    """Until the target, medians and ranges over the sets, as Markdown."""
+    lines = [
+        "| strategy | reached | patterns | of genetic's | tokens, M | seconds | times swap's on the plain evaluator |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    genetic = roads["genetic (EvoP)"]
+    targets = [road.best for road in genetic]
+    plain = [road.until(target)[2] for road, target in zip(roads["swap, plain evaluator"], targets, strict=True)]
+    for name, mine in roads.items():
+        found = [road.until(target) for road, target in zip(mine, targets, strict=True)]
+        patterns, tokens, seconds = (list(column) for column in zip(*found, strict=True))
+        share = [own / road.points[-1][0] for own, road in zip(patterns, genetic, strict=True)]
+        ratio = [own / other if math.isfinite(own) else math.inf for own, other in zip(seconds, plain, strict=True)]
+        reached = sum(map(math.isfinite, seconds))
+        cells = [spread(patterns, 0), spread(share, 2), spread([t / 1e6 for t in tokens], 2), spread(seconds, 0)]
+        lines.append(f"| {name} | {reached} of {len(mine)} | {' | '.join(cells)} | {spread(ratio, 2)} |")
+    without = [POPULATION * road.rounds / road.points[-1][0] for road in genetic]
+    lines += ["", f"Without its memo `genetic` would measure {spread(without, 1)} times as many patterns to its end."]
+    return "\n".join(lines) + "\n"
+
+
+def spread(values: list[float], digits: int) -> str:
+    """Median and range; infinite is a dash."""
+    middle, low, high = (
+        f"{value:.{digits}f}" if math.isfinite(value) else "–" for value in (median(values), min(values), max(values))
+    )
+    return f"{middle} [{low}, {high}]"
+
+
+if __name__ == "__main__":
+    main()
