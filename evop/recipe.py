@@ -86,6 +86,8 @@ class SearchRecipe(Engine):
         bounds: whether patterns that are certain not to matter are measured on some groups only; it changes what a
             search costs, not what it finds.
         cache_mb: mebibytes of the dense model's streams that are kept at most.
+        engine: ``serial``, or ``ray``: patterns of a round are measured side by side.
+        workers: of Ray, each with the model and this process' number of threads; None for as many as it has room for.
         profile: whether to wait for the device after every stage, so that its seconds are those of the stage.
     """
 
@@ -117,6 +119,8 @@ class SearchRecipe(Engine):
     store: str | None = None
     bounds: bool = True
     cache_mb: int = Field(default=CACHE_MB, ge=0)
+    engine: Literal["serial", "ray"] = "serial"
+    workers: int | None = Field(default=None, ge=1)
     profile: bool = False
 
     @field_validator("protect", mode="before")
