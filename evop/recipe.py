@@ -87,6 +87,8 @@ class SearchRecipe(Engine):
             search costs, not what it finds.
         share: whether patterns of a round run together, what they begin with alike once; the numbers are the same.
         cache_mb: mebibytes of the dense model's streams that are kept at most.
+        engine: ``serial``, or ``ray``: patterns of a round are measured side by side.
+        workers: of Ray, each with the model and this process' number of threads; None for as many as it has room for.
         profile: whether to wait for the device after every stage, so that its seconds are those of the stage.
     """
 
@@ -119,6 +121,8 @@ class SearchRecipe(Engine):
     bounds: bool = True
     share: bool = True
     cache_mb: int = Field(default=CACHE_MB, ge=0)
+    engine: Literal["serial", "ray"] = "serial"
+    workers: int | None = Field(default=None, ge=1)
     profile: bool = False
 
     @field_validator("protect", mode="before")

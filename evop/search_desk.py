@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
+from evop.engines import Engine, make_engine
 from evop.errors import EvopError
-from evop.evaluator.evaluator import nothing
 from evop.fitness import Fitness
 from evop.progress import Progress, ProgressMeter, Watch, interruptible
 from evop.recipe import SearchRecipe
@@ -29,10 +30,6 @@ from patterns import (
 from patterns import search as run_loop
 
 
-class _Stopped(Exception):  # noqa: N818 - not an error
-    """A limit was reached, or Ctrl-C pressed, between two batches."""
-
-
 @dataclass(frozen=True)
 class Desk:
     """One search at work."""
@@ -41,6 +38,7 @@ class Desk:
     run: SearchRun
     setup: SearchSetup
     watch: Watch
+    report: Callable[[str], None]
 
     @property
     def fitness(self) -> Fitness:
@@ -54,39 +52,31 @@ class Desk:
         stop = Stop(recipe.most_evaluations(strategy.finishes), recipe.tokens, recipe.minutes)
         aside = self.setup.set_aside
         meter = ProgressMeter(self.fitness, self.setup.labels, stop, aside, self.watch)
+        engine = make_engine(recipe, self.fitness, self.report)
         with interruptible(stop):
-            reason = run_loop(
-                strategy,
-                self.setup.budget,
-                self.setup.log,
-                self._measuring(meter, stop),
-                stop,
-                efforts=sample.efforts,
-                spent=aside,
-                bounds=recipe.bounds,
-                on_trial=meter,
-            )
+            with closing(engine):
+                reason = run_loop(
+                    strategy,
+                    self.setup.budget,
+                    self.setup.log,
+                    self._measuring(engine, meter, stop),
+                    stop,
+                    efforts=sample.efforts,
+                    spent=aside,
+                    bounds=recipe.bounds,
+                    on_trial=meter,
+                )
             result = self._conclude(strategy, reason)
         return replace(result, interrupted=stop.interrupted, profile=sample.evaluator.profile)
 
-    def _measuring(self, meter: ProgressMeter, stop: Stop) -> Measure:
-        log, evaluator = self.setup.log, self.fitness.sample.evaluator
-
-        def tick() -> None:
-            if stop.over:
-                raise _Stopped
-
+    def _measuring(self, engine: Engine, meter: ProgressMeter, stop: Stop) -> Measure:
         def measure(request: Request) -> Iterator[Measurement]:
             meter.measuring()
-            begun, evaluator.tick = time.perf_counter(), tick
-            before = [trial for trial in log.trials if trial.round < request.round]
-            order = self.fitness.worst_first(before)
+            begun = time.perf_counter()
+            before = [trial for trial in self.setup.log.trials if trial.round < request.round]
             try:
-                found = list(self.fitness(request.patterns, request.effort, request.bounds, order))
-            except _Stopped:
-                return
+                found = engine.measure(request, self.fitness.worst_first(before), stop)
             finally:
-                evaluator.tick = nothing
                 self.run.add_seconds(request.round, len(request.patterns), time.perf_counter() - begun)
             yield from found
 

@@ -14,7 +14,7 @@ from patterns import Budget, PatternSpace
 def identity_asked(recipe: SearchRecipe, calibration: CalibrationSet, budget: Budget) -> dict[str, Any]:
     """What makes a search this search and no other, as far as it is known before the model is loaded.
 
-    Limits, device, batch size and store are not part of it.
+    Limits, device, batch size, engine and store are not part of it.
 
     Args:
         recipe: with no ``auto`` left in it.

@@ -26,7 +26,7 @@ class SearchResult:
     interrupted: bool = False
     """Whether Ctrl-C was pressed, be it after the last trial."""
     profile: Profile = field(default_factory=Profile)
-    """Where this process' time went."""
+    """Where the time of this process and its workers went, added up."""
 
     @classmethod
     def read(cls, folder: Path) -> SearchResult:

@@ -95,6 +95,15 @@ def search(
     device: Device = "auto",
     dtype: Dtype = "auto",
     batch_size: BatchSize = "auto",
+    engine: Annotated[
+        str, typer.Option(help="serial, or ray: a round is spread over workers, with evop[ray].")
+    ] = "serial",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="ray: so many, each with the model and OMP_NUM_THREADS threads; else all there is room for."
+        ),
+    ] = None,
     revision: Revision = None,
     trust_remote_code: Trust = False,
 ) -> None:

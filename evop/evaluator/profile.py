@@ -40,6 +40,13 @@ class Profile:
     cached: float = 0.0
     cache_bytes: int = 0
 
+    def add(self, other: Profile) -> None:
+        """Count what another process did, too; its memory is its own."""
+        for stage, seconds in other.seconds.items():
+            self.seconds[stage] += seconds
+        for name in ("tokens", "read", "padded", "block_tokens", "cached"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
     @property
     def padding(self) -> float:
         """Padding beside each token that is read."""

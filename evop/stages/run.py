@@ -30,7 +30,7 @@ from evop.stages.prune import prune
 from evop.stages.search import SearchResult, asked_space, plan, search
 from patterns import PatternError
 
-HOW_IT_RUNS = {"device", "batch_size", "trust_remote_code", "store"}
+HOW_IT_RUNS = {"device", "batch_size", "trust_remote_code", "store", "engine", "workers"}
 """Options that do not change what a stage finds."""
 
 Report = Callable[[str], None]

@@ -10,6 +10,7 @@ from typing import Any
 from calibration import CalibrationSet
 from evop.checkpoint import Checkpoint
 from evop.corrections import FILE as CORRECTIONS
+from evop.engines import refuse_engine
 from evop.evaluator import Evaluator, Profile
 from evop.families.parts import pattern_space
 from evop.importance.of_model import default_importance, refuse_importance
@@ -87,7 +88,7 @@ def search(
         profile=Profile(exact=recipe.profile),
     )
     setup = set_up(recipe, given, budget, run, evaluator, watch, table)
-    result = Desk(recipe, run, setup, watch).run_search()
+    result = Desk(recipe, run, setup, watch, report).run_search()
     if table is None or result.interrupted:
         return result
     watch(Progress("timing"))
@@ -99,11 +100,13 @@ def asked_space(checkpoint: Checkpoint, recipe: SearchRecipe) -> PatternSpace:
     """The space a search would look in, without times; refuses what needs none to be refused.
 
     Raises:
-        EvopError: an unknown objective, a grain the model cannot have, or a table's options without ``--cost latency``.
+        EvopError: an unknown objective, a grain the model cannot have, a table's options without ``--cost latency``, or
+            an engine that is not there.
         PatternError: an unknown deploy, or a part to protect that is not there.
     """
     objective_of(recipe.objective)
     refuse_options(recipe)
+    refuse_engine(recipe)
     compensate = recipe.compensate == "bias"
     return pattern_space(
         checkpoint, recipe.grain, recipe.deploy, recipe.protect, width_step=recipe.width_step, compensate=compensate

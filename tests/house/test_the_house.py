@@ -16,7 +16,7 @@ import patterns
 ROOT = Path(evop.__file__).resolve().parent.parent
 ROOMS = ("calibration", "patterns", "evop")
 FILES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
-HEAVY = ("torch", "transformers", "sklearn", "datasets", "pandas", "matplotlib", "cma", "sentence_transformers")
+HEAVY = ("torch", "transformers", "sklearn", "datasets", "pandas", "matplotlib", "cma", "sentence_transformers", "ray")
 
 
 def imported(path: Path) -> set[str]:

@@ -1,0 +1,46 @@
+"""One pattern after another, or rather one batch: in this process, with the model that is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from evop.evaluator.evaluator import nothing
+from evop.fitness import Fitness
+from evop.recipe import SearchRecipe
+from patterns import Measurement, Request, Stop
+
+
+class _Stopped(Exception):  # noqa: N818 - not an error
+    """A limit was reached, or Ctrl-C pressed, between two batches."""
+
+
+class SerialEngine:
+    """Measures in this process.
+
+    Args:
+        recipe: what was asked.
+        fitness: judges the patterns.
+        report: not used.
+    """
+
+    def __init__(self, recipe: SearchRecipe, fitness: Fitness, report: Callable[[str], None]) -> None:
+        self._fitness = fitness
+
+    def measure(self, request: Request, order: Sequence[str], stop: Stop) -> list[Measurement]:
+        """All patterns together; ends between two batches where the search is over."""
+        evaluator = self._fitness.sample.evaluator
+
+        def tick() -> None:
+            if stop.over:
+                raise _Stopped
+
+        evaluator.tick = tick
+        try:
+            return list(self._fitness(request.patterns, request.effort, request.bounds, order))
+        except _Stopped:
+            return []
+        finally:
+            evaluator.tick = nothing
+
+    def close(self) -> None:
+        """Nothing to let go of: the finalists are measured with the same model."""

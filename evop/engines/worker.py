@@ -1,0 +1,128 @@
+"""What a worker is: a model of its own, and a fitness that judges as the driver's does. Knows no engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+
+from evop.checkpoint import Checkpoint
+from evop.engines.chunk import Chunk, Done, Lost, Outcome, Refused, rows
+from evop.errors import EvopError, first_line
+from evop.evaluator import Evaluator, Profile
+from evop.fitness import Fitness
+from evop.load import load_model
+from evop.objectives import Objective
+from evop.orders import Orders
+from evop.recipe import SearchRecipe
+from evop.sample import Losses, Sample
+from evop.store import LossStore
+from evop.tokens import TokenPassages
+from patterns import Effort, PatternSpace
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a worker is built from: light, for it reads the weights itself.
+
+    Attributes:
+        recipe: how passages are run.
+        checkpoint: the model; its folder has to be there where the worker is.
+        device: ``cpu``, ``cuda`` or ``mps``; the worker's own.
+        dtype: what it computes in.
+        threads: of the driver; sums depend on how many add them up.
+        space: its parts, priced.
+        orders: which units leave first.
+        passages: the search sample.
+        efforts: its efforts.
+        objective: over the groups.
+        dense: the dense model's losses.
+        scale: of the groups.
+    """
+
+    recipe: SearchRecipe
+    checkpoint: Checkpoint
+    device: str
+    dtype: str
+    threads: int
+    space: PatternSpace
+    orders: Orders
+    passages: TokenPassages
+    efforts: tuple[Effort, ...]
+    objective: Objective
+    dense: Mapping[int, Losses]
+    scale: Mapping[str, float] | None
+
+    @classmethod
+    def of(cls, recipe: SearchRecipe, fitness: Fitness) -> Plan:
+        """To judge as a fitness does."""
+        sample = fitness.sample
+        evaluator, loaded = sample.evaluator, sample.evaluator.loaded
+        return cls(
+            recipe=recipe,
+            checkpoint=replace(loaded.checkpoint),  # without what it has read of its files so far
+            device=loaded.device.type,
+            dtype=loaded.dtype,
+            threads=torch.get_num_threads(),
+            space=evaluator.space,
+            orders=evaluator.orders,
+            passages=sample.passages,
+            efforts=sample.efforts,
+            objective=fitness.objective,
+            dense=fitness.dense,
+            scale=fitness.scale,
+        )
+
+    def fitness(self) -> Fitness:
+        """The model loaded, and what judges with it.
+
+        Raises:
+            EvopError: it cannot be loaded here.
+        """
+        torch.set_num_threads(self.threads)
+        recipe = self.recipe
+        loaded = load_model(self.checkpoint, self.device, self.dtype, recipe.trust_remote_code)
+        evaluator = Evaluator(
+            loaded,
+            self.space,
+            self.orders,
+            recipe.max_tokens,
+            recipe.batch_size,
+            recipe.loss,
+            cache_mb=recipe.cache_mb,
+        )
+        return Fitness(Sample(evaluator, self.passages, self.efforts), self.objective, self.dense, self.scale)
+
+
+class Worker:
+    """Measures chunks, one after another; from one to the next it keeps its model and the dense model's streams only.
+
+    Args:
+        plan: what it is built from; the model is loaded with the first chunk.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._fitness: Fitness | None = None
+
+    def measure(self, chunk: Chunk) -> Outcome:
+        """Measure a chunk; what a person can mend is no exception, so that no engine dresses it up."""
+        try:
+            return self._measured(chunk)
+        except EvopError as error:  # the evaluator has tried smaller batches before
+            ran_out = isinstance(error.__cause__, torch.OutOfMemoryError)
+            return Lost(str(error)) if ran_out else Refused(str(error))
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            return Lost(f"out of memory: {first_line(error)}")
+
+    def _measured(self, chunk: Chunk) -> Done:
+        self._fitness = self._fitness or self._plan.fitness()
+        store, request = LossStore(None, {}), chunk.request
+        for row in chunk.known:
+            store.put(*row)
+        profile = self._fitness.sample.evaluator.profile = Profile(exact=self._plan.recipe.profile)
+        fitness = replace(self._fitness, sample=replace(self._fitness.sample, store=store))
+        found = tuple(fitness(request.patterns, request.effort, request.bounds, chunk.order))
+        now = rows(store, request.patterns, len(self._plan.efforts))
+        return Done(found, tuple(row for row in now if row not in chunk.known), profile)
