@@ -70,6 +70,8 @@ class Desk:
         return replace(result, interrupted=stop.interrupted, profile=sample.evaluator.profile)
 
     def _measuring(self, engine: Engine, meter: ProgressMeter, stop: Stop) -> Measure:
+        started = time.perf_counter()
+
         def measure(request: Request) -> Iterator[Measurement]:
             meter.measuring()
             begun = time.perf_counter()
@@ -77,7 +79,8 @@ class Desk:
             try:
                 found = engine.measure(request, self.fitness.worst_first(before), stop)
             finally:
-                self.run.add_seconds(request.round, len(request.patterns), time.perf_counter() - begun)
+                now = time.perf_counter()
+                self.run.add_seconds(request.round, len(request.patterns), now - begun, now - started)
             yield from found
 
         return measure

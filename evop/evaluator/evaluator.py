@@ -156,10 +156,11 @@ class Evaluator:
         loss = np.zeros((len(cuts), len(passages.ids)))
         found = batches(passages, batch_tokens)
         everything = sum(len(batch) * len(passages.ids[batch[0]]) for batch in found)
+        self._cache.deal()
         with self._stack.opened() as stack:
             for batch in found:
                 ids, wanted = padded(passages, batch)
-                key, share = (passages.fingerprint, tuple(batch)), ids.numel() / everything
+                key, share = tuple(passages.ids[i] for i in batch), ids.numel() / everything
                 walk = Walk(stack, tree, self._meter, self._cache, self.profile, key, ids, wanted, share)
                 for same, sums in walk.losses():
                     loss[np.ix_(same, batch)] = sums.numpy()

@@ -42,10 +42,10 @@ class Walk:
         meter: turns logits into losses.
         cache: of dense streams.
         profile: is told what was done.
-        key: names the batch in the cache.
+        key: the batch in the cache.
         ids: int64 [batch, length].
         wanted: int64 [batch, length - 1]; ``IGNORED`` where nothing is predicted.
-        share: of the sample's padded tokens that the batch has.
+        share: of the padded tokens measured together that the batch has.
     """
 
     stack: LayerStack

@@ -10,18 +10,29 @@ from evop.tokens import TokenPassages
 
 PAD = 0
 IGNORED = -100
+LEAST_FULL = 0.5
+"""A passage joins a batch where it is at least that much of the longest: short batches cost more than some padding."""
 
 
 def batches(passages: TokenPassages, batch_tokens: int) -> list[list[int]]:
-    """Indices of passages that share a forward pass: longest first, so that memory is known at once."""
-    order = sorted(range(len(passages.ids)), key=lambda i: (-len(passages.ids[i]), i))
+    """Indices of passages that share a forward pass, longest first: of one group, and not of very different length.
+
+    Batches of one group, so that its loss is the same to the last bit whichever other groups are measured with it.
+    """
+    order = sorted(range(len(passages.ids)), key=lambda i: (passages.groups[i], -len(passages.ids[i]), i))
     found: list[list[int]] = []
     for i in order:
-        if found and (len(found[-1]) + 1) * len(passages.ids[found[-1][0]]) <= batch_tokens:
+        if found and _fits(passages, found[-1], i, batch_tokens):
             found[-1].append(i)
         else:
             found.append([i])
-    return found
+    return sorted(found, key=lambda batch: -len(batch) * len(passages.ids[batch[0]]))
+
+
+def _fits(passages: TokenPassages, batch: Sequence[int], i: int, batch_tokens: int) -> bool:
+    longest = len(passages.ids[batch[0]])
+    alike = passages.groups[i] == passages.groups[batch[0]] and len(passages.ids[i]) >= LEAST_FULL * longest
+    return alike and (len(batch) + 1) * longest <= batch_tokens
 
 
 def padded(passages: TokenPassages, batch: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -65,6 +65,19 @@ def test_together_with_a_cache_is_alone_without(name, grain, loss, tiny_folder):
     assert (together.profile.block_tokens - first) / 2 < alone.profile.block_tokens
 
 
+def test_a_group_is_the_same_to_the_last_bit_whatever_is_measured_with_it():
+    """A search that is resumed measures other groups together than one that was not."""
+    loaded = load_model(Checkpoint.find(model_dir()), "cpu", "float32")
+    ragged = token_passages({"a": [250, 40, 131], "b": [77, 12, 200], "c": [180, 19]}, vocabulary=4096)
+    evaluator = Evaluator.of(loaded, pattern_space(loaded.checkpoint, "subblock"), 256, 4)
+    patterns = drawn(evaluator.space, 2)
+    together = evaluator.losses(patterns, ragged)
+    for groups in (["a"], ["b", "c"], ["c"]):
+        mine = [i for i, group in enumerate(ragged.groups) if group in groups]
+        for whole, part in zip(together, evaluator.losses(patterns, ragged.only(groups)), strict=True):
+            assert np.array_equal(whole.loss[mine], part.loss)
+
+
 @pytest.mark.parametrize("room", [0, 1])
 def test_the_cache_keeps_to_its_bound(room, tiny_folder):
     made = evaluators(tiny_folder("llama"), "subblock", "kl")
