@@ -15,6 +15,8 @@ from evop.cut import Place
 from evop.errors import EvopError, first_line
 from evop.families import Family, family_of
 
+SPREAD = "spread"
+"""``--device`` that spreads a model's layers over all devices there are, as accelerate deals them out."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -54,12 +56,12 @@ class LoadedModel:
 
 
 def choose_device(device: str = "auto") -> torch.device:
-    """``auto`` is CUDA, then Apple's MPS, then the CPU.
+    """``auto`` is CUDA, then Apple's MPS, then the CPU; of a model that is spread, the device of its first layers.
 
     Raises:
         EvopError: a device this machine has not.
     """
-    if device == "auto":
+    if device in ("auto", SPREAD):
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     kind, _, number = device.partition(":")
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -97,11 +99,16 @@ def load_model(
     where = choose_device(device)
     name = choose_dtype(dtype, where)
     _ = checkpoint.tensors  # refuses weights that are not whole
+    spread = {"device_map": "auto"} if device == SPREAD and _can_spread() else {}
     try:
         read: Any = AutoModelForCausalLM.from_pretrained(
-            checkpoint.folder, dtype=DTYPES[name], trust_remote_code=trust_remote_code, output_loading_info=True
+            checkpoint.folder,
+            dtype=DTYPES[name],
+            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
+            **spread,
         )
-        model, found = read[0].to(where), read[1]
+        model, found = read[0] if spread else read[0].to(where), read[1]
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise EvopError(f"{checkpoint.name}: cannot be loaded on {where} ({first_line(error)})") from error
     if missing := sorted(found["missing_keys"]):
@@ -111,6 +118,19 @@ def load_model(
         )
     tokenizer = load_tokenizer(checkpoint, trust_remote_code)
     return LoadedModel(checkpoint, family, model.eval().requires_grad_(False), tokenizer, where, name)
+
+
+def _can_spread() -> bool:
+    """Whether accelerate is there.
+
+    Raises:
+        EvopError: it is not.
+    """
+    from importlib.util import find_spec
+
+    if find_spec("accelerate") is None:
+        raise EvopError(f"--device {SPREAD} needs accelerate, which is not installed; pip install 'evop[spread]'")
+    return True
 
 
 def load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool = False) -> Any:

@@ -13,7 +13,7 @@ Model = Annotated[str, typer.Option("--model", help="A Hugging Face folder or hu
 SetFolder = Annotated[Path, typer.Option("--calibration", help="A calibration set's folder.")]
 Out = Annotated[Path, typer.Option("--out", help="Where to write; a folder.")]
 Seed = Annotated[int, typer.Option(min=0)]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps; spread: layers over all GPUs.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
 BatchSize = Annotated[str, typer.Option(help="Passages of full length a forward pass, or auto.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub model.")]

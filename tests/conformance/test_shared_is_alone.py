@@ -174,3 +174,20 @@ def test_the_head_is_run_where_something_is_predicted_and_no_more(tiny_folder):
     evaluator.dense(PASSAGES)
     assert sum(seen) == PASSAGES.total
     assert max(seen) < PASSAGES.total
+
+
+def test_a_model_whose_layers_lie_in_several_places(tiny_folder, tmp_path):
+    """As ``device_map`` leaves it: weights are where accelerate put them, here on the disk, and come when called."""
+    accelerate = pytest.importorskip("accelerate")
+    made = evaluators(tiny_folder("llama"), "subblock", "kl")
+    evaluator = made()
+    patterns = drawn(evaluator.space)
+    expected = evaluator.losses(patterns, PASSAGES)
+    model = evaluator.loaded.model
+    places = dict.fromkeys(("model.embed_tokens", "model.rotary_emb", "model.norm", "lm_head"), "cpu")
+    places |= {f"model.layers.{i}": "disk" if i % 2 else "cpu" for i in range(4)}
+    accelerate.dispatch_model(model, places, main_device="cpu", offload_dir=str(tmp_path), force_hooks=True)
+    assert model.model.layers[1].mlp.up_proj.weight.is_meta
+    for one, other in zip(made().losses(patterns, PASSAGES), expected, strict=True):
+        assert np.array_equal(one.loss, other.loss)
+    assert model.model.layers[1].mlp.up_proj.weight.is_meta
