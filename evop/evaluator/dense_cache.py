@@ -55,8 +55,3 @@ class DenseCache:
         if step not in kept and self.used + stream.nbytes <= self.bytes:
             kept[step] = stream
             self.used += stream.nbytes
-
-    def clear(self) -> None:
-        """Forget everything, as where memory ran out."""
-        self._streams.clear()
-        self.used = 0

@@ -139,7 +139,10 @@ class Evaluator:
             try:
                 return run(self._batch_tokens)
             except torch.OutOfMemoryError as error:
-                self._cache.clear()
+                if self._cache.used:  # what only saves time goes first, and does not come back
+                    self._cache = DenseCache(0)
+                    torch.cuda.empty_cache()
+                    continue
                 smaller = self._batch_tokens // 2
                 if self.batch_size or smaller < self.max_tokens:
                     raise EvopError(

@@ -92,6 +92,11 @@ def given_or_measured(
         raise EvopError(
             f"out of memory while timing a {workload.words}; use a smaller --latency-batch or --latency-context"
         ) from error
+    if table.priced(space).blocks.latency <= 0:
+        raise EvopError(
+            f"the blocks' time cannot be told from noise ({workload.words}, timed {table.rounds} times); "
+            "try again when the machine is less busy, or with a larger --latency-context"
+        )
     report(f"timed {table.rounds} times in turns: {table.words}; rounds differ by {table.unrest:.0%} of a block")
     if table.unrest > BUSY:
         report("this machine is busy, and the times are rough: time again when it is not, or with fewer threads")

@@ -188,17 +188,13 @@ def _measure(
 ) -> SplitLosses:
     passages: TokenPassages = tokenize(calibration.split(split), loaded.tokenizer, max_tokens)
     report(f"{split}: {len(passages.ids)} passages, {int(passages.scored.sum()):,} tokens, {passages.cut} cut")
-    dense = None
-    pruned = {}
-    for candidate in candidates:
-        evaluator = Evaluator.of(loaded, candidate.space, max_tokens, batch_size)
-        dense = dense or evaluator.dense(passages)
-        report(f"{split}: {candidate.name}")
-        pruned[candidate.name] = evaluator.of_cuts([candidate.cut], passages)[0]
-        if not (dense.finite and pruned[candidate.name].finite):
-            raise EvopError(f"losses on {split} are not finite at --dtype {loaded.dtype}; use --dtype float32")
-    assert dense is not None
-    return SplitLosses(split, passages, dense, pruned)
+    report(f"{split}: dense, {', '.join(candidate.name for candidate in candidates)}")
+    evaluator = Evaluator(loaded, candidates[0].space, Orders(), max_tokens, batch_size, cache_mb=0)
+    dense, *tables = evaluator.of_cuts([Cut(), *(candidate.cut for candidate in candidates)], passages)
+    if not all(table.finite for table in (dense, *tables)):
+        raise EvopError(f"losses on {split} are not finite at --dtype {loaded.dtype}; use --dtype float32")
+    names = [candidate.name for candidate in candidates]
+    return SplitLosses(split, passages, dense, dict(zip(names, tables, strict=True)))
 
 
 def _described(candidate: _Candidate, splits: list[SplitLosses], calibration: CalibrationSet) -> AuditedPattern:

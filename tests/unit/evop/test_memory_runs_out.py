@@ -80,3 +80,20 @@ def test_importance_halves_as_well(grain, metric, pass_, tiny_folder, monkeypatc
     one, other = (orders.importance or orders.scores for orders in ranked)
     assert one.keys() == other.keys()
     assert all(np.allclose(one[part], other[part], rtol=1e-4) for part in one)
+
+
+def test_what_is_kept_to_save_time_goes_before_batches_shrink(evaluator):
+    evaluator.dense(PASSAGES)
+    assert evaluator._cache.used
+    asked = []
+
+    def short_of_room_once(batch_tokens):
+        asked.append(batch_tokens)
+        if len(asked) == 1:
+            raise NO_ROOM
+        return batch_tokens
+
+    assert evaluator.halving(short_of_room_once) == 512
+    assert asked == [512, 512]
+    evaluator.dense(PASSAGES)
+    assert evaluator._cache.used == 0

@@ -25,7 +25,7 @@ from evop.stages.speed import speed as time_checkpoints
 
 QUICK = {"max_tokens": 64, "min_group_tokens": 50, "device": "cpu", "dtype": "float32"}
 BY_TIME = {**QUICK, "cost": "latency", "strategy": "random", "evaluations": 2}
-SHORT = {"latency_batch": 1, "latency_context": 16, "latency_decode": 2}
+SHORT = {"latency_batch": 1, "latency_context": 256, "latency_decode": 2}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def calibration():
 
 @pytest.fixture(autouse=True)
 def once(monkeypatch):
-    monkeypatch.setattr(speed, "ROUNDS", (1, 1))
+    monkeypatch.setattr(speed, "ROUNDS", (3, 3))
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def table(tmp_path):
 def measured(calibration, tmp_path_factory):
     """A run whose table was measured."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(speed, "ROUNDS", (1, 1))
+    patch.setattr(speed, "ROUNDS", (3, 3))
     folder, lines = tmp_path_factory.mktemp("measured") / "run", []
     found = search(model_dir(), calibration, folder, report=lines.append, **BY_TIME, **SHORT, remove=0.2)
     patch.undo()
@@ -76,7 +76,7 @@ def test_a_given_table_decides_what_meets_the_budget(calibration, table, tmp_pat
 def test_times_are_measured_once_and_predicted_stands_beside_measured(measured):
     found, lines = measured
     assert any(
-        "timing every level of every part: prefill of 16 tokens and decoding of 2, batch 1" in line for line in lines
+        "timing every level of every part: prefill of 256 tokens and decoding of 2, batch 1" in line for line in lines
     )
     dense, pruned = found.speed.models
     assert (dense.name, pruned.name) == ("dense", "pruned")
@@ -99,7 +99,7 @@ def test_another_table_is_another_search(measured, calibration, table, tmp_path)
     folder = shutil.copytree(measured[0].folder, tmp_path / "run")
     with pytest.raises(EvopError, match=r"holds a search by other times: its latency\.json is not --latency-table"):
         search(model_dir(), calibration, folder, **BY_TIME, latency_table=str(table), remove=0.2)
-    with pytest.raises(EvopError, match="was measured with --latency-context 16, asked for is 32"):
+    with pytest.raises(EvopError, match="was measured with --latency-context 256, asked for is 32"):
         search(model_dir(), calibration, folder, **BY_TIME, latency_context=32, remove=0.2)
     shutil.copyfile(table, folder / "latency.json")
     with pytest.raises(EvopError, match="holds another search: its latency is"):
