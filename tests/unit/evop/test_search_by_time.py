@@ -136,7 +136,7 @@ def test_the_table_goes_along_into_audit_and_checkpoint(measured, calibration, t
         model_dir(), tmp_path / "pruned", device="cpu", dtype="float32", out=tmp_path / "speed.json"
     )
     assert SpeedFile.read(tmp_path / "speed.json").models == timed.models
-    assert (timed.context, timed.decode) == (16, 2)
+    assert (timed.context, timed.decode) == (256, 2)
     assert timed.models[1].predicted == pytest.approx(1 - found.pattern.reached.latency)
     assert timed.models[0].bytes > timed.models[1].bytes
     lone = shutil.copytree(found.folder, tmp_path / "lone")
