@@ -14,9 +14,8 @@ from evop.checkpoint import Checkpoint
 from evop.cut import Place
 from evop.errors import EvopError, first_line
 from evop.families import Family, family_of
+from evop.recipe import SPREAD
 
-SPREAD = "spread"
-"""``--device`` that spreads a model's layers over all devices there are, as accelerate deals them out."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 

@@ -1,4 +1,4 @@
-"""Where a search stands, for whoever shows it; and a Ctrl-C that loses nothing."""
+"""Where a search stands, for whoever shows it; and a Ctrl-C that loses nothing on the disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ class Progress:
     """Where a search stands.
 
     Attributes:
-        stage: ``"loading"``, ``"importance"``, ``"dense"``, ``"searching"`` or ``"selecting"``.
+        stage: ``"loading"``, ``"importance"``, ``"dense"``, ``"searching"``, ``"selecting"`` or
+            ``"timing"``.
         evaluations: distinct patterns measured.
         best: best value of the objective so far among trials that meet the budget, or None.
         worst: excess of the group that pays most under the best pattern, nats a token, or None.
@@ -89,7 +90,7 @@ class ProgressMeter:
 
 @contextmanager
 def interruptible(stop: Stop) -> Iterator[None]:
-    """Let Ctrl-C stop a search after the pattern in flight; a second Ctrl-C ends the process at once."""
+    """Let Ctrl-C stop a search after the batch in flight; a second Ctrl-C ends the process at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

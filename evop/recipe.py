@@ -11,6 +11,8 @@ from calibration import Recipe
 from evop.errors import EvopError
 from evop.files import first_problem
 
+SPREAD = "spread"
+"""``--device`` that deals a model's layers out over all GPUs, as accelerate does."""
 CACHE_MB = 1024
 """Mebibytes of the dense model's streams that a search keeps, where nothing else is asked for."""
 DEFAULT_EVALUATIONS = 400
@@ -84,7 +86,7 @@ class SearchRecipe(Engine):
         minutes: minutes to search at most.
         store: folder in which searches share what they measured; each is charged as if it were alone.
         bounds: whether patterns that are certain not to matter are measured on some groups only; it changes what a
-            search costs, not what it finds.
+            search costs, not what it finds (under a limit of tokens it gets further).
         share: whether patterns of a round run together, what they begin with alike once; the numbers are the same.
         cache_mb: mebibytes of the dense model's streams that are kept at most.
         engine: ``serial``, or ``ray``: patterns of a round are measured side by side.

@@ -35,7 +35,6 @@ class Sample:
     passages: TokenPassages
     efforts: tuple[Effort, ...]
     store: LossStore = field(default_factory=lambda: LossStore(None, {}))
-    _parts: dict[tuple[int, tuple[str, ...]], TokenPassages] = field(default_factory=dict)
 
     @classmethod
     def whole(cls, evaluator: Evaluator, passages: TokenPassages) -> Sample:
@@ -63,7 +62,7 @@ class Sample:
                 alike.setdefault(tuple(group for group in needed if group not in known), []).append(pattern)
             for wanted, these in alike.items():
                 if wanted:
-                    tables = self.evaluator.losses(these, self._part(number, wanted))
+                    tables = self.evaluator.losses(these, self._stretches[number].only(wanted))
                     for pattern, table in zip(these, tables, strict=True):
                         self.store.put(pattern, number, _sums(table))
 
@@ -105,12 +104,6 @@ class Sample:
 
     def _numbers(self, effort: Effort) -> range:
         return range(1 + self.efforts.index(effort))
-
-    def _part(self, number: int, groups: tuple[str, ...]) -> TokenPassages:
-        """The passages of some groups in a stretch; the same object each time, for what is kept of it."""
-        if (number, groups) not in self._parts:
-            self._parts[number, groups] = self._stretches[number].only(groups)
-        return self._parts[number, groups]
 
 
 def _sums(table: LossTable) -> Sums:

@@ -102,29 +102,39 @@ class Desk:
         """
         trials = self.setup.log.trials
         if not trials:
-            raise EvopError(f"nothing was measured before the search stopped ({reason}); run the same command again")
-        values, finishing = self._whole_values(trials)
+            more = "give more --minutes, or a smaller search sample" if reason == "minutes" else "run the command again"
+            raise EvopError(f"no round was measured before the search stopped ({reason}); {more}")
+        values, finished = self._whole_values(trials)
         pattern = strategy.completion(values)
         failed = next((t.measurement.failed for t in trials if t.measurement.failed), "not a number")
         if pattern is not None:
             (found,) = self.fitness([pattern])
             if found.failed is None:
-                before = sum(trial.measurement.tokens for trial in trials if trial.pattern == pattern)
-                found = replace(found, tokens=found.tokens - before + finishing)
+                rest = 0 if pattern in finished else found.tokens - _charged(trials, pattern)
+                found = replace(found, tokens=rest + sum(finished.values()))
                 return [Trial(-1, pattern, True, self.fitness.sample.full.passages, found)]
         raise EvopError(f"no pattern that meets the budget has a loss ({failed}); use --dtype float32")
 
-    def _whole_values(self, trials: Sequence[Trial]) -> tuple[dict[Pattern, float], int]:
-        """The last value of each pattern, and the tokens it took to know those that were cut in the last two rounds.
+    def _whole_values(self, trials: Sequence[Trial]) -> tuple[dict[Pattern, float], dict[Pattern, int]]:
+        """The last value of each pattern; of those cut at the end, what it took in tokens to know them in full.
 
-        A completion ranks what did not matter to the strategy. Where tokens are limited it has to do with "at least".
+        Greedy completes from a ranking, for which it has to know what did not matter when it was measured. Where
+        tokens are limited it has to do with "at least".
         """
-        last = {trial.pattern: trial for trial in trials}
+        full, last = self.fitness.sample.full, {trial.pattern: trial for trial in trials}
         values = {pattern: trial.value for pattern, trial in last.items()}
-        late = [t for t in last.values() if t.measurement.at_least and t.round >= trials[-1].round - 1]
+        late = [
+            trial
+            for trial in last.values()
+            if trial.measurement.at_least and trial.effort == full.passages and trial.round >= trials[-1].round - 1
+        ]
         if not late or self.recipe.tokens is not None:
-            return values, 0
+            return values, {}
         found = self.fitness([trial.pattern for trial in late])
         values |= {trial.pattern: measurement.value for trial, measurement in zip(late, found, strict=True)}
-        full = self.fitness.sample.full.tokens
-        return values, sum(full - trial.measurement.tokens for trial in late)
+        return values, {trial.pattern: full.tokens - _charged(trials, trial.pattern) for trial in late}
+
+
+def _charged(trials: Sequence[Trial], pattern: Pattern) -> int:
+    """Tokens that the trials of a pattern were charged."""
+    return sum(trial.measurement.tokens for trial in trials if trial.pattern == pattern)

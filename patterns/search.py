@@ -15,6 +15,8 @@ from patterns.trials import Measurement, Trial, TrialLog
 
 BARREN_ROUNDS = 50
 """After so many rounds in a row that ask for nothing new, the search ends."""
+PIECE = 32
+"""Patterns that are measured together at most: what is measured is on the disk when they are done."""
 FIRST_PART = 4
 """Patterns of a round that are measured, at least, before the others are held against the best of them."""
 
@@ -74,7 +76,7 @@ def search(
         fresh = False
         for part in _parts(list(dict.fromkeys(asked)), keep):
             request = ledger.request(number, asked, part, effort, keep)
-            fresh = fresh or bool(request.patterns)
+            fresh = fresh or any((pattern, effort.passages) not in ledger.measured for pattern in request.patterns)
             request = _replayed(logged, request, ledger, log)
             if reason := _measured(request, ledger, measure, stop, log):
                 return reason
@@ -92,6 +94,7 @@ def _measured(request: Request, ledger: Ledger, measure: Measure, stop: Stop, lo
         if reason:
             return reason
         done: list[Trial] = []
+        room = min(room, PIECE)
         for pattern, found in zip(request.patterns, measure(request.first(room)), strict=False):
             found = replace(found, tokens=ledger.charge(pattern, request.effort, found))
             done.append(Trial(request.round, pattern, ledger.budget.met(pattern), request.effort.passages, found))

@@ -92,7 +92,7 @@ class Trial:
 
 
 class TrialLog:
-    """``trials.jsonl``: a header, then one trial a line in the order asked, appended a round at a time.
+    """``trials.jsonl``: a header, then one trial a line in the order asked, appended as they are measured together.
 
     It holds only what seed, recipe and data determine, so two runs of one recipe write the same bytes.
     A torn last line (a kill in the middle of a write) is cut off when the log is opened.

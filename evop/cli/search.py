@@ -79,7 +79,8 @@ def search(
     bounds: Annotated[
         bool,
         typer.Option(
-            help="Measure patterns that are certain not to matter on some groups only; the answer is the same."
+            help="Measure patterns that are certain not to matter on some groups only; with as many evaluations the "
+            "answer is the same."
         ),
     ] = True,
     share: Annotated[

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
 from evop.errors import EvopError
+from evop.recipe import SPREAD
 from patterns import Measurement, Request, Stop
 
 if TYPE_CHECKING:
@@ -67,5 +68,7 @@ def refuse_engine(recipe: SearchRecipe) -> None:
         raise EvopError(
             f"--workers {recipe.workers}: the serial engine has none; give --engine ray too, or leave it out"
         )
+    if recipe.engine == "ray" and recipe.device == SPREAD:
+        raise EvopError(f"--engine ray: a worker holds its model on one device, so not with --device {SPREAD}")
     if recipe.engine == "ray" and find_spec("ray") is None:
         raise EvopError("--engine ray: Ray is not installed; pip install 'evop[ray]', or use --engine serial")

@@ -91,6 +91,7 @@ class Plan:
             recipe.batch_size,
             recipe.loss,
             cache_mb=recipe.cache_mb,
+            share=recipe.share,
         )
         return Fitness(Sample(evaluator, self.passages, self.efforts), self.objective, self.dense, self.scale)
 

@@ -55,12 +55,12 @@ class Profile:
     @property
     def memory(self) -> str:
         """Whose memory ``peak_mb`` is."""
-        return "the GPU" if torch.cuda.is_available() else "this process, everything in it"
+        return "the GPU" if torch.cuda.is_initialized() else "this process, everything in it"
 
     @property
     def peak_mb(self) -> float:
         """Most mebibytes held at any time."""
-        if torch.cuda.is_available():
+        if torch.cuda.is_initialized():
             return torch.cuda.max_memory_allocated() / 2**20
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return most / (2**20 if sys.platform == "darwin" else 2**10)

@@ -12,7 +12,7 @@ from evop.files import inside
 from evop.latency.table import FILE, LatencyTable
 from evop.latency.workload import Workload
 from evop.pattern_file import PatternFile
-from evop.recipe import SearchRecipe
+from evop.recipe import SPREAD, SearchRecipe
 from patterns import PatternSpace
 
 Report = Callable[[str], None]
@@ -26,6 +26,8 @@ def refuse_options(recipe: SearchRecipe) -> None:
     Raises:
         EvopError: it is not.
     """
+    if recipe.cost == "latency" and recipe.device == SPREAD:
+        raise EvopError(f"--cost latency times a model on one device, so not with --device {SPREAD}")
     for name in ("latency_batch", "latency_context", "latency_decode", "latency_table"):
         if recipe.cost != "latency" and getattr(recipe, name) is not None:
             option = f"--{name.replace('_', '-')}"
@@ -92,11 +94,7 @@ def given_or_measured(
         raise EvopError(
             f"out of memory while timing a {workload.words}; use a smaller --latency-batch or --latency-context"
         ) from error
-    if table.priced(space).blocks.latency <= 0:
-        raise EvopError(
-            f"the blocks' time cannot be told from noise ({workload.words}, timed {table.rounds} times); "
-            "try again when the machine is less busy, or with a larger --latency-context"
-        )
+    _refuse_noise(table, space)
     report(f"timed {table.rounds} times in turns: {table.words}; rounds differ by {table.unrest:.0%} of a block")
     if table.unrest > BUSY:
         report("this machine is busy, and the times are rough: time again when it is not, or with fewer threads")
@@ -126,5 +124,14 @@ def priced_as_searched(file: PatternFile, place: Path, space: PatternSpace) -> P
 def _fitting(place: Path, checkpoint: Checkpoint, space: PatternSpace, recipe: SearchRecipe) -> LatencyTable:
     table = LatencyTable.read(place)
     table.refuse_another(checkpoint, space, place)
+    _refuse_noise(table, space)
     table.refuse_another_workload(recipe.latency_batch, recipe.latency_context, recipe.latency_decode, place)
     return table
+
+
+def _refuse_noise(table: LatencyTable, space: PatternSpace) -> None:
+    if table.priced(space).blocks.latency <= 0:
+        raise EvopError(
+            f"the blocks' time cannot be told from noise ({table.words}, timed {table.rounds} times); time again when "
+            "the machine is less busy, or with a larger --latency-context"
+        )

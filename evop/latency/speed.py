@@ -15,14 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from evop.latency.workload import Workload
+from evop.latency.workload import STEPS, WARM_STEPS, Workload
 
 ROUNDS = (3, 25)
 """Every model is timed so often at least and at most; in between, the clock decides."""
 TIMED_SECONDS = 60.0
 """No further round begins after so long."""
-STEPS, WARM_STEPS = 16, 2
-"""Tokens decoded in a round, of which the median of the times counts; and those decoded before to warm the model."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +122,7 @@ def time_in_turns(
             model = models[name]()
             with _undisturbed():
                 rounds[name].append(_one_round(model, workload))
+            del model  # before the next is made
     return {
         name: Times(np.array([row[0] for row in rows]), np.array([row[1] for row in rows]), rows[-1][2])
         for name, rows in rounds.items()

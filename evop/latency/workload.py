@@ -9,6 +9,8 @@ from evop.errors import EvopError
 
 BATCH, CONTEXT, DECODE = 1, 512, 64
 """What is timed where nothing else is asked for; less where the model has too few positions."""
+STEPS, WARM_STEPS = 16, 2
+"""Tokens decoded in a round at most, of which the median of the times counts; and those decoded before to warm up."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,12 @@ class Workload:
         if decode is None:
             decode = min(DECODE, max(1, (positions - (context or 0)) // 4))
         if context is None:
-            context = max(1, min(CONTEXT, positions - decode))
-        if context + decode > positions:
+            context = max(1, min(CONTEXT, positions - _written(decode)))
+        needed = context + _written(decode)
+        if needed > positions:
             raise EvopError(
-                f"--latency-context {context} and --latency-decode {decode} are {context + decode} tokens, more than "
-                f"the model's {positions} positions; give fewer"
+                f"--latency-context {context} and --latency-decode {decode} take {needed} tokens when they are timed, "
+                f"more than the model's {positions} positions; give fewer"
             )
         return cls(batch or BATCH, context, decode)
 
@@ -54,3 +57,8 @@ class Workload:
     def total(self, prefill: float, decode: float) -> float:
         """Time of the request from the time of the prefill and of one decoded token, in their unit."""
         return prefill + self.decode * decode
+
+
+def _written(decode: int) -> int:
+    """Tokens that are written after the context, be it only to time them."""
+    return max(decode, min(STEPS, decode) + 1, WARM_STEPS + 1)

@@ -30,7 +30,17 @@ from evop.stages.prune import prune
 from evop.stages.search import SearchResult, asked_space, plan, search
 from patterns import PatternError
 
-HOW_IT_RUNS = {"device", "batch_size", "trust_remote_code", "store", "engine", "workers"}
+HOW_IT_RUNS = {
+    "device",
+    "batch_size",
+    "trust_remote_code",
+    "store",
+    "engine",
+    "workers",
+    "share",
+    "cache_mb",
+    "profile",
+}
 """Options that do not change what a stage finds."""
 
 Report = Callable[[str], None]

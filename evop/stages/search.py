@@ -11,13 +11,14 @@ from calibration import CalibrationSet
 from evop.checkpoint import Checkpoint
 from evop.corrections import FILE as CORRECTIONS
 from evop.engines import refuse_engine
+from evop.errors import EvopError
 from evop.evaluator import Evaluator, Profile
-from evop.families.parts import pattern_space
+from evop.families.parts import THINNED, pattern_space
 from evop.importance.of_model import default_importance, refuse_importance
 from evop.latency.of_answer import time_answer
 from evop.latency.of_run import refuse_options, table_of_run
 from evop.latency.table import LatencyTable
-from evop.load import load_model
+from evop.load import LoadedModel, load_model
 from evop.objectives import objective_of
 from evop.orders import Orders
 from evop.progress import Progress, Watch
@@ -76,6 +77,7 @@ def search(
     watch(Progress("loading"))
     dtype = run.header["dtype"] if run.header and recipe.dtype == "auto" else recipe.dtype
     loaded = load_model(checkpoint, recipe.device, dtype, recipe.trust_remote_code)
+    _refuse_offloaded(loaded, recipe)
     evaluator = Evaluator(
         loaded,
         budget.space,
@@ -154,3 +156,11 @@ def _resolved(recipe: SearchRecipe, budget: Budget, report: Callable[[str], None
     recipe = recipe.model_copy(update=chosen)
     refuse_importance(recipe.importance, budget.space.grain, recipe.importance_over)
     return recipe
+
+
+def _refuse_offloaded(loaded: LoadedModel, recipe: SearchRecipe) -> None:
+    if recipe.grain in THINNED and any(weight.is_meta for weight in loaded.model.parameters()):
+        raise EvopError(
+            f"{loaded.checkpoint.name} does not fit into the devices, and --grain {recipe.grain} needs all its weights "
+            "there; use --grain subblock or layer, or --dtype bfloat16"
+        )

@@ -78,7 +78,10 @@ class Surrogate:
 
     def _alike(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """The covariance of patterns' values, float [a, b]."""
-        apart = np.abs(a[:, None] - b[None]).sum(axis=-1)
+        # Part by part: all at once would take memory for every pair and part.
+        apart = np.zeros((len(a), len(b)))
+        for mine, other in zip(a.T, b.T, strict=True):
+            apart += np.abs(mine[:, None] - other)
         return OWN * (a @ b.T) / a.shape[1] + np.exp(-apart / REACH)
 
 

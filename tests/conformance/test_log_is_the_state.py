@@ -239,7 +239,12 @@ def test_the_header_holds_no_times_and_no_limits(calibration, tmp_path):
     header = json.loads((tmp_path / "run" / "trials.jsonl").read_text().splitlines()[0])
     assert not {"evaluations", "tokens", "minutes", "seconds", "device", "batch_size"} & set(header)
     assert header["dtype"] == "float32"
-    assert json.loads((tmp_path / "run" / "timings.jsonl").read_text().splitlines()[0]).keys() == {"trial", "seconds"}
+    assert json.loads((tmp_path / "run" / "timings.jsonl").read_text().splitlines()[0]).keys() == {
+        "round",
+        "patterns",
+        "seconds",
+        "at",
+    }
 
 
 def test_a_foreign_folder_is_left_alone(calibration, tmp_path):

@@ -93,7 +93,7 @@ def test_a_workload_fits_the_model(llama):
     assert Workload.of(llama.resolved) == Workload(1, 192, 64)
     assert Workload.of(llama.resolved, 2, 16, 4) == Workload(2, 16, 4)
     assert Workload.of(llama.resolved, context=240) == Workload(1, 240, 4)
-    with pytest.raises(EvopError, match=r"--latency-context 250 and --latency-decode 64 are 314 tokens"):
+    with pytest.raises(EvopError, match=r"--latency-context 250 and --latency-decode 64 take 314 tokens"):
         Workload.of(llama.resolved, context=250, decode=64)
 
 

@@ -3,18 +3,11 @@
 import numpy as np
 import pytest
 from test_strategies import SPACES, run
-from toys import EFFORTS, Landscape, layer_space, subblock_space
+from toys import EFFORTS, Exact, Landscape, effort, layer_space, subblock_space
 
-from patterns import Budget, Effort, Stop, TrialLog, finalists, make_strategy, search
+from patterns import Budget, Stop, TrialLog, finalists, make_strategy, search
 
-THREE = (Effort(1, 25), Effort(4, 100), Effort(16, 400))
-
-
-class Exact(Landscape):
-    """The same value at every effort."""
-
-    def __call__(self, patterns, effort=EFFORTS[-1]):
-        yield from super().__call__(patterns, EFFORTS[-1])
+THREE = (effort(1, 24), effort(4, 100), effort(16, 400))
 
 
 def test_it_looks_at_many_and_measures_few_in_full(tmp_path):

@@ -5,18 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from test_strategies import SPACES, TINY, run
-from toys import Landscape, effort, ladder_space, layer_space, subblock_space
+from toys import Exact, Landscape, effort, ladder_space, layer_space, subblock_space
 
 from patterns import Budget, Pattern, PatternSpace, Stop, TrialLog, finalists, make_strategy, search
 
 THREE = (effort(1, 24), effort(4, 100), effort(16, 400))
-
-
-class Exact(Landscape):
-    """The same value at every effort."""
-
-    def noise(self, pattern, effort):
-        return 0.0
 
 
 def scored(space: PatternSpace, scores) -> PatternSpace:
