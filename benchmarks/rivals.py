@@ -187,11 +187,16 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="where tables are written")
     parser.add_argument("--section", action="append", choices=tuple(TOKENS), help="all otherwise")
     parser.add_argument("--seed", action="append", type=int, choices=SEEDS, help="all otherwise; may be repeated")
+    parser.add_argument("--contender", action="append", help="all otherwise; may be repeated; in a --work of their own")
     parser.add_argument("--jobs", type=int, default=2, help="searches side by side, one thread each")
     given = parser.parse_args()
     bench = Bench(given.model, tuple(given.domain or embedded_domains()), given.work or Path("runs") / given.name)
     wanted = [
-        cell for cell in cells() if cell.section in (given.section or TOKENS) and cell.seed in (given.seed or SEEDS)
+        cell
+        for cell in cells()
+        if cell.section in (given.section or TOKENS)
+        and cell.seed in (given.seed or SEEDS)
+        and (not given.contender or cell.contender in given.contender)
     ]
     refused = {cell: why for cell in wanted if (why := bench.refusal(cell))}
     wanted = [cell for cell in wanted if cell not in refused]

@@ -8,7 +8,10 @@ import pytest
 import evop
 
 ROOT = Path(evop.__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/rivals.md", "docs/latency.md")
+DOCUMENTS = (
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
+    *("docs/rivals.md", "docs/latency.md", "docs/performance.md", "docs/negative-results.md"),
+)
 
 
 def text(name):
@@ -65,6 +68,7 @@ RESULTS = {
         "bitllama-3M-grains",
     ],
     "docs/latency.md": ["latency"],
+    "docs/performance.md": ["optimum-layer-3", "optimum-layer-4", "optimum-subblock-stock"],
 }
 
 
