@@ -40,7 +40,7 @@ from evop.reference import model_dir
 from evop.tokens import TokenPassages
 from patterns import Budget, Pattern
 
-PASSAGES, LENGTH, REMOVE = 64, 96, 0.25
+PASSAGES, LENGTH, REMOVE = 16, 96, 0.25
 
 
 @dataclass(frozen=True)
