@@ -68,7 +68,7 @@ RESULTS = {
         "bitllama-3M-grains",
     ],
     "docs/latency.md": ["latency"],
-    "docs/performance.md": ["optimum-layer-3", "optimum-layer-4", "optimum-subblock-stock"],
+    "docs/performance.md": ["evaluator", "optimum-layer-3", "optimum-layer-4", "optimum-subblock-stock"],
 }
 
 
