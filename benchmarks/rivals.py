@@ -49,6 +49,8 @@ MAX_TOKENS = 96
 SEEDS = (0, 1, 2)
 HOW: dict[str, Any] = {"dtype": "float32", "device": "cpu", "batch_size": 4}
 """How the model is run; small models are fastest where a batch fits the processor's cache."""
+ASKED: dict[str, Any] = {"deploy": "any", "max_tokens": MAX_TOKENS, "min_group_tokens": 128, **HOW}
+"""What all searches on these sets are asked alike."""
 STRATEGIES: dict[str, dict[str, Any]] = {
     "random": {"strategy": "random"},
     "oneshot, influence": {"strategy": "oneshot", "importance": "influence"},
@@ -113,9 +115,9 @@ class Bench:
     domains: tuple[str, ...]
     work: Path
 
-    def calibration(self, seed: int) -> CalibrationSet:
-        """The calibration set whose search passages ``seed`` drew."""
-        folder = self.work / f"set-{seed}"
+    def calibration(self, seed: int, sampler: str = "ccds") -> CalibrationSet:
+        """The calibration set whose search passages a sampler and ``seed`` drew."""
+        folder = self.work / (f"set-{seed}" if sampler == "ccds" else f"set-{sampler}-{seed}")
         if not folder.is_dir():
             recipe = calibration_recipe(
                 self.domains,
@@ -127,6 +129,7 @@ class Bench:
                 min_group_tokens=250,
                 select_passages=2,
                 audit_passages=12,
+                sampler=sampler,
                 seed=seed,
             )
             build_calibration_set(recipe).save(folder)
@@ -137,13 +140,10 @@ class Bench:
         return {
             "remove": cell.remove,
             "grain": cell.grain,
-            "deploy": "any",
             "tokens": TOKENS[cell.section],
-            "max_tokens": MAX_TOKENS,
-            "min_group_tokens": 128,
             "seed": cell.seed,
             "store": str(self.work / "store"),
-            **HOW,
+            **ASKED,
             **dict(cell.options),
         }
 

@@ -19,12 +19,10 @@ from itertools import product
 from pathlib import Path
 
 import pandas as pd
-from rivals import HOW, MAX_TOKENS, embedded_domains, one_thread
+from rivals import ASKED, HOW, Bench, embedded_domains, one_thread
 from rivals_table import rows_of, spread
 
-from calibration import CalibrationSet, build_calibration_set
 from evop.audit_file import AuditFile
-from evop.recipe import calibration_recipe
 from evop.reference import model_dir
 from evop.stages.audit import audit
 from evop.stages.search import search
@@ -37,45 +35,14 @@ TOKENS = 400_000
 SPLITS = ("audit", "unseen")
 
 
-def calibration(work: Path, sampler: str, seed: int) -> Path:
-    """The set of a sampler and a seed, built where it is missing."""
-    folder = work / f"set-{sampler}-{seed}"
-    if not folder.is_dir():
-        recipe = calibration_recipe(
-            embedded_domains(),
-            group_by=["document"],
-            clusters=4,
-            passages=7,
-            passage_chars=800,
-            limit=1500,
-            min_group_tokens=250,
-            select_passages=2,
-            audit_passages=12,
-            sampler=sampler,
-            seed=seed,
-        )
-        build_calibration_set(recipe).save(folder)
-    return folder
-
-
 def run(work: Path, sampler: str, seed: int) -> str:
     """All searches on a set, and their audit; returns what was done in one line."""
-    given, runs = CalibrationSet.load(calibration(work, sampler, seed)), folders(work, sampler, seed)
+    given = Bench(str(model_dir()), embedded_domains(), work).calibration(seed, sampler)
+    runs = folders(work, sampler, seed)
     for strategy, out in runs.items():
         if not (out / "pattern.json").is_file():
-            search(
-                model_dir(),
-                given,
-                out,
-                strategy=strategy,
-                deploy="any",
-                tokens=TOKENS,
-                max_tokens=MAX_TOKENS,
-                min_group_tokens=128,
-                seed=seed,
-                store=str(work / "store"),
-                **HOW,
-            )
+            options = {"strategy": strategy, "tokens": TOKENS, "seed": seed, "store": str(work / "store"), **ASKED}
+            search(model_dir(), given, out, **options)
     out = audited(work, sampler, seed)
     if not (out / "audit.json").is_file():
         audit(model_dir(), given, list(runs.values()), out, **HOW)

@@ -20,7 +20,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from rivals import HOW, MAX_TOKENS, Bench, embedded_domains
+from rivals import ASKED, Bench, embedded_domains
 
 from evop.reference import model_dir
 from evop.stages.search import search
@@ -85,8 +85,7 @@ def main() -> None:
         for name, options in CONTENDERS.items():
             out = given.work / f"{number}-{name.replace(', ', '-').replace(' ', '-')}"
             if not (out / "pattern.json").is_file():
-                common = {"deploy": "any", "max_tokens": MAX_TOKENS, "min_group_tokens": 128, "seed": number, **HOW}
-                search(model_dir(), calibration, out, **common, **options)
+                search(model_dir(), calibration, out, seed=number, **ASKED, **options)
                 print(f"set {number}, {name}: done", flush=True)
             roads[name].append(Road.read(out))
     text = table(roads)

@@ -57,7 +57,8 @@ class Fitness:
         for end in self._ends(groups, limits):
             self.sample.measure(left, effort, groups[:end])
             finished |= dict.fromkeys(left, end)
-            left = [pattern for pattern in left if self._may_matter(pattern, effort, groups[:end], limits[pattern])]
+            if end < len(groups):
+                left = [pattern for pattern in left if self._may_matter(pattern, effort, groups[:end], limits[pattern])]
         for pattern in these:
             yield self._measurement(pattern, effort, groups[: finished[pattern]])
 
