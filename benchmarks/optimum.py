@@ -32,12 +32,12 @@ from optimum_table import write_tables
 from calibration import CalibrationSet, build_calibration_set
 from evop.checkpoint import Checkpoint
 from evop.evaluator import Evaluator
-from evop.fitness import Fitness
 from evop.importance.of_model import default_importance, measured_orders
 from evop.load import LoadedModel, load_model
 from evop.orders import Orders
 from evop.recipe import SearchRecipe, calibration_recipe
 from evop.reference import corpus_files, model_dir
+from evop.searching.fitness import Fitness
 from evop.stages.search import plan
 from evop.tokens import TokenPassages, tokenize
 from patterns import Budget, Measurement, Pattern, Request, Stop, TrialLog, finalists, make_strategy, search

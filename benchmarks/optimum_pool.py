@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from evop.efforts import efforts_of
 from evop.evaluator import Evaluator
-from evop.fitness import Fitness
 from evop.losses import LossTable
 from evop.objectives import worst
-from evop.sample import Sample
+from evop.searching.efforts import efforts_of
+from evop.searching.fitness import Fitness
+from evop.searching.sample import Sample
 from evop.tokens import TokenPassages
 from patterns import Pattern, PatternSpace
 

@@ -32,7 +32,7 @@ import pandas as pd
 from rivals_table import rows_of, table
 
 from calibration import CalibrationSet, build_calibration_set
-from evop.audit_file import AuditFile
+from evop.auditing.file import AuditFile
 from evop.checkpoint import Checkpoint
 from evop.errors import EvopError
 from evop.families.parts import THINNED

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from calibration import CalibrationSet, describe
-from evop.audit_file import AuditFile, GroupRow
+from evop.auditing.file import AuditFile, GroupRow
 from evop.evaluator import Profile
 from evop.progress import Progress, Watch
 from evop.stages.search import SearchResult

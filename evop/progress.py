@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from evop.fitness import Fitness
+from evop.searching.fitness import Fitness
 from patterns import Pattern, Stop, Trial
 
 

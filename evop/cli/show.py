@@ -13,7 +13,7 @@ from evop.cli.app import console
 def show(folder: Annotated[Path, typer.Argument(help="A calibration set, a search run or an audit.")]) -> None:
     """Print what is in a calibration set, a search run or an audit."""
     from calibration import CalibrationSet
-    from evop.audit_file import AuditFile
+    from evop.auditing.file import AuditFile
     from evop.console import print_audit, print_set
     from evop.speed_table import print_answer
     from evop.stages.search import SearchResult

@@ -15,8 +15,8 @@ from evop.recipe import SPREAD
 from patterns import Measurement, Request, Stop
 
 if TYPE_CHECKING:
-    from evop.fitness import Fitness
     from evop.recipe import SearchRecipe
+    from evop.searching.fitness import Fitness
 
 
 class Engine(Protocol):

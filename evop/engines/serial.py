@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from evop.evaluator.evaluator import nothing
-from evop.fitness import Fitness
 from evop.recipe import SearchRecipe
+from evop.searching.fitness import Fitness
 from patterns import Measurement, Request, Stop
 
 

@@ -11,13 +11,13 @@ from evop.checkpoint import Checkpoint
 from evop.engines.chunk import Chunk, Done, Lost, Outcome, Refused, rows
 from evop.errors import EvopError, first_line
 from evop.evaluator import Evaluator, Profile
-from evop.fitness import Fitness
 from evop.load import load_model
 from evop.objectives import Objective
 from evop.orders import Orders
 from evop.recipe import SearchRecipe
-from evop.sample import Losses, Sample
-from evop.store import LossStore
+from evop.searching.fitness import Fitness
+from evop.searching.sample import Losses, Sample
+from evop.searching.store import LossStore
 from evop.tokens import TokenPassages
 from patterns import Effort, PatternSpace
 

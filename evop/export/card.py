@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evop.audit_file import AuditFile
+from evop.auditing.file import AuditFile
 from evop.checkpoint import Checkpoint
 from evop.export.group_rows import Group, audited_groups, claimed_groups
 from evop.export.parity import ParityReport

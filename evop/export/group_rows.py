@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from evop.audit_file import AuditFile
+from evop.auditing.file import AuditFile
 from evop.pattern_file import Claim
 
 

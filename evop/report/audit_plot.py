@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evop.audit_file import AuditFile, GroupRow
+from evop.auditing.file import AuditFile, GroupRow
 
 COLOURS = ("#1b5e9c", "#c1440e", "#4a7a2c", "#7b4a9e", "#a07a00")
 RANDOM_COLOUR = "#9a9a9a"

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from calibration import CalibrationSet
-from evop.audit_file import AuditedPattern, AuditFile, GroupRow, SummaryRow, rows
-from evop.audit_table import LEVEL, RESAMPLES, SplitLosses, group_frame, summary_frame
+from evop.auditing.file import AuditedPattern, AuditFile, GroupRow, SummaryRow, rows
+from evop.auditing.table import LEVEL, RESAMPLES, SplitLosses, group_frame, summary_frame
 from evop.checkpoint import Checkpoint
 from evop.corrections import FILE as CORRECTIONS
 from evop.cut import Cut

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from evop.audit_file import AuditedPattern, AuditFile, SummaryRow
+from evop.auditing.file import AuditedPattern, AuditFile, SummaryRow
 from evop.errors import EvopError
 from evop.files import sha256
 from evop.stages.search import SearchResult

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from evop.audit_file import AuditFile
+from evop.auditing.file import AuditFile
 from evop.checkpoint import Checkpoint
 from evop.corrections import FILE as CORRECTIONS
 from evop.drop_file import DROP_FILE, given_pattern
@@ -24,7 +24,7 @@ from evop.files import inside, sha256, write_json
 from evop.latency.of_run import priced_as_searched
 from evop.latency.table import FILE as LATENCY
 from evop.pattern_file import PatternFile
-from evop.search_run import SearchFile
+from evop.searching.run import SearchFile
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from calibration import CalibrationSet, build_calibration_set
-from evop.audit_file import AuditFile
+from evop.auditing.file import AuditFile
 from evop.checkpoint import Checkpoint
 from evop.errors import EvopError
 from evop.files import inside, sha256, whole

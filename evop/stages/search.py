@@ -23,11 +23,11 @@ from evop.objectives import objective_of
 from evop.orders import Orders
 from evop.progress import Progress, Watch
 from evop.recipe import SearchRecipe
-from evop.search_desk import Desk
-from evop.search_identity import identity_asked
-from evop.search_result import SearchResult
-from evop.search_run import SearchRun
-from evop.search_setup import set_up
+from evop.searching.desk import Desk
+from evop.searching.identity import identity_asked
+from evop.searching.result import SearchResult
+from evop.searching.run import SearchRun
+from evop.searching.setup import set_up
 from patterns import (
     Budget,
     PatternSpace,

@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from evop.checkpoint import Checkpoint
-from evop.efforts import efforts_of
 from evop.evaluator import Evaluator
 from evop.families.parts import GRAINS, THINNED, pattern_space
 from evop.load import load_model
 from evop.meters import METERS
 from evop.orders import Orders
 from evop.reference import corpus_files, model_dir
-from evop.sample import Sample
-from evop.store import LossStore
+from evop.searching.efforts import efforts_of
+from evop.searching.sample import Sample
+from evop.searching.store import LossStore
 from evop.tokens import TokenPassages
 from patterns import Budget
 

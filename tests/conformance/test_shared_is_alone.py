@@ -16,12 +16,12 @@ from evop.evaluator import Evaluator
 from evop.evaluator.layer_stack import LayerStack
 from evop.families import family_of
 from evop.families.parts import GRAINS, pattern_space
-from evop.fitness import Fitness
 from evop.load import load_model
 from evop.meters import METERS
 from evop.objectives import OBJECTIVES
 from evop.reference import model_dir
-from evop.sample import Sample
+from evop.searching.fitness import Fitness
+from evop.searching.sample import Sample
 from evop.stages.search import search
 from patterns import Budget
 

@@ -10,8 +10,8 @@ from calibration import SAMPLERS, CalibrationSet
 from evop.checkpoint import Checkpoint
 from evop.console import print_audit, print_search, print_set
 from evop.load import load_tokenizer
-from evop.objective_passages import objective_passages
 from evop.reference import model_dir
+from evop.searching.passages import objective_passages
 from evop.stages.audit import audit
 from evop.stages.prune import prune
 from evop.stages.search import SearchResult, search

@@ -1,6 +1,6 @@
 """The picture of an audit."""
 
-from evop.audit_file import AuditedPattern, AuditFile, GroupRow
+from evop.auditing.file import AuditedPattern, AuditFile, GroupRow
 from evop.pattern_file import ModelName, ReachedFractions
 from evop.report.audit_plot import draw_audit
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from evop.audit_table import SplitLosses, group_frame, summary_frame
+from evop.auditing.table import SplitLosses, group_frame, summary_frame
 from evop.losses import LossTable
 from evop.tokens import TokenPassages
 

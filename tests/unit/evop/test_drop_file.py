@@ -6,7 +6,7 @@ import pytest
 from sets import small_set
 from tiny import TINY, build, removing
 
-from evop.audit_file import AuditFile
+from evop.auditing.file import AuditFile
 from evop.checkpoint import Checkpoint
 from evop.drop_file import DROP_FILE, given_pattern, write_drop_file
 from evop.errors import EvopError

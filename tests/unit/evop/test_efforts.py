@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sites import token_passages
 
-from evop.efforts import SHARES, efforts_of, stretches
+from evop.searching.efforts import SHARES, efforts_of, stretches
 from patterns import Effort
 
 

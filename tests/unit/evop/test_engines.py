@@ -12,7 +12,7 @@ from evop.engines.ray_engine import TRIES, RayEngine
 from evop.errors import EvopError
 from evop.evaluator import Profile
 from evop.recipe import SearchRecipe
-from evop.store import LossStore
+from evop.searching.store import LossStore
 from patterns import Budget, Request, Stop
 
 SPACE = subblock_space()

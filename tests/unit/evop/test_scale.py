@@ -14,9 +14,9 @@ from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.families.parts import pattern_space
 from evop.load import load_model
-from evop.objective_passages import objective_passages
 from evop.reference import model_dir
-from evop.search_setup import SCALE_PATTERNS
+from evop.searching.passages import objective_passages
+from evop.searching.setup import SCALE_PATTERNS
 from evop.stages.search import search
 from patterns import Budget, Pattern
 

@@ -13,12 +13,12 @@ from evop.checkpoint import Checkpoint
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.families.parts import pattern_space
-from evop.fitness import Fitness
 from evop.load import load_model
-from evop.objective_passages import objective_passages
 from evop.objectives import worst
 from evop.reference import model_dir
-from evop.sample import Sample
+from evop.searching.fitness import Fitness
+from evop.searching.passages import objective_passages
+from evop.searching.sample import Sample
 from evop.stages.compare import compare
 from evop.stages.search import SearchResult, search
 

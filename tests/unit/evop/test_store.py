@@ -6,8 +6,8 @@ import pytest
 
 from evop.errors import EvopError
 from evop.recipe import SearchRecipe
-from evop.search_setup import _store
-from evop.store import LossStore
+from evop.searching.setup import _store
+from evop.searching.store import LossStore
 from patterns import Effort, Pattern
 
 IDENTITY = {"space": "s", "search_tokens": "t", "dtype": "float32", "loss": "nll"}
@@ -85,7 +85,7 @@ def test_a_file_that_was_opened_and_not_yet_written_is_begun(filled):
 
 
 @pytest.mark.parametrize(
-    "content", ["no store\n", '{"schema": "evop.store/0"}\n', '{"schema": "evop.trials/1"}\n', "[]\n"]
+    "content", ["no store\n", '{"schema": "evop.searching.store/0"}\n', '{"schema": "evop.trials/1"}\n', "[]\n"]
 )
 def test_a_file_that_holds_something_else_is_refused(filled, content):
     filled.write_text(content)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from tiny import build, removing, write_pattern
 
-from evop.audit_file import AuditedPattern, AuditFile, GroupRow
+from evop.auditing.file import AuditedPattern, AuditFile, GroupRow
 from evop.checkpoint import Checkpoint
 from evop.errors import EvopError
 from evop.export.card import CardFacts, model_card

@@ -6,8 +6,8 @@ from typing import Any
 
 from calibration import CalibrationSet
 from evop.load import LoadedModel
-from evop.objective_passages import ObjectivePassages
 from evop.recipe import SearchRecipe
+from evop.searching.passages import ObjectivePassages
 from patterns import Budget, PatternSpace
 
 

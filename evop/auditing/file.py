@@ -57,7 +57,7 @@ class GroupRow(_Section):
 
 
 class SummaryRow(_Section):
-    """One split under one pattern; see ``audit_table.summary_frame``."""
+    """One split under one pattern; see ``auditing.table.summary_frame``."""
 
     pattern: str
     split: str

@@ -11,7 +11,7 @@ from typing import Any
 from evop.errors import EvopError
 from patterns import Pattern
 
-SCHEMA = "evop.store/2"
+SCHEMA = "evop.searching.store/2"
 
 Sums = Mapping[str, float | None]
 """Group -> summed loss in nats, or None where it was no number; groups that were not measured are missing."""

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 
 from evop.engines import Engine, make_engine
 from evop.errors import EvopError
-from evop.fitness import Fitness
 from evop.progress import Progress, ProgressMeter, Watch, interruptible
 from evop.recipe import SearchRecipe
-from evop.search_answer import Answer
-from evop.search_result import SearchResult
-from evop.search_run import SearchRun
-from evop.search_setup import SearchSetup
+from evop.searching.answer import Answer
+from evop.searching.fitness import Fitness
+from evop.searching.result import SearchResult
+from evop.searching.run import SearchRun
+from evop.searching.setup import SearchSetup
 from patterns import (
     Measure,
     Measurement,

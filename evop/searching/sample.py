@@ -8,11 +8,11 @@ from functools import cached_property
 
 import numpy as np
 
-from evop.efforts import effort_of, stretches
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.losses import LossTable
-from evop.store import LossStore, Sums
+from evop.searching.efforts import effort_of, stretches
+from evop.searching.store import LossStore, Sums
 from evop.tokens import TokenPassages
 from patterns import Effort, Pattern
 

@@ -9,12 +9,12 @@ from evop.corrections import write_corrections
 from evop.drop_file import DROP_FILE, write_drop_file
 from evop.errors import EvopError
 from evop.files import sha256
-from evop.fitness import Fitness
 from evop.pattern_file import Claim, ModelName, Origin, PatternFile
 from evop.recipe import SearchRecipe
-from evop.sample import Sample
-from evop.search_run import Finalist, SearchFile, SearchRun
-from evop.search_setup import SearchSetup
+from evop.searching.fitness import Fitness
+from evop.searching.run import Finalist, SearchFile, SearchRun
+from evop.searching.sample import Sample
+from evop.searching.setup import SearchSetup
 from evop.version import __version__
 from patterns import Measurement, Trial
 

@@ -11,7 +11,7 @@ from evop.files import sha256
 from evop.latency.of_answer import answer_speed
 from evop.latency.speed_file import SpeedFile
 from evop.pattern_file import PatternFile
-from evop.search_run import SearchFile
+from evop.searching.run import SearchFile
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from evop.losses import excess
 from evop.meters import make_meter
 from evop.objectives import Objective
-from evop.sample import Losses, Sample
+from evop.searching.sample import Losses, Sample
 from patterns import Effort, Measurement, Pattern, Trial
 
 LOOKED_BACK = 64

@@ -9,22 +9,22 @@ import numpy as np
 
 from calibration import CalibrationSet
 from calibration.seeded import generator
-from evop.efforts import efforts_of
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
-from evop.fitness import Fitness
 from evop.importance.of_model import measured_orders, passes
 from evop.latency.table import LatencyTable
 from evop.losses import excess
-from evop.objective_passages import ObjectivePassages, objective_passages
 from evop.objectives import objective_of
 from evop.orders import Orders
 from evop.progress import Progress, Watch
 from evop.recipe import SearchRecipe
-from evop.sample import Losses, Sample
-from evop.search_identity import identity_asked, identity_found
-from evop.search_run import SearchRun
-from evop.store import LossStore
+from evop.searching.efforts import efforts_of
+from evop.searching.fitness import Fitness
+from evop.searching.identity import identity_asked, identity_found
+from evop.searching.passages import ObjectivePassages, objective_passages
+from evop.searching.run import SearchRun
+from evop.searching.sample import Losses, Sample
+from evop.searching.store import LossStore
 from patterns import FINALISTS, Budget, Effort, TrialLog
 
 SCALE_PATTERNS = 32
