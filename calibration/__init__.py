@@ -11,7 +11,7 @@ from calibration.errors import CalibrationError
 from calibration.manifest import Manifest
 from calibration.passage import SPLITS, Group, Passage, passage_id
 from calibration.read import read_passages
-from calibration.recipe import DomainSource, Recipe
+from calibration.recipe import DomainSource, Recipe, TaskSource
 from calibration.sample import SAMPLERS
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Manifest",
     "Passage",
     "Recipe",
+    "TaskSource",
     "build_calibration_set",
     "describe",
     "passage_id",

@@ -1,18 +1,19 @@
 """Recipe in, calibration set out: the whole pipeline on one screen."""
 
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 import numpy as np
 
 from calibration.calibration_set import CalibrationSet
-from calibration.cluster import cluster_domain
+from calibration.cluster import Clustering, cluster_domain, given_clusters
+from calibration.continuations import continuations, continued_domain
 from calibration.embed import embedder
 from calibration.errors import CalibrationError
-from calibration.manifest import GroupEntry, Manifest
+from calibration.manifest import DomainEntry, GroupEntry, Manifest
 from calibration.merge import Settled, settle
-from calibration.names import cluster_names
+from calibration.names import names_of
 from calibration.notes import notes_of
 from calibration.order import balanced_order
 from calibration.passage import SPLITS, Passage
@@ -21,6 +22,7 @@ from calibration.read import Reading, read_passages
 from calibration.recipe import Recipe
 from calibration.sample import SAMPLERS
 from calibration.seeded import generator
+from calibration.split import under_caps
 
 
 def build_calibration_set(recipe: Recipe, *, report: Callable[[str], None] | None = None) -> CalibrationSet:
@@ -47,20 +49,19 @@ def build_calibration_set(recipe: Recipe, *, report: Callable[[str], None] | Non
     say(f"embedding {len(reading.passages)} passages ({recipe.embedder})")
     vectors = embed.embed(reading.passages)
     rows = {name: np.flatnonzero([p.domain == name for p in reading.passages]) for name in reading.domains}
-    clusterings = {
-        name: cluster_domain(name, vectors[mine], recipe.clusters, recipe.split_seed) for name, mine in rows.items()
-    }
+    clusterings = {name: _clustered(name, reading, vectors, mine, recipe) for name, mine in rows.items()}
     for name, clustering in clusterings.items():
         say(f"{name}: {clustering.k} clusters ({clustering.chosen_by})")
     settled = settle(reading.passages, vectors, clusterings, recipe)
-    chosen = _sample(recipe, settled)
+    placed, sources = _with_continuations(recipe, reading, settled)
+    chosen = _sample(recipe, placed, list(reading.domains))
     say(f"split and sampled: {_counted(chosen)}")
 
     names = {
-        name: cluster_names([reading.passages[i].plain for i in mine], settled.clusterings[name].labels)
+        name: names_of(settled.clusterings[name], [reading.passages[i].plain for i in mine])
         for name, mine in rows.items()
     }
-    manifest = _manifest(recipe, reading, settled, chosen, names, vectors.shape[1])
+    manifest = _manifest(recipe, reading, settled, placed, chosen, names, vectors.shape[1])
     manifest.notes += embed.notes(reading.passages)
     for note in manifest.notes:
         say(f"note: {note}")
@@ -68,24 +69,70 @@ def build_calibration_set(recipe: Recipe, *, report: Callable[[str], None] | Non
     for mine in rows.values():
         plane[mine] = map_positions(vectors[mine])
     place = {p.id: i for i, p in enumerate(reading.passages)}
-    centroids = np.concatenate([settled.clusterings[name].centroids for name in rows])
-    return CalibrationSet.of(manifest, chosen, centroids, plane[[place[p.id] for p in chosen]])
+    centroids = np.concatenate(
+        [settled.clusterings[entry.made_of or name].centroids for name, entry in reading.domains.items()]
+    )
+    return CalibrationSet.of(manifest, chosen, centroids, plane[[place[sources.get(p.id, p.id)] for p in chosen]])
 
 
-def _sample(recipe: Recipe, settled: Settled) -> tuple[Passage, ...]:
+def _clustered(name: str, reading: Reading, vectors: np.ndarray, mine: np.ndarray, recipe: Recipe) -> Clustering:
+    """The clusters that a task came with, else k-means."""
+    given = [reading.clusters.get(reading.passages[i].id) for i in mine]
+    if all(cluster is not None for cluster in given):
+        return given_clusters(vectors[mine], [str(cluster) for cluster in given])
+    return cluster_domain(name, vectors[mine], recipe.clusters, recipe.split_seed)
+
+
+def _with_continuations(
+    recipe: Recipe, reading: Reading, settled: Settled
+) -> tuple[tuple[Passage, ...], dict[str, str]]:
+    """All placed passages, the items made of text among them, and the passage that each of these came from.
+
+    Their domains are added to the reading's.
+    """
+    items: list[Passage] = []
+    sources: dict[str, str] = {}
+    for base in recipe.continued:
+        domain = continued_domain(base)
+        if domain in reading.domains:
+            raise CalibrationError(f"continuations of {base}: there is a domain {domain} already; rename it")
+        pairs = continuations([p for p in settled.uncapped if p.domain == base], recipe.split_seed)
+        mine = [item for item, _ in pairs]
+        kept = under_caps(mine, [item.split for item in mine], recipe.caps, recipe.split_seed)
+        if not kept:
+            raise CalibrationError(
+                f"continuations of {base}: no passage can be cut into a beginning and an ending with three others like "
+                f"it in its cluster; give the domain more or longer text, or longer --passage-chars"
+            )
+        items += [mine[i] for i in kept]
+        sources |= {item.id: passage.id for item, passage in pairs}
+        reading.domains[domain] = DomainEntry(
+            name=domain,
+            kind="continuation",
+            made_of=base,
+            sources=reading.domains[base].sources,
+            documents=len({item.document for item in mine}),
+            passages=len(mine),
+            over_cap=len(mine) - len(kept),
+        )
+    return (*settled.passages, *items), sources
+
+
+def _sample(recipe: Recipe, placed: Sequence[Passage], domains: list[str]) -> tuple[Passage, ...]:
     """The passages of the set: of each search pool what the sampler chooses, of the other splits all; in order."""
     chosen: list[Passage] = []
-    for name, clustering in settled.clusterings.items():
-        pool: dict[int, list[Passage]] = {c: [] for c in range(clustering.k)}
-        for p in settled.passages:
+    for name in domains:
+        pool: defaultdict[int, list[Passage]] = defaultdict(list)
+        for p in placed:
             if p.domain == name and p.split == "search":
                 pool[p.cluster].append(p)
+        items = any(p.kind == "item" for some in pool.values() for p in some)
         rng = generator("sample", recipe.seed, name)
-        chosen += SAMPLERS[recipe.sampler]({c: some for c, some in pool.items() if some}, recipe.passages, rng)
-    ordered = balanced_order(chosen, recipe.domain_names, recipe.seed)
+        chosen += SAMPLERS[recipe.sampler](dict(pool), recipe.items if items else recipe.passages, rng)
+    ordered = balanced_order(chosen, domains, recipe.seed)
     for split in SPLITS[1:]:
-        members = [p for p in settled.passages if p.split == split]
-        ordered += balanced_order(members, recipe.domain_names, recipe.split_seed)
+        members = [p for p in placed if p.split == split]
+        ordered += balanced_order(members, domains, recipe.split_seed)
     return tuple(ordered)
 
 
@@ -93,41 +140,28 @@ def _manifest(
     recipe: Recipe,
     reading: Reading,
     settled: Settled,
+    placed: tuple[Passage, ...],
     chosen: tuple[Passage, ...],
     names: dict[str, list[str]],
     dim: int,
 ) -> Manifest:
     """Everything the set says about itself, but for the checksums."""
-    pools = Counter(p.group for p in settled.passages if p.split == "search")
-    n = Counter((p.group, p.split) for p in chosen)
-    tokens: Counter[tuple[str, str]] = Counter()
-    for p in chosen:
-        tokens[p.group, p.split] += p.tokens
-    groups = [
-        GroupEntry(
-            domain=name,
-            cluster=cluster,
-            name=label,
-            unseen=cluster in settled.split.held_out[name],
-            pool=pools[f"{name}/{cluster}"],
-            passages={split: n[f"{name}/{cluster}", split] for split in SPLITS},
-            tokens={split: tokens[f"{name}/{cluster}", split] for split in SPLITS},
-        )
-        for name in reading.domains
-        for cluster, label in enumerate(names[name])
-    ]
+    groups = _groups(reading, settled, placed, chosen, names)
     for name, entry in reading.domains.items():
-        mine = [group for group in groups if group.domain == name]
+        mine, base = [group for group in groups if group.domain == name], entry.made_of or name
         entry.clusters = len(mine)
-        entry.clusters_before_merging = len(mine) + len(settled.merges[name])
+        entry.clusters_before_merging = len(mine) + len(settled.merges[base])
+        entry.held_out = list(settled.split.held_out[base])
+        entry.splits = {split: sum(group.passages[split] for group in mine) for split in SPLITS}
+        entry.not_sampled = sum(group.pool for group in mine) - entry.splits["search"]
+        if entry.made_of:
+            entry.clusters_chosen_by = f"those of {base}"
+            continue
         entry.clusters_chosen_by = settled.clusterings[name].chosen_by
         entry.silhouette = settled.clusterings[name].silhouette
         entry.merges = settled.merges[name]
-        entry.held_out = list(settled.split.held_out[name])
         entry.given_up = settled.split.given_up.get(name, 0)
         entry.over_cap = settled.split.over_cap.get(name, 0)
-        entry.splits = {split: sum(group.passages[split] for group in mine) for split in SPLITS}
-        entry.not_sampled = sum(group.pool for group in mine) - entry.splits["search"]
     domains = list(reading.domains.values())
     return Manifest(
         recipe=recipe,
@@ -138,6 +172,35 @@ def _manifest(
         notes=notes_of(recipe, domains, groups),
         files={},
     )
+
+
+def _groups(
+    reading: Reading,
+    settled: Settled,
+    placed: tuple[Passage, ...],
+    chosen: tuple[Passage, ...],
+    names: dict[str, list[str]],
+) -> list[GroupEntry]:
+    """What the manifest says of every group, domain by domain."""
+    pools = Counter(p.group for p in placed if p.split == "search")
+    n = Counter((p.group, p.split) for p in chosen)
+    tokens: Counter[tuple[str, str]] = Counter()
+    for p in chosen:
+        tokens[p.group, p.split] += p.tokens
+    return [
+        GroupEntry(
+            domain=name,
+            cluster=cluster,
+            name=label,
+            unseen=cluster in settled.split.held_out[entry.made_of or name],
+            kind="text" if entry.kind == "text" else "item",
+            pool=pools[f"{name}/{cluster}"],
+            passages={split: n[f"{name}/{cluster}", split] for split in SPLITS},
+            tokens={split: tokens[f"{name}/{cluster}", split] for split in SPLITS},
+        )
+        for name, entry in reading.domains.items()
+        for cluster, label in enumerate(names[entry.made_of or name])
+    ]
 
 
 def _counted(passages: tuple[Passage, ...]) -> str:

@@ -66,7 +66,7 @@ class CalibrationSet:
     def groups(self) -> tuple[Group, ...]:
         """The groups, domain by domain, clusters from the largest; in the order of ``centroids``."""
         entries = self.manifest.groups
-        return tuple(Group(e.domain, e.cluster, e.name, e.unseen) for e in entries)
+        return tuple(Group(e.domain, e.cluster, e.name, e.unseen, e.kind) for e in entries)
 
     def split(self, name: str) -> tuple[Passage, ...]:
         """The passages of a split, in its fixed order.
@@ -217,6 +217,8 @@ def _parquet(passages: tuple[Passage, ...], positions: np.ndarray) -> bytes:
         "split": pa.array([p.split for p in passages], pa.string()),
         "text": pa.array([p.text for p in passages], pa.string()),
         "messages": pa.array([chat(p) for p in passages], pa.string()),
+        "choices": pa.array([p.choices for p in passages], pa.list_(pa.string())),
+        "gold": pa.array([p.gold for p in passages], pa.int32()),
         "x": pa.array(positions[:, 0], pa.float32()),
         "y": pa.array(positions[:, 1], pa.float32()),
     }
@@ -238,6 +240,8 @@ def _read_parquet(content: bytes) -> tuple[tuple[Passage, ...], np.ndarray]:
             messages=None if row["messages"] is None else tuple(json.loads(row["messages"])),
             cluster=row["cluster"],
             split=row["split"],
+            choices=None if row["choices"] is None else tuple(row["choices"]),
+            gold=row["gold"],
         )
         for row in rows
     )

@@ -1,7 +1,7 @@
 """Passages of a domain into clusters: k-means, the choice of k, assignment of new text."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -20,15 +20,19 @@ class Clustering:
         labels: int64 ``[n]``, the cluster of each passage, 0 the largest.
         centroids: float32 ``[k, dim]``, mean vector of each cluster.
         silhouette: mean cosine silhouette by number of clusters tried; empty if k was given.
+        given: the name of the cluster that each passage came with; empty where k-means made the clusters.
     """
 
     labels: np.ndarray
     centroids: np.ndarray
     silhouette: dict[int, float] = field(default_factory=dict)
+    given: tuple[str, ...] = ()
 
     @property
     def chosen_by(self) -> str:
         """How the number of clusters was chosen, before any were merged."""
+        if self.given:
+            return "given by a column"
         if not self.silhouette:
             return "given, or too few passages to choose"
         best = max(self.silhouette.values())
@@ -82,10 +86,17 @@ def cluster_domain(domain: str, vectors: np.ndarray, clusters: int | str, seed: 
     return summarised(vectors, tried[best], scores)
 
 
+def given_clusters(vectors: np.ndarray, names: Sequence[str]) -> Clustering:
+    """The clusters that items came with, by their names."""
+    number = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    clustering = summarised(vectors, np.array([number[name] for name in names], dtype=np.int64))
+    return replace(clustering, given=tuple(names))
+
+
 def merged(vectors: np.ndarray, clustering: Clustering, cluster: int, into: int) -> Clustering:
     """The clustering with one cluster joined to another, numbered anew."""
     labels = np.where(clustering.labels == cluster, into, clustering.labels)
-    return summarised(vectors, labels, clustering.silhouette)
+    return replace(summarised(vectors, labels, clustering.silhouette), given=clustering.given)
 
 
 def summarised(vectors: np.ndarray, labels: np.ndarray, silhouette: dict[int, float] | None = None) -> Clustering:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from calibration.recipe import Recipe
 
-SCHEMA: Literal["evop.calibration_set/1"] = "evop.calibration_set/1"
+SCHEMA: Literal["evop.calibration_set/2"] = "evop.calibration_set/2"
 
 
 class _Entry(BaseModel):
@@ -22,7 +22,7 @@ class SourceEntry(_Entry):
         source: what the person typed.
         sha256: of a local file, hex; None for a hub dataset.
         revision: commit of a hub dataset; None for a local file, and for a cached copy of which none is known.
-        column: column read.
+        column: column read; of a task, what its columns are read as.
         group_by: column that named the documents; None for a document a row.
         rows: rows read.
         cut_short: True if ``limit`` was reached before its end.
@@ -52,7 +52,9 @@ class DomainEntry(_Entry):
 
     Attributes:
         name: the domain's name.
-        sources: where it came from.
+        kind: ``text``; ``task``; ``continuation`` for a task made of another domain's text.
+        made_of: the domain whose text a continuation is made of.
+        sources: where it came from; of a continuation, what its text came from.
         documents: documents with at least one passage left.
         passages: passages left after dropping near-duplicates; the clusters are made of these.
         empty_rows: rows without text.
@@ -71,6 +73,8 @@ class DomainEntry(_Entry):
     """
 
     name: str
+    kind: Literal["text", "task", "continuation"] = "text"
+    made_of: str | None = None
     sources: list[SourceEntry] = Field(default_factory=list)
     documents: int = 0
     passages: int = 0
@@ -99,7 +103,8 @@ class DomainEntry(_Entry):
             )
             if count
         ]
-        line = f"{self.name}: {self.passages} passages of {self.documents} documents"
+        what = "passages" if self.kind == "text" else "items"
+        line = f"{self.name}: {self.passages} {what} of {self.documents} documents"
         return line + (f"; dropped {', '.join(dropped)}" if dropped else "")
 
 
@@ -110,6 +115,7 @@ class GroupEntry(_Entry):
     cluster: int
     name: str
     unseen: bool
+    kind: Literal["text", "item"]
     pool: int
     passages: dict[str, int]
     tokens: dict[str, int]
@@ -131,7 +137,7 @@ class Manifest(_Entry):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True, serialize_by_alias=True)
 
-    schema_: Literal["evop.calibration_set/1"] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal["evop.calibration_set/2"] = Field(default=SCHEMA, alias="schema")
     recipe: Recipe
     versions: dict[str, str]
     embedding_dim: int
@@ -159,5 +165,7 @@ class Manifest(_Entry):
             for part in (part for part in domain["sources"] if part["sha256"]):
                 part.pop("source")
         content["recipe"].pop("domains")
+        for task in content["recipe"]["tasks"]:
+            task.pop("source")
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()

@@ -9,7 +9,7 @@ import numpy as np
 from calibration.cluster import Clustering, merged
 from calibration.errors import CalibrationError
 from calibration.manifest import MergeEntry
-from calibration.names import cluster_names
+from calibration.names import names_of
 from calibration.passage import Passage
 from calibration.read import FEWEST_DOCUMENTS
 from calibration.recipe import Recipe
@@ -22,12 +22,14 @@ class Settled:
 
     Attributes:
         passages: clustered; ``split`` set, "search" being the whole pool and "" nowhere.
+        uncapped: the same, with no group capped.
         clusterings: by domain.
         split: the counts of the split.
         merges: by domain, in the order they were made.
     """
 
     passages: tuple[Passage, ...]
+    uncapped: tuple[Passage, ...]
     clusterings: dict[str, Clustering]
     split: Split
     merges: dict[str, list[MergeEntry]]
@@ -39,14 +41,15 @@ def settle(
     """Split the clustered passages, joining clusters until each has enough in every split.
 
     A group that is not held out needs ``min_group_tokens`` estimated tokens in the search pool, in ``select`` and
-    in ``audit``, a held-out one in ``unseen``; each needs three documents. While a domain has groups that lack
-    some, its smallest such group is joined to the nearest cluster, and everything is split again.
+    in ``audit``, a held-out one in ``unseen``; a group of items ``min_group_items`` items. Each needs three documents.
+    While a domain has groups that lack some, its smallest such group is joined to the nearest cluster, and everything
+    is split again.
 
     Args:
         passages: all passages, in the order of ``vectors``.
         vectors: float32 ``[n, dim]``.
         clusterings: by domain.
-        recipe: caps, hold-out, seed, tokens needed.
+        recipe: caps, hold-out, seed, tokens and items needed.
 
     Raises:
         CalibrationError: a domain whose documents do not fill the three splits.
@@ -54,11 +57,10 @@ def settle(
     rows = {name: np.flatnonzero([p.domain == name for p in passages]) for name in clusterings}
     clusterings = dict(clusterings)
     merges: dict[str, list[MergeEntry]] = {name: [] for name in clusterings}
-    caps = {"select": recipe.select_passages, "audit": recipe.audit_passages, "unseen": recipe.audit_passages}
     while True:
         placed = _clustered(passages, clusterings, rows)
-        split = split_passages(placed, hold_out=recipe.hold_out, split_seed=recipe.split_seed, caps=caps)
-        weak = _weakest(placed, split, clusterings, recipe.min_group_tokens)
+        split = split_passages(placed, hold_out=recipe.hold_out, split_seed=recipe.split_seed, caps=recipe.caps)
+        weak = _weakest(placed, split, clusterings, recipe)
         if not weak:
             break
         for name, cluster in weak.items():
@@ -67,8 +69,10 @@ def settle(
             merges[name].append(entry)
             clusterings[name] = merged(vectors[rows[name]], clusterings[name], cluster, entry.into)
     _check_filled(placed, split)
-    final = tuple(p.placed(split=s) for p, s in zip(placed, split.splits, strict=True))
-    return Settled(final, clusterings, split, merges)
+    final, uncapped = (
+        tuple(p.placed(split=s) for p, s in zip(placed, where, strict=True)) for where in (split.splits, split.places)
+    )
+    return Settled(final, uncapped, clusterings, split, merges)
 
 
 def _clustered(
@@ -83,22 +87,24 @@ def _clustered(
 
 
 def _weakest(
-    passages: Sequence[Passage], split: Split, clusterings: dict[str, Clustering], needed: int
+    passages: Sequence[Passage], split: Split, clusterings: dict[str, Clustering], recipe: Recipe
 ) -> dict[str, int]:
-    """By domain, its smallest cluster that lacks tokens somewhere; none for a domain of one cluster."""
-    tokens: Counter[tuple[str, int, str]] = Counter()
+    """By domain, its smallest cluster that lacks tokens or items somewhere; none for a domain of one cluster."""
+    found: Counter[tuple[str, int, str]] = Counter()
     sizes: Counter[tuple[str, int]] = Counter()
     documents = {(p.domain, p.cluster, p.document) for p in passages}
     spread = Counter((name, cluster) for name, cluster, _ in documents)
     for p, where in zip(passages, split.splits, strict=True):
-        tokens[p.domain, p.cluster, where] += p.tokens
+        found[p.domain, p.cluster, where] += p.tokens if p.kind == "text" else 1
         sizes[p.domain, p.cluster] += 1
+    items = {p.domain for p in passages if p.kind == "item"}
     weak = {}
     for name, clustering in clusterings.items():
+        needed = recipe.min_group_items if name in items else recipe.min_group_tokens
         lacking = []
         for cluster in range(clustering.k):
             places = ("unseen",) if cluster in split.held_out[name] else tuple(SHARES)
-            short = any(tokens[name, cluster, where] < needed for where in places)
+            short = any(found[name, cluster, where] < needed for where in places)
             if short or spread[name, cluster] < FEWEST_DOCUMENTS:
                 lacking.append(cluster)
         if lacking and clustering.k > 1:
@@ -108,7 +114,7 @@ def _weakest(
 
 def _merge_entry(texts: Sequence[str], clustering: Clustering, cluster: int) -> MergeEntry:
     """What the manifest says about joining a cluster to its nearest."""
-    names = cluster_names(texts, clustering.labels)
+    names = names_of(clustering, texts)
     into = clustering.nearest(cluster)
     return MergeEntry(
         cluster=cluster,

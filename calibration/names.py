@@ -7,10 +7,29 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from calibration.cluster import Clustering
+
 TERMS = 3
 # Words and identifiers; no numbers, no "ll" of "you'll", no "don" of "don't".
 _TERM = re.compile(r"(?<!\w['\u2019])\b[^\W\d_]\w+\b(?!['\u2019]t\b)")
 _LONGEST = 24  # characters; longer terms are shown cut
+
+
+def names_of(clustering: Clustering, texts: Sequence[str]) -> list[str]:
+    """Name each cluster: as it came, those joined to the largest of a cluster counted; else by telling terms.
+
+    Args:
+        clustering: of the passages of one domain.
+        texts: the passages.
+    """
+    if not clustering.given:
+        return cluster_names(texts, clustering.labels)
+    names = []
+    for cluster in range(clustering.k):
+        found = Counter(clustering.given[int(i)] for i in np.flatnonzero(clustering.labels == cluster))
+        (largest, _), *others = found.most_common()
+        names.append(f"{largest} and {len(others)} more" if others else largest)
+    return names
 
 
 def cluster_names(texts: Sequence[str], labels: np.ndarray) -> list[str]:

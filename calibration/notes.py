@@ -12,6 +12,7 @@ def notes_of(recipe: Recipe, domains: Sequence[DomainEntry], groups: Sequence[Gr
     own = [note for entry in domains for note in _split_notes(recipe, entry) + _count_notes(recipe, entry)]
     return [
         *_reading_note(recipe, domains),
+        *_nothing_unseen_note(recipe, domains),
         *_given_up_note(domains),
         *own,
         *_absent_note(recipe, groups),
@@ -20,9 +21,13 @@ def notes_of(recipe: Recipe, domains: Sequence[DomainEntry], groups: Sequence[Gr
 
 
 def _reading_note(recipe: Recipe, domains: Sequence[DomainEntry]) -> list[str]:
-    cut = [f"{entry.name} to row {part.rows}" for entry in domains for part in entry.sources if part.cut_short]
-    said = f"read in part (limit {recipe.limit} passages a domain; if a source is sorted, shuffle it first): "
-    return [said + ", ".join(cut)] if cut else []
+    notes = []
+    for kind, what in (("text", "passages a domain"), ("task", "items a domain, or a cluster that it brings")):
+        mine = [entry for entry in domains if entry.kind == kind]
+        cut = [f"{entry.name} to row {part.rows}" for entry in mine for part in entry.sources if part.cut_short]
+        said = f"read in part (limit {recipe.limit} {what}; if a source is sorted, shuffle it first): "
+        notes += [said + ", ".join(cut)] if cut else []
+    return notes
 
 
 def _given_up_note(domains: Sequence[DomainEntry]) -> list[str]:
@@ -31,18 +36,23 @@ def _given_up_note(domains: Sequence[DomainEntry]) -> list[str]:
     return [said + ", ".join(given)] if given else []
 
 
+def _nothing_unseen_note(recipe: Recipe, domains: Sequence[DomainEntry]) -> list[str]:
+    if recipe.hold_out == 0:
+        return ["no cluster is held out (hold_out 0), so nothing is unseen"]
+    few = [entry.name for entry in domains if entry.clusters < 3 and not entry.made_of]
+    return [f"fewer than 3 clusters, so none is held out and nothing is unseen: {', '.join(few)}"] if few else []
+
+
 def _split_notes(recipe: Recipe, entry: DomainEntry) -> list[str]:
+    if entry.made_of:
+        return []
     notes = [
         f"{entry.name}: cluster {merge.name!r} ({merge.passages} passages) was too small to judge and was joined to "
         f"{merge.into_name!r}"
         for merge in entry.merges
     ]
     wanted = held_out_count(entry.clusters, recipe.hold_out)
-    if recipe.hold_out == 0:
-        notes.append(f"{entry.name}: no cluster is held out (hold_out 0), so nothing of it is unseen")
-    elif entry.clusters < 3:
-        notes.append(f"{entry.name}: only {entry.clusters} cluster(s), so none is held out and nothing of it is unseen")
-    elif len(entry.held_out) < wanted:
+    if len(entry.held_out) < wanted:
         notes.append(
             f"{entry.name}: {len(entry.held_out)} of {wanted} clusters are held out; the documents of any other reach "
             f"into too many clusters (shorter documents, or another group_by, would allow more)"
@@ -51,16 +61,20 @@ def _split_notes(recipe: Recipe, entry: DomainEntry) -> list[str]:
 
 
 def _count_notes(recipe: Recipe, entry: DomainEntry) -> list[str]:
-    found = entry.splits["search"]
-    if found >= recipe.passages:
+    found, (wanted, what) = entry.splits["search"], _wanted(recipe, entry)
+    if found >= wanted:
         return []
-    said = f"{entry.name}: {found} search passages instead of {recipe.passages}; "
+    said = f"{entry.name}: {found} search {what} instead of {wanted}; "
     if not entry.not_sampled:
         return [said + "its pool has no more"]
     return [
         said + f"sampler {recipe.sampler} ends with as many as the largest cluster has, and left {entry.not_sampled} "
         f"of the pool unused"
     ]
+
+
+def _wanted(recipe: Recipe, entry: DomainEntry) -> tuple[int, str]:
+    return (recipe.passages, "passages") if entry.kind == "text" else (recipe.items, "items")
 
 
 def _absent_note(recipe: Recipe, groups: Sequence[GroupEntry]) -> list[str]:
@@ -77,12 +91,16 @@ def _token_notes(recipe: Recipe, groups: Sequence[GroupEntry]) -> list[str]:
     for split in ("search", "select", "audit", "unseen"):
         judged = [group for group in groups if group.unseen == (split == "unseen")]
         present = [group for group in judged if group.passages[split] or split != "search"]  # named above
-        few = [
-            f"{g.domain}/{g.cluster} ({g.tokens[split]})" for g in present if g.tokens[split] < recipe.min_group_tokens
-        ]
-        if few:
-            notes.append(
-                f"fewer than the {recipe.min_group_tokens} estimated tokens a group needs to be judged, in {split}: "
-                + ", ".join(few)
-            )
+        for kind, needed, what in (
+            ("text", recipe.min_group_tokens, "estimated tokens"),
+            ("item", recipe.min_group_items, "items"),
+        ):
+            found = {
+                f"{g.domain}/{g.cluster}": g.tokens[split] if kind == "text" else g.passages[split]
+                for g in present
+                if g.kind == kind
+            }
+            few = [f"{group} ({count})" for group, count in found.items() if count < needed]
+            if few:
+                notes.append(f"fewer than the {needed} {what} a group needs to be judged, in {split}: {', '.join(few)}")
     return notes

@@ -1,4 +1,4 @@
-"""A passage: the piece of text (or the chat) that everything else counts, splits and measures."""
+"""A passage: the piece of text, the chat or the item that everything else counts, splits and measures."""
 
 import hashlib
 import json
@@ -36,14 +36,16 @@ def estimated_tokens(text: str) -> int:
 
 @dataclass(frozen=True)
 class Passage:
-    """A piece of text, or one chat, cut from a document of a domain.
+    """A piece of text, or one chat, cut from a document of a domain; or an item: a question with its choices.
 
     Attributes:
         id: hash (20 hex digits) of the normalised content; unique in a set.
         document: what it was cut from: source file or dataset, then the row or the ``--group-by`` value.
         domain: the domain's name.
-        text: the text, or None for a chat.
+        text: the text, or None for a chat; the query of an item, which may be empty.
         messages: the chat as ``{"role", "content"}`` dicts, or None for a text. Exactly one of the two is set.
+        choices: what may follow the query of an item, at least two; None for a text or a chat.
+        gold: which choice is right, from 0; -1 where there are none.
         cluster: number of its cluster in the domain; -1 before clustering.
         split: one of ``SPLITS``, or "" before splitting.
     """
@@ -55,9 +57,12 @@ class Passage:
     messages: tuple[dict[str, Any], ...] | None = None
     cluster: int = -1
     split: str = ""
+    choices: tuple[str, ...] | None = None
+    gold: int = -1
 
     def __post_init__(self) -> None:
         assert (self.text is None) != (self.messages is None), "exactly one of text and messages"
+        assert self.gold in range(len(self.choices)) if self.choices else self.gold == -1, "gold is one of the choices"
 
     @classmethod
     def of(
@@ -70,6 +75,17 @@ class Passage:
         """A new passage, its id computed from its content."""
         return cls(passage_id(text, messages), document, domain, text, messages)
 
+    @classmethod
+    def item(cls, domain: str, document: str, query: str, choices: tuple[str, ...], gold: int) -> "Passage":
+        """A new item, its id computed from all it holds."""
+        content = json.dumps(["item", normalised(query), [normalised(choice) for choice in choices], gold])
+        return cls(_hashed(content), document, domain, query, choices=choices, gold=gold)
+
+    @property
+    def kind(self) -> str:
+        """``item``, or ``text`` (a chat too)."""
+        return "text" if self.choices is None else "item"
+
     @property
     def group(self) -> str:
         """Key of its group, e.g. ``law/3``."""
@@ -77,15 +93,20 @@ class Passage:
 
     @property
     def plain(self) -> str:
-        """Its text for embedding, naming and comparing; of a chat, the contents of its messages, a line each."""
+        """Its text for embedding, naming and comparing.
+
+        Of a chat, the contents of its messages, a line each; of an item, its query and the right choice.
+        """
+        if self.choices is not None:
+            return f"{self.text} {self.choices[self.gold]}".strip()
         if self.text is not None:
             return self.text
         return "\n".join(str(message["content"]) for message in self.messages or ())
 
     @property
     def tokens(self) -> int:
-        """Estimated tokens (characters / 4)."""
-        return estimated_tokens(self.plain)
+        """Estimated tokens (characters / 4); of an item, all its choices counted."""
+        return estimated_tokens(self.plain if self.choices is None else " ".join((self.text or "", *self.choices)))
 
     def placed(self, *, cluster: int | None = None, split: str | None = None) -> "Passage":
         """The same passage in another cluster or split."""
@@ -105,12 +126,14 @@ class Group:
         cluster: number of the cluster in it, 0 the largest.
         name: its most telling terms, e.g. ``tax, revenue, fiscal``.
         unseen: True if the whole cluster is held out of the search.
+        kind: ``text``, or ``item`` for a cluster of questions with choices.
     """
 
     domain: str
     cluster: int
     name: str
     unseen: bool
+    kind: str = "text"
 
     @property
     def key(self) -> str:
@@ -134,4 +157,8 @@ def passage_id(text: str | None, messages: tuple[dict[str, Any], ...] | None = N
         content = normalised(text or "")
     else:
         content = json.dumps([[str(m["role"]), normalised(str(m["content"]))] for m in messages])
+    return _hashed(content)
+
+
+def _hashed(content: str) -> str:
     return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:20]

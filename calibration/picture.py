@@ -43,7 +43,7 @@ def draw_clusters(calibration_set: "CalibrationSet") -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    domains = calibration_set.manifest.recipe.domain_names
+    domains = [entry.name for entry in calibration_set.manifest.domains if entry.kind != "continuation"]
     columns = min(len(domains), _COLUMNS)
     rows = math.ceil(len(domains) / columns)
     figure = Figure(figsize=(4.2 * columns, 4.6 * rows + 0.5), layout="constrained")

@@ -1,7 +1,8 @@
-"""Sources into passages: read, cut, drop what is too short or said twice, and count all of it."""
+"""Sources into passages and items: read, cut, drop what is too short or said twice, and count all of it."""
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from calibration.cut import cut
 from calibration.duplicates import near_duplicates
@@ -10,6 +11,7 @@ from calibration.manifest import DomainEntry, SourceEntry
 from calibration.passage import Passage, words
 from calibration.recipe import DomainSource, Recipe
 from calibration.sources import Document, Source, open_source
+from calibration.tasks import Task
 
 FEWEST_WORDS = 5  # a document with fewer is dropped
 FEWEST_DOCUMENTS = 3  # search, select and audit need one each
@@ -22,10 +24,12 @@ class Reading:
     Attributes:
         passages: in order of domain, source, row and place.
         domains: counts a domain, by name; the later stages complete them.
+        clusters: the clusters that a task gives its items, by the item's id.
     """
 
     passages: tuple[Passage, ...]
     domains: dict[str, DomainEntry]
+    clusters: dict[str, str] = field(default_factory=dict)
 
 
 def read_passages(recipe: Recipe, report: Callable[[str], None] | None = None) -> Reading:
@@ -40,12 +44,16 @@ def read_passages(recipe: Recipe, report: Callable[[str], None] | None = None) -
     """
     sources = {name: [d for d in recipe.domains if d.name == name] for name in recipe.domain_names}
     opened = {name: [_open(recipe, domain, len(parts) > 1) for domain in parts] for name, parts in sources.items()}
+    tasks = [Task.open(task) for task in recipe.tasks]
     passages: list[Passage] = []
-    entries = {}
+    entries: dict[str, DomainEntry] = {}
+    clusters: dict[str, str] = {}
     for name, parts in opened.items():
         entries[name] = DomainEntry(name=name)
         for part in parts:
             passages += _read(part, recipe, entries[name], recipe.limit // len(parts) or 1)
+    for task in tasks:
+        passages += _read_task(task, recipe, entries, clusters)
     dropped = set(near_duplicates([passage.plain for passage in passages]))
     for i in dropped:
         entries[passages[i].domain].near_duplicates += 1
@@ -57,7 +65,7 @@ def read_passages(recipe: Recipe, report: Callable[[str], None] | None = None) -
         _enough(recipe, entry)
         if report:
             report(entry.reading_line())
-    return Reading(kept, entries)
+    return Reading(kept, entries, clusters)
 
 
 def _open(recipe: Recipe, domain: DomainSource, joined: bool) -> Source:
@@ -89,6 +97,43 @@ def _read(source: Source, recipe: Recipe, entry: DomainEntry, limit: int) -> lis
         )
     )
     return passages[:limit]
+
+
+def _read_task(task: Task, recipe: Recipe, entries: dict[str, DomainEntry], clusters: dict[str, str]) -> list[Passage]:
+    """The items of a task; what was read is added to the entries and the clusters.
+
+    At most ``limit`` a domain, or a cluster where the task brings its own: such files are often sorted by it.
+    """
+    taken: dict[str, list[Passage]] = {}
+    counts: Counter[tuple[str, str | None]] = Counter()
+    over: set[str] = set()
+    for row in task.rows():
+        domain = row.item.domain
+        if domain in entries:
+            raise CalibrationError(f"{task.source.where}: there is a domain {domain} already; rename the task")
+        if counts[domain, row.cluster] == recipe.limit:
+            over.add(domain)
+            if {"domain", "cluster"}.isdisjoint(task.columns):
+                break
+            continue
+        counts[domain, row.cluster] += 1
+        taken.setdefault(domain, []).append(row.item)
+        if row.cluster is not None:
+            clusters[row.item.id] = row.cluster
+    if not taken:
+        raise CalibrationError(f"{task.source.where}: no rows; expected at least {FEWEST_DOCUMENTS}")
+    for domain in taken:
+        source = SourceEntry(
+            source=task.source.spec,
+            sha256=task.source.sha256,
+            revision=task.source.revision,
+            column=task.read_as,
+            group_by=task.source.group_by,
+            rows=task.source.rows,
+            cut_short=domain in over,
+        )
+        entries[domain] = DomainEntry(name=domain, kind="task", sources=[source])
+    return [item for items in taken.values() for item in items]
 
 
 def _cut(document: Document, domain: str, size: int) -> list[Passage]:

@@ -1,8 +1,8 @@
 """What a person asks for when a calibration set is built."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 SEED_LIMIT = 2**32 - 1
 
@@ -24,13 +24,35 @@ class DomainSource(BaseModel):
     group_by: str | None = None
 
 
+class TaskSource(BaseModel):
+    """One task: a file or hub dataset of questions with choices.
+
+    Attributes:
+        name: names its domain; with a column of domains, the first part of their names.
+        source: a local file or a hub dataset ``repo/name:config:split``.
+        columns: what the file calls its ``query``, ``choices`` (or several columns, joined by ``+``), ``gold``,
+            ``document``, ``domain`` and ``cluster``, where it calls them otherwise; the last three may be missing.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    source: str = Field(min_length=1)
+    columns: dict[Literal["query", "choices", "gold", "document", "domain", "cluster"], str] = Field(
+        default_factory=dict
+    )
+
+
 class Recipe(BaseModel):
     """Everything a calibration set depends on, besides the text itself.
 
     Attributes:
-        domains: the domains, at least one.
+        domains: the domains of text.
+        tasks: the tasks; a domain or a task at least.
+        continuations: domains of whose text tasks are made: which of four endings is a passage's own; ``all`` for all.
         clusters: clusters a domain, or "auto": the best cosine silhouette of 3 to 8.
         passages: search passages a domain.
+        items: search items a domain of questions.
         hold_out: fraction of each domain's clusters kept ``unseen``: at least one, always leaving two; 0 for none.
         group_by: column that names the document of a row; None makes each row a document.
         embedder: ``lexical``, a sentence-transformers model by name or path, or ``precomputed:FILE.parquet``.
@@ -39,17 +61,24 @@ class Recipe(BaseModel):
         seed: seed of the search sample.
         split_seed: seed of clustering and splits; ``select``, ``audit`` and ``unseen`` depend on no other.
         passage_chars: wanted length of a passage, in characters.
-        limit: passages a domain read at most, from the front of its sources.
+        limit: passages a domain read at most, from the front of its sources; items a cluster, of a task that brings
+            its own clusters.
         min_group_tokens: estimated tokens a cluster must have in the search pool, ``select`` and ``audit``.
         select_passages: passages of a group in ``select``, at most.
         audit_passages: passages of a group in ``audit`` and in ``unseen``, at most.
+        min_group_items: items a cluster of a task must have in the search pool, ``select`` and ``audit``.
+        select_items: items of a group in ``select``, at most.
+        audit_items: items of a group in ``audit`` and in ``unseen``, at most.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    domains: list[DomainSource] = Field(min_length=1)
+    domains: list[DomainSource] = Field(default_factory=list)
+    tasks: list[TaskSource] = Field(default_factory=list)
+    continuations: list[str] = Field(default_factory=list)
     clusters: int | Literal["auto"] = "auto"
     passages: int = Field(default=64, ge=1)
+    items: int = Field(default=128, ge=1)
     hold_out: float = Field(default=0.2, ge=0, lt=1)
     group_by: str | None = None
     embedder: str = Field(default="lexical", min_length=1)
@@ -61,6 +90,9 @@ class Recipe(BaseModel):
     min_group_tokens: int = Field(default=512, ge=1)
     select_passages: int = Field(default=8, ge=1)
     audit_passages: int = Field(default=24, ge=1)
+    min_group_items: int = Field(default=8, ge=1)
+    select_items: int = Field(default=16, ge=1)
+    audit_items: int = Field(default=100, ge=1)
 
     @field_validator("clusters")
     @classmethod
@@ -69,10 +101,30 @@ class Recipe(BaseModel):
             raise ValueError("expected 'auto' or at least 1")
         return value
 
+    @model_validator(mode="after")
+    def _something_to_read(self) -> Self:
+        if not self.domains and not self.tasks:
+            raise ValueError("expected at least one domain or task")
+        for name in self.continuations:
+            if name != "all" and name not in self.domain_names:
+                raise ValueError(f"continuations of {name!r}: there is no such domain of text")
+        return self
+
     @property
     def domain_names(self) -> list[str]:
-        """The domains' names, each once, in the order given."""
+        """The names of the domains of text, each once, in the order given."""
         return list(dict.fromkeys(domain.name for domain in self.domains))
+
+    @property
+    def continued(self) -> list[str]:
+        """Names of the domains of whose text tasks are made."""
+        return self.domain_names if "all" in self.continuations else list(dict.fromkeys(self.continuations))
+
+    @property
+    def caps(self) -> dict[str, dict[str, int]]:
+        """Passages of a group at most, by kind and split; the search pool has no such limit."""
+        most = {"text": (self.select_passages, self.audit_passages), "item": (self.select_items, self.audit_items)}
+        return {kind: {"select": few, "audit": many, "unseen": many} for kind, (few, many) in most.items()}
 
     def group_by_of(self, domain: DomainSource) -> str | None:
         """The column that names the document of a row of this domain, or None for one document a row."""

@@ -33,7 +33,7 @@ class Source:
     """One opened source; iterating ``documents`` reads it, a row at a time, and fills the counts.
 
     Attributes:
-        domain: the domain it belongs to, for messages.
+        domain: the domain or task it belongs to, for messages.
         spec: what the person typed.
         path: the local file, or None for a hub dataset.
         hub: repository, config, split of a hub dataset, or None for a local file.
@@ -42,6 +42,7 @@ class Source:
         sha256: of the local file, hex; None for a hub dataset.
         revision: commit of a hub dataset, known once it is read; None for a local file, or where the hub is out of
             reach and a cached copy is read.
+        what: ``domain``, or ``task``, for messages.
         joined: whether other sources feed the same domain, so that one document may lie in several of them.
         rows: rows read so far.
         empty: rows read whose text was missing or blank.
@@ -55,6 +56,7 @@ class Source:
     group_by: str | None = None
     sha256: str | None = None
     revision: str | None = None
+    what: str = "domain"
     joined: bool = False
     rows: int = 0
     empty: int = 0
@@ -63,7 +65,7 @@ class Source:
     @property
     def where(self) -> str:
         """Start of every message about it."""
-        return f"domain {self.domain}: {self.spec}"
+        return f"{self.what} {self.domain}: {self.spec}"
 
     def documents(self) -> Iterator[Document]:
         """Its documents in order; rows without text are counted and skipped.
@@ -71,11 +73,11 @@ class Source:
         Raises:
             CalibrationError: unreadable, a column it does not have, a column that holds neither text nor messages.
         """
-        with _rows(self) as rows:
+        with rows_of(self) as rows:
             for row in rows:
                 if not self._columns:
                     self._choose_columns(list(row))
-                name = self._document_name(row)
+                name = self.document_name(row)
                 self.rows += 1
                 content = row.get(str(self.column))
                 text, messages = self._text_or_chat(content)
@@ -99,7 +101,7 @@ class Source:
         if self.group_by is not None and self.group_by not in columns:
             raise CalibrationError(f"{self.where}: no column {self.group_by!r} to group by; it has: {listed}")
 
-    def _document_name(self, row: dict[str, Any]) -> str:
+    def document_name(self, row: dict[str, Any]) -> str:
         """``file.jsonl@1a2b3c4d#12`` or ``...#column=value``; the same wherever the file lies.
 
         Where several sources feed a domain, a value names one document over all of them.
@@ -129,7 +131,7 @@ class Source:
         )
 
 
-def open_source(domain: str, spec: str, group_by: str | None = None) -> Source:
+def open_source(domain: str, spec: str, group_by: str | None = None, what: str = "domain") -> Source:
     """What a source specification means, checked as far as that goes without reading rows.
 
     Args:
@@ -140,6 +142,7 @@ def open_source(domain: str, spec: str, group_by: str | None = None) -> Source:
             else ``messages`` (a list of ``{"role", "content"}``). A ``.txt`` file is one document, or several
             separated by lines ``<|endoftext|>``.
         group_by: column that names the document of a row; None for a document a row.
+        what: ``domain``, or ``task``, for messages.
 
     Raises:
         CalibrationError: a missing or empty file, not UTF-8, or a specification that means nothing.
@@ -148,19 +151,19 @@ def open_source(domain: str, spec: str, group_by: str | None = None) -> Source:
     if not Path(spec).exists() and ":" in spec:
         path, column = spec.rsplit(":", 1)
     if file_format(path):
-        return Source(
-            domain, spec, path=Path(path), column=column, group_by=group_by, sha256=checked_sha256(Path(path))
-        )
+        sha256 = checked_sha256(Path(path))
+        return Source(domain, spec, Path(path), column=column, group_by=group_by, sha256=sha256, what=what)
     parts = spec.split(":")
     if Path(path).exists() or Path(parts[0]).exists():
-        raise CalibrationError(f"domain {domain}: {spec}: not a known format ({', '.join(FORMATS)}, or .gz of one)")
+        raise CalibrationError(f"{what} {domain}: {spec}: not a known format ({', '.join(FORMATS)}, or .gz of one)")
     if not _HUB.match(parts[0]) or len(parts) > 4:
         raise CalibrationError(
-            f"domain {domain}: {spec}: neither a file ({', '.join(FORMATS)}) nor repo/name:config:split:column; "
+            f"{what} {domain}: {spec}: neither a file ({', '.join(FORMATS)}) nor repo/name:config:split:column; "
             f"check the path"
         )
     repo, config, split, column = (parts + [""] * 4)[:4]
-    return Source(domain, spec, hub=(repo, config or None, split or "train"), column=column or None, group_by=group_by)
+    hub = (repo, config or None, split or "train")
+    return Source(domain, spec, hub=hub, column=column or None, group_by=group_by, what=what)
 
 
 def _message(source: Source, item: Any) -> dict[str, Any]:
@@ -175,7 +178,7 @@ def _message(source: Source, item: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _rows(source: Source) -> Iterator[Iterable[dict[str, Any]]]:
+def rows_of(source: Source) -> Iterator[Iterable[dict[str, Any]]]:
     """The rows of a source as dicts, read lazily; local files never touch the network nor the user's caches."""
     with tempfile.TemporaryDirectory(prefix="evop-datasets-") as cache, _quiet_datasets():
         yield _texts(_stream(source, cache)) if _is_text(source) else _stream(source, cache)

@@ -27,25 +27,29 @@ class Split:
     Attributes:
         splits: a passage's split, in the order of the passages; "search" is the whole pool a sampler chooses
             from, "" is nowhere.
+        places: the same with no group capped.
         held_out: clusters kept ``unseen``, by domain.
         given_up: passages dropped because their document reaches into a held-out cluster, by domain.
         over_cap: passages left out by the caps a group, by domain.
     """
 
     splits: tuple[str, ...]
+    places: tuple[str, ...]
     held_out: dict[str, tuple[int, ...]]
     given_up: dict[str, int]
     over_cap: dict[str, int]
 
 
-def split_passages(passages: Sequence[Passage], *, hold_out: float, split_seed: int, caps: Mapping[str, int]) -> Split:
+def split_passages(
+    passages: Sequence[Passage], *, hold_out: float, split_seed: int, caps: Mapping[str, Mapping[str, int]]
+) -> Split:
     """Share all passages out to the splits.
 
     Args:
         passages: clustered passages of all domains.
         hold_out: fraction of each domain's clusters kept ``unseen``.
         split_seed: the seed.
-        caps: passages of a group at most, by split; the search pool has none.
+        caps: passages of a group at most, by kind and split; the search pool has none.
     """
     held_out = {
         domain: choose_held_out(members, hold_out, generator("hold out", split_seed, domain))
@@ -64,7 +68,7 @@ def split_passages(passages: Sequence[Passage], *, hold_out: float, split_seed: 
     given_up = Counter(p.domain for p, s in zip(passages, splits, strict=True) if not s)
     capped = _capped(passages, splits, caps, split_seed)
     over_cap = Counter(p.domain for p, s, c in zip(passages, splits, capped, strict=True) if s and not c)
-    return Split(tuple(capped), held_out, dict(given_up), dict(over_cap))
+    return Split(tuple(capped), tuple(splits), held_out, dict(given_up), dict(over_cap))
 
 
 def held_out_count(clusters: int, hold_out: float) -> int:
@@ -166,14 +170,25 @@ def _affordable(passages: Sequence[Passage], reach: Mapping[int, set[str]], held
     return enough and given_up <= most * len(others)
 
 
-def _capped(passages: Sequence[Passage], splits: Sequence[str], caps: Mapping[str, int], seed: int) -> list[str]:
+def _capped(
+    passages: Sequence[Passage], splits: Sequence[str], caps: Mapping[str, Mapping[str, int]], seed: int
+) -> list[str]:
     """The splits, with the passages of a group beyond its cap put nowhere; which ones stay hangs on the seed."""
-    result = list(splits)
+    result = [""] * len(passages)
+    for i in under_caps(passages, splits, caps, seed):
+        result[i] = splits[i]
+    return result
+
+
+def under_caps(
+    passages: Sequence[Passage], splits: Sequence[str], caps: Mapping[str, Mapping[str, int]], seed: int
+) -> list[int]:
+    """Which passages their group's cap leaves in their split, ascending; it hangs on the seed."""
     members: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for i, (p, split) in enumerate(zip(passages, splits, strict=True)):
-        if split in caps:
-            members[p.group, split].append(i)
+        members[p.group, split].append(i)
+    kept: list[int] = []
     for (_, split), places in members.items():
-        for i in sorted(places, key=lambda i: digest("cap", seed, passages[i].id))[caps[split] :]:
-            result[i] = ""
-    return result
+        most = caps[passages[places[0]].kind].get(split)
+        kept += places if most is None else sorted(places, key=lambda i: digest("cap", seed, passages[i].id))[:most]
+    return sorted(kept)

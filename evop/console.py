@@ -15,9 +15,12 @@ from rich.table import Table
 from calibration import CalibrationSet, describe
 from evop.auditing.file import AuditFile, GroupRow
 from evop.evaluator import Profile
+from evop.meters import lost_of, unit_of
 from evop.progress import Progress, Watch
 from evop.stages.search import SearchResult
 
+LEFT_OUT_SHOWN = 8
+"""Groups left out of the objective that are listed."""
 PLAIN_EVERY = 10.0
 """Seconds between two lines of progress where there is no terminal."""
 
@@ -111,15 +114,17 @@ def print_search(console: Console, result: SearchResult) -> None:
     if pattern.claim and pattern.origin:
         group = account.groups[pattern.claim.worst_group]
         console.print(
-            f"claimed {pattern.origin.objective} {'excess' if pattern.origin.loss == 'nll' else 'divergence'}: "
+            f"claimed {pattern.origin.objective} {lost_of(pattern.origin.loss)}: "
             f"{pattern.claim.search:.4f} on search, "
             f"{pattern.claim.select:.4f} on select (worst group there: {group}), "
-            + ("nats a token" if pattern.origin.scale == "none" else "in units of a random pattern's"),
+            + (unit_of(pattern.origin.loss) if pattern.origin.scale == "none" else "in units of a random pattern's"),
             highlight=False,
             soft_wrap=True,
         )
-    for key, why in account.left_out.items():
+    for key, why in list(account.left_out.items())[:LEFT_OUT_SHOWN]:
         console.print(f"left out of the objective: {key} ({why})", highlight=False, soft_wrap=True)
+    if len(account.left_out) > LEFT_OUT_SHOWN:
+        console.print(f"and {len(account.left_out) - LEFT_OUT_SHOWN} more groups: see search.json", soft_wrap=True)
 
 
 def print_profile(console: Console, profile: Profile) -> None:

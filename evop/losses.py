@@ -15,13 +15,13 @@ class LossTable:
 
     Attributes:
         groups: group key of each passage.
-        loss: summed next-token loss of each passage in nats, float64 [passages].
-        tokens: scored tokens of each passage, int64 [passages].
+        loss: summed loss of each passage, float64 [passages]: nats of a text, a share of an item lost.
+        counts: what a mean is taken over, int64 [passages]: scored tokens of a text, 1 of an item.
     """
 
     groups: tuple[str, ...]
     loss: np.ndarray
-    tokens: np.ndarray
+    counts: np.ndarray
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -30,14 +30,9 @@ class LossTable:
 
     @cached_property
     def by_group(self) -> dict[str, float]:
-        """Mean loss a token of each group, in nats."""
+        """Mean loss of each group: nats a token, or an item."""
         sums, counts = self.sums()
         return {name: float(sums[i] / counts[i]) for i, name in enumerate(self.names)}
-
-    @property
-    def total_tokens(self) -> int:
-        """Scored tokens of all passages."""
-        return int(self.tokens.sum())
 
     @property
     def finite(self) -> bool:
@@ -45,17 +40,17 @@ class LossTable:
         return bool(np.isfinite(self.loss).all())
 
     def sums(self) -> tuple[np.ndarray, np.ndarray]:
-        """Summed loss and tokens of each group, float64 [groups] and int64 [groups]."""
+        """Summed loss and counts of each group, float64 [groups] and int64 [groups]."""
         at = {name: i for i, name in enumerate(self.names)}
         index = np.array([at[group] for group in self.groups])
         sums = np.bincount(index, weights=self.loss, minlength=len(at))
-        counts = np.bincount(index, weights=self.tokens, minlength=len(at)).astype(np.int64)
+        counts = np.bincount(index, weights=self.counts, minlength=len(at)).astype(np.int64)
         return sums, counts
 
     def take(self, indices: Sequence[int]) -> LossTable:
         """Some passages, in the order given."""
         chosen = list(indices)
-        return LossTable(tuple(self.groups[i] for i in chosen), self.loss[chosen], self.tokens[chosen])
+        return LossTable(tuple(self.groups[i] for i in chosen), self.loss[chosen], self.counts[chosen])
 
 
 def excess(pruned: Mapping[str, float], dense: Mapping[str, float]) -> dict[str, float]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from calibration import Recipe
 from evop.errors import EvopError
 from evop.files import first_problem
+from evop.meters import losses_of
 
 SPREAD = "spread"
 """``--device`` that deals a model's layers out over all GPUs, as accelerate does."""
@@ -66,7 +67,8 @@ class SearchRecipe(Engine):
         elitism: of the genetic strategy: how many of the best go over unchanged.
         patience: rounds without a better pattern after which ``genetic`` ends and ``swap`` starts anew.
         objective: ``worst``, ``cvar`` or ``mean`` over the groups.
-        loss: ``nll``, or ``kl`` to the dense model.
+        loss: of text ``nll``, or ``kl`` to the dense model; of items ``accuracy`` or ``accuracy_norm``; or one of each
+            joined by ``+``. Groups of the other kind are not searched on.
         scale: ``none``, or ``random``: a group's excess counts in units of its median under random patterns.
         cost: what ``remove`` counts: ``params``, ``flops``, ``kv`` or ``latency``: measured time of a request.
         latency_batch: sequences of that request side by side; None for 1.
@@ -80,6 +82,7 @@ class SearchRecipe(Engine):
         compensate: ``none``, or ``bias``: thinned blocks get a bias for what they lost.
         max_tokens: tokens of a passage at most.
         min_group_tokens: tokens a group needs, in search and in select, to enter the objective.
+        min_group_items: items a group of a task needs there; it must be above chance too.
         seed: of the strategy.
         evaluations: distinct patterns to measure at most.
         tokens: tokens to score at most.
@@ -101,7 +104,7 @@ class SearchRecipe(Engine):
     elitism: int | None = Field(default=None, ge=0)
     patience: int | None = Field(default=None, ge=1)
     objective: str = "worst"
-    loss: Literal["nll", "kl"] = "nll"
+    loss: str = "nll"
     scale: Literal["none", "random"] = "none"
     cost: str = "params"
     latency_batch: int | None = Field(default=None, ge=1)
@@ -115,6 +118,7 @@ class SearchRecipe(Engine):
     compensate: Literal["none", "bias"] = "none"
     max_tokens: int = Field(default=512, ge=2)
     min_group_tokens: int = Field(default=256, ge=1)
+    min_group_items: int = Field(default=8, ge=1)
     seed: int = Field(default=0, ge=0)
     evaluations: int | None = Field(default=None, ge=1)
     tokens: int | None = Field(default=None, ge=1)
@@ -133,6 +137,15 @@ class SearchRecipe(Engine):
         """``none``, or names with commas between, as on the command line."""
         return (() if value == "none" else tuple(value.split(","))) if isinstance(value, str) else value
 
+    @field_validator("loss")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        try:
+            losses_of(value)
+        except EvopError as error:
+            raise ValueError(str(error).removeprefix("--loss ")) from error
+        return value
+
     @property
     def strategy_options(self) -> dict[str, int]:
         """Options of the strategy that were given."""
@@ -149,12 +162,20 @@ class SearchRecipe(Engine):
         return self.evaluations if limited or finishes else DEFAULT_EVALUATIONS
 
 
-def calibration_recipe(domains: Sequence[str], group_by: Sequence[str] = (), **options: Any) -> Recipe:
+def calibration_recipe(
+    domains: Sequence[str],
+    group_by: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+    task_columns: Sequence[str] = (),
+    **options: Any,
+) -> Recipe:
     """A calibration recipe from words as they are typed.
 
     Args:
         domains: ``NAME=SOURCE``.
         group_by: ``COLUMN`` for all domains, ``NAME=COLUMN`` for one; ``NAME=`` makes each row a document.
+        tasks: ``NAME=SOURCE``.
+        task_columns: ``NAME=ROLE:COLUMN,ROLE:COLUMN``, or without a name for all tasks.
         **options: the other fields of ``calibration.Recipe``.
 
     Raises:
@@ -174,9 +195,27 @@ def calibration_recipe(domains: Sequence[str], group_by: Sequence[str] = (), **o
     if len(common) > 1:
         raise EvopError(f"--group-by {common[1]}: a column for all domains was given already; use NAME={common[1]}")
     try:
-        return Recipe.model_validate({"domains": sources, "group_by": common[0] if common else None, **options})
+        content = {"domains": sources, "group_by": common[0] if common else None, "tasks": _tasks(tasks, task_columns)}
+        return Recipe.model_validate({**content, **options})
     except ValidationError as error:
         raise EvopError(f"option {first_problem(error)}") from error
+
+
+def _tasks(words: Sequence[str], task_columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Tasks as they are typed, with what their files call their columns."""
+    named = [_pair("--task", word, "blimp=blimp.jsonl") for word in words]
+    columns: dict[str, dict[str, str]] = {name: {} for name, _ in named}
+    for word in task_columns:
+        name, equals, roles = word.rpartition("=")
+        if equals and name not in columns:
+            raise EvopError(f"--task-columns {word}: there is no --task {name}")
+        for pair in roles.split(","):
+            role, colon, column = pair.partition(":")
+            if not (colon and role and column):
+                raise EvopError(f"--task-columns {word}: expected ROLE:COLUMN, such as query:question,domain:subject")
+            for task in [name] if equals else columns:
+                columns[task][role] = column
+    return [{"name": name, "source": source, "columns": columns[name]} for name, source in named]
 
 
 def _pair(option: str, word: str, example: str) -> tuple[str, str]:

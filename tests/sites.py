@@ -1,4 +1,4 @@
-"""Sites and passages of tiny models, for the tests of importance."""
+"""Sites, passages and items of tiny models."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM, GPT2Config, PreTrainedModel
 
 from evop.importance.site import Site
+from evop.token_item import TokenItem
 from evop.tokens import TokenPassages
 
 
@@ -58,3 +59,19 @@ def token_passages(lengths: dict[str, list[int]], vocabulary: int = 256, seed: i
     return TokenPassages(
         tuple(ids for ids, _ in rows), tuple(group for _, group in rows), tuple(map(str, range(n))), (False,) * n
     )
+
+
+Lengths = dict[str, list[tuple[int, tuple[int, ...]]]]
+"""Group -> of each item the length of its query, and of its choices."""
+
+
+def token_items(lengths: Lengths, vocabulary: int = 256, seed: int = 0) -> TokenPassages:
+    """Items of random tokens."""
+    rng, items, groups = np.random.default_rng(seed), [], []
+    for group, own in lengths.items():
+        for query, choices in own:
+            words = [tuple(rng.integers(1, vocabulary, n).tolist()) for n in (query, *choices)]
+            items.append(TokenItem(words[0], tuple(words[1:]), int(rng.integers(len(choices))), choices, len(own)))
+            groups.append(group)
+    names = tuple(f"d{i}" for i in range(len(items)))
+    return TokenPassages(tuple(item.ids for item in items), tuple(groups), names, (False,) * len(items), tuple(items))

@@ -82,7 +82,7 @@ class SplitLosses:
         index = {document: k for k, document in enumerate(documents)}
         owner = [index[self.passages.documents[i]] for i in members]
         extra = np.bincount(owner, weights=(self.pruned[pattern].loss - self.dense.loss)[members])
-        tokens = np.bincount(owner, weights=self.dense.tokens[members])
+        tokens = np.bincount(owner, weights=self.dense.counts[members])
         rng = np.random.default_rng([at, len(documents), *self.split.encode()])
         draws = rng.multinomial(len(documents), np.full(len(documents), 1 / len(documents)), size=RESAMPLES)
         return (draws @ extra) / (draws @ tokens)
@@ -153,7 +153,7 @@ def summary_frame(splits: Sequence[SplitLosses]) -> pd.DataFrame:
                     "pattern": pattern,
                     "split": split.split,
                     "groups": len(split.groups),
-                    "tokens": split.dense.total_tokens,
+                    "tokens": split.passages.total,
                     "worst": excess.max(),
                     "worst_low": low,
                     "worst_high": high,

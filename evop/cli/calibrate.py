@@ -11,10 +11,25 @@ from evop.cli.options import Out, Seed, number_or_auto
 
 
 def calibrate(
-    domain: Annotated[list[str], typer.Option("--domain", help="NAME=FILE[:COLUMN] or NAME=REPO:CONFIG:SPLIT:COLUMN.")],
     out: Out,
+    domain: Annotated[
+        list[str] | None, typer.Option("--domain", help="NAME=FILE[:COLUMN] or NAME=REPO:CONFIG:SPLIT:COLUMN.")
+    ] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option("--task", help="NAME=FILE or NAME=REPO:CONFIG:SPLIT: questions, choices and gold, see the docs."),
+    ] = None,
+    task_columns: Annotated[
+        list[str] | None,
+        typer.Option(help="What a task's file calls its columns: NAME=query:question,choices:a+b,domain:subject."),
+    ] = None,
+    continuations: Annotated[
+        list[str] | None,
+        typer.Option(help="A domain of whose text a task is made (which ending is a passage's own?), or all."),
+    ] = None,
     clusters: Annotated[str, typer.Option(help="Clusters a domain, or auto: the best silhouette.")] = "auto",
     passages: Annotated[int, typer.Option(min=1, help="Search passages a domain.")] = 64,
+    items: Annotated[int, typer.Option(min=1, help="Search items a domain of questions.")] = 128,
     hold_out: Annotated[float, typer.Option(help="Fraction of each domain's clusters kept unseen.")] = 0.2,
     group_by: Annotated[
         list[str] | None,
@@ -31,15 +46,22 @@ def calibrate(
     min_group_tokens: Annotated[int, typer.Option(min=1, help="Estimated tokens a cluster needs in a split.")] = 512,
     select_passages: Annotated[int, typer.Option(min=1, help="Passages of a group in select at most.")] = 8,
     audit_passages: Annotated[int, typer.Option(min=1, help="Passages of a group in audit and unseen at most.")] = 24,
+    min_group_items: Annotated[int, typer.Option(min=1, help="Items a cluster of a task needs in a split.")] = 8,
+    select_items: Annotated[int, typer.Option(min=1, help="Items of a group in select at most.")] = 16,
+    audit_items: Annotated[int, typer.Option(min=1, help="Items of a group in audit and unseen at most.")] = 100,
 ) -> None:
-    """Build a calibration set: embed passages, cluster each domain, split, sample."""
+    """Build a calibration set of text and tasks: embed, cluster each domain, split, sample."""
     from calibration import build_calibration_set
     from evop.console import print_set
     from evop.recipe import calibration_recipe
 
     recipe = calibration_recipe(
-        domain,
+        domain or (),
         group_by or (),
+        task or (),
+        task_columns or (),
+        continuations=continuations or [],
+        items=items,
         clusters=number_or_auto("--clusters", clusters) or "auto",
         passages=passages,
         hold_out=hold_out,
@@ -52,6 +74,9 @@ def calibrate(
         min_group_tokens=min_group_tokens,
         select_passages=select_passages,
         audit_passages=audit_passages,
+        min_group_items=min_group_items,
+        select_items=select_items,
+        audit_items=audit_items,
     )
     built = build_calibration_set(recipe, report=say)
     built.save(out)

@@ -33,7 +33,12 @@ def search(
         int | None, typer.Option(min=1, help="Rounds without a better pattern until genetic ends, swap starts anew.")
     ] = None,
     objective: Annotated[str, typer.Option(help="worst, cvar or mean excess over the groups.")] = "worst",
-    loss: Annotated[str, typer.Option(help="nll: next-token loss; kl: divergence from the dense model.")] = "nll",
+    loss: Annotated[
+        str,
+        typer.Option(
+            help="Of text nll or kl (from the dense model), of tasks accuracy or accuracy_norm; or nll+accuracy."
+        ),
+    ] = "nll",
     scale: Annotated[
         str, typer.Option(help="none, or random: a group counts in units of what random patterns cost it.")
     ] = "none",
@@ -92,6 +97,7 @@ def search(
     profile: Annotated[bool, typer.Option("--profile", help="Say where the time went, and how much memory.")] = False,
     max_tokens: Annotated[int, typer.Option(min=2, help="Tokens of a passage at most.")] = 512,
     min_group_tokens: Annotated[int, typer.Option(min=1, help="Tokens a group needs to enter the objective.")] = 256,
+    min_group_items: Annotated[int, typer.Option(min=1, help="Items a group of a task needs for that.")] = 8,
     seed: Seed = 0,
     device: Device = "auto",
     dtype: Dtype = "auto",

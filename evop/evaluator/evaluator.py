@@ -20,8 +20,10 @@ from evop.evaluator.profile import Profile
 from evop.evaluator.walk import Walk
 from evop.load import LoadedModel
 from evop.losses import LossTable
-from evop.meters import Meter, make_meter
-from evop.meters.batches import batches, padded
+from evop.meters import ItemMeter, Meter, losses_of, make_item_meter, make_meter
+from evop.meters.batches import batches, layout
+from evop.meters.lines import of_lines
+from evop.meters.next_token import NextToken
 from evop.orders import Orders
 from evop.recipe import CACHE_MB
 from evop.tokens import TokenPassages
@@ -30,6 +32,7 @@ from patterns import Pattern, PatternSpace
 Result = TypeVar("Result")
 AUTO_BATCH_TOKENS = {"cpu": 512, "cuda": 16384, "mps": 4096}
 """Padded tokens a forward pass with ``--batch-size auto``; halved when memory runs out."""
+NEXT_TOKEN = NextToken()
 Tick = Callable[[], None]
 
 
@@ -53,7 +56,7 @@ class Evaluator:
         orders: which units of thinned parts leave first.
         max_tokens: the length passages were cut at.
         batch_size: passages of full length a forward pass, or None to fit the device.
-        loss: what is measured: ``nll`` or ``kl``.
+        loss: what is measured: ``nll`` or ``kl`` of text, ``accuracy`` or ``accuracy_norm`` of items, or one of each.
         cache_mb: mebibytes of dense streams to keep at most.
         share: whether patterns share their beginnings; alone, each is run from the first layer.
         tick: called after every batch; what it raises ends the measuring, and leaves no trace in the model.
@@ -71,6 +74,7 @@ class Evaluator:
     profile: Profile = field(default_factory=Profile)
     _batch_tokens: int = field(init=False)
     _meter: Meter = field(init=False)
+    _item_meter: ItemMeter = field(init=False)
     _cache: DenseCache = field(init=False)
     _stack: LayerStack = field(init=False)
 
@@ -83,7 +87,8 @@ class Evaluator:
             )
         auto = AUTO_BATCH_TOKENS[self.loaded.device.type]
         self._batch_tokens = self.batch_size * self.max_tokens if self.batch_size else auto
-        self._meter = make_meter(self.loss)
+        text, items = losses_of(self.loss)
+        self._meter, self._item_meter = make_meter(text), make_item_meter(items)
         self._cache = DenseCache(self.cache_mb << 20)
         self._stack = LayerStack(self.loaded.model, self.loaded.family)
 
@@ -118,16 +123,27 @@ class Evaluator:
         return self.of_cuts([Cut()], passages)[0]
 
     def of_cuts(self, cuts: Sequence[Cut], passages: TokenPassages) -> list[LossTable]:
-        """The loss table of each cut; losses are summed in float64, in the order of the passages.
+        """The loss table of each cut, in the order of the passages.
+
+        Raises:
+            EvopError: out of memory with the smallest batch, or with the one asked for.
+        """
+        losses = of_lines(self.line_losses(cuts, passages), passages, self._item_meter)
+        return [LossTable(passages.groups, row, passages.counts) for row in losses]
+
+    def line_losses(self, cuts: Sequence[Cut], passages: TokenPassages) -> np.ndarray:
+        """What every line of the passages costs: a text is one, every choice of an item is one.
+
+        Returns:
+            Nats, summed in float64: [cuts, lines]; ``passages.lines`` says whose they are. Choices are measured by
+            next-token loss, text by the loss asked for.
 
         Raises:
             EvopError: out of memory with the smallest batch, or with the one asked for.
         """
         together = [cuts] if self.share else [[cut] for cut in cuts]
-        tables: list[LossTable] = []
-        for some in together:
-            tables += self.halving(partial(self._measured, some, passages)) if some else []
-        return tables
+        found = [self.halving(partial(self._measured, some, passages)) for some in together if some]
+        return np.concatenate(found) if found else np.zeros((0, passages.lines[-1]))
 
     def halving(self, run: Callable[[int], Result]) -> Result:
         """Run something that takes a size of batch, in padded tokens; smaller from then on where memory runs out.
@@ -153,23 +169,25 @@ class Evaluator:
                 self._batch_tokens = smaller
 
     @torch.inference_mode()
-    def _measured(self, cuts: Sequence[Cut], passages: TokenPassages, batch_tokens: int) -> list[LossTable]:
+    def _measured(self, cuts: Sequence[Cut], passages: TokenPassages, batch_tokens: int) -> np.ndarray:
         parallel = self.loaded.family.is_parallel(self.loaded.model.config)
         tree = PrefixTree.of(cuts, len(self._stack.layers), parallel)
-        loss = np.zeros((len(cuts), len(passages.ids)))
+        loss = np.zeros((len(cuts), passages.lines[-1]))
         found = batches(passages, batch_tokens)
         everything = sum(len(batch) * len(passages.ids[batch[0]]) for batch in found)
         self._cache.deal()
         with self._stack.opened() as stack:
             for batch in found:
-                ids, wanted = padded(passages, batch)
-                key, share = tuple(passages.ids[i] for i in batch), ids.numel() / everything
-                walk = Walk(stack, tree, self._meter, self._cache, self.profile, key, ids, wanted, share)
+                laid = layout(passages, batch)
+                meter = self._meter if laid.branches is None else NEXT_TOKEN
+                key, share = passages.key(batch), laid.ids.numel() / everything
+                walk = Walk(stack, tree, meter, self._cache, self.profile, key, laid, share)
+                lines = np.concatenate([np.arange(passages.lines[i], passages.lines[i + 1]) for i in batch])
                 for same, sums in walk.losses():
-                    loss[np.ix_(same, batch)] = sums.numpy()
+                    loss[np.ix_(np.array(same), lines)] = sums.numpy()
                 self.tick()
         self.profile.padded += everything * len(cuts)
         self.profile.read += sum(map(len, passages.ids)) * len(cuts)
         self.profile.cache_bytes = self._cache.used
         self.profile.tokens += passages.total * len(cuts)
-        return [LossTable(passages.groups, row, passages.scored) for row in loss]
+        return loss

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ import torch
 from torch import nn
 
 from evop.cut import Place
+from evop.evaluator.branch_masks import Masks
 from evop.evaluator.masking import Swap, block_swaps, swapped, thinned
 from evop.evaluator.prefixes import DENSE, GONE, State, Thinning
 from evop.families import Family
+from evop.meters.batches import Layout
 
 
 class _Gate(nn.Module):
@@ -29,6 +32,14 @@ class _Gate(nn.Module):
         self.rest: tuple[Any, ...] = ()
         self.named: dict[str, Any] = {}
         self.instead: torch.Tensor | None = None
+
+    def give(self, layer: nn.Module, name: str, value: torch.Tensor) -> None:
+        """Give the layer another value for one of its inputs, which some models pass without its name."""
+        at = list(signature(layer.forward).parameters).index(name) - 1
+        if at < len(self.rest):
+            self.rest = (*self.rest[:at], value, *self.rest[at + 1 :])
+        else:
+            self.named[name] = value
 
     def forward(self, hidden_states: torch.Tensor, *rest: Any, **named: Any) -> torch.Tensor:
         """What is to come instead, or else what came."""
@@ -73,20 +84,25 @@ class LayerStack:
             for gate in self._gates:
                 gate.clear()
 
-    def enter(self, ids: torch.Tensor) -> torch.Tensor:
-        """What the first layer is given for some tokens; every layer's other inputs are kept until the next call.
-
-        Args:
-            ids: int64 [batch, length].
+    def enter(self, laid: Layout) -> torch.Tensor:
+        """What the first layer is given for a batch; every layer's other inputs are kept until the next call.
 
         Returns:
             [batch, length, hidden].
         """
         self.list._modules = {str(i): gate for i, gate in enumerate(self._gates)}
         base: Any = self.model.base_model
-        base(input_ids=ids.to(self._first.device), use_cache=False)
+        where = self._first.device
+        named = {} if laid.positions is None else {"position_ids": laid.positions.to(where)}
+        base(input_ids=laid.ids.to(where), use_cache=False, **named)
         entered = self._gates[0].came
         assert entered is not None
+        if laid.branches is not None and laid.positions is not None:
+            masks = Masks(laid.branches, laid.positions, entered.dtype)
+            for number, (layer, gate) in enumerate(zip(self.layers, self._gates, strict=True)):
+                assert gate.came is not None
+                window = self.family.window(self.model.config, number)
+                gate.give(layer, "attention_mask", masks.of(window, gate.came.device))
         return entered
 
     def run(self, layer: int, attn: State, mlp: State, stream: torch.Tensor) -> torch.Tensor:

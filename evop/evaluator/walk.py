@@ -13,7 +13,7 @@ from evop.evaluator.layer_stack import LayerStack
 from evop.evaluator.prefixes import DENSE, GONE, Node, PrefixTree, State, Step
 from evop.evaluator.profile import Profile
 from evop.meters import Meter
-from evop.meters.batches import IGNORED
+from evop.meters.batches import Layout
 
 LOGIT_BYTES = {"cpu": 1 << 23, "cuda": 1 << 29, "mps": 1 << 27}
 """Bytes of float32 logits made at a time: what fits a CPU's cache, what keeps a GPU busy."""
@@ -43,8 +43,7 @@ class Walk:
         cache: of dense streams.
         profile: is told what was done.
         key: the batch in the cache.
-        ids: int64 [batch, length].
-        wanted: int64 [batch, length - 1]; ``IGNORED`` where nothing is predicted.
+        laid: the batch.
         share: of the padded tokens measured together that the batch has.
     """
 
@@ -54,22 +53,17 @@ class Walk:
     cache: DenseCache
     profile: Profile
     key: Key
-    ids: torch.Tensor
-    wanted: torch.Tensor
+    laid: Layout
     share: float
 
     def __post_init__(self) -> None:
-        self._scored = self.wanted != IGNORED
-        last = torch.zeros(len(self.ids), 1, dtype=torch.bool)
-        self._at = torch.cat([self._scored, last], dim=1).flatten().nonzero()[:, 0]
-        self._next = self.wanted[self._scored]
         self._dense_rows: torch.Tensor | None = None
         self._targets: dict[int, torch.Tensor] = {}
 
     def losses(self) -> Iterator[tuple[list[int], torch.Tensor]]:
-        """Cuts that are one, and their summed loss on each passage: float64 [batch]."""
+        """Cuts that are one, and their summed loss on each line: float64 [lines]."""
         with self.profile.of("before the layers"):
-            entered = self.stack.enter(self.ids)
+            entered = self.stack.enter(self.laid)
         if self.meter.needs_dense:
             with self.profile.of("dense targets"):
                 self._dense_rows = self._rows(self._dense_end(entered))
@@ -97,7 +91,7 @@ class Walk:
         between = self.tree.parallel or after % 2 == 0
         dense = dense and set(step) == {DENSE}
         whole = (attn != GONE) + (mlp != GONE)
-        tokens = self.ids.numel() * whole / (2 * len(self.stack.layers))
+        tokens = self.laid.ids.numel() * whole / (2 * len(self.stack.layers))
         if dense and between and (kept := self.cache.get(self.key, after)) is not None:
             self.profile.cached += tokens
             return after, node, kept, True
@@ -116,25 +110,24 @@ class Walk:
         stream = entered
         for layer in range(len(self.stack.layers)):
             stream = self.stack.run(layer, DENSE, DENSE, stream)
-        self.profile.block_tokens += self.ids.numel()
+        self.profile.block_tokens += self.laid.ids.numel()
         self.cache.keep(self.key, self.tree.steps, stream)
         return stream
 
     def _rows(self, stream: torch.Tensor) -> torch.Tensor:
         """The stream where something is predicted: [n, hidden]."""
-        return stream.flatten(0, 1).index_select(0, self._at.to(stream.device))
+        return stream.flatten(0, 1).index_select(0, self.laid.at.to(stream.device))
 
     def _loss(self, rows: torch.Tensor) -> torch.Tensor:
         with self.profile.of("head and loss"):
-            found = torch.zeros(self._scored.shape, dtype=torch.float64)
             size = max(1, LOGIT_BYTES[rows.device.type] // (4 * self.stack.vocabulary))
             pieces = []
             for start in range(0, len(rows), size):
                 logits = self.stack.logits(rows[start : start + size])
-                wanted = self._next[start : start + size].to(logits.device)
+                wanted = self.laid.wanted[start : start + size].to(logits.device)
                 pieces.append(self.meter(logits, wanted, self._target(start, size)))
-            found[self._scored] = torch.cat(pieces).cpu().double()
-            return found.sum(dim=1)
+            found = torch.zeros(self.laid.lines, dtype=torch.float64)
+            return found.index_add_(0, self.laid.line, torch.cat(pieces).cpu().double())
 
     def _target(self, start: int, size: int) -> torch.Tensor | None:
         """The dense model's logits at some of the positions, where the meter needs them."""

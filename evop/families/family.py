@@ -198,6 +198,16 @@ class Family:
                 return refusal.reason
         return None
 
+    def window(self, config: Any, layer: int) -> int | None:
+        """Positions that a layer's attention looks back, its own included; None for all of them.
+
+        Args:
+            config: as transformers reads it.
+            layer: its number.
+        """
+        window, types = getattr(config, "sliding_window", None), getattr(config, "layer_types", None)
+        return window if types is None or types[layer] == "sliding_attention" else None
+
     def is_parallel(self, config: Any) -> bool:
         """Whether attention and MLP of a layer both read the layer's input; ``config`` as transformers reads it."""
         return self.parallel is not None and bool(getattr(config, self.parallel))

@@ -62,7 +62,7 @@ def measured_orders(
         compensate: whether to keep what stands in for units that leave.
         seed: of the random metric.
     """
-    loaded, space = evaluator.loaded, evaluator.space
+    loaded, space, passages = evaluator.loaded, evaluator.space, passages.as_text()
     if metric == "none":
         return Orders()
     if metric == INFLUENCE:

@@ -1,11 +1,13 @@
-"""Passages of like length in one forward pass."""
+"""Passages of like length in one forward pass, and where in it what is predicted."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
+from evop.token_item import TokenItem
 from evop.tokens import TokenPassages
 
 PAD = 0
@@ -49,3 +51,62 @@ def padded(passages: TokenPassages, batch: Sequence[int]) -> tuple[torch.Tensor,
     ids = torch.tensor([[*passages.ids[i], *[PAD] * gap] for i, gap in zip(batch, gaps, strict=True)])
     wanted = torch.tensor([[*passages.ids[i][1:], *[IGNORED] * gap] for i, gap in zip(batch, gaps, strict=True)])
     return ids, wanted
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One batch: what the model reads, and which of its predictions count for what.
+
+    Attributes:
+        ids: int64 [rows, longest], padded on the right.
+        at: int64 [n], places in the flattened rows where something is predicted.
+        wanted: int64 [n], what follows there.
+        line: int64 [n], the line that each prediction counts for.
+        lines: how many lines there are: one a passage of text, one a choice of an item, in their order.
+        branches: int64 [rows, longest] where rows are items: 0 in a query, the number of a choice from 1 on; None
+            for text.
+        positions: int64 [rows, longest]: a choice goes on where the query ends; None for text.
+    """
+
+    ids: torch.Tensor
+    at: torch.Tensor
+    wanted: torch.Tensor
+    line: torch.Tensor
+    lines: int
+    branches: torch.Tensor | None = None
+    positions: torch.Tensor | None = None
+
+
+def layout(passages: TokenPassages, batch: Sequence[int]) -> Layout:
+    """How a batch, of text or of items, is laid out."""
+    items = [passages.item(i) for i in batch]
+    if items[0] is not None:
+        return _of_items([item for item in items if item is not None])
+    ids, wanted = padded(passages, batch)
+    scored = torch.cat([wanted != IGNORED, torch.zeros(len(batch), 1, dtype=torch.bool)], dim=1)
+    at = scored.flatten().nonzero()[:, 0]
+    return Layout(ids, at, wanted[wanted != IGNORED], at // ids.shape[1], len(batch))
+
+
+def _of_items(items: Sequence[TokenItem]) -> Layout:
+    longest = max(len(item.ids) for item in items)
+    ids, branches, positions = (torch.full((len(items), longest), PAD) for _ in range(3))
+    at: list[int] = []
+    wanted: list[int] = []
+    line: list[int] = []
+    lines = 0
+    for row, item in enumerate(items):
+        first = len(item.query)
+        ids[row, : len(item.ids)] = torch.tensor(item.ids)
+        positions[row, :first] = torch.arange(first)
+        start = first
+        for number, choice in enumerate(item.choices, start=1):
+            more = len(choice) - 1
+            branches[row, start : start + more] = number
+            positions[row, start : start + more] = torch.arange(first, first + more)
+            at += [row * longest + place for place in (first - 1, *range(start, start + more))]
+            wanted += choice
+            line += [lines] * len(choice)
+            start, lines = start + more, lines + 1
+        branches[row, start:] = len(item.choices) + 1  # padding sees itself and the query, and nobody sees it
+    return Layout(ids, torch.tensor(at), torch.tensor(wanted), torch.tensor(line), lines, branches, positions)

@@ -65,7 +65,7 @@ def _domain_loss(
     names = tuple(str(at) for at in range(len(ids)))
     passages = TokenPassages(ids, (domain,) * len(ids), names, (False,) * len(ids))
     losses = _next_token_losses(model, passages, batch_size * max_tokens)
-    return DomainLoss(domain, losses.by_group[domain], len(ids), losses.total_tokens)
+    return DomainLoss(domain, losses.by_group[domain], len(ids), passages.total)
 
 
 @torch.inference_mode()

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from evop.losses import excess
-from evop.meters import make_meter
+from evop.meters import floor_of
 from evop.objectives import Objective
 from evop.searching.sample import Losses, Sample
 from patterns import Effort, Measurement, Pattern, Trial
@@ -95,7 +95,7 @@ class Fitness:
     @cached_property
     def _floor(self) -> float:
         """What no loss can be less than."""
-        return make_meter(self.sample.evaluator.loss).floor
+        return floor_of(self.sample.evaluator.loss)
 
     @cached_property
     def _can_cut(self) -> bool:

@@ -24,7 +24,7 @@ def identity_asked(recipe: SearchRecipe, calibration: CalibrationSet, budget: Bu
     space = budget.space
     chosen = (
         *("strategy", "elitism", "patience", "seed", "objective", "loss", "scale"),
-        *("importance", "importance_over", "compensate", "max_tokens", "min_group_tokens", "bounds"),
+        *("importance", "importance_over", "compensate", "max_tokens", "min_group_tokens", "min_group_items", "bounds"),
     )
     return {
         "model": space.origin["model"],

@@ -1,13 +1,19 @@
-"""The passages a search sees: which groups have enough tokens to be judged, and which are left out."""
+"""The passages a search sees: which groups can be judged, and which are left out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from calibration import CalibrationSet
+import numpy as np
+
+from calibration import CalibrationSet, Group
 from evop.errors import EvopError
+from evop.evaluator import Evaluator
+from evop.meters import losses_of
+from evop.proportions import wilson
+from evop.recipe import SearchRecipe
 from evop.tokens import TokenPassages, tokenize
 
 
@@ -18,7 +24,7 @@ class ObjectivePassages:
     Attributes:
         search: passages the fitness sees, group-balanced order.
         select: passages that choose among finalists.
-        left_out: group key -> why it does not enter the objective.
+        left_out: group key -> why it does not enter the objective, though it is of a kind that is measured.
     """
 
     search: TokenPassages
@@ -30,31 +36,107 @@ class ObjectivePassages:
         """Keys of the groups in the objective."""
         return tuple(self.search.tokens_by_group)
 
+    def without(self, left_out: Mapping[str, str]) -> ObjectivePassages:
+        """Some groups less.
 
-def objective_passages(
-    calibration: CalibrationSet, tokenizer: Any, max_tokens: int, min_group_tokens: int
-) -> ObjectivePassages:
-    """Tokenise ``search`` and ``select`` and keep the groups that have enough tokens in both.
+        Raises:
+            EvopError: no group is left.
+        """
+        kept = [group for group in self.groups if group not in left_out]
+        if not kept:
+            raise EvopError(
+                "in no group is the dense model better than chance, so none can be seen to lose: "
+                f"{', '.join(f'{key}: {why}' for key, why in left_out.items())[:200]}; use --loss nll, or easier tasks"
+            )
+        return replace(
+            self, search=self.search.only(kept), select=self.select.only(kept), left_out={**self.left_out, **left_out}
+        )
+
+
+def objective_passages(calibration: CalibrationSet, tokenizer: Any, recipe: SearchRecipe) -> ObjectivePassages:
+    """Tokenise ``search`` and ``select`` and keep the groups that the loss measures and that have enough in both.
 
     Raises:
-        EvopError: no group has enough tokens.
+        EvopError: no group has enough, or text meets items without a common unit.
     """
-    sampled = {passage.group for passage in calibration.split("search")}
-    search = tokenize(calibration.split("search"), tokenizer, max_tokens)
-    select = tokenize(calibration.split("select"), tokenizer, max_tokens)
-    candidates = [group.key for group in calibration.groups if not group.unseen]
+    kinds = _kinds(recipe.loss)
+    candidates = [group for group in calibration.groups if not group.unseen and group.kind in kinds]
+    if not candidates:
+        measured, have = ("text", "items") if "text" in kinds else ("items", "text")
+        mend = "--domain, or use --loss accuracy" if have == "items" else "--task or --continuations, or use --loss nll"
+        raise EvopError(
+            f"--loss {recipe.loss} measures {measured}, and the calibration set has {have} only; calibrate with {mend}"
+        )
+    keys = {group.key for group in candidates}
+    there = {split: [p for p in calibration.split(split) if p.group in keys] for split in ("search", "select")}
+    search, select = (tokenize(there[split], tokenizer, recipe.max_tokens) for split in ("search", "select"))
+    sampled = {passage.group for passage in there["search"]}
     left_out: dict[str, str] = {}
     for group in candidates:
-        found = {"search": search.tokens_by_group.get(group, 0), "select": select.tokens_by_group.get(group, 0)}
-        few = [f"{tokens} tokens in {name}" for name, tokens in found.items() if tokens < min_group_tokens]
-        if group not in sampled:
-            left_out[group] = "no search passages in the calibration set"
-        elif few:
-            left_out[group] = f"{' and '.join(few)}, fewer than {min_group_tokens}"
-    kept = [group for group in candidates if group not in left_out]
+        if group.key not in sampled:
+            left_out[group.key] = "no search passages in the calibration set"
+        elif few := _too_few(group, {"search": search, "select": select}, recipe):
+            left_out[group.key] = few
+    kept = [group for group in candidates if group.key not in left_out]
     if not kept:
         raise EvopError(
-            f"no group of the calibration set has {min_group_tokens} tokens in search and in select; "
-            "lower --min-group-tokens, or calibrate with more --passages or fewer --clusters"
+            f"no group of the calibration set has {_needed(candidates[0], recipe)} in search and in select; lower "
+            "--min-group-tokens or --min-group-items, or calibrate with more --passages or --items, or fewer --clusters"
         )
-    return ObjectivePassages(search.only(kept), select.only(kept), left_out)
+    if len({group.kind for group in kept}) > 1 and recipe.scale == "none":
+        raise EvopError(
+            f"--loss {recipe.loss}: nats of text and shares of items have no common unit; add --scale random, or "
+            f"search on one of them"
+        )
+    keys_kept = [group.key for group in kept]
+    return ObjectivePassages(search.only(keys_kept), select.only(keys_kept), left_out)
+
+
+def at_chance(passages: ObjectivePassages, evaluator: Evaluator) -> dict[str, str]:
+    """Groups of items in which the dense model is no better than chance, and so cannot be seen to lose.
+
+    Its answers on ``search`` and ``select`` are counted; a group is one of these where their 95% interval reaches down
+    to what guessing gets.
+
+    Returns:
+        Group key -> what was found.
+    """
+    right: dict[str, list[bool]] = {}
+    chances: dict[str, list[float]] = {}
+    for split in (passages.search, passages.select):
+        mine = split.take([i for i in range(len(split.ids)) if split.item(i) is not None])
+        if not mine.ids:
+            continue
+        table = evaluator.dense(mine)
+        for i, loss in enumerate(table.loss):
+            item = mine.item(i)
+            assert item is not None
+            right.setdefault(mine.groups[i], []).append(bool(loss < 1))
+            chances.setdefault(mine.groups[i], []).append(1 / len(item.choices))
+    found = {}
+    for group, answers in right.items():
+        chance = float(np.mean(chances[group]))
+        if wilson(sum(answers), len(answers))[0] <= chance:
+            found[group] = (
+                f"the dense model is right in {sum(answers)} of {len(answers)} items, no better than chance "
+                f"({chance:.0%}) for certain"
+            )
+    return found
+
+
+def _kinds(loss: str) -> list[str]:
+    """The kinds of groups that a loss measures."""
+    text, items = losses_of(loss)
+    return [*(["text"] if text else []), *(["item"] if items else [])]
+
+
+def _needed(group: Group, recipe: SearchRecipe) -> str:
+    return f"{recipe.min_group_tokens} tokens" if group.kind == "text" else f"{recipe.min_group_items} items"
+
+
+def _too_few(group: Group, splits: Mapping[str, TokenPassages], recipe: SearchRecipe) -> str:
+    """Why a group has too little to be judged, or nothing."""
+    what, needed = ("tokens", recipe.min_group_tokens) if group.kind == "text" else ("items", recipe.min_group_items)
+    found = {split: there.counts_by_group.get(group.key, 0) for split, there in splits.items()}
+    few = [f"{count} {what} in {split}" for split, count in found.items() if count < needed]
+    return f"{' and '.join(few)}, fewer than {needed}" if few else ""

@@ -70,14 +70,14 @@ class Sample:
         """Mean loss of some groups at an effort, all measured; or why there is none."""
         losses = {}
         for group in groups:
-            total, tokens = 0.0, 0
+            total, measured = 0.0, 0
             for number in self._numbers(effort):
-                if count := self._stretches[number].tokens_by_group.get(group, 0):
+                if count := self._stretches[number].counts_by_group.get(group, 0):
                     summed = self.store.get(pattern, number)[group]
                     if summed is None:
                         return f"loss is not finite in {group}"
-                    total, tokens = total + summed, tokens + count
-            losses[group] = total / tokens
+                    total, measured = total + summed, measured + count
+            losses[group] = total / measured
         return losses
 
     def losses(self, pattern: Pattern, effort: Effort) -> Losses | str:

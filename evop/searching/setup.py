@@ -21,7 +21,7 @@ from evop.recipe import SearchRecipe
 from evop.searching.efforts import efforts_of
 from evop.searching.fitness import Fitness
 from evop.searching.identity import identity_asked, identity_found
-from evop.searching.passages import ObjectivePassages, objective_passages
+from evop.searching.passages import ObjectivePassages, at_chance, objective_passages
 from evop.searching.run import SearchRun
 from evop.searching.sample import Losses, Sample
 from evop.searching.store import LossStore
@@ -77,7 +77,10 @@ def set_up(
     them, was measured before; it is written with the rest.
     """
     loaded = evaluator.loaded
-    passages = objective_passages(calibration, loaded.tokenizer, recipe.max_tokens, recipe.min_group_tokens)
+    passages = objective_passages(calibration, loaded.tokenizer, recipe)
+    header = run.header or {}
+    guessed = header.get("at_chance", {}) if header else at_chance(passages, evaluator)
+    passages = passages.without(guessed)
     tokens = _tokens_before(recipe, passages.search.total)
     _refuse_too_few_tokens(recipe, passages, tokens)
     orders = _orders(recipe, run, evaluator, passages, watch)
@@ -91,13 +94,13 @@ def set_up(
     watch(Progress("dense"))
     efforts = efforts_of(passages.search)
     sample = Sample(evaluator, passages.search, efforts, _store(recipe, identity, efforts))
-    header = run.header or {}
     dense = header.get("dense") or {str(effort.passages): sample.dense(effort) for effort in sample.efforts}
     plain = Fitness(sample, objective_of(recipe.objective), {int(n): losses for n, losses in dense.items()})
     scale = header.get("scale_by") or (_scale(plain, budget) if recipe.scale == "random" else None)
     derived = {
         "parts": [part.name for part in budget.space.parts],
         "groups": list(passages.groups),
+        "at_chance": guessed,
         "dense": dense,
         "scale_by": scale,
     }

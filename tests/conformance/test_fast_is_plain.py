@@ -128,7 +128,7 @@ def test_the_evaluator_agrees_with_each_pattern_run_alone(
         pruned = plain_model(loaded, space, orders, pattern)
         expected = np.array([plain(dense_chances, pruned, ids, loss) for ids in passages.ids])
         assert (np.abs(table.loss - expected) / passages.scored).max() < 1e-5
-        assert list(table.tokens) == [len(ids) - 1 for ids in passages.ids]
+        assert list(table.counts) == [len(ids) - 1 for ids in passages.ids]
         for group, mean in table.by_group.items():
             mine = [i for i, name in enumerate(passages.groups) if name == group]
             assert mean == pytest.approx(expected[mine].sum() / passages.scored[mine].sum(), abs=1e-5)

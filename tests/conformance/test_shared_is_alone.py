@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from sets import small_set
-from sites import token_passages
+from sites import token_items, token_passages
 from tiny import SHAPE, TINY, orders
 
 import evop.hf  # noqa: F401
@@ -17,7 +17,7 @@ from evop.evaluator.layer_stack import LayerStack
 from evop.families import family_of
 from evop.families.parts import GRAINS, pattern_space
 from evop.load import load_model
-from evop.meters import METERS
+from evop.meters import ITEM_METERS, METERS
 from evop.objectives import OBJECTIVES
 from evop.reference import model_dir
 from evop.searching.fitness import Fitness
@@ -26,6 +26,9 @@ from evop.stages.search import search
 from patterns import Budget
 
 PASSAGES = token_passages({"a": [20, 7, 20], "b": [12, 3], "c": [18]}, vocabulary=SHAPE["vocab_size"])
+ITEMS = token_items(
+    {"a": [(9, (3, 4))] * 5, "b": [(1, (5, 6, 2))] * 4, "c": [(12, (1, 1))] * 3}, vocabulary=SHAPE["vocab_size"]
+)
 CELLS = [(name, grain, loss) for name in TINY for grain in GRAINS for loss in METERS]
 
 
@@ -89,15 +92,15 @@ def test_the_cache_keeps_to_its_bound(room, tiny_folder):
     assert (evaluator._cache.used > 0) is bool(room)
 
 
-@pytest.mark.parametrize("loss", METERS)
+@pytest.mark.parametrize("loss", [*METERS, *ITEM_METERS])
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_what_is_cut_would_have_been_worse_than_its_bound(loss, objective, tiny_folder):
     evaluator = evaluators(tiny_folder("llama"), "mixed", loss)()
-    patterns = drawn(evaluator.space, 12)
-    patterns = list(dict.fromkeys(patterns))
+    patterns = list(dict.fromkeys(drawn(evaluator.space, 12)))
+    given = ITEMS if loss in ITEM_METERS else PASSAGES
 
     def fitness():
-        sample = Sample.whole(evaluator, PASSAGES)
+        sample = Sample.whole(evaluator, given)
         return Fitness(sample, OBJECTIVES[objective], {sample.full.passages: sample.dense(sample.full)})
 
     exact = list(fitness()(patterns))
@@ -106,7 +109,8 @@ def test_what_is_cut_would_have_been_worse_than_its_bound(loss, objective, tiny_
     order = bounded.worst_first([])[::-1]
     found = list(bounded(patterns, bounds=[bound] * len(patterns), order=order))
     cut = [measurement.at_least for measurement in found]
-    assert any(cut) is (objective != "mean" or loss == "kl")
+    if objective != "mean" or loss in METERS:  # whether a mean share of items is certain to be large, hangs on the draw
+        assert any(cut) is (objective != "mean" or loss == "kl")
     for one, other in zip(found, exact, strict=True):
         if one.at_least:
             assert bound < one.value <= other.value

@@ -10,6 +10,7 @@ from calibration import SAMPLERS, CalibrationSet
 from evop.checkpoint import Checkpoint
 from evop.console import print_audit, print_search, print_set
 from evop.load import load_tokenizer
+from evop.recipe import SearchRecipe
 from evop.reference import model_dir
 from evop.searching.passages import objective_passages
 from evop.stages.audit import audit
@@ -82,7 +83,7 @@ def test_a_group_short_in_both_splits_is_left_out_for_both():
         tokenize(built.split(split), tokenizer, 512).tokens_by_group for split in ("search", "select")
     )
     least = max(min(search_tokens[group], select_tokens[group]) for group in search_tokens)
-    left_out = objective_passages(built, tokenizer, 512, least).left_out
+    left_out = objective_passages(built, tokenizer, SearchRecipe.of(min_group_tokens=least)).left_out
     assert len(left_out) == len(search_tokens) - 1
     both = [group for group in left_out if max(search_tokens[group], select_tokens[group]) < least]
     assert both

@@ -9,7 +9,7 @@ from calibration import SAMPLERS, CalibrationError, DomainSource, Passage, Recip
 from calibration.order import balanced_order
 from calibration.split import SHARES, choose_held_out, held_out_count, share_out, split_passages
 
-CAPS = {"select": 1000, "audit": 1000, "unseen": 1000}
+CAPS = {"text": {"select": 1000, "audit": 1000, "unseen": 1000}}
 
 
 def passages(table, domain="d"):
@@ -108,7 +108,7 @@ def test_another_domain_changes_nothing():
 
 def test_caps_are_kept_and_counted():
     some = passages({f"{c}-{i}": {c: 3} for c in range(3) for i in range(20)})
-    caps = {"select": 2, "audit": 5, "unseen": 7}
+    caps = {"text": {"select": 2, "audit": 5, "unseen": 7}}
     split = split_passages(some, hold_out=0.2, split_seed=0, caps=caps)
     counts = Counter((p.group, s) for p, s in zip(some, split.splits, strict=True))
     for cluster in range(3):
@@ -164,8 +164,9 @@ def test_hold_out_zero_and_two_clusters_say_so(recipe):
     two = build_calibration_set(recipe.model_copy(update={"clusters": 2}))
     assert not none.split("unseen")
     assert not two.split("unseen")
-    assert "land: no cluster is held out (hold_out 0), so nothing of it is unseen" in none.manifest.notes
-    assert "land: only 2 cluster(s), so none is held out and nothing of it is unseen" in two.manifest.notes
+    assert "no cluster is held out (hold_out 0), so nothing is unseen" in none.manifest.notes
+    said = "fewer than 3 clusters, so none is held out and nothing is unseen: "
+    assert said + ", ".join(domain.name for domain in two.manifest.domains) in two.manifest.notes
 
 
 def test_too_little_text_is_one_cluster_and_a_note(tmp_path):

@@ -14,6 +14,7 @@ from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.families.parts import pattern_space
 from evop.load import load_model
+from evop.recipe import SearchRecipe
 from evop.reference import model_dir
 from evop.searching.passages import objective_passages
 from evop.searching.setup import SCALE_PATTERNS
@@ -35,7 +36,7 @@ def test_a_group_counts_in_medians_of_random_patterns(calibration, tmp_path):
     )
     header, *trials = map(json.loads, (tmp_path / "run" / "trials.jsonl").read_text().splitlines())
     loaded = load_model(Checkpoint.find(model_dir()), "cpu", "float32")
-    passages = objective_passages(calibration, loaded.tokenizer, 16, 10)
+    passages = objective_passages(calibration, loaded.tokenizer, SearchRecipe.of(max_tokens=16, min_group_tokens=10))
     space = pattern_space(loaded.checkpoint, "subblock")
     budget, rng = Budget(space, 0.25), generator("scale", 0.25, "params")
     evaluator = Evaluator.of(loaded, space, 16)

@@ -15,6 +15,7 @@ from evop.evaluator import Evaluator
 from evop.families.parts import pattern_space
 from evop.load import load_model
 from evop.objectives import worst
+from evop.recipe import SearchRecipe
 from evop.reference import model_dir
 from evop.searching.fitness import Fitness
 from evop.searching.passages import objective_passages
@@ -72,7 +73,9 @@ def test_losses_that_are_no_numbers_mark_a_measurement_failed(calibration, tmp_p
         search(copy, calibration, tmp_path / "dense", evaluations=4, **QUICK)
     assert not (tmp_path / "dense").exists()
     loaded = load_model(Checkpoint.find(copy), "cpu", "float32")
-    passages = objective_passages(calibration, loaded.tokenizer, 64, 50).search
+    passages = objective_passages(
+        calibration, loaded.tokenizer, SearchRecipe.of(max_tokens=64, min_group_tokens=50)
+    ).search
     space = pattern_space(loaded.checkpoint, "subblock")
     sample = Sample.whole(Evaluator.of(loaded, space, 64), passages)
     fitness = Fitness(sample, worst, {sample.full.passages: dict.fromkeys(passages.tokens_by_group, 3.0)})

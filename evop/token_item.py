@@ -1,0 +1,93 @@
+"""An item as a model reads it: a query, and the choices that may follow it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from typing import Any
+
+from calibration.passage import Passage
+from evop.errors import EvopError
+
+JOINED_BY = " "
+"""What stands between a query and a choice."""
+
+
+@dataclass(frozen=True)
+class TokenItem:
+    """Token ids of one item.
+
+    Attributes:
+        query: at least one token; of an empty query the one that begins a sequence.
+        choices: the tokens of each choice as they follow the query.
+        gold: which is right.
+        characters: of each choice, without what joins it to the query.
+        of: items of its group; a margin counts at most half a share of one of them.
+    """
+
+    query: tuple[int, ...]
+    choices: tuple[tuple[int, ...], ...]
+    gold: int
+    characters: tuple[int, ...]
+    of: int
+
+    @cached_property
+    def ids(self) -> tuple[int, ...]:
+        """All the model reads: the query once, then every choice but for its last token, after which nothing comes."""
+        return (*self.query, *chain.from_iterable(choice[:-1] for choice in self.choices))
+
+    @property
+    def said(self) -> tuple[int, ...]:
+        """The query and the right choice."""
+        return (*self.query, *self.choices[self.gold])
+
+
+def tokenize_item(passage: Passage, tokenizer: Any, max_tokens: int, of: int) -> tuple[TokenItem, bool]:
+    """Turn an item into token ids; too long a query loses its beginning.
+
+    A choice is what the query and the choice together have more tokens than the query, so that the tokens at the seam
+    are those of running text; white space at the end of a query counts with the choice.
+
+    Args:
+        passage: with choices.
+        tokenizer: of the model.
+        max_tokens: of the query and its longest choice together.
+        of: items of its group.
+
+    Returns:
+        The item, and whether its query was cut.
+
+    Raises:
+        EvopError: a choice that has no tokens of its own, or more than there may be.
+
+    Source: lm-evaluation-harness 0.4.13, ``TemplateLM._encode_pair`` and ``loglikelihood``.
+    """
+    assert passage.choices is not None
+    query = (passage.text or "").rstrip()
+    joined = (passage.text or "")[len(query) :]
+    begin = list(tokenizer(query, verbose=False)["input_ids"]) if query else [_first_token(tokenizer)]
+    choices = []
+    for choice in passage.choices:
+        more = f"{joined}{JOINED_BY}{choice}"
+        if query:
+            own = list(tokenizer(query + more, verbose=False)["input_ids"])[len(begin) :]
+        else:
+            own = list(tokenizer(more, add_special_tokens=False, verbose=False)["input_ids"])
+            own = own[1:] if own[:1] == begin else own
+        if not own or len(own) > max_tokens:
+            where = f"domain {passage.domain}, {passage.document}"
+            mend = "give more --max-tokens" if own else "drop the item"
+            raise EvopError(f"{where}: a choice of {len(own)} tokens, expected 1 to {max_tokens}; {mend}")
+        choices.append(tuple(own))
+    room = max(1, max_tokens + 1 - max(map(len, choices)))
+    item = TokenItem(tuple(begin[-room:]), tuple(choices), passage.gold, tuple(map(len, passage.choices)), of)
+    return item, len(begin) > room
+
+
+def _first_token(tokenizer: Any) -> int:
+    """What stands before a text that nothing precedes: the token that begins a sequence, else the one that ends it."""
+    first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    if first is None:
+        raise EvopError("the tokenizer has neither a token that begins nor one that ends a text; give items a query")
+    return int(first)

@@ -1,0 +1,149 @@
+"""Tasks: rows into items, of every shape that such files have; clusters that come with them; errors that say where."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+
+from calibration import CalibrationError, CalibrationSet, Recipe, TaskSource, build_calibration_set
+from calibration.tasks import Task
+
+PIQA = {"query": "goal", "choices": "sol1+sol2", "gold": "label"}
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def items(path, rows, **columns):
+    return [row.item for row in Task.open(TaskSource(name="t", source=write(path, rows), columns=columns)).rows()]
+
+
+@pytest.mark.parametrize(
+    ("row", "columns", "choices", "gold"),
+    [
+        ({"query": "q", "choices": ["a", "b"], "gold": 1}, {}, ("a", "b"), 1),
+        ({"query": "q", "choices": ["a", "b"], "gold": "1"}, {}, ("a", "b"), 1),
+        ({"query": "q", "choices": ["yes", "no"], "gold": "no"}, {}, ("yes", "no"), 1),
+        ({"query": "q", "choices": ["x", "y", "z"], "gold": "C"}, {}, ("x", "y", "z"), 2),
+        ({"query": "q", "choices": {"text": ["x", "y"], "label": ["1", "2"]}, "gold": "1"}, {}, ("x", "y"), 0),
+        ({"goal": "q", "sol1": "a", "sol2": "b", "label": 0}, PIQA, ("a", "b"), 0),
+    ],
+)
+def test_a_row_is_an_item(row, columns, choices, gold, tmp_path):
+    (item,) = items(tmp_path / "t.jsonl", [row], **columns)
+    assert (item.text, item.choices, item.gold, item.kind) == ("q", choices, gold, "item")
+    assert item.plain == f"q {choices[gold]}"
+
+
+@pytest.mark.parametrize(
+    ("row", "columns", "says"),
+    [
+        ({"query": "q", "choices": ["a", "b"]}, {}, "no column 'gold' for the gold; it has: query, choices"),
+        ({"query": "q", "choices": ["a"], "gold": 0}, {}, "row 1: choices .* expected a list of at least two texts"),
+        ({"query": "q", "choices": ["a", " "], "gold": 0}, {}, "row 1: choices"),
+        ({"query": "q", "choices": ["a", "b"], "gold": 2}, {}, "row 1: gold '2', expected 0 to 1"),
+        ({"query": "q", "choices": ["a", "b"], "gold": -1}, {}, "row 1: gold '-1'"),
+        ({"query": "q", "choices": {"text": ["x", "y"], "label": ["1", "2"]}, "gold": "3"}, {}, "one of 1, 2"),
+        ({"query": "q", "choices": ["a", "b"], "gold": 0}, {"domain": "topic"}, "no column 'topic' for the domain"),
+    ],
+)
+def test_a_row_that_is_none_is_one_line(row, columns, says, tmp_path):
+    with pytest.raises(CalibrationError, match=says) as raised:
+        items(tmp_path / "t.jsonl", [row], **columns)
+    assert str(raised.value).startswith("task t: ")
+    assert "\n" not in str(raised.value)
+
+
+def grammar(paradigms=4, each=40):
+    """Sentences of several paradigms, no two nearly the same."""
+    return [
+        {
+            "query": "",
+            "choices": [f"the {p} noun{i} of verb{i * 7} and adverb{i * 3} stands", f"the {p} noun{i} stand"],
+            "gold": 0,
+            "domain": f"term {p % 2}",
+            "cluster": f"paradigm {p}",
+        }
+        for p in range(paradigms)
+        for i in range(each)
+    ]
+
+
+def test_domains_and_clusters_come_with_the_task(tmp_path):
+    recipe = Recipe(
+        tasks=[TaskSource(name="g", source=write(tmp_path / "g.jsonl", grammar(8)))], items=20, min_group_items=3,
+        select_items=5, audit_items=7,
+    )  # fmt: skip
+    built = build_calibration_set(recipe)
+    assert {group.key for group in built.groups} == {f"g.term_{t}/{c}" for t in range(2) for c in range(4)}
+    assert {group.name for group in built.groups} == {f"paradigm {p}" for p in range(8)}
+    assert {group.kind for group in built.groups} == {"item"}
+    for p in built.passages:
+        assert p.choices is not None
+        number = int(p.choices[0].split()[1])
+        group = next(group for group in built.groups if group.key == p.group)
+        assert group.name == f"paradigm {number}"
+    counts = Counter((p.group, p.split) for p in built.passages)
+    assert all(counts[group.key, "select"] <= 5 and counts[group.key, "audit"] <= 7 for group in built.groups)
+    assert Counter(p.domain for p in built.split("search")) == {"g.term_0": 20, "g.term_1": 20}
+    unseen = [group for group in built.groups if group.unseen]
+    assert len(unseen) == 2
+    assert all(counts[group.key, "search"] == 0 and counts[group.key, "unseen"] == 7 for group in unseen)
+    built.save(tmp_path / "set")
+    again = CalibrationSet.load(tmp_path / "set")
+    assert again.passages == built.passages
+    assert again.groups == built.groups
+
+
+def test_clusters_too_small_are_joined_and_named_by_the_largest(tmp_path):
+    rows = grammar(3, 60) + [{**row, "cluster": "rare"} for row in grammar(1, 63)[60:]]
+    for row in rows:
+        row["domain"] = "term"
+    recipe = Recipe(
+        tasks=[TaskSource(name="g", source=write(tmp_path / "g.jsonl", rows))], hold_out=0, min_group_items=8
+    )
+    built = build_calibration_set(recipe)
+    assert [entry.clusters_before_merging for entry in built.manifest.domains] == [4]
+    assert sum(group.name.endswith(" and 1 more") for group in built.groups) == 1
+    (entry,) = built.manifest.domains
+    assert [merge.name for merge in entry.merges] == ["rare"]
+
+
+def test_items_without_clusters_are_clustered_like_passages(write_rows, tmp_path):
+    topics = [
+        "whale reef coral plankton shark",
+        "violin cello orchestra symphony sonata",
+        "bread flour oven yeast dough",
+    ]
+    texts = write_rows.make(topics, 90, 1, 0)
+    rows = [{"query": row["text"], "choices": [f"so{i}", "no"], "gold": 0} for i, row in enumerate(texts)]
+    task = TaskSource(name="quiz", source=write(tmp_path / "q.jsonl", rows))
+    built = build_calibration_set(Recipe(tasks=[task], clusters=3, min_group_items=3))
+    assert {group.domain for group in built.groups} == {"quiz"}
+    own = {word: number for number, topic in enumerate(topics) for word in topic.split()}
+    for group in built.groups:
+        assert len({own[word] for word in group.name.split(", ")}) == 1
+
+
+def test_a_file_sorted_by_cluster_gives_of_each(tmp_path):
+    rows = [{**row, "domain": "term"} for row in grammar(5, 50)]
+    task = TaskSource(name="g", source=write(tmp_path / "g.jsonl", rows))
+    recipe = Recipe(tasks=[task], limit=30, min_group_items=3)
+    built = build_calibration_set(recipe)
+    assert len(built.groups) == 5
+    assert any("read in part (limit 30 items a domain, or a cluster" in note for note in built.manifest.notes)
+
+
+def test_a_name_that_a_domain_has_is_refused(two_domains, tmp_path):
+    recipe = Recipe.model_validate(
+        {
+            "domains": [{"name": "g.term_0", "source": str(two_domains["land"])}],
+            "tasks": [{"name": "g", "source": write(tmp_path / "g.jsonl", grammar())}],
+        }
+    )
+    with pytest.raises(CalibrationError, match=r"there is a domain g.term_0 already; rename the task"):
+        build_calibration_set(recipe)
