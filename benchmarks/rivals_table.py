@@ -20,7 +20,7 @@ def rows_of(file: AuditFile, runs: Mapping[str, Path]) -> Iterator[dict[str, obj
     """
     audited = [pattern.name for pattern in file.patterns if pattern.sha256]
     contender = dict(zip(audited, runs, strict=True))
-    for row in file.summary:
+    for row in (row for row in file.summary if row.kind == "text"):
         name = contender.get(row.pattern)
         account = SearchFile.read(runs[name] / "search.json") if name else None
         yield {

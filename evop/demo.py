@@ -8,7 +8,10 @@ from pathlib import Path
 from rich.console import Console
 
 from calibration import build_calibration_set
-from evop.console import print_audit, print_search, print_set, watching
+from evop.console.audit import print_audit
+from evop.console.calibration_set import print_set
+from evop.console.search import print_search
+from evop.console.watching import watching
 from evop.errors import EvopError
 from evop.recipe import calibration_recipe
 from evop.reference import corpus_files, model_dir

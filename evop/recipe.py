@@ -51,9 +51,15 @@ class Engine(BaseModel):
 
 
 class AuditRecipe(Engine):
-    """An audit: how long passages may be; None takes what the search took."""
+    """An audit.
+
+    Attributes:
+        max_tokens: how long passages may be; None takes what the search took.
+        metric: how choices are compared: ``accuracy``, or ``accuracy_norm``; None takes what the search took.
+    """
 
     max_tokens: int | None = Field(default=None, ge=2)
+    metric: Literal["accuracy", "accuracy_norm"] | None = None
 
 
 class SearchRecipe(Engine):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
@@ -32,15 +32,16 @@ class AuditedPattern(_Section):
     reached: ReachedFractions
     claim: Claim | None
     claimed_group_on_audit: float | None
-    """Excess on ``audit``, at equal tokens a group, of the group that the search named as its worst; None where
-    the pattern was searched on another calibration set, or by another loss than this audit's."""
+    """Excess on ``audit``, at equal tokens or items a group, of the group that the search named as its worst; None
+    where the pattern was searched on another calibration set, or by another loss than this audit's."""
 
 
 class GroupRow(_Section):
-    """One group of one split under one pattern; losses in nats a token."""
+    """One group of one split under one pattern; losses in nats a token, or as the share of items answered wrongly."""
 
     pattern: str
     split: str
+    kind: Literal["text", "item"]
     group: str
     label: str
     domain: str
@@ -48,20 +49,42 @@ class GroupRow(_Section):
     documents: int
     tokens: int
     dense_loss: float
-    dense_perplexity: float
+    dense_perplexity: float | None
     loss: float
-    perplexity: float
+    perplexity: float | None
     excess: float
     low: float | None
     high: float | None
+    dense_accuracy: float | None = None
+    dense_accuracy_low: float | None = None
+    dense_accuracy_high: float | None = None
+    accuracy: float | None = None
+    accuracy_low: float | None = None
+    accuracy_high: float | None = None
+    dense_acc: float | None = None
+    acc: float | None = None
+    dense_acc_norm: float | None = None
+    acc_norm: float | None = None
+    lost: int | None = None
+    """Items that the dense model answers rightly and the pruned one does not."""
+    won: int | None = None
+    p: float | None = None
+    """Of the exact McNemar test on these two."""
+    p_holm: float | None = None
+    """Corrected for the number of groups of the split."""
+    worse: bool | None = None
+    """Whether the pruned model is worse for more than chance."""
 
 
 class SummaryRow(_Section):
-    """One split under one pattern; see ``auditing.table.summary_frame``."""
+    """One kind of groups of one split under one pattern; see ``auditing.table.summary_frame``."""
 
     pattern: str
     split: str
+    kind: Literal["text", "item"]
     groups: int
+    worse: int | None
+    """How many groups of items are worse for more than chance."""
     tokens: int
     worst: float
     worst_low: float | None
@@ -71,7 +94,7 @@ class SummaryRow(_Section):
     mean: float
     equal_worst: float
     equal_worst_group: str
-    equal_tokens: int
+    equal_count: int
     against: str
     gap: float
     gap_low: float | None
@@ -82,16 +105,28 @@ class SummaryRow(_Section):
 class AuditFile(JsonFile):
     """An audit: patterns, one row a group, one row a split."""
 
-    SCHEMA: ClassVar[str] = "evop.audit/1"
+    SCHEMA: ClassVar[str] = "evop.audit/2"
     version: str
     model: ModelName
     calibration: str
     max_tokens: int
     dtype: str
+    metric: str
+    """How choices are compared: ``accuracy``, or ``accuracy_norm``, by nats a character."""
     interval: str
     patterns: list[AuditedPattern]
     groups: list[GroupRow]
     summary: list[SummaryRow]
+
+    def kinds(self, split: str) -> list[str]:
+        """The kinds of groups that a split has, text first."""
+        found = {row.kind for row in self.groups if row.split == split}
+        return [kind for kind in ("text", "item") if kind in found]
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits that were measured."""
+        return list(dict.fromkeys(row.split for row in self.groups))
 
     @classmethod
     def find(cls, path: str | Path) -> AuditFile:

@@ -1,4 +1,4 @@
-"""Who pays: losses of the dense model and of each pattern, group by group, with intervals."""
+"""Who pays: what the dense model and each pattern lose, group by group, with intervals."""
 
 from __future__ import annotations
 
@@ -9,38 +9,56 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from evop.auditing.answers import Answers
 from evop.losses import LossTable
+from evop.meters.lines import items_of
 from evop.tokens import TokenPassages
 
 RESAMPLES = 2000
 LEVEL = 0.95
+FEWEST_ITEMS = 8
+"""A group with fewer is listed, and is neither the worst nor called worse: it says next to nothing."""
 LARGE_SHARE = 0.9
 """The percentile shown beside the worst group."""
 
 
 @dataclass(frozen=True)
 class SplitLosses:
-    """One split measured under the dense model and every pattern, passage by passage.
+    """The text, or the items, of one split under the dense model and every pattern, passage by passage.
 
     Attributes:
         split: ``"audit"`` or ``"unseen"``.
-        passages: what was measured.
-        dense: losses of the dense model.
+        passages: what was measured, all of one kind.
+        dense: losses of the dense model: nats of text, 1 for every item answered wrongly.
         pruned: losses of each pattern, by its name.
+        answers: to the items; None for text.
     """
 
     split: str
     passages: TokenPassages
     dense: LossTable
     pruned: Mapping[str, LossTable]
+    answers: Answers | None = None
+
+    @property
+    def kind(self) -> str:
+        """``text`` or ``item``."""
+        return "text" if self.answers is None else "item"
 
     @cached_property
     def groups(self) -> tuple[str, ...]:
         """Group keys, sorted."""
         return tuple(sorted(self.dense.names))
 
+    @cached_property
+    def judged(self) -> np.ndarray:
+        """Which groups have enough to be judged by, bool [groups]; all of text, and where none has, all."""
+        counts = np.array([self.passages.counts_by_group[group] for group in self.groups])
+        enough = counts >= FEWEST_ITEMS
+        return enough if self.kind == "item" and enough.any() else np.ones(len(counts), dtype=bool)
+
     def excess(self, pattern: str) -> np.ndarray:
-        """Excess loss of each group, nats a token; float64 [groups]."""
+        """Excess loss of each group, nats a token or share of items; float64 [groups]."""
         pruned, dense = self.pruned[pattern].by_group, self.dense.by_group
         return np.array([pruned[group] - dense[group] for group in self.groups])
 
@@ -54,28 +72,33 @@ class SplitLosses:
         """
         return np.stack([self._resampled_group(pattern, at) for at in range(len(self.groups))], axis=1)
 
-    def at_equal_tokens(self, pattern: str) -> tuple[dict[str, float], int]:
-        """Excess a group when every group is judged on as many tokens as the smallest has.
+    def at_equal_counts(self, pattern: str) -> tuple[dict[str, float], int]:
+        """Excess a group when every group that is judged is so on as many tokens, or items, as the smallest has.
 
-        A maximum over noisy means favours small groups; equal tokens make the groups comparable.
+        A maximum over noisy means favours small groups; equal counts make the groups comparable.
 
         Returns:
-            Excess of each group, and the tokens a group (reached by whole passages).
+            Excess of each group, and the tokens a group (reached by whole passages), or the items.
         """
-        tokens = min(self.passages.tokens_by_group.values())
+        judged = [group for group, enough in zip(self.groups, self.judged, strict=True) if enough]
+        least = min(self.passages.counts_by_group[group] for group in judged)
         kept: list[int] = []
         taken = dict.fromkeys(self.groups, 0)
-        for i, (group, scored) in enumerate(zip(self.passages.groups, self.passages.scored, strict=True)):
-            if taken[group] < tokens:
+        for i, (group, count) in enumerate(zip(self.passages.groups, self.passages.counts, strict=True)):
+            if group in judged and taken[group] < least:
                 kept.append(i)
-                taken[group] += int(scored)
+                taken[group] += int(count)
         part = SplitLosses(
             self.split, self.passages.take(kept), self.dense.take(kept), {pattern: self.pruned[pattern].take(kept)}
         )
-        return dict(zip(part.groups, map(float, part.excess(pattern)), strict=True)), tokens
+        return dict(zip(part.groups, map(float, part.excess(pattern)), strict=True)), least
+
+    def members(self, group: str) -> list[int]:
+        """Its passages."""
+        return [i for i, name in enumerate(self.passages.groups) if name == group]
 
     def _resampled_group(self, pattern: str, at: int) -> np.ndarray:
-        members = [i for i, group in enumerate(self.passages.groups) if group == self.groups[at]]
+        members = self.members(self.groups[at])
         documents = sorted({self.passages.documents[i] for i in members})
         if len(documents) < 2:
             return np.full(RESAMPLES, np.nan)
@@ -88,6 +111,33 @@ class SplitLosses:
         return (draws @ extra) / (draws @ tokens)
 
 
+def split_losses(
+    split: str, passages: TokenPassages, lines: np.ndarray, names: Sequence[str], metric: str
+) -> list[SplitLosses]:
+    """The text of a split, and its items, from what every line costs; a kind it lacks is left out.
+
+    Args:
+        split: its name.
+        passages: of both kinds.
+        lines: float64 [1 + patterns, lines], nats, the dense model's first.
+        names: of the patterns.
+        metric: how choices are compared.
+    """
+    items, _ = items_of(passages)
+    text = sorted(set(range(len(passages.ids))) - set(items))
+    found = []
+    for mine, is_item in ((text, False), (items, True)):
+        if not mine:
+            continue
+        part = passages.take(mine)
+        at = np.concatenate([np.arange(passages.lines[i], passages.lines[i + 1]) for i in mine])
+        answers = Answers.of(metric, lines[:, at], names, part) if is_item else None
+        losses = lines[:, at] if answers is None else answers.wrong
+        tables = [LossTable(part.groups, row, part.counts) for row in losses]
+        found.append(SplitLosses(split, part, tables[0], dict(zip(names, tables[1:], strict=True)), answers))
+    return found
+
+
 def group_frame(splits: Sequence[SplitLosses], labels: Mapping[str, str]) -> pd.DataFrame:
     """One row a pattern, split and group.
 
@@ -96,73 +146,85 @@ def group_frame(splits: Sequence[SplitLosses], labels: Mapping[str, str]) -> pd.
         labels: group key -> what a person reads, such as ``law/3 tax, revenue``.
 
     Returns:
-        Columns: pattern, split, group, label, domain, passages, documents, tokens, dense_loss, dense_perplexity,
-        loss, perplexity, excess, low, high (nats a token; the interval is a paired bootstrap over documents).
+        Columns: pattern, split, kind, group, label, domain, passages, documents, tokens, dense_loss, dense_perplexity,
+        loss, perplexity, excess, low, high (nats a token of text, share of items; the interval is a paired bootstrap
+        over documents); and for items what ``Answers.rows`` says.
     """
+    return pd.DataFrame(
+        [row for split in splits for pattern in split.pruned for row in _group_rows(split, pattern, labels)]
+    )
+
+
+def _group_rows(split: SplitLosses, pattern: str, labels: Mapping[str, str]) -> list[dict[str, object]]:
+    interval = _interval(split.resampled(pattern))
+    members = [split.members(group) for group in split.groups]
+    more = split.answers.rows(pattern, members) if split.answers else [{} for _ in members]
     rows = []
-    for split in splits:
-        for pattern, table in split.pruned.items():
-            interval = _interval(split.resampled(pattern))
-            for at, group in enumerate(split.groups):
-                dense, loss = split.dense.by_group[group], table.by_group[group]
-                members = [i for i, name in enumerate(split.passages.groups) if name == group]
-                rows.append(
-                    {
-                        "pattern": pattern,
-                        "split": split.split,
-                        "group": group,
-                        "label": labels[group],
-                        "domain": group.rsplit("/", 1)[0],
-                        "passages": len(members),
-                        "documents": len({split.passages.documents[i] for i in members}),
-                        "tokens": split.passages.tokens_by_group[group],
-                        "dense_loss": dense,
-                        "dense_perplexity": float(np.exp(dense)),
-                        "loss": loss,
-                        "perplexity": float(np.exp(loss)),
-                        "excess": loss - dense,
-                        "low": interval[0, at],
-                        "high": interval[1, at],
-                    }
-                )
-    return pd.DataFrame(rows)
+    for at, (group, mine) in enumerate(zip(split.groups, members, strict=True)):
+        dense, loss = split.dense.by_group[group], split.pruned[pattern].by_group[group]
+        text = split.kind == "text"
+        rows.append(
+            {
+                "pattern": pattern,
+                "split": split.split,
+                "kind": split.kind,
+                "group": group,
+                "label": labels[group],
+                "domain": group.rsplit("/", 1)[0],
+                "passages": len(mine),
+                "documents": len({split.passages.documents[i] for i in mine}),
+                "tokens": split.passages.tokens_by_group[group],
+                "dense_loss": dense,
+                "dense_perplexity": float(np.exp(dense)) if text else None,
+                "loss": loss,
+                "perplexity": float(np.exp(loss)) if text else None,
+                "excess": loss - dense,
+                "low": interval[0, at],
+                "high": interval[1, at],
+                **more[at],
+            }
+        )
+    return rows
 
 
 def summary_frame(splits: Sequence[SplitLosses]) -> pd.DataFrame:
-    """One row a pattern and split: worst group, 90th percentile and mean over groups, and ties.
+    """One row a pattern, split and kind of groups: worst group, 90th percentile and mean over groups, and ties.
 
     Returns:
-        Columns: pattern, split, groups, tokens, worst, worst_low, worst_high, worst_group, p90, mean,
-        equal_worst, equal_worst_group, equal_tokens, against, gap, gap_low, gap_high, tie. The last five compare
+        Columns: pattern, split, kind, groups, worse, tokens, worst, worst_low, worst_high, worst_group, p90, mean,
+        equal_worst, equal_worst_group, equal_count, against, gap, gap_low, gap_high, tie. The last five compare
         the pattern's worst group with that of the split's best pattern (``against``); a gap whose bootstrap
         interval holds 0 is a tie; where a worst group is a single document, that stays open (None).
     """
     rows = []
     for split in splits:
-        worst = {name: split.excess(name).max() for name in split.pruned}
+        worst = {name: split.excess(name)[split.judged].max() for name in split.pruned}
         best = min(worst, key=lambda name: worst[name])
         best_draws = _worst_draws(split, best)
         for pattern in split.pruned:
-            excess, draws = split.excess(pattern), _worst_draws(split, pattern)
+            excess, draws = split.excess(pattern)[split.judged], _worst_draws(split, pattern)
+            names = [group for group, judged in zip(split.groups, split.judged, strict=True) if judged]
             low, high = _interval(draws)
             gap_low, gap_high = _interval(draws - best_draws)
-            equal, equal_tokens = split.at_equal_tokens(pattern)
+            equal, equal_count = split.at_equal_counts(pattern)
             equal_group = max(equal, key=lambda group: equal[group])
             rows.append(
                 {
                     "pattern": pattern,
                     "split": split.split,
+                    "kind": split.kind,
                     "groups": len(split.groups),
+                    "worse": _worse(split, pattern),
                     "tokens": split.passages.total,
                     "worst": excess.max(),
                     "worst_low": low,
                     "worst_high": high,
-                    "worst_group": split.groups[int(excess.argmax())],
+                    "worst_group": names[int(excess.argmax())],
                     "p90": float(np.quantile(excess, LARGE_SHARE)),
                     "mean": float(excess.mean()),
                     "equal_worst": equal[equal_group],
                     "equal_worst_group": equal_group,
-                    "equal_tokens": equal_tokens,
+                    "equal_count": equal_count,
                     "against": best,
                     "gap": worst[pattern] - worst[best],
                     "gap_low": gap_low,
@@ -173,13 +235,20 @@ def summary_frame(splits: Sequence[SplitLosses]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _worse(split: SplitLosses, pattern: str) -> int | None:
+    if split.answers is None:
+        return None
+    found = split.answers.rows(pattern, [split.members(group) for group in split.groups])
+    return sum(bool(row["worse"]) for row in found)
+
+
 def _worst_draws(split: SplitLosses, pattern: str) -> np.ndarray:
     """Bootstrap of the worst group's excess, float64 [resamples].
 
     NaN where the worst group is a single document: nothing is known of its spread. Other such groups stay as
     measured.
     """
-    draws, excess = split.resampled(pattern), split.excess(pattern)
+    draws, excess = split.resampled(pattern)[:, split.judged], split.excess(pattern)[split.judged]
     if np.isnan(draws[:, excess.argmax()]).any():
         return np.full(len(draws), np.nan)
     return np.where(np.isnan(draws), excess, draws).max(axis=1)

@@ -29,7 +29,7 @@ def audit(
     trust_remote_code: Trust = False,
 ) -> None:
     """Measure what the search never saw, group by group: dense, pruned, and a random pattern of equal size."""
-    from evop.console import print_audit
+    from evop.console.audit import print_audit
     from evop.stages.audit import audit as run_audit
 
     quiet()

@@ -52,7 +52,7 @@ def calibrate(
 ) -> None:
     """Build a calibration set of text and tasks: embed, cluster each domain, split, sample."""
     from calibration import build_calibration_set
-    from evop.console import print_set
+    from evop.console.calibration_set import print_set
     from evop.recipe import calibration_recipe
 
     recipe = calibration_recipe(

@@ -20,7 +20,7 @@ def compare(
     ] = None,
 ) -> None:
     """Print search runs as one table, with what audits beside them measured."""
-    from evop.comparison_table import print_comparison
+    from evop.console.comparison import print_comparison
     from evop.files import whole
     from evop.stages.compare import compare as compare_runs
 

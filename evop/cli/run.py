@@ -12,8 +12,8 @@ from evop.cli.app import console, quiet, say
 
 def run(recipe: Annotated[Path, typer.Argument(help="A recipe in YAML.")]) -> None:
     """Do what a recipe says: calibrate, search every cell, audit, prune; run it again to go on."""
-    from evop.comparison_table import print_comparison
-    from evop.console import watching
+    from evop.console.comparison import print_comparison
+    from evop.console.watching import watching
     from evop.run_recipe import RunRecipe
     from evop.stages.run import run as run_recipe
 

@@ -116,8 +116,8 @@ def search(
 ) -> None:
     """Search the pattern whose worst group loses least; run the same command again to go on."""
     asked = locals()  # before anything else has a name: options are called as the fields of the recipe
-    from evop.console import print_profile, watching
-    from evop.speed_table import print_answer
+    from evop.console.search import print_answer, print_profile
+    from evop.console.watching import watching
     from evop.stages.search import search as run_search
 
     quiet()

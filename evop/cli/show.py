@@ -14,8 +14,9 @@ def show(folder: Annotated[Path, typer.Argument(help="A calibration set, a searc
     """Print what is in a calibration set, a search run or an audit."""
     from calibration import CalibrationSet
     from evop.auditing.file import AuditFile
-    from evop.console import print_audit, print_set
-    from evop.speed_table import print_answer
+    from evop.console.audit import print_audit
+    from evop.console.calibration_set import print_set
+    from evop.console.search import print_answer
     from evop.stages.search import SearchResult
 
     if (folder / "audit.json").is_file():

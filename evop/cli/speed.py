@@ -24,7 +24,7 @@ def speed(
     out: Annotated[Path | None, typer.Option(help="Write what was measured to this JSON file.")] = None,
 ) -> None:
     """Time a model and pruned checkpoints in turns: prefill, decode, cache; predicted beside measured."""
-    from evop.speed_table import print_speed
+    from evop.console.speed import print_speed
     from evop.stages.speed import speed as run_speed
 
     quiet()

@@ -14,6 +14,7 @@ from evop.export.group_rows import Group, audited_groups, claimed_groups
 from evop.export.parity import ParityReport
 from evop.export.plan import LayerPlan
 from evop.families.parts import COST_CONTEXT
+from evop.meters import lost_of, unit_of
 from evop.pattern_file import PatternFile
 from evop.version import __version__
 
@@ -176,16 +177,16 @@ def _groups(facts: CardFacts, pattern_sha256: str) -> str:
             "Measured on texts the search never saw, dense beside pruned, nats a token; `audit` is new text of the "
             f"calibration set's groups, `unseen` is groups it held out of the search. Interval: {facts.audit.interval}."
         )
-        return _table(text, audited_groups(facts.audit, pattern_sha256))
+        rows, items = (audited_groups(facts.audit, pattern_sha256, kind) for kind in ("text", "item"))
+        tables = [_table(text, rows)] if rows else []
+        return "\n\n".join([*tables, _questions(facts.audit, items)] if items else tables)
     if facts.pattern.claim is None:
         return ""
     origin = facts.pattern.origin
-    measured = (
-        "Divergence from the dense model" if origin and origin.loss == "kl" else "Excess loss over the dense model"
-    )
+    loss = origin.loss if origin else "nll"
     text = (
-        f"{measured} in nats a token on the `select` split, on which this pattern was chosen among the search's "
-        "finalists: the claim of the search, **not an audit**. `evop audit` measures the rest."
+        f"What each group lost ({lost_of(loss)}, {unit_of(loss)}) on the `select` split, on which this pattern was "
+        "chosen among the finalists: the claim of the search, **not an audit**. `evop audit` measures the rest."
     )
     return _table(text, claimed_groups(facts.pattern.claim, facts.labels))
 
@@ -195,6 +196,19 @@ def _table(text: str, groups: list[Group]) -> str:
     return f"## Group by group\n\n{text}\n\n{head}\n|---|---|---|---|---|---|---|---|\n" + "\n".join(
         f"| {g.split} | {g.name} | {_count(g.passages)} | {_count(g.tokens)} | {_loss(g.dense)} | {_loss(g.pruned)} "
         f"| {g.excess:+.3f} | {_interval(g)} |"
+        for g in groups
+    )
+
+
+def _questions(audit: AuditFile, groups: list[Group]) -> str:
+    text = (
+        f"Questions with choices that the search never saw, answered by log-likelihood ({audit.metric}); worse: for "
+        "more than chance, by the exact McNemar test, corrected for the number of groups."
+    )
+    head = "| split | group | items | dense accuracy | pruned accuracy | lost | interval | worse |"
+    return f"## Questions, group by group\n\n{text}\n\n{head}\n|---|---|---|---|---|---|---|---|\n" + "\n".join(
+        f"| {g.split} | {g.name} | {_count(g.passages)} | {_loss(g.dense)} | {_loss(g.pruned)} | {g.excess:+.3f} "
+        f"| {_interval(g)} | {'yes' if g.worse else 'no'} |"
         for g in groups
     )
 

@@ -11,7 +11,10 @@ from evop.pattern_file import Claim
 
 @dataclass(frozen=True)
 class Group:
-    """One group of one split; losses in nats a token, None where the source does not say."""
+    """One group of one split; None where the source does not say.
+
+    Losses are in nats a token; of questions with choices, the accuracy, and as ``excess`` what it lost.
+    """
 
     split: str
     name: str
@@ -22,18 +25,34 @@ class Group:
     pruned: float | None = None
     low: float | None = None
     high: float | None = None
+    worse: bool | None = None
 
 
-def audited_groups(audit: AuditFile, pattern_sha256: str) -> list[Group]:
+def audited_groups(audit: AuditFile, pattern_sha256: str, kind: str) -> list[Group]:
     """What an audit measured under one pattern, split by split, worst first.
 
     Args:
         audit: the audit.
         pattern_sha256: of the pattern file.
+        kind: ``text``, or ``item`` for questions with choices.
     """
     names = {row.name for row in audit.patterns if row.sha256 == pattern_sha256}
-    rows = sorted((row for row in audit.groups if row.pattern in names), key=lambda row: (row.split, -row.excess))
-    return [Group(r.split, r.label, r.excess, r.passages, r.tokens, r.dense_loss, r.loss, r.low, r.high) for r in rows]
+    mine = (row for row in audit.groups if row.pattern in names and row.kind == kind)
+    return [
+        Group(
+            row.split,
+            row.label,
+            row.excess,
+            row.passages,
+            row.tokens,
+            row.dense_loss if kind == "text" else row.dense_accuracy,
+            row.loss if kind == "text" else row.accuracy,
+            row.low,
+            row.high,
+            row.worse,
+        )
+        for row in sorted(mine, key=lambda row: (row.split, -row.excess))
+    ]
 
 
 def claimed_groups(claim: Claim, labels: Mapping[str, str]) -> list[Group]:

@@ -20,6 +20,10 @@ class Accuracy:
 
     floor = 0.0
 
+    def right(self, nll: np.ndarray, items: list[TokenItem]) -> np.ndarray:
+        """Whether each item is answered rightly, bool [..., items]."""
+        return self.costs(nll, items).argmin(axis=-1) == np.array([item.gold for item in items])
+
     def __call__(self, nll: np.ndarray, items: list[TokenItem]) -> np.ndarray:
         """The loss of each item, float64 [..., items]."""
         costs = self.costs(nll, items)
@@ -30,8 +34,7 @@ class Accuracy:
         lost = np.where(sound, own, 0.0) - np.where(sound, others.min(axis=-1), 0.0)
         squashed = (1 + lost / (1 + np.abs(lost))) / 2
         of = np.array([item.of for item in items])
-        wrong = costs.argmin(axis=-1) != gold
-        return np.where(sound, wrong + squashed / (2 * of), np.nan)
+        return np.where(sound, ~self.right(nll, items) + squashed / (2 * of), np.nan)
 
     def costs(self, nll: np.ndarray, items: list[TokenItem]) -> np.ndarray:
         """What the choices are compared by; the least is the answer."""

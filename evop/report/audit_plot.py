@@ -15,34 +15,38 @@ RANDOM_COLOUR = "#9a9a9a"
 
 
 def draw_audit(audit: AuditFile, path: Path) -> None:
-    """Draw the audit: a panel a split, a line a group, the group that pays most under the first pattern on top."""
-    splits = list(dict.fromkeys(row.split for row in audit.groups))
-    lines = {split: _ordered(audit, split) for split in splits}
-    heights = [len(lines[split]) + 1.5 for split in splits]
+    """Draw the audit: a panel a split and kind, a line a group, who pays most under the first pattern on top."""
+    panels = [(split, kind) for split in audit.splits for kind in audit.kinds(split)]
+    lines = {panel: _ordered(audit, *panel) for panel in panels}
+    heights = [len(lines[panel]) + 2.2 for panel in panels]
     figure = Figure(figsize=(10, 1.4 + 0.24 * sum(heights)), dpi=130, layout="constrained")
-    axes = figure.subplots(len(splits), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
-    for split, axis in zip(splits, axes, strict=True):
-        _panel(axis, audit, split, lines[split])
-    axes[-1].set_xlabel("excess loss over the dense model, nats a token")
+    axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
+    for panel, axis in zip(panels, axes, strict=True):
+        _panel(axis, audit, *panel, lines[panel])
+    for kind in ("text", "item"):
+        alike = [axis for (_, own), axis in zip(panels, axes, strict=True) if own == kind]
+        for axis in alike[1:]:
+            axis.sharex(alike[0])
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=len(names), frameon=False)
+    figure.supxlabel("bars: 95% bootstrap over documents; dotted: worst group", fontsize=9)
     with warnings.catch_warnings():  # a term in a script the font lacks is drawn as boxes; its key stands beside it
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
         figure.savefig(path)
 
 
-def _ordered(audit: AuditFile, split: str) -> list[GroupRow]:
+def _ordered(audit: AuditFile, split: str, kind: str) -> list[GroupRow]:
     first = audit.patterns[0].name
-    mine = [row for row in audit.groups if row.split == split and row.pattern == first]
+    mine = [row for row in audit.groups if (row.split, row.kind, row.pattern) == (split, kind, first)]
     return sorted(mine, key=lambda row: row.excess)
 
 
-def _panel(axis: Axes, audit: AuditFile, split: str, lines: list[GroupRow]) -> None:
+def _panel(axis: Axes, audit: AuditFile, split: str, kind: str, lines: list[GroupRow]) -> None:
     place = {row.group: y for y, row in enumerate(lines)}
     count = len(audit.patterns)
     colours = iter(COLOURS * count)
     for at, pattern in enumerate(audit.patterns):
-        rows = [row for row in audit.groups if row.split == split and row.pattern == pattern.name]
+        rows = [row for row in audit.groups if (row.split, row.kind, row.pattern) == (split, kind, pattern.name)]
         colour = RANDOM_COLOUR if pattern.sha256 is None else next(colours)
         ys = [place[row.group] + 0.5 * ((count - 1) / 2 - at) / count for row in rows]
         axis.hlines(
@@ -54,17 +58,20 @@ def _panel(axis: Axes, audit: AuditFile, split: str, lines: list[GroupRow]) -> N
             alpha=0.7,
         )
         axis.scatter([row.excess for row in rows], ys, s=18, color=colour, label=pattern.name, zorder=3)
-        axis.axvline(max(row.excess for row in rows), color=colour, lw=0.8, ls=":", zorder=1)
-    axis.set_yticks(range(len(lines)), [f"{row.label}  ({row.tokens:,} tokens)" for row in lines], fontsize=8)
+        for row in audit.summary:
+            if (row.split, row.kind, row.pattern) == (split, kind, pattern.name):
+                axis.axvline(row.worst, color=colour, lw=0.8, ls=":", zorder=1)
+    counted = {row.group: f"{row.tokens:,} tokens" if kind == "text" else f"{row.passages:,} items" for row in lines}
+    axis.set_yticks(range(len(lines)), [f"{row.label}  ({counted[row.group]})" for row in lines], fontsize=8)
     axis.set_ylim(-0.7, len(lines) - 0.3)
     axis.axvline(0, color="#444444", lw=0.8)
     axis.grid(axis="x", color="#e6e6e6", lw=0.6)
     axis.set_axisbelow(True)
     axis.spines[["top", "right", "left"]].set_visible(False)
     axis.tick_params(axis="y", length=0)
-    axis.set_title(
-        f"{split}: {'passages' if split == 'audit' else 'clusters'} never searched "
-        "(bars: 95% bootstrap over documents; dotted: worst group)",
-        loc="left",
-        fontsize=9,
+    axis.set_xlabel(
+        "excess loss over the dense model, nats a token" if kind == "text" else "accuracy lost, share of the items"
     )
+    what = {"text": "passages", "item": "items"}[kind]
+    title = f"{split}: {what if split == 'audit' else f'clusters of {what}'} never searched"
+    axis.set_title(title, loc="left", fontsize=9)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pandas as pd
 
 from calibration import CalibrationSet
 from evop.auditing.file import AuditedPattern, AuditFile, GroupRow, SummaryRow, rows
-from evop.auditing.table import LEVEL, RESAMPLES, SplitLosses, group_frame, summary_frame
+from evop.auditing.table import LEVEL, RESAMPLES, SplitLosses, group_frame, split_losses, summary_frame
 from evop.checkpoint import Checkpoint
 from evop.corrections import FILE as CORRECTIONS
 from evop.cut import Cut
@@ -22,6 +22,8 @@ from evop.evaluator import Evaluator
 from evop.files import inside, sha256, whole
 from evop.latency.of_run import priced_as_searched
 from evop.load import LoadedModel, load_model
+from evop.meters import losses_of
+from evop.meters.lines import items_of
 from evop.orders import Orders
 from evop.pattern_file import ModelName, PatternFile, ReachedFractions
 from evop.recipe import AuditRecipe
@@ -97,10 +99,12 @@ def audit(
                 "may lie in this audit, and what it claims is of other groups"
             )
     loaded = load_model(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
+    metric = recipe.metric or _metric(candidates)
     splits = [
-        _measure(split, given, loaded, candidates, max_tokens, recipe.batch_size, report)
+        losses
         for split in AUDITED
         if given.split(split)
+        for losses in _measure(split, given, loaded, candidates, max_tokens, metric, recipe.batch_size, report)
     ]
     groups, summary = group_frame(splits, _labels(given)), summary_frame(splits)
     file = AuditFile(
@@ -109,6 +113,7 @@ def audit(
         calibration=given.fingerprint,
         max_tokens=max_tokens,
         dtype=loaded.dtype,
+        metric=metric,
         interval=f"{LEVEL:.0%} paired bootstrap over documents, {RESAMPLES} resamples",
         patterns=[_described(candidate, splits, given) for candidate in candidates],
         groups=[GroupRow(**row) for row in rows(groups)],
@@ -177,32 +182,43 @@ def _max_tokens(candidates: list[_Candidate]) -> int:
     return max((origin.max_tokens for origin in origins), default=512)
 
 
+def _metric(candidates: list[_Candidate]) -> str:
+    """How the first pattern that was searched on items compared choices."""
+    origins = [c.file.origin for c in candidates if c.file and c.file.origin]
+    return next((found for origin in origins if (found := losses_of(origin.loss)[1])), "accuracy")
+
+
 def _measure(
     split: str,
     calibration: CalibrationSet,
     loaded: LoadedModel,
     candidates: list[_Candidate],
     max_tokens: int,
+    metric: str,
     batch_size: int | None,
     report: Callable[[str], None],
-) -> SplitLosses:
+) -> Iterator[SplitLosses]:
+    """The text of a split, and its items, under all candidates."""
     passages: TokenPassages = tokenize(calibration.split(split), loaded.tokenizer, max_tokens)
-    report(f"{split}: {len(passages.ids)} passages, {int(passages.scored.sum()):,} tokens, {passages.cut} cut")
+    items = len(items_of(passages)[0])
+    counts = {"passages": len(passages.ids) - items, "items": items}
+    counted = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+    report(f"{split}: {counted}, {passages.total:,} tokens, {passages.cut} cut")
     report(f"{split}: dense, {', '.join(candidate.name for candidate in candidates)}")
     evaluator = Evaluator(loaded, candidates[0].space, Orders(), max_tokens, batch_size, cache_mb=0)
-    dense, *tables = evaluator.of_cuts([Cut(), *(candidate.cut for candidate in candidates)], passages)
-    if not all(table.finite for table in (dense, *tables)):
+    lines = evaluator.line_losses([Cut(), *(candidate.cut for candidate in candidates)], passages)
+    if not np.isfinite(lines).all():
         raise EvopError(f"losses on {split} are not finite at --dtype {loaded.dtype}; use --dtype float32")
     names = [candidate.name for candidate in candidates]
-    return SplitLosses(split, passages, dense, dict(zip(names, tables, strict=True)))
+    yield from split_losses(split, passages, lines, names, metric)
 
 
 def _described(candidate: _Candidate, splits: list[SplitLosses], calibration: CalibrationSet) -> AuditedPattern:
     origin, claim = (candidate.file.origin, candidate.file.claim) if candidate.file else (None, None)
     measured = None
-    if claim and origin and origin.calibration == calibration.fingerprint and origin.loss == "nll":
-        audited = next(split for split in splits if split.split == "audit")
-        measured = audited.at_equal_tokens(candidate.name)[0].get(claim.worst_group)
+    if claim and origin and origin.calibration == calibration.fingerprint and losses_of(origin.loss)[0] != "kl":
+        here = [split.at_equal_counts(candidate.name)[0] for split in splits if split.split == "audit"]
+        measured = next((found[claim.worst_group] for found in here if claim.worst_group in found), None)
     return AuditedPattern(
         name=candidate.name,
         sha256=candidate.sha256,

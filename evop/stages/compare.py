@@ -13,6 +13,7 @@ import pandas as pd
 from evop.auditing.file import AuditedPattern, AuditFile, SummaryRow
 from evop.errors import EvopError
 from evop.files import sha256
+from evop.meters import losses_of
 from evop.stages.search import SearchResult
 
 SETTINGS = (
@@ -30,16 +31,18 @@ class _Audit:
     file: AuditFile
     pattern: AuditedPattern
 
-    def row(self, split: str) -> SummaryRow | None:
-        return self._row(self.pattern.name, split)
+    def row(self, split: str, loss: str) -> SummaryRow | None:
+        """On a split, of the kind of groups that a loss measures."""
+        return self._row(self.pattern.name, split, loss)
 
-    @property
-    def random(self) -> SummaryRow | None:
+    def random(self, loss: str) -> SummaryRow | None:
         """The random pattern of equal size, on ``audit``."""
-        return None if self.pattern.random is None else self._row(self.pattern.random, "audit")
+        return None if self.pattern.random is None else self._row(self.pattern.random, "audit", loss)
 
-    def _row(self, pattern: str, split: str) -> SummaryRow | None:
-        return next((r for r in self.file.summary if (r.pattern, r.split) == (pattern, split)), None)
+    def _row(self, pattern: str, split: str, loss: str) -> SummaryRow | None:
+        """Of text where the loss measures text; of the other kind where the audit has no such groups."""
+        rows = {r.kind: r for r in self.file.summary if (r.pattern, r.split) == (pattern, split)}
+        return rows.get("text" if losses_of(loss)[0] else "item") or next(iter(rows.values()), None)
 
 
 def compare(paths: str | Path | Sequence[str | Path], audits: str | Path | Sequence[str | Path] = ()) -> pd.DataFrame:
@@ -145,15 +148,15 @@ def _row(place: Path, audits: list[_Audit]) -> dict[str, Any]:
         "select": claim.select,
         "select_worst": claim.select_excess[claim.worst_group],
         "select_worst_group": account.groups[claim.worst_group],
-        **_audited(audits, account.calibration),
+        **_audited(audits, account.calibration, origin.loss),
     }
 
 
-def _audited(audits: list[_Audit], calibration: str) -> dict[str, Any]:
+def _audited(audits: list[_Audit], calibration: str, loss: str) -> dict[str, Any]:
     """The columns an audit fills; one over the search's own calibration set goes first."""
     chosen = min(audits, key=lambda audit: audit.file.calibration != calibration, default=None)
-    audit, unseen = (chosen.row("audit"), chosen.row("unseen")) if chosen else (None, None)
-    random = chosen.random if chosen else None
+    audit, unseen = (chosen.row("audit", loss), chosen.row("unseen", loss)) if chosen else (None, None)
+    random = chosen.random(loss) if chosen else None
     return {
         "audit": str(chosen.place) if chosen else None,
         "audit_calibration": chosen.file.calibration if chosen else None,

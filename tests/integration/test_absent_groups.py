@@ -8,7 +8,9 @@ from sets import small_set
 
 from calibration import SAMPLERS, CalibrationSet
 from evop.checkpoint import Checkpoint
-from evop.console import print_audit, print_search, print_set
+from evop.console.audit import print_audit
+from evop.console.calibration_set import print_set
+from evop.console.search import print_search
 from evop.load import load_tokenizer
 from evop.recipe import SearchRecipe
 from evop.reference import model_dir

@@ -7,7 +7,7 @@ from evop.report.audit_plot import draw_audit
 ROW = {
     "pattern": "mine", "split": "audit", "domain": "law", "passages": 7, "documents": 5, "tokens": 1234,
     "dense_loss": 3.0, "dense_perplexity": 20.1, "loss": 3.5, "perplexity": 33.1, "excess": 0.5,
-    "low": 0.4, "high": 0.6,
+    "low": 0.4, "high": 0.6, "kind": "text",
 }  # fmt: skip
 
 
@@ -20,6 +20,7 @@ def test_names_that_the_font_lacks_are_no_warning(tmp_path):
         calibration="c",
         max_tokens=512,
         dtype="float32",
+        metric="accuracy",
         interval="none",
         patterns=[
             AuditedPattern(

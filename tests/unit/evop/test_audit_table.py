@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 
 from evop.auditing.table import SplitLosses, group_frame, summary_frame
+from evop.auditing.table import split_losses as split_losses_of
 from evop.losses import LossTable
+from evop.proportions import wilson
+from evop.token_item import TokenItem
 from evop.tokens import TokenPassages
 
 
@@ -67,11 +70,57 @@ def test_a_gap_inside_its_spread_is_a_tie_and_a_clear_one_is_not():
 
 def test_worst_at_equal_tokens_judges_every_group_on_as_many():
     split = split_losses()
-    equal, tokens = split.at_equal_tokens("good")
+    equal, tokens = split.at_equal_counts("good")
     assert tokens == 100
     first = (split.pruned["good"].loss[0] - split.dense.loss[0]) / 100
     single = (split.pruned["good"].loss[40:] - split.dense.loss[40:]).sum() / 100
     assert equal == pytest.approx({"toy/0": first, "toy/1": single})
+
+
+def items(groups):
+    """Two choices each: ``(dense costs, pruned costs)`` of every item of every group; the first choice is right."""
+    names = [name for name, pairs in groups.items() for _ in pairs]
+    made = tuple(TokenItem((1,), ((2,), (3,)), 0, (1, 1), len(names)) for _ in names)
+    lines = np.array([[cost for pairs in groups.values() for pair in pairs for cost in pair[at]] for at in (0, 1)])
+    documents = tuple(f"d{i}" for i in range(len(names)))
+    passages = TokenPassages(tuple(i.ids for i in made), tuple(names), documents, (False,) * len(names), made)
+    (found,) = split_losses_of("audit", passages, lines.astype(float), ["p"], "accuracy")
+    return found
+
+
+RIGHT, WRONG = (1, 2), (2, 1)
+GROUPS = {
+    "t/0": [(RIGHT, RIGHT)] * 30 + [(RIGHT, WRONG)] * 12 + [(WRONG, WRONG)] * 8,
+    "t/1": [(RIGHT, RIGHT)] * 30 + [(RIGHT, WRONG)] * 3 + [(WRONG, RIGHT)] * 2,
+    "t/2": [(RIGHT, WRONG)] * 5,
+}
+
+
+def test_items_are_counted_and_their_change_is_tested():
+    labels = {name: name for name in GROUPS}
+    rows = group_frame([items(GROUPS)], labels).set_index("group")
+    first = rows.loc["t/0"]
+    assert (first.passages, first.lost, first.won, first.worse) == (50, 12, 0, True)
+    assert (first.dense_accuracy, first.accuracy) == (0.84, 0.60)
+    assert first.excess == pytest.approx(0.24)
+    assert first.low < 0.24 < first.high
+    assert (first.accuracy_low, first.accuracy_high) == pytest.approx(wilson(30, 50))
+    assert first.p == pytest.approx(2 / 2**12)
+    assert first.p_holm == pytest.approx(3 * 2 / 2**12)
+    second = rows.loc["t/1"]
+    assert (second.lost, second.won, second.worse) == (3, 2, False)
+    assert second.p == 1.0
+
+
+def test_a_handful_of_items_is_listed_and_is_not_the_worst_group():
+    split = items(GROUPS)
+    (row,) = summary_frame([split]).to_dict("records")
+    assert (row["worst_group"], row["kind"], row["worse"], row["groups"]) == ("t/0", "item", 1, 3)
+    assert row["worst"] == pytest.approx(0.24)
+    equal, count = split.at_equal_counts("p")
+    assert (set(equal), count) == ({"t/0", "t/1"}, 35)
+    alone = items({"t/2": GROUPS["t/2"]})
+    assert summary_frame([alone]).worst_group.iloc[0] == "t/2"  # where there is nothing else to judge by
 
 
 def test_draws_are_seeded_and_leave_the_global_state_alone():

@@ -134,7 +134,7 @@ def audit_of(path, folder, pattern_sha256):
     row = {
         "split": "audit", "group": "law/1", "label": "law/1 tax", "domain": "law", "passages": 7, "documents": 5,
         "tokens": 1234, "dense_loss": 3.0, "dense_perplexity": 20.1, "loss": 3.5, "perplexity": 33.1, "excess": 0.5,
-        "low": 0.4, "high": 0.6,
+        "low": 0.4, "high": 0.6, "kind": "text",
     }  # fmt: skip
     return AuditFile(
         version="0",
@@ -142,6 +142,7 @@ def audit_of(path, folder, pattern_sha256):
         calibration="c",
         max_tokens=512,
         dtype="float32",
+        metric="accuracy",
         interval="95% paired bootstrap",
         patterns=[
             AuditedPattern(name="mine", sha256=pattern_sha256, random="random", **described),

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from evop.console import new_table
+from evop.console.tables import new_table
 from evop.run_recipe import cell_name
 from evop.stages.compare import SETTINGS
 

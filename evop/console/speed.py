@@ -5,21 +5,13 @@ from __future__ import annotations
 from rich.console import Console
 from rich.markup import escape
 
-from evop.console import new_table, print_search
+from evop.console.tables import new_table
 from evop.latency.speed_file import SpeedFile, SpeedRow
-from evop.stages.search import SearchResult
 
 LEGEND = (
     "time: of the request as a fraction of the dense model's; predicted: from the measured times of its parts; "
     "measured: median over rounds in turns [quartiles]; first token: time of the prefill; KV cache: bytes after it"
 )
-
-
-def print_answer(console: Console, result: SearchResult) -> None:
-    """The answer of a search, and its speed where it was timed."""
-    print_search(console, result)
-    if result.speed is not None:
-        print_speed(console, result.speed)
 
 
 def print_speed(console: Console, speed: SpeedFile) -> None:

@@ -1,0 +1,1 @@
+"""What the command line prints: progress while it works, tables when it is done."""

@@ -1,0 +1,86 @@
+"""The answer of a search, and where its time went."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from evop.console.speed import print_speed
+from evop.console.tables import new_table
+from evop.evaluator import Profile
+from evop.meters import lost_of, unit_of
+from evop.searching.result import SearchResult
+
+LEFT_OUT_SHOWN = 8
+"""Groups left out of the objective that are listed."""
+
+
+def print_answer(console: Console, result: SearchResult) -> None:
+    """The answer of a search, and its speed where it was timed."""
+    print_search(console, result)
+    if result.speed is not None:
+        print_speed(console, result.speed)
+
+
+def print_search(console: Console, result: SearchResult) -> None:
+    """The answer of a search and what it claims."""
+    pattern, account = result.pattern, result.account
+    console.print(
+        f"{account.evaluations} evaluations, {account.tokens['total']:,} tokens, {account.seconds:.0f} s of measuring; "
+        f"stopped by: {account.stopped}"
+        + (
+            "; nothing measured met the budget yet, the answer was completed from the ranking"
+            if account.completed
+            else ""
+        ),
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(f"removed: {', '.join(pattern.words)}", highlight=False, soft_wrap=True)
+    reached = pattern.reached
+    console.print(
+        f"that is {reached.block_params:.1%} of block parameters, {reached.params:.1%} of all parameters, "
+        f"{reached.flops:.1%} of FLOPs a token, {reached.kv:.1%} of the KV cache"
+        + ("" if reached.latency is None else f", {reached.latency:.1%} of the predicted time of a request"),
+        highlight=False,
+        soft_wrap=True,
+    )
+    if pattern.claim and pattern.origin:
+        group = account.groups[pattern.claim.worst_group]
+        console.print(
+            f"claimed {pattern.origin.objective} {lost_of(pattern.origin.loss)}: "
+            f"{pattern.claim.search:.4f} on search, "
+            f"{pattern.claim.select:.4f} on select (worst group there: {group}), "
+            + (unit_of(pattern.origin.loss) if pattern.origin.scale == "none" else "in units of a random pattern's"),
+            highlight=False,
+            soft_wrap=True,
+        )
+    for key, why in list(account.left_out.items())[:LEFT_OUT_SHOWN]:
+        console.print(f"left out of the objective: {key} ({why})", highlight=False, soft_wrap=True)
+    if len(account.left_out) > LEFT_OUT_SHOWN:
+        console.print(f"and {len(account.left_out) - LEFT_OUT_SHOWN} more groups: see search.json", soft_wrap=True)
+
+
+def print_profile(console: Console, profile: Profile) -> None:
+    """Where the time of a search's measurements went, and how much of the work was really done."""
+    total = sum(profile.seconds.values())
+    if not profile.padded:
+        console.print("profile: nothing was measured")
+        return
+    table = new_table("where the time went")
+    table.add_column("stage")
+    for name in ("seconds", "share"):
+        table.add_column(name, justify="right")
+    for stage, seconds in profile.seconds.items():
+        table.add_row(stage, f"{seconds:.1f}", f"{seconds / total:.0%}")
+    console.print(table)
+    run = profile.block_tokens / profile.padded
+    console.print(
+        f"{profile.tokens:,} tokens scored, {profile.tokens / total:,.0f} a second; padding added "
+        f"{profile.padding:.1%}\n"
+        f"blocks were run on {run:.0%} of the tokens that all patterns alone, dense and with every block, would have "
+        f"taken, and looked up for {profile.cached / profile.padded:.0%}\n"
+        f"peak memory {profile.peak_mb:,.0f} MiB of {profile.memory}; "
+        f"{profile.cache_mb:,.0f} MiB of it are streams of the dense model that are kept",
+        highlight=False,
+        soft_wrap=True,
+    )

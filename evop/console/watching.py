@@ -1,0 +1,55 @@
+"""A search on its way: a live line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+
+from evop.progress import Progress, Watch
+
+PLAIN_EVERY = 10.0
+"""Seconds between two lines of progress where there is no terminal."""
+
+
+@contextmanager
+def watching(console: Console) -> Iterator[Watch]:
+    """A live line of progress on a terminal, plain lines elsewhere."""
+    if console.is_terminal:
+        with Live(console=console, refresh_per_second=4) as live:
+            yield lambda progress: live.update(_line(progress))
+        return
+    stage, at = "", 0.0
+
+    def plain(progress: Progress) -> None:
+        nonlocal stage, at
+        now = time.monotonic()
+        if progress.stage != stage or now - at > PLAIN_EVERY:
+            stage, at = progress.stage, now
+            console.print(_line(progress), highlight=False, soft_wrap=True)
+
+    yield plain
+
+
+def _line(progress: Progress) -> str:
+    said = {
+        "loading": "loading the model",
+        "importance": "ranking units",
+        "dense": "measuring the dense model",
+        "timing": "timing the answer beside the dense model",
+        "selecting": f"{progress.evaluations} evaluations; measuring the finalists on select",
+    }
+    if progress.stage in said:
+        return said[progress.stage]
+    line = f"{progress.evaluations} evaluations"
+    if progress.share is not None:
+        line += f" ({progress.share:.0%})"
+    if progress.best is not None and progress.worst is not None:
+        line += f" · best {progress.best:.4f} · its worst group {progress.worst_group} {progress.worst:.4f}"
+    if progress.seconds_left is not None:
+        minutes, seconds = divmod(int(progress.seconds_left), 60)
+        line += f" · {minutes}:{seconds:02} left"
+    return line
