@@ -1,0 +1,92 @@
+"""From text to a pattern searched by right answers, and its audit."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from sets import small_set
+
+from evop.console.audit import print_audit
+from evop.errors import EvopError
+from evop.reference import model_dir
+from evop.stages.audit import audit
+from evop.stages.search import search
+
+OPTIONS = {"device": "cpu", "dtype": "float32", "max_tokens": 192, "deploy": "any", "min_group_items": 4}
+
+
+@pytest.fixture(scope="module")
+def calibration(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("set") / "set"
+    small_set(continuations=["all"], items=24, select_items=8, audit_items=12, clusters=2, hold_out=0).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(calibration, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run") / "run"
+    return search(model_dir(), calibration, out, loss="accuracy", evaluations=30, remove=0.125, **OPTIONS)
+
+
+def header_and_trials(folder):
+    return [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+
+
+def test_a_search_by_accuracy_judges_items_alone_and_says_what_it_leaves_out(found):
+    header, *trials = header_and_trials(found.folder)
+    assert header["groups"]
+    assert all(".continuation/" in group for group in header["groups"])
+    assert all("no better than chance" in why for why in header["at_chance"].values())
+    assert not set(header["at_chance"]) & set(header["groups"])
+    assert found.pattern.claim.worst_group in header["groups"]
+    values = [trial["value"] for trial in trials if trial["value"] is not None]
+    assert all(0 <= loss < 2 for trial in trials for loss in trial["losses"].values())
+    assert len(set(values)) > len(values) / 2  # margins leave no plateau
+
+
+def test_it_goes_on_where_it_was_and_writes_the_same_bytes(found, calibration, tmp_path):
+    options = {**OPTIONS, "loss": "accuracy", "remove": 0.125}
+    search(model_dir(), calibration, tmp_path / "parts", evaluations=12, **options)
+    search(model_dir(), calibration, tmp_path / "parts", evaluations=30, **options)
+    for name in ("trials.jsonl", "pattern.json"):
+        assert (tmp_path / "parts" / name).read_bytes() == (found.folder / name).read_bytes()
+
+
+def test_its_audit_counts_items_and_text(found, calibration, tmp_path, capsys):
+    from rich.console import Console
+
+    file = audit(model_dir(), calibration, found.folder, tmp_path / "audit", device="cpu", dtype="float32").file
+    assert file.kinds("audit") == ["text", "item"]
+    assert file.metric == "accuracy"
+    for row in file.groups:
+        assert (row.accuracy is None) is (row.kind == "text")
+        if row.kind == "item":
+            assert row.lost is not None
+            assert row.excess == pytest.approx((row.lost - row.won) / row.passages)
+            assert row.accuracy_low <= row.accuracy <= row.accuracy_high
+            assert row.dense_perplexity is None
+    (audited,) = [pattern for pattern in file.patterns if pattern.sha256]
+    assert audited.claimed_group_on_audit is not None
+    print_audit(Console(width=200), file)
+    printed = capsys.readouterr().out
+    assert "items answered rightly (accuracy)" in printed
+    assert "items a group" in printed
+    assert (tmp_path / "audit" / "audit.png").stat().st_size > 10_000
+
+
+def test_text_and_items_meet_in_units_of_a_random_pattern(calibration, tmp_path):
+    options = {**OPTIONS, "loss": "nll+accuracy", "evaluations": 8, "min_group_tokens": 50}
+    with pytest.raises(EvopError, match="no common unit; add --scale random"):
+        search(model_dir(), calibration, tmp_path / "none", **options)
+    found = search(model_dir(), calibration, tmp_path / "random", scale="random", remove=0.5, **options)
+    header, *_ = header_and_trials(found.folder)
+    kinds = {".continuation/" in group for group in header["groups"]}
+    assert kinds == {True, False}
+    assert all(value > 0 for value in header["scale_by"].values())
+
+
+def test_a_loss_that_measures_nothing_of_the_set_is_refused(calibration, tmp_path):
+    small_set().save(tmp_path / "text")
+    with pytest.raises(EvopError, match="measures items, and the calibration set has text only"):
+        search(model_dir(), tmp_path / "text", tmp_path / "run", loss="accuracy", **OPTIONS)
