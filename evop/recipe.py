@@ -56,10 +56,12 @@ class AuditRecipe(Engine):
     Attributes:
         max_tokens: how long passages may be; None takes what the search took.
         metric: how choices are compared: ``accuracy``, or ``accuracy_norm``; None takes what the search took.
+        speed: whether the patterns are timed beside the dense model.
     """
 
     max_tokens: int | None = Field(default=None, ge=2)
     metric: Literal["accuracy", "accuracy_norm"] | None = None
+    speed: bool = True
 
 
 class SearchRecipe(Engine):

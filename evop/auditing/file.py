@@ -27,6 +27,8 @@ class AuditedPattern(_Section):
     removed: list[str]
     thinned: dict[str, int]
     """Part -> how many of its units are gone."""
+    left: dict[str, float]
+    """Part -> the share of its parameters that stays, 1 for a dense part, in the order of the model."""
     random: str | None
     """Which row is the random pattern of its size; None for that row itself, and for a size of next to nothing."""
     reached: ReachedFractions

@@ -22,6 +22,10 @@ def audit(
     max_tokens: Annotated[
         int | None, typer.Option(min=2, help="Tokens of a passage at most; else as searched.")
     ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="accuracy, or accuracy_norm: nats a character; else as searched.")
+    ] = None,
+    speed: Annotated[bool, typer.Option(help="Time the patterns beside the dense model.")] = True,
     device: Device = "auto",
     dtype: Dtype = "auto",
     batch_size: BatchSize = "auto",
@@ -40,6 +44,8 @@ def audit(
         out,
         report=say,
         max_tokens=max_tokens,
+        metric=metric,
+        speed=speed,
         device=device,
         dtype=dtype,
         batch_size=number_or_auto("--batch-size", batch_size),
@@ -48,5 +54,5 @@ def audit(
     )
     print_audit(console, result.file)
     console.print(
-        f"audit: {out / 'audit.json'}   rows: {out / 'audit.csv'}   picture: {out / 'audit.png'}", soft_wrap=True
+        f"report: {out / 'report.html'}   rows: {out / 'audit.csv'}   picture: {out / 'audit.png'}", soft_wrap=True
     )

@@ -58,6 +58,7 @@ class SpeedFile(JsonFile):
         predicted: Mapping[str, float | None],
         bytes: Mapping[str, int] | None = None,
         pattern: str | None = None,
+        seconds: float | None = None,
     ) -> Self:
         """Time models that are in memory.
 
@@ -68,13 +69,14 @@ class SpeedFile(JsonFile):
             predicted: name -> fraction of the dense model's time that was predicted.
             bytes: name -> bytes of its weight files.
             pattern: sha256 of the pattern file that was timed.
+            seconds: no further round begins after so long; None for the default.
         """
         import torch
 
         from evop.latency.measure import device_name
-        from evop.latency.speed import measure_speeds
+        from evop.latency.speed import TIMED_SECONDS, measure_speeds
 
-        found = measure_speeds(models, workload)
+        found = measure_speeds(models, workload, TIMED_SECONDS if seconds is None else seconds)
         device = next(next(iter(models.values())).parameters()).device
         rows = [
             SpeedRow(name=name, predicted=predicted.get(name), bytes=(bytes or {}).get(name), **vars(speed))

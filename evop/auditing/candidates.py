@@ -1,0 +1,118 @@
+"""The patterns under audit: those asked for, and a random one of every size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from calibration import CalibrationSet
+from evop.auditing.file import AuditedPattern
+from evop.auditing.table import SplitLosses
+from evop.checkpoint import Checkpoint
+from evop.corrections import FILE as CORRECTIONS
+from evop.cut import Cut
+from evop.drop_file import DROP_FILE, given_pattern
+from evop.files import inside, sha256
+from evop.latency.of_run import priced_as_searched
+from evop.meters import losses_of
+from evop.orders import Orders
+from evop.pattern_file import PatternFile, ReachedFractions
+from patterns import Budget, Pattern, PatternError, PatternSpace
+
+RANDOM_SEED = 0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A pattern under audit."""
+
+    name: str
+    space: PatternSpace
+    pattern: Pattern
+    cut: Cut
+    file: PatternFile | None = None
+    sha256: str | None = None
+    beside: str | None = None
+    """Name of the random pattern of equal size."""
+    place: Path | None = None
+    """Of the pattern file."""
+
+    @property
+    def run(self) -> Path | None:
+        """The search run that it lies in, if it does."""
+        folder = self.place.parent if self.place else None
+        return folder if folder and (folder / "trials.jsonl").is_file() else None
+
+
+def candidates_of(checkpoint: Checkpoint, paths: list[str | Path]) -> list[Candidate]:
+    """The patterns asked for, each budget's random pattern behind them."""
+    found: list[Candidate] = []
+    randoms: dict[tuple[str, Pattern], list[tuple[int, Candidate]]] = {}
+    for path in paths:
+        file = given_pattern(path, checkpoint)
+        space, pattern = file.on(checkpoint)
+        place = inside(path, "pattern.json")
+        space = priced_as_searched(file, place, space)
+        cut = file.cut(place.with_name(CORRECTIONS))
+        found.append(Candidate(_name(Path(path), found), space, pattern, cut, file, sha256(place), place=place))
+        drawn = _at_random(found[-1])
+        if drawn is not None:
+            randoms.setdefault((space.fingerprint, drawn.pattern), []).append((len(found) - 1, drawn))
+    for alike in randoms.values():
+        name = "random" if len(randoms) == 1 else f"random as {found[alike[0][0]].name}"
+        for i, _ in alike:
+            found[i] = replace(found[i], beside=name)
+    firsts = [alike[0] for alike in randoms.values()]
+    return [*found, *(replace(drawn, name=found[i].beside or drawn.name) for i, drawn in firsts)]
+
+
+def _at_random(candidate: Candidate) -> Candidate | None:
+    """A random pattern of a candidate's budget, units leaving in random order; None for a budget of next to nothing."""
+    file, space = candidate.file, candidate.space
+    assert file is not None
+    try:
+        drawn = Budget(space, file.remove, file.cost).draw(np.random.default_rng(RANDOM_SEED))
+    except PatternError:
+        return None
+    return Candidate("random", space, drawn, Orders.random(space, RANDOM_SEED).cut(space, drawn))
+
+
+def _name(place: Path, found: list[Candidate]) -> str:
+    """A short name no other pattern has: the run's folder, or the file."""
+    in_a_run = place.name in ("pattern.json", DROP_FILE)
+    name = place.resolve().name if place.is_dir() else place.resolve().parent.name if in_a_run else place.stem
+    taken = {candidate.name for candidate in found} | {"random"}
+    return name if name not in taken else f"{name} ({len(found) + 1})"
+
+
+def most_tokens(candidates: list[Candidate]) -> int:
+    """The longest passages that one of them was searched on."""
+    origins = [c.file.origin for c in candidates if c.file and c.file.origin]
+    return max((origin.max_tokens for origin in origins), default=512)
+
+
+def described(candidate: Candidate, splits: list[SplitLosses], calibration: CalibrationSet) -> AuditedPattern:
+    """What the audit's file says of it."""
+    origin, claim = (candidate.file.origin, candidate.file.claim) if candidate.file else (None, None)
+    measured = None
+    if claim and origin and origin.calibration == calibration.fingerprint and losses_of(origin.loss)[0] != "kl":
+        here = [split.at_equal_counts(candidate.name)[0] for split in splits if split.split == "audit"]
+        measured = next((found[claim.worst_group] for found in here if claim.worst_group in found), None)
+    return AuditedPattern(
+        name=candidate.name,
+        sha256=candidate.sha256,
+        removed=list(candidate.space.names(candidate.pattern)),
+        thinned=candidate.space.thinned(candidate.pattern),
+        left=_left(candidate),
+        random=candidate.beside,
+        reached=ReachedFractions.of(candidate.space.reached(candidate.pattern)),
+        claim=claim,
+        claimed_group_on_audit=measured,
+    )
+
+
+def _left(candidate: Candidate) -> dict[str, float]:
+    parts = zip(candidate.space.parts, candidate.pattern.levels, strict=True)
+    return {part.name: round(1 - part.removed[level].params / part.removed[-1].params, 4) for part, level in parts}

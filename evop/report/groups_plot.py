@@ -1,0 +1,63 @@
+"""Groups as dots: what the dense model and every pattern lose, who pays most on top."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from evop.auditing.file import AuditFile, GroupRow
+from evop.report.style import DENSE, bare, colours, new_figure, short
+
+WORDS = {
+    "text": "next-token loss, nats a token (left is better)",
+    "item": "items answered rightly, percent (right is better)",
+}
+
+
+def group_rows(audit: AuditFile, split: str, kind: str) -> list[GroupRow]:
+    """The rows of the first pattern, who pays most first."""
+    first = audit.patterns[0].name
+    mine = [row for row in audit.groups if (row.split, row.kind, row.pattern) == (split, kind, first)]
+    return sorted(mine, key=lambda row: -row.excess)
+
+
+def groups_figure(audit: AuditFile, split: str, kind: str) -> Figure:
+    """A line a group; a ring for the dense model, a dot with its interval for every pattern.
+
+    Artists of a group carry the id ``group:DOMAIN:NUMBER``, by which the page shows one domain alone.
+    """
+    rows = group_rows(audit, split, kind)
+    place = {row.group: -i for i, row in enumerate(rows)}
+    names = [pattern.name for pattern in audit.patterns]
+    colour = colours(names, {pattern.name for pattern in audit.patterns if pattern.sha256 is None})
+    figure = new_figure(8.6, 0.75 + 0.25 * max(2, len(rows)))
+    axis = figure.subplots()
+    for row in audit.groups:
+        if (row.split, row.kind) == (split, kind) and row.group in place:
+            at = names.index(row.pattern)
+            y = place[row.group] + 0.44 * ((len(names) - 1) / 2 - at) / len(names)
+            value, low, high = _value(row)
+            key = f"group:{row.domain}:{row.group}:{at}"
+            axis.plot([low, high], [y, y], color=colour[row.pattern], lw=1.6, alpha=0.55, gid=f"{key}:line")
+            axis.plot([value], [y], "o", ms=4.6, color=colour[row.pattern], gid=f"{key}:dot")
+    for row in rows:
+        dense = row.dense_loss if kind == "text" else 100 * (row.dense_accuracy or 0)
+        y, key = place[row.group], f"group:{row.domain}:{row.group}:dense"
+        axis.plot([dense], [y], "o", ms=5.4, mfc="none", mec=DENSE, mew=1.4, gid=key)
+    axis.set_yticks([place[row.group] for row in rows], [short(row.label) for row in rows], fontsize=8)
+    for label, row in zip(axis.get_yticklabels(), rows, strict=True):
+        label.set_gid(f"group:{row.domain}:{row.group}:label")
+    axis.set_ylim(-len(rows) + 0.4, 0.6)
+    axis.set_xlabel(WORDS[kind])
+    bare(axis)
+    return figure
+
+
+def _value(row: GroupRow) -> tuple[float, float, float]:
+    """What a dot shows, and its interval: that of the change, put behind the dense model's loss, or Wilson's."""
+    if row.kind == "text":
+        low, high = (row.excess if end is None else end for end in (row.low, row.high))
+        return row.loss, row.dense_loss + low, row.dense_loss + high
+    assert row.accuracy is not None
+    assert row.accuracy_low is not None
+    assert row.accuracy_high is not None
+    return 100 * row.accuracy, 100 * row.accuracy_low, 100 * row.accuracy_high

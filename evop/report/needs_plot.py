@@ -1,0 +1,42 @@
+"""Which domain needs which layer: what every group loses when one part alone is gone."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from evop.report.style import FAINT, bare, new_figure, short
+from evop.report.trace import Trace
+
+SCALE = LinearSegmentedColormap.from_list("needs", ["#cfccc4", "#e9b56b", "#e5661c", "#c3140b"])
+LARGE = 0.95
+"""The quantile of all excesses that is the reddest: one part that nothing can do without would hide the rest."""
+
+
+def needs_figure(trace: Trace, labels: dict[str, str], unit: str) -> Figure:
+    """A row a group, a column a part; the redder, the more the group loses without that part alone.
+
+    Args:
+        trace: of a search that looked at single parts.
+        labels: group key -> what a person reads.
+        unit: of the excess.
+    """
+    parts, groups = list(trace.needs), sorted(trace.groups)
+    table = np.array([[trace.needs[part].get(group, np.nan) for part in parts] for group in groups])
+    figure = new_figure(8.6, 1.3 + 0.2 * len(groups))
+    axis = figure.subplots()
+    largest = max(1e-6, float(np.nanquantile(table, LARGE)))
+    image = axis.imshow(table, aspect="auto", cmap=SCALE, vmin=0, vmax=largest, interpolation="nearest")
+    axis.set_yticks(range(len(groups)), [short(labels.get(group, group)) for group in groups], fontsize=7.5)
+    step = max(1, len(parts) // 32)
+    axis.set_xticks(
+        range(0, len(parts), step), [part.removeprefix("layers.") for part in parts[::step]], fontsize=7, rotation=90
+    )
+    bare(axis)
+    axis.grid(visible=False)
+    bar = figure.colorbar(image, ax=axis, pad=0.01, extend="max", fraction=0.03, aspect=30, shrink=0.6)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(length=0, colors=FAINT, labelsize=7.5)
+    bar.set_label(f"lost, {unit}", fontsize=8)
+    return figure

@@ -1,0 +1,171 @@
+"""``report.html``: the audit as one page that a person opens, looks at and understands; nothing is fetched for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup, escape
+
+from calibration import CalibrationSet
+from evop.auditing.file import AuditFile
+from evop.latency.speed_file import SpeedFile
+from evop.meters import unit_of
+from evop.report.groups_plot import groups_figure
+from evop.report.map_plot import map_figure
+from evop.report.needs_plot import needs_figure
+from evop.report.page_parts import Picture, Section
+from evop.report.pattern_plot import pattern_figure
+from evop.report.search_plot import search_figure
+from evop.report.sheets import group_sheet, speed_sheet, summary_sheet
+from evop.report.style import VARIABLES, colours, svg
+from evop.report.trace import Trace
+from evop.report.verdict import verdict
+
+KINDS = {"text": "text", "item": "questions"}
+
+
+def page(
+    audit: AuditFile,
+    calibration: CalibrationSet,
+    runs: Mapping[str, Path],
+    speed: SpeedFile | None = None,
+    command: str = "",
+) -> str:
+    """The page of an audit.
+
+    Args:
+        audit: what was measured.
+        calibration: the set it was measured on.
+        runs: pattern -> the folder of the search that found it, where there is one.
+        speed: how fast the models are, where they were timed.
+        command: how the audit was asked for.
+
+    Returns:
+        HTML that holds all it needs.
+    """
+    names = [pattern.name for pattern in audit.patterns]
+    colour = colours(names, {pattern.name for pattern in audit.patterns if pattern.sha256 is None})
+    sections = [
+        _verdict(audit),
+        _groups(audit),
+        _patterns(audit),
+        *_of_search(audit, calibration, runs),
+        _map(audit, calibration),
+        _size(audit, speed),
+        _again(audit, calibration, command),
+    ]
+    source = files("evop.report") / "template"
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    return environment.from_string((source / "page.html.j2").read_text("utf-8")).render(
+        title=f"Who pays for {names[0]}",
+        subtitle=f"{Path(audit.model.name).name} with {audit.patterns[0].reached.block_params:.0%} of its blocks' "
+        f"parameters removed, audited on {len({row.group for row in audit.groups})} groups of text and questions that "
+        f"no search saw.",
+        sections=sections,
+        keys=[{"name": name, "variable": VARIABLES[colour[name]]} for name in names],
+        domains=list(dict.fromkeys(sorted(row.domain for row in audit.groups))),
+        css=Markup((source / "page.css").read_text("utf-8")),
+        js=Markup((source / "page.js").read_text("utf-8")),
+    )
+
+
+def _picture(figure: object, caption: str, title: str = "") -> Picture:
+    label = str(escape(title or caption))
+    return Picture(Markup(svg(figure, label)), caption, title)  # type: ignore[arg-type]
+
+
+def _verdict(audit: AuditFile) -> Section:
+    return Section("verdict", "verdict", "Verdict", tuple(verdict(audit)), tables=(summary_sheet(audit),))
+
+
+def _groups(audit: AuditFile) -> Section:
+    pictures, tables = [], []
+    for split in audit.splits:
+        for kind in audit.kinds(split):
+            said = {
+                "audit": "new passages of the groups that were searched on",
+                "unseen": "whole clusters that were held out",
+            }[split]
+            caption = (
+                "The ring is the dense model, a dot a pruned one with the 95% interval of its loss; the group that "
+                "pays most under the first pattern is on top."
+            )
+            pictures.append(_picture(groups_figure(audit, split, kind), caption, f"{split}, {KINDS[kind]}: {said}"))
+            tables.append(group_sheet(audit, split, kind))
+    words = ("Every group before and after. The wider the gap between ring and dot, the more that group pays.",)
+    return Section("groups", "groups", "Who pays", words, tuple(pictures), tuple(tables))
+
+
+def _patterns(audit: AuditFile) -> Section:
+    caption = "A column a layer. Filled is what stays, empty what leaves; half a box is a block with half of its units."
+    picture = _picture(pattern_figure(audit), caption)
+    return Section("pattern", "pattern", "What is left of the network", figures=(picture,))
+
+
+def _of_search(audit: AuditFile, calibration: CalibrationSet, runs: Mapping[str, Path]) -> list[Section]:
+    pattern = audit.patterns[0]
+    trace = Trace.of(runs[pattern.name]) if pattern.name in runs else None
+    labels = {group.key: group.label for group in calibration.groups}
+    unit = unit_of(str(trace.log.header["loss"])) if trace else ""
+    return [_needs(trace, labels, unit), _search(trace, labels, unit, pattern.claimed_group_on_audit)]
+
+
+def _needs(trace: Trace | None, labels: dict[str, str], unit: str) -> Section:
+    title = "Which domain needs which layer"
+    if trace is None or not trace.needs:
+        note = "The search of this pattern did not look at single parts, so nothing is known here; cma and greedy do."
+        return Section("needs", "layers", title, notes=(note,))
+    caption = "The redder, the more the group on the left loses when that part alone leaves the dense model."
+    return Section("needs", "layers", title, figures=(_picture(needs_figure(trace, labels, unit), caption),))
+
+
+def _search(trace: Trace | None, labels: dict[str, str], unit: str, measured: float | None) -> Section:
+    title = "How the search got there"
+    if trace is None or not trace.steps:
+        return Section("search", "search", title, notes=("This pattern is not from a search that is at hand.",))
+    caption = (
+        "The line is the worst group's excess of the best pattern so far; a dot says which group was the worst from "
+        "there on. The search sample is smaller than the audit, and the answer is chosen on another split."
+    )
+    return Section(
+        "search", "search", title, figures=(_picture(search_figure(trace, labels, unit, measured), caption),)
+    )
+
+
+def _map(audit: AuditFile, calibration: CalibrationSet) -> Section:
+    kinds = [kind for kind in KINDS if any(row.kind == kind for row in audit.groups)]
+    caption = "A dot is an audited passage where it lies among its domain's; passages that say alike lie together."
+    pictures = [_picture(map_figure(calibration, audit, kind), caption, KINDS[kind]) for kind in kinds]
+    return Section("map", "map", "Where the losses lie", ("The redder a cluster, the more it lost.",), tuple(pictures))
+
+
+def _size(audit: AuditFile, speed: SpeedFile | None) -> Section:
+    reached = audit.patterns[0].reached
+    words = (
+        f"{reached.block_params:.1%} of the block parameters are gone: {reached.params:.1%} of all parameters, "
+        f"{reached.flops:.1%} of the FLOPs a token, {reached.kv:.1%} of the KV cache.",
+    )
+    if speed is None:
+        return Section("size", "size", "Size and speed", words, notes=("Not timed (--no-speed).",))
+    flops = {"dense": 1.0} | {pattern.name: 1 - pattern.reached.flops for pattern in audit.patterns}
+    note = (
+        f"Timed in turns: {speed.words}. Times are fractions of the dense model's in the same round, median and "
+        "quartiles; by FLOPs is what fewer operations alone would give."
+    )
+    return Section("size", "size", "Size and speed", words, tables=(speed_sheet(speed, flops),), notes=(note,))
+
+
+def _again(audit: AuditFile, calibration: CalibrationSet, command: str) -> Section:
+    versions = ", ".join(f"{name} {version}" for name, version in calibration.manifest.versions.items())
+    seeds = f"seed {calibration.manifest.recipe.seed}, split seed {calibration.manifest.recipe.split_seed}"
+    lines = [
+        command,
+        f"model        {audit.model.name} {audit.model.revision or ''} {audit.model.fingerprint}",
+        f"calibration  {audit.calibration} ({seeds}; {versions})",
+        *(f"pattern      {pattern.name} {pattern.sha256}" for pattern in audit.patterns if pattern.sha256),
+        f"evop         {audit.version}, {audit.dtype}, passages cut at {audit.max_tokens:,} tokens",
+    ]
+    return Section("again", "reproduce", "How to reproduce this", code="\n".join(line for line in lines if line))

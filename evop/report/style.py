@@ -1,0 +1,92 @@
+"""How the report's pictures look: one hand for all, in colours that follow the page into the dark."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any, Literal
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK, FAINT, GRID, PAPER = "#101113", "#6b6f76", "#d9dbde", "#fdfdfc"
+DENSE, RANDOM = "#8a8f98", "#b0a48f"
+PATTERNS = ("#0b62a4", "#c1440e", "#3b7d2e", "#7b4a9e", "#a07a01")
+"""Told apart by colour-blind readers too; a sixth pattern begins anew."""
+LONGEST = 40
+"""Letters of a group's name in a picture."""
+VARIABLES = {
+    INK: "--ink",
+    FAINT: "--faint",
+    GRID: "--grid",
+    PAPER: "--paper",
+    DENSE: "--dense",
+    RANDOM: "--random",
+    **{colour: f"--pattern-{i}" for i, colour in enumerate(PATTERNS)},
+}
+"""Colour in a picture -> the page's variable that takes its place, so that light and dark are one picture."""
+_RC: dict[Any, Any] = {
+    "svg.fonttype": "none",  # words stay words: they can be searched and copied
+    "svg.hashsalt": "evop",
+    "font.family": "sans-serif",
+    "font.size": 9.0,
+    "text.color": INK,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "axes.titlesize": 10.0,
+    "axes.titlelocation": "left",
+}
+
+
+def colours(names: list[str], randoms: set[str]) -> dict[str, str]:
+    """A colour a pattern, in order; those of random patterns alike.
+
+    Args:
+        names: of all patterns.
+        randoms: which of them are random.
+    """
+    searched = [name for name in names if name not in randoms]
+    return dict.fromkeys(randoms, RANDOM) | {name: PATTERNS[i % len(PATTERNS)] for i, name in enumerate(searched)}
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty picture, in inches."""
+    with rc_context(_RC):
+        return Figure(figsize=(width, height), layout="constrained")
+
+
+def bare(axis: Axes, grid: Literal["both", "x", "y"] = "x") -> None:
+    """No frame, faint lines across."""
+    axis.spines[["top", "right", "left", "bottom"]].set_visible(False)
+    axis.tick_params(length=0)
+    axis.grid(axis=grid, color=GRID, lw=0.7)
+    axis.set_axisbelow(True)
+
+
+def short(label: str) -> str:
+    """A group's name where there is little room; tables have all of it."""
+    return label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…"
+
+
+def svg(figure: Figure, label: str) -> str:
+    """A picture as it stands in the page.
+
+    Args:
+        figure: the picture.
+        label: what it shows, for those who cannot see it.
+    """
+    stream = io.StringIO()
+    with rc_context(_RC):
+        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = stream.getvalue()
+    text = text[text.index("<svg") :]
+    for colour, variable in VARIABLES.items():
+        text = text.replace(colour, f"var({variable})")
+    width = float(re.search(r'viewBox="0 0 ([\d.]+)', text).group(1))  # type: ignore[union-attr]
+    head = f'<svg role="img" aria-label="{label}" style="--natural: {width * 4 / 3:.0f}px" '
+    return re.sub(r'<svg (?:height="[^"]*" )?', head, text, count=1).replace(' width="', ' data-width="', 1)

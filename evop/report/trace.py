@@ -1,0 +1,100 @@
+"""What a search's log tells: how it came to its answer, and what each part is needed for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from patterns import Trial, TrialLog
+
+
+@dataclass(frozen=True)
+class Step:
+    """The best pattern so far, when it was found.
+
+    Attributes:
+        tokens: that the search had scored by then.
+        value: the objective on the whole search sample.
+        worst: the worst group there, and what it lost.
+    """
+
+    tokens: int
+    value: float
+    worst: tuple[str, float]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A search as its log has it.
+
+    Attributes:
+        log: header and trials.
+    """
+
+    log: TrialLog
+
+    @classmethod
+    def of(cls, folder: Path) -> Trace | None:
+        """Of a search run; None where the folder holds none."""
+        path = folder / "trials.jsonl"
+        return cls(TrialLog.open(path)) if path.is_file() else None
+
+    @property
+    def parts(self) -> list[str]:
+        """Names of the parts, in the order of the model."""
+        return list(self.log.header["parts"])
+
+    @property
+    def groups(self) -> list[str]:
+        """Keys of the groups that were searched on."""
+        return list(self.log.header["groups"])
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        """Every improvement, in order."""
+        full = max(map(int, self.log.header["dense"]))
+        found: list[Step] = []
+        tokens = 0
+        for trial in self.log.trials:
+            tokens += trial.measurement.tokens
+            judged = trial.met and trial.effort == full and trial.measurement.whole
+            if judged and (not found or trial.value < found[-1].value):
+                found.append(Step(tokens, trial.value, self._worst(trial)))
+        return found
+
+    @property
+    def tokens(self) -> int:
+        """That the trials scored."""
+        return sum(trial.measurement.tokens for trial in self.log.trials)
+
+    @cached_property
+    def needs(self) -> dict[str, Mapping[str, float]]:
+        """Part -> excess of every group when that part alone is gone, where the search looked at it; nats a token."""
+        found: dict[str, tuple[int, Mapping[str, float]]] = {}
+        tops = self._tops
+        for trial in self.log.trials:
+            gone = [i for i, level in enumerate(trial.pattern.levels) if level]
+            if len(gone) == 1 and trial.measurement.whole and trial.pattern.levels[gone[0]] == tops[gone[0]]:
+                name = self.parts[gone[0]]
+                if name not in found or found[name][0] < trial.effort:
+                    found[name] = trial.effort, self._excess(trial)
+        return {name: found[name][1] for name in self.parts if name in found}
+
+    @cached_property
+    def _tops(self) -> list[int]:
+        """The last level of every part, as far as the search went up its ladder."""
+        return list(np.max([trial.pattern.levels for trial in self.log.trials], axis=0)) if self.log.trials else []
+
+    def _excess(self, trial: Trial) -> dict[str, float]:
+        dense = self.log.header["dense"][str(trial.effort)]
+        return {group: loss - dense[group] for group, loss in trial.measurement.losses.items()}
+
+    def _worst(self, trial: Trial) -> tuple[str, float]:
+        scale = self.log.header.get("scale_by") or {}
+        excess = self._excess(trial)
+        group = max(excess, key=lambda group: excess[group] / scale.get(group, 1.0))
+        return group, excess[group]
