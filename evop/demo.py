@@ -40,7 +40,7 @@ def run_demo(out: Path, console: Console) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
     calibration, run, audited, pruned = made
-    say("[bold]1. calibration set[/bold]: 8 domains, 4 clusters each, one held out")
+    say("[bold]1. calibration set[/bold]: 8 domains, 4 clusters each, one held out; of three, tasks too")
     domains = [f"{name}={path}" for name, path in corpus_files().items()]
     recipe = calibration_recipe(
         domains,
@@ -51,6 +51,9 @@ def run_demo(out: Path, console: Console) -> None:
         limit=600,
         select_passages=6,
         audit_passages=12,
+        continuations=["code_python", "legal_statute", "math_word"],
+        items=24,
+        audit_items=24,
     )
     built = build_calibration_set(recipe)
     built.save(calibration)
@@ -66,6 +69,6 @@ def run_demo(out: Path, console: Console) -> None:
 
     say("\n[bold]4. prune[/bold]: a smaller checkpoint, checked in a fresh process")
     prune(model_dir(), run, pruned, audit=audited, report=say)
-    say(f"\naudit:      {audited}   (picture: {audited / 'audit.png'})")
+    say(f"\nreport:     {audited / 'report.html'}   (open it in a browser; the numbers: {audited / 'audit.csv'})")
     say(f"pattern:    {run / 'pattern.json'}")
     say(f"checkpoint: {pruned}   (AutoModelForCausalLM.from_pretrained({str(pruned)!r}))")

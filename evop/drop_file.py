@@ -1,10 +1,13 @@
-"""``layer_drop_config.txt``: which blocks of which layer leave, a word a line, as EvoPress writes it.
+"""Patterns as other tools write them: which blocks of which layer leave.
+
+``layer_drop_config.txt``, a word a line, is EvoPress'; a plain list of numbers of layers, from 0, is what papers print.
 
 Source: EvoPress (Sieberling et al., arXiv 2410.14649), ``evo_drop_search.py``.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from evop.checkpoint import Checkpoint
@@ -19,12 +22,14 @@ from patterns import Pattern, PatternSpace
 DROP_FILE = "layer_drop_config.txt"
 WORDS = {"none": (), "attn": ("attn",), "mlp": ("mlp",), "attn+mlp": ("attn", "mlp")}
 """The word of a line -> the kinds of block that leave."""
+_LIST = re.compile(r"[\[(]?\s*\d+(?:[\s,]+\d+)*\s*,?\s*[\])]?")
+"""Numbers with commas or spaces between, in brackets or not."""
 
 
 def given_pattern(path: str | Path, checkpoint: Checkpoint) -> PatternFile:
-    """The pattern a person names: a pattern file, a search run's folder, or a drop file (``.txt``).
+    """The pattern a person names: a pattern file, a search run's folder, or a drop file or list of layers (``.txt``).
 
-    A drop file says nothing of how it was found: deploy is ``any``, ``remove`` what it reaches, and there is no claim.
+    The last two say nothing of how it was found: deploy is ``any``, ``remove`` what it reaches, and there is no claim.
 
     Raises:
         EvopError: nothing there, not such a file, or a drop file for another number of layers.
@@ -54,8 +59,8 @@ def write_drop_file(path: Path, space: PatternSpace, pattern: Pattern) -> None:
 
 def _read(path: Path, checkpoint: Checkpoint) -> tuple[PatternSpace, Pattern]:
     """The pattern of a drop file, in the space of sub-blocks where the family holds it, else of layers."""
-    words = _words(path)
     layers = layer_count(checkpoint)
+    words = _words(path, layers)
     if len(words) != layers:
         raise EvopError(
             f"{path} has {len(words)} lines, expected {layers}, one a layer of {checkpoint.name}; it was written for "
@@ -78,15 +83,26 @@ def _read(path: Path, checkpoint: Checkpoint) -> tuple[PatternSpace, Pattern]:
     return space, space.pattern(f"layers.{i}" for i, word in enumerate(words) if word != "none")
 
 
-def _words(path: Path) -> list[str]:
+def _words(path: Path, layers: int) -> list[str]:
     try:
-        lines = path.read_text().rstrip().splitlines()
+        content = path.read_text().rstrip()
     except FileNotFoundError as error:
         raise EvopError(f"--pattern {path}: no such file; expected a {DROP_FILE}, a word a layer") from error
     except UnicodeDecodeError as error:
         raise EvopError(f"{path} is not text; expected a word a line: {', '.join(WORDS)}") from error
-    words = [line.strip() for line in lines]
+    if listed := _LIST.fullmatch(content.strip()):
+        return _listed(path, [int(number) for number in re.findall(r"\d+", listed.group(0))], layers)
+    words = [line.strip() for line in content.splitlines()]
     for number, word in enumerate(words, 1):
         if word not in WORDS:
-            raise EvopError(f"{path} line {number}: found {word[:40]!r}, expected one of {', '.join(WORDS)}")
+            known = ", ".join(WORDS)
+            raise EvopError(f"{path} line {number}: found {word[:40]!r}, expected one of {known}, or a list of layers")
     return words
+
+
+def _listed(path: Path, numbers: list[int], layers: int) -> list[str]:
+    """The words of a list of layers that leave."""
+    outside = next((number for number in numbers if number >= layers), None)
+    if outside is not None:
+        raise EvopError(f"{path} lists layer {outside}, expected 0 to {layers - 1}; was it written for another model?")
+    return ["attn+mlp" if layer in numbers else "none" for layer in range(layers)]

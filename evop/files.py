@@ -79,4 +79,4 @@ def first_problem(error: ValidationError) -> str:
     """The first thing pydantic found wrong, on one line."""
     problem = error.errors()[0]
     where = ".".join(str(step) for step in problem["loc"]) or "the whole"
-    return f"{where}: {problem['msg']} (found {str(problem.get('input'))[:60]!r})"
+    return f"{where}: {problem['msg'].removeprefix('Value error, ')} (found {str(problem.get('input'))[:60]!r})"

@@ -36,7 +36,7 @@ class RecipeError(ValueError):
             return cls.unknown(path, known if len(path) == 1 else ())
         if problem["type"] == "missing":
             return cls(path, "is missing")
-        return cls(path, f"{problem['msg']} (found {str(problem['input'])[:60]!r})")
+        return cls(path, f"{problem['msg'].removeprefix('Value error, ')} (found {str(problem['input'])[:60]!r})")
 
     @classmethod
     def unknown(cls, path: tuple[str, ...], known: Collection[str]) -> Self:

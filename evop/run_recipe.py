@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from calibration import DomainSource, Recipe
+from calibration import DomainSource, Recipe, TaskSource
 from evop.errors import EvopError
 from evop.recipe import AuditRecipe, Engine, SearchRecipe
 from evop.recipe_error import RecipeError, keys_of, section
@@ -49,7 +49,8 @@ class RunRecipe(Engine):
         model: a Hugging Face folder or hub name; paths are seen from the current directory, as in every command.
         out: the run's folder.
         calibration: the folder of a calibration set, or the fields of ``calibration.Recipe``; its domains may be a
-            mapping of names to a source, to ``{source, group_by}``, or to a list of these.
+            mapping of names to a source, to ``{source, group_by}``, or to a list of these, and its tasks one to a
+            source or to ``{source, columns}``.
         search: the fields of ``SearchRecipe``; ``strategy``, ``remove`` and ``seed`` may be lists.
         audit: the fields of ``AuditRecipe``, or False for no audit.
         prune: ``"best"`` writes a checkpoint a budget, of the cell that claims least on ``select``; ``"all"`` one a
@@ -103,6 +104,8 @@ class RunRecipe(Engine):
             return str(value)
         if isinstance(value, dict) and isinstance(value.get("domains"), dict):
             value = {**value, "domains": _domains(value["domains"])}
+        if isinstance(value, dict) and isinstance(value.get("tasks"), dict):
+            value = {**value, "tasks": _tasks(value["tasks"])}
         return section(Recipe, value)
 
     @field_validator("search", mode="before")
@@ -176,6 +179,18 @@ def _domains(given: dict[Any, Any]) -> list[DomainSource]:
                 found.append(_domain(name, source))
             except RecipeError as error:
                 raise RecipeError(("domains", str(name), *error.path), error.says) from error
+    return found
+
+
+def _tasks(given: dict[Any, Any]) -> list[TaskSource]:
+    """Tasks from a mapping."""
+    found = []
+    for name, value in given.items():
+        try:
+            content = keys_of(value, ("source", "columns")) if isinstance(value, dict) else {"source": value}
+            found.append(section(TaskSource, {"name": name, **content}))
+        except RecipeError as error:
+            raise RecipeError(("tasks", str(name), *error.path), error.says) from error
     return found
 
 

@@ -14,7 +14,7 @@ from evop.latency.stand_in import stand_in
 from evop.latency.workload import Workload
 from evop.load import LoadedModel
 
-SECONDS = 15.0
+SECONDS = 5.0
 """No further round of timing begins after so long."""
 DENSE = "dense"
 

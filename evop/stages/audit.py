@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,21 +82,11 @@ def audit(
     if folder.is_file():
         raise EvopError(f"--out {folder} is a file; expected a folder to write the audit to")
     max_tokens = recipe.max_tokens or most_tokens(candidates)
-    for candidate in candidates:
-        origin = candidate.file.origin if candidate.file else None
-        if origin and origin.calibration != given.fingerprint:
-            report(
-                f"{candidate.name} was searched on another calibration set ({origin.calibration[:12]}): what it saw "
-                "may lie in this audit, and what it claims is of other groups"
-            )
+    _warn_of_other_sets(candidates, given, report)
     loaded = load_model(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
     metric = recipe.metric or _metric(candidates)
-    splits = [
-        losses
-        for split in AUDITED
-        if given.split(split)
-        for losses in _measure(split, given, loaded, candidates, max_tokens, metric, recipe.batch_size, report)
-    ]
+    measure = partial(_measure, given, loaded, candidates, max_tokens, metric, recipe.batch_size, report)
+    splits = [losses for split in AUDITED if given.split(split) for losses in measure(split)]
     groups, summary = group_frame(splits, _labels(given)), summary_frame(splits)
     file = AuditFile(
         version=__version__,
@@ -111,21 +102,41 @@ def audit(
     )
     cuts = {candidate.name: candidate.cut for candidate in candidates if candidate.file}
     speed = time_patterns(loaded, cuts, report) if recipe.speed else None
-    runs = {candidate.name: run for candidate in candidates if (run := candidate.run) is not None}
-    command = shlex.join(
-        ["evop", "audit", "--model", str(model), "--calibration", "SET" if calibration is given else str(calibration)]
-        + [word for path in paths for word in ("--pattern", str(path))]
-        + ["--out", str(folder)]
-    )
+    made = page(file, given, _runs(candidates), speed, _command(model, calibration, paths, folder))
     folder.mkdir(parents=True, exist_ok=True)
     with whole(folder / "audit.csv") as csv, whole(folder / "audit.png") as picture, whole(folder / PAGE) as html:
         groups.to_csv(csv, index=False)
         draw_audit(file, picture)
-        html.write_text(page(file, given, runs, speed, command), encoding="utf-8")
+        html.write_text(made, encoding="utf-8")
+        (folder / SPEED).unlink(missing_ok=True)  # of another audit, it may be
         if speed is not None:
             speed.write(folder / SPEED)
         file.write(folder / "audit.json")
     return AuditResult(folder, file, groups, summary, speed)
+
+
+def _warn_of_other_sets(
+    candidates: list[Candidate], calibration: CalibrationSet, report: Callable[[str], None]
+) -> None:
+    for candidate in candidates:
+        origin = candidate.file.origin if candidate.file else None
+        if origin and origin.calibration != calibration.fingerprint:
+            report(
+                f"{candidate.name} was searched on another calibration set ({origin.calibration[:12]}): what it saw "
+                "may lie in this audit, and what it claims is of other groups"
+            )
+
+
+def _runs(candidates: list[Candidate]) -> dict[str, Path]:
+    """Pattern -> the search run it comes from, where it does."""
+    return {candidate.name: run for candidate in candidates if (run := candidate.run) is not None}
+
+
+def _command(model: str | Path, calibration: Any, paths: Sequence[str | Path], out: Path) -> str:
+    """How the audit is asked for on the command line."""
+    given = "SET" if isinstance(calibration, CalibrationSet) else str(calibration)
+    patterns = [word for path in paths for word in ("--pattern", str(path))]
+    return shlex.join(["evop", "audit", "--model", str(model), "--calibration", given, *patterns, "--out", str(out)])
 
 
 def _labels(calibration: CalibrationSet) -> dict[str, str]:
@@ -144,7 +155,6 @@ def _metric(candidates: list[Candidate]) -> str:
 
 
 def _measure(
-    split: str,
     calibration: CalibrationSet,
     loaded: LoadedModel,
     candidates: list[Candidate],
@@ -152,6 +162,7 @@ def _measure(
     metric: str,
     batch_size: int | None,
     report: Callable[[str], None],
+    split: str,
 ) -> Iterator[SplitLosses]:
     """The text of a split, and its items, under all candidates."""
     passages: TokenPassages = tokenize(calibration.split(split), loaded.tokenizer, max_tokens)

@@ -142,7 +142,8 @@ def test_the_whole_road(tmp_path):
     claim = json.loads((tmp_path / "run" / "pattern.json").read_text())["claim"]
     assert f"run: claimed {claim['select_excess'][claim['worst_group']]:.4f} for its worst group" in done.stdout
     assert claim["select_excess"][claim["worst_group"]] > claim["select"]
-    assert {path.name for path in (tmp_path / "audit").iterdir()} == {"audit.json", "audit.csv", "audit.png"}
+    written = {"audit.json", "audit.csv", "audit.png", "report.html", "speed.json"}
+    assert {path.name for path in (tmp_path / "audit").iterdir()} == written
     assert "random" in evop("show", "audit", cwd=tmp_path).stdout
     done = evop("prune", "--model", MODEL, "--pattern", "run", "--audit", "audit", "--out", "pruned", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

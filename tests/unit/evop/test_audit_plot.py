@@ -28,6 +28,7 @@ def test_names_that_the_font_lacks_are_no_warning(tmp_path):
                 sha256="p",
                 removed=[],
                 thinned={},
+                left={},
                 random=None,
                 reached=reached,
                 claim=None,

@@ -55,6 +55,21 @@ def test_whole_layers_are_both_blocks(tmp_path):
     assert lines.count("none") == 10
 
 
+@pytest.mark.parametrize("content", ["[3, 11]", "3 11\n", "3,11", "11\n3\n", "(3, 11,)"])
+def test_a_plain_list_of_layers_is_both_blocks_of_each(content, tmp_path):
+    path = tmp_path / "layers.txt"
+    path.write_text(content)
+    found = given_pattern(path, Checkpoint.find(model_dir()))
+    assert found.removed == ["layers.3.attn", "layers.3.mlp", "layers.11.attn", "layers.11.mlp"]
+
+
+def test_a_list_for_a_deeper_model_is_refused(tmp_path):
+    path = tmp_path / "layers.txt"
+    path.write_text("[3, 12]")
+    with pytest.raises(EvopError, match=r"lists layer 12, expected 0 to 11"):
+        given_pattern(path, Checkpoint.find(model_dir()))
+
+
 def test_a_pattern_that_thins_a_part_has_none(tmp_path):
     ladder = (Cost(), Cost(1), Cost(2))
     parts = (Part("layers.0.attn", 0, "attn", ladder[:2]), Part("layers.0.mlp", 0, "mlp", ladder))

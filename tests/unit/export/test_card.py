@@ -127,6 +127,7 @@ def audit_of(path, folder, pattern_sha256):
     described = {
         "removed": file.removed,
         "thinned": {},
+        "left": {},
         "reached": file.reached,
         "claim": None,
         "claimed_group_on_audit": None,

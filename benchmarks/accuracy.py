@@ -1,0 +1,165 @@
+"""Which pattern keeps the worst group's right answers: one searched by mean loss, worst loss or worst accuracy?
+
+    python benchmarks/accuracy.py --blimp blimp.jsonl          # resumable
+
+The embedded model, sub-blocks under ``any``, a quarter removed, five seeds. Questions: BLiMP, the linguistic
+term as domain and the paradigm as cluster (the file has ``choices``, ``gold``, ``term``, ``subset``), and a task of
+continuations made of each of the eight embedded corpora. Every search may measure as many patterns. A seed draws the
+search sample again; ``select``, ``audit`` and ``unseen`` are the same for all.
+
+Writes ``accuracy.csv`` and ``accuracy.md``: over the groups in which the dense model is above chance, what the worst
+group lost, what all lost in the mean, and the lowest accuracy; and the worst group's excess loss on text.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rivals import HOW, embedded_domains, one_thread
+from rivals_table import spread
+
+from calibration import CalibrationSet, build_calibration_set
+from evop.auditing.file import AuditFile, GroupRow
+from evop.recipe import calibration_recipe
+from evop.reference import model_dir
+from evop.stages.audit import audit
+from evop.stages.search import search
+
+EVALUATIONS = 100
+"""Patterns a search may measure."""
+CONTENDERS: dict[str, dict[str, Any]] = {
+    "cma, mean loss": {"strategy": "cma", "objective": "mean"},
+    "cma, worst loss": {"strategy": "cma"},
+    "cma, worst accuracy": {"strategy": "cma", "loss": "accuracy"},
+    "greedy, worst loss": {"strategy": "greedy"},
+    "genetic (EvoP), worst loss": {"strategy": "genetic"},
+    "random search, worst loss": {"strategy": "random"},
+}
+ASKED: dict[str, Any] = {"deploy": "any", "max_tokens": 160, "min_group_tokens": 128, "evaluations": EVALUATIONS, **HOW}
+SEEDS = range(5)
+SPLITS = ("audit", "unseen")
+
+
+def calibration(work: Path, blimp: Path, seed: int) -> CalibrationSet:
+    """Text and questions; the seed draws the search sample."""
+    folder = work / f"set-{seed}"
+    if not folder.is_dir():
+        recipe = calibration_recipe(
+            embedded_domains(),
+            group_by=["document"],
+            tasks=[f"blimp={blimp}"],
+            task_columns=["blimp=domain:term,cluster:subset"],
+            continuations=["all"],
+            clusters=4,
+            passages=7,
+            passage_chars=400,
+            limit=400,
+            items=64,
+            select_items=24,
+            min_group_tokens=250,
+            select_passages=4,
+            audit_passages=12,
+            seed=seed,
+        )
+        build_calibration_set(recipe).save(folder)
+    return CalibrationSet.load(folder)
+
+
+def folder(work: Path, seed: int, contender: str) -> Path:
+    """Where a run lies."""
+    return work / f"{seed}-{contender.replace(', ', '-').replace(' ', '-').replace('(', '').replace(')', '')}"
+
+
+def run(work: Path, seed: int, contender: str) -> str:
+    """One search, unless it is done; what was done in one line."""
+    out = folder(work, seed, contender)
+    if not (out / "pattern.json").is_file():
+        search(model_dir(), work / f"set-{seed}", out, seed=seed, **ASKED, **CONTENDERS[contender])
+    return f"seed {seed}, {contender}: done"
+
+
+def audited(work: Path, seed: int) -> str:
+    """The audit of a seed's searches, unless it is done."""
+    out = work / f"audit-{seed}"
+    if not (out / "audit.json").is_file():
+        runs = [folder(work, seed, contender) for contender in CONTENDERS]
+        audit(model_dir(), work / f"set-{seed}", runs, out, speed=False, **HOW)
+    return f"seed {seed}: audited"
+
+
+def rows(work: Path) -> Iterator[dict[str, object]]:
+    """One row a seed, pattern and split."""
+    for seed in SEEDS:
+        file = AuditFile.find(work / f"audit-{seed}")
+        searched = [pattern.name for pattern in file.patterns if pattern.sha256]
+        names = dict(zip(searched, CONTENDERS, strict=True))
+        for summary in (row for row in file.summary if row.kind == "text"):
+            mine = [row for row in file.groups if (row.pattern, row.split) == (summary.pattern, summary.split)]
+            judged = [row for row in mine if row.kind == "item" and _above_chance(row)]
+            yield {
+                "contender": names.get(summary.pattern, "one random pattern"),
+                "seed": seed,
+                "split": summary.split,
+                "groups": len(judged),
+                "worst": max(row.excess for row in judged),
+                "mean": sum(row.excess for row in judged) / len(judged),
+                "lowest": min(row.accuracy or 0.0 for row in judged),
+                "worse": sum(bool(row.worse) for row in judged),
+                "text": summary.worst,
+            }
+
+
+def _above_chance(row: GroupRow) -> bool:
+    assert row.dense_accuracy_low is not None
+    return row.dense_accuracy_low > (0.5 if row.domain.startswith("blimp.") else 0.25)
+
+
+def table(frame: pd.DataFrame) -> str:
+    """Medians and ranges over the seeds, as Markdown."""
+    heads = ("worst group lost", "mean lost", "lowest accuracy", "groups worse", "worst text excess")
+    lines = [f"| searched by | {' | '.join(f'{split}: {head}' for split in SPLITS for head in heads)} |"]
+    lines.append("|---" * (1 + len(SPLITS) * len(heads)) + "|")
+    for name in ["one random pattern", *CONTENDERS]:
+        mine = frame[frame["contender"] == name]
+        cells = [
+            spread(mine[mine["split"] == split][column])
+            for split in SPLITS
+            for column in ("worst", "mean", "lowest", "worse", "text")
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Run what is missing, then write the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--blimp", type=Path, required=True, help="BLiMP in one JSONL file")
+    parser.add_argument("--work", type=Path, default=Path("runs/accuracy"))
+    parser.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="where tables are written")
+    parser.add_argument("--jobs", type=int, default=2, help="searches side by side, one thread each")
+    given = parser.parse_args()
+    for seed in SEEDS:
+        calibration(given.work, given.blimp, seed)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(given.jobs, mp_context=context, initializer=one_thread) as pool:
+        searches = [pool.submit(run, given.work, seed, contender) for seed in SEEDS for contender in CONTENDERS]
+        for done in as_completed(searches):
+            print(done.result(), flush=True)
+        for done in as_completed([pool.submit(audited, given.work, seed) for seed in SEEDS]):
+            print(done.result(), flush=True)
+    frame = pd.DataFrame(list(rows(given.work)))
+    given.results.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(given.results / "accuracy.csv", index=False, float_format="%.5f")
+    text = table(frame)
+    (given.results / "accuracy.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
