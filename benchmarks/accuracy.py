@@ -89,7 +89,7 @@ def audited(work: Path, seed: int) -> str:
     out = work / f"audit-{seed}"
     if not (out / "audit.json").is_file():
         runs = [folder(work, seed, contender) for contender in CONTENDERS]
-        audit(model_dir(), work / f"set-{seed}", runs, out, speed=False, **HOW)
+        audit(model_dir(), work / f"set-{seed}", runs, out, speed=False, needs=False, **HOW)
     return f"seed {seed}: audited"
 
 

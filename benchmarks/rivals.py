@@ -168,7 +168,7 @@ class Bench:
         """Audit runs side by side, unless that is done; returns what it did in one line."""
         out, begun = self.work / f"audit-{together}", time.monotonic()
         if not (out / "audit.json").is_file():
-            audit(self.model, self.work / f"set-{seed}", runs, out, speed=False, **HOW)
+            audit(self.model, self.work / f"set-{seed}", runs, out, speed=False, needs=False, **HOW)
         return f"audited {together}, {time.monotonic() - begun:.0f} s"
 
 

@@ -45,7 +45,7 @@ def run(work: Path, sampler: str, seed: int) -> str:
             search(model_dir(), given, out, **options)
     out = audited(work, sampler, seed)
     if not (out / "audit.json").is_file():
-        audit(model_dir(), given, list(runs.values()), out, speed=False, **HOW)
+        audit(model_dir(), given, list(runs.values()), out, speed=False, needs=False, **HOW)
     return f"{sampler}, seed {seed}: done"
 
 

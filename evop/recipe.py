@@ -57,11 +57,13 @@ class AuditRecipe(Engine):
         max_tokens: how long passages may be; None takes what the search took.
         metric: how choices are compared: ``accuracy``, or ``accuracy_norm``; None takes what the search took.
         speed: whether the patterns are timed beside the dense model.
+        needs: whether every part is taken away alone, on a few passages of every group, to see which group needs it.
     """
 
     max_tokens: int | None = Field(default=None, ge=2)
     metric: Literal["accuracy", "accuracy_norm"] | None = None
     speed: bool = True
+    needs: bool = True
 
 
 class SearchRecipe(Engine):

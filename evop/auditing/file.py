@@ -104,6 +104,17 @@ class SummaryRow(_Section):
     tie: bool | None
 
 
+class Needs(_Section):
+    """What every group loses when one part alone leaves the dense model, on a few of its audited passages."""
+
+    kind: Literal["text", "item"]
+    parts: list[str]
+    excess: dict[str, list[float]]
+    """Group -> a number a part: nats a token, or share of the items."""
+    passages: int
+    """That were looked at, over all groups."""
+
+
 class AuditFile(JsonFile):
     """An audit: patterns, one row a group, one row a split."""
 
@@ -119,6 +130,7 @@ class AuditFile(JsonFile):
     patterns: list[AuditedPattern]
     groups: list[GroupRow]
     summary: list[SummaryRow]
+    needs: Needs | None = None
 
     def kinds(self, split: str) -> list[str]:
         """The kinds of groups that a split has, text first."""

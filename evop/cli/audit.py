@@ -26,6 +26,9 @@ def audit(
         str | None, typer.Option(help="accuracy, or accuracy_norm: nats a character; else as searched.")
     ] = None,
     speed: Annotated[bool, typer.Option(help="Time the patterns beside the dense model.")] = True,
+    needs: Annotated[
+        bool, typer.Option(help="Take every part away alone, to see which group needs which layer.")
+    ] = True,
     device: Device = "auto",
     dtype: Dtype = "auto",
     batch_size: BatchSize = "auto",
@@ -46,6 +49,7 @@ def audit(
         max_tokens=max_tokens,
         metric=metric,
         speed=speed,
+        needs=needs,
         device=device,
         dtype=dtype,
         batch_size=number_or_auto("--batch-size", batch_size),

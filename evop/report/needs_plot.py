@@ -6,27 +6,27 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from evop.auditing.file import Needs
 from evop.report.style import FAINT, bare, new_figure, short
-from evop.report.trace import Trace
 
 SCALE = LinearSegmentedColormap.from_list("needs", ["#cfccc4", "#e9b56b", "#e5661c", "#c3140b"])
 LARGE = 0.95
 """The quantile of all excesses that is the reddest: one part that nothing can do without would hide the rest."""
 
 
-def needs_figure(trace: Trace, labels: dict[str, str], unit: str) -> Figure:
+def needs_figure(needs: Needs, labels: dict[str, str]) -> Figure:
     """A row a group, a column a part; the redder, the more the group loses without that part alone.
 
     Args:
-        trace: of a search that looked at single parts.
+        needs: as an audit measured them.
         labels: group key -> what a person reads.
-        unit: of the excess.
     """
-    parts, groups = list(trace.needs), sorted(trace.groups)
-    table = np.array([[trace.needs[part].get(group, np.nan) for part in parts] for group in groups])
+    parts, groups = needs.parts, sorted(needs.excess)
+    table = np.array([needs.excess[group] for group in groups])
+    unit = "nats a token" if needs.kind == "text" else "share of the items"
     figure = new_figure(8.6, 1.3 + 0.2 * len(groups))
     axis = figure.subplots()
-    largest = max(1e-6, float(np.nanquantile(table, LARGE)))
+    largest = max(1e-6, float(np.quantile(table, LARGE)))
     image = axis.imshow(table, aspect="auto", cmap=SCALE, vmin=0, vmax=largest, interpolation="nearest")
     axis.set_yticks(range(len(groups)), [short(labels.get(group, group)) for group in groups], fontsize=7.5)
     step = max(1, len(parts) // 32)

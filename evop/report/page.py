@@ -110,16 +110,18 @@ def _of_search(audit: AuditFile, calibration: CalibrationSet, runs: Mapping[str,
     trace = Trace.of(runs[pattern.name]) if pattern.name in runs else None
     labels = {group.key: group.label for group in calibration.groups}
     unit = unit_of(str(trace.log.header["loss"])) if trace else ""
-    return [_needs(trace, labels, unit), _search(trace, labels, unit, pattern.claimed_group_on_audit)]
+    return [_needs(audit, labels), _search(trace, labels, unit, pattern.claimed_group_on_audit)]
 
 
-def _needs(trace: Trace | None, labels: dict[str, str], unit: str) -> Section:
+def _needs(audit: AuditFile, labels: dict[str, str]) -> Section:
     title = "Which domain needs which layer"
-    if trace is None or not trace.needs:
-        note = "The search of this pattern did not look at single parts, so nothing is known here; cma and greedy do."
-        return Section("needs", "layers", title, notes=(note,))
-    caption = "The redder, the more the group on the left loses when that part alone leaves the dense model."
-    return Section("needs", "layers", title, figures=(_picture(needs_figure(trace, labels, unit), caption),))
+    if audit.needs is None:
+        return Section("needs", "layers", title, notes=("Not measured (--no-needs).",))
+    caption = (
+        "The redder, the more the group on the left loses when that part alone leaves the dense model, on "
+        f"{audit.needs.passages:,} audited passages."
+    )
+    return Section("needs", "layers", title, figures=(_picture(needs_figure(audit.needs, labels), caption),))
 
 
 def _search(trace: Trace | None, labels: dict[str, str], unit: str, measured: float | None) -> Section:

@@ -1,13 +1,10 @@
-"""What a search's log tells: how it came to its answer, and what each part is needed for."""
+"""What a search's log tells: how it came to its answer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-
-import numpy as np
 
 from patterns import Trial, TrialLog
 
@@ -43,16 +40,6 @@ class Trace:
         path = folder / "trials.jsonl"
         return cls(TrialLog.open(path)) if path.is_file() else None
 
-    @property
-    def parts(self) -> list[str]:
-        """Names of the parts, in the order of the model."""
-        return list(self.log.header["parts"])
-
-    @property
-    def groups(self) -> list[str]:
-        """Keys of the groups that were searched on."""
-        return list(self.log.header["groups"])
-
     @cached_property
     def steps(self) -> list[Step]:
         """Every improvement, in order."""
@@ -70,24 +57,6 @@ class Trace:
     def tokens(self) -> int:
         """That the trials scored."""
         return sum(trial.measurement.tokens for trial in self.log.trials)
-
-    @cached_property
-    def needs(self) -> dict[str, Mapping[str, float]]:
-        """Part -> excess of every group when that part alone is gone, where the search looked at it; nats a token."""
-        found: dict[str, tuple[int, Mapping[str, float]]] = {}
-        tops = self._tops
-        for trial in self.log.trials:
-            gone = [i for i, level in enumerate(trial.pattern.levels) if level]
-            if len(gone) == 1 and trial.measurement.whole and trial.pattern.levels[gone[0]] == tops[gone[0]]:
-                name = self.parts[gone[0]]
-                if name not in found or found[name][0] < trial.effort:
-                    found[name] = trial.effort, self._excess(trial)
-        return {name: found[name][1] for name in self.parts if name in found}
-
-    @cached_property
-    def _tops(self) -> list[int]:
-        """The last level of every part, as far as the search went up its ladder."""
-        return list(np.max([trial.pattern.levels for trial in self.log.trials], axis=0)) if self.log.trials else []
 
     def _excess(self, trial: Trial) -> dict[str, float]:
         dense = self.log.header["dense"][str(trial.effort)]

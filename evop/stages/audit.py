@@ -14,7 +14,8 @@ import pandas as pd
 
 from calibration import CalibrationSet
 from evop.auditing.candidates import Candidate, candidates_of, described, most_tokens
-from evop.auditing.file import AuditFile, GroupRow, SummaryRow, rows
+from evop.auditing.file import AuditFile, GroupRow, Needs, SummaryRow, rows
+from evop.auditing.needs import measure_needs
 from evop.auditing.speed import time_patterns
 from evop.auditing.table import LEVEL, RESAMPLES, SplitLosses, group_frame, split_losses, summary_frame
 from evop.checkpoint import Checkpoint
@@ -88,6 +89,7 @@ def audit(
     measure = partial(_measure, given, loaded, candidates, max_tokens, metric, recipe.batch_size, report)
     splits = [losses for split in AUDITED if given.split(split) for losses in measure(split)]
     groups, summary = group_frame(splits, _labels(given)), summary_frame(splits)
+    needs = _needs(given, loaded, max_tokens, recipe, report)
     file = AuditFile(
         version=__version__,
         model=ModelName.of(checkpoint),
@@ -99,6 +101,7 @@ def audit(
         patterns=[described(candidate, splits, given) for candidate in candidates],
         groups=[GroupRow(**row) for row in rows(groups)],
         summary=[SummaryRow(**row) for row in rows(summary)],
+        needs=needs,
     )
     cuts = {candidate.name: candidate.cut for candidate in candidates if candidate.file}
     speed = time_patterns(loaded, cuts, report) if recipe.speed else None
@@ -125,6 +128,19 @@ def _warn_of_other_sets(
                 f"{candidate.name} was searched on another calibration set ({origin.calibration[:12]}): what it saw "
                 "may lie in this audit, and what it claims is of other groups"
             )
+
+
+def _needs(
+    calibration: CalibrationSet,
+    loaded: LoadedModel,
+    max_tokens: int,
+    recipe: AuditRecipe,
+    report: Callable[[str], None],
+) -> Needs | None:
+    if not recipe.needs or not calibration.split("audit"):
+        return None
+    report("every part alone, on a few passages of every group")
+    return measure_needs(loaded, calibration, max_tokens, recipe.batch_size)
 
 
 def _runs(candidates: list[Candidate]) -> dict[str, Path]:

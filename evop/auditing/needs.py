@@ -1,0 +1,57 @@
+"""Which domain needs which layer: what every group loses when one part alone leaves the dense model."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from calibration import CalibrationSet
+from evop.auditing.file import Needs
+from evop.cut import Cut
+from evop.evaluator import Evaluator
+from evop.families.parts import pattern_space
+from evop.load import LoadedModel
+from evop.losses import excess
+from evop.orders import Orders
+from evop.tokens import TokenPassages, tokenize
+
+PASSAGES, ITEMS = 3, 24
+"""So many of a group are looked at: enough to see what a group cannot do without, and no more than a glance."""
+
+
+def measure_needs(
+    loaded: LoadedModel, calibration: CalibrationSet, max_tokens: int, batch_size: int | None = None
+) -> Needs:
+    """Measure every attention and every MLP gone alone, or every layer where the family holds no less.
+
+    Args:
+        loaded: the dense model.
+        calibration: its ``audit`` split is looked at: the text, or where there is none, the items.
+        max_tokens: of a passage.
+        batch_size: as in a search.
+    """
+    config = loaded.checkpoint.resolved
+    grain = "layer" if loaded.family.refusal(config, "subblock", "any") else "subblock"
+    space = pattern_space(loaded.checkpoint, grain, "any", ())
+    passages = _glance(calibration, loaded, max_tokens)
+    evaluator = Evaluator(loaded, space, Orders(), max_tokens, batch_size, "nll+accuracy")
+    cuts = [evaluator.cut(space.pattern([part.name])) for part in space.parts]
+    dense, *alone = (table.by_group for table in evaluator.of_cuts([Cut(), *cuts], passages))
+    found = [excess(losses, dense) for losses in alone]
+    return Needs(
+        kind="text" if passages.item(0) is None else "item",
+        parts=[part.name for part in space.parts],
+        excess={group: [round(losses[group], 6) for losses in found] for group in sorted(dense)},
+        passages=len(passages.ids),
+    )
+
+
+def _glance(calibration: CalibrationSet, loaded: LoadedModel, max_tokens: int) -> TokenPassages:
+    """The first passages of every group, in the order of the split."""
+    audited = calibration.split("audit")
+    kind = "text" if any(passage.kind == "text" for passage in audited) else "item"
+    most, seen, chosen = PASSAGES if kind == "text" else ITEMS, Counter[str](), []
+    for passage in audited:
+        if passage.kind == kind and seen[passage.group] < most:
+            seen[passage.group] += 1
+            chosen.append(passage)
+    return tokenize(chosen, loaded.tokenizer, max_tokens)
