@@ -38,6 +38,8 @@ class Candidate:
     """Name of the random pattern of equal size."""
     place: Path | None = None
     """Of the pattern file."""
+    given: Path | None = None
+    """What was asked for: a file, or a run's folder."""
 
     @property
     def run(self) -> Path | None:
@@ -56,7 +58,9 @@ def candidates_of(checkpoint: Checkpoint, paths: list[str | Path]) -> list[Candi
         place = inside(path, "pattern.json")
         space = priced_as_searched(file, place, space)
         cut = file.cut(place.with_name(CORRECTIONS))
-        found.append(Candidate(_name(Path(path), found), space, pattern, cut, file, sha256(place), place=place))
+        found.append(
+            Candidate(_name(Path(path), found), space, pattern, cut, file, sha256(place), place=place, given=Path(path))
+        )
         drawn = _at_random(found[-1])
         if drawn is not None:
             randoms.setdefault((space.fingerprint, drawn.pattern), []).append((len(found) - 1, drawn))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from evop.errors import EvopError
 from evop.files import JsonFile, inside
@@ -104,6 +104,30 @@ class SummaryRow(_Section):
     tie: bool | None
 
 
+class HarnessRow(_Section):
+    """One group of one task of lm_eval under one pattern; ``all`` is the whole task."""
+
+    pattern: str
+    task: str
+    metric: str
+    group: str
+    label: str
+    n: int
+    dense: float
+    pruned: float
+    low: float
+    high: float
+    """Of the change, pruned less dense: 95%, paired bootstrap over samples."""
+    lost: int | None
+    """Samples that only the dense model has right; None for a metric that is not right or wrong."""
+    won: int | None
+    p: float | None
+    """Of the exact McNemar test."""
+    p_holm: float | None = None
+    """Corrected for the number of the task's groups; None for the whole task."""
+    worse: bool | None = None
+
+
 class Needs(_Section):
     """What every group loses when one part alone leaves the dense model, on a few of its audited passages."""
 
@@ -131,6 +155,7 @@ class AuditFile(JsonFile):
     groups: list[GroupRow]
     summary: list[SummaryRow]
     needs: Needs | None = None
+    harness: list[HarnessRow] = Field(default_factory=list)
 
     def kinds(self, split: str) -> list[str]:
         """The kinds of groups that a split has, text first."""

@@ -29,6 +29,14 @@ def audit(
     needs: Annotated[
         bool, typer.Option(help="Take every part away alone, to see which group needs which layer.")
     ] = True,
+    lm_eval: Annotated[
+        str | None, typer.Option(help="Tasks of lm-evaluation-harness to run too, commas between, with evop[eval].")
+    ] = None,
+    lm_eval_path: Annotated[Path | None, typer.Option(help="A folder with task files of your own.")] = None,
+    lm_eval_groups: Annotated[
+        str | None, typer.Option(help="Column of their documents that names the group; else they are clustered.")
+    ] = None,
+    lm_eval_limit: Annotated[int | None, typer.Option(min=1, help="Samples of a task at most.")] = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
     batch_size: BatchSize = "auto",
@@ -50,6 +58,10 @@ def audit(
         metric=metric,
         speed=speed,
         needs=needs,
+        lm_eval=lm_eval or (),
+        lm_eval_path=None if lm_eval_path is None else str(lm_eval_path),
+        lm_eval_groups=lm_eval_groups,
+        lm_eval_limit=lm_eval_limit,
         device=device,
         dtype=dtype,
         batch_size=number_or_auto("--batch-size", batch_size),

@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from evop.auditing.file import AuditFile, GroupRow
+from evop.console.harness import harness_table
 from evop.console.items import item_table
 from evop.console.tables import interval_of, new_table
 
@@ -18,6 +19,8 @@ def print_audit(console: Console, audit: AuditFile) -> None:
         console.print(_group_table(audit))
     if "item" in kinds:
         console.print(item_table(audit))
+    if audit.harness:
+        console.print(harness_table(audit))
     console.print(_summary_table(audit))
     labels = {row.group: row.label for row in audit.groups}
     for pattern in audit.patterns:

@@ -19,7 +19,7 @@ from evop.report.needs_plot import needs_figure
 from evop.report.page_parts import Picture, Section
 from evop.report.pattern_plot import pattern_figure
 from evop.report.search_plot import search_figure
-from evop.report.sheets import group_sheet, speed_sheet, summary_sheet
+from evop.report.sheets import group_sheet, harness_sheet, speed_sheet, summary_sheet
 from evop.report.style import VARIABLES, colours, svg
 from evop.report.trace import Trace
 from evop.report.verdict import verdict
@@ -51,6 +51,7 @@ def page(
     sections = [
         _verdict(audit),
         _groups(audit),
+        *_harness(audit),
         _patterns(audit),
         *_of_search(audit, calibration, runs),
         _map(audit, calibration),
@@ -97,6 +98,16 @@ def _groups(audit: AuditFile) -> Section:
             tables.append(group_sheet(audit, split, kind))
     words = ("Every group before and after. The wider the gap between ring and dot, the more that group pays.",)
     return Section("groups", "groups", "Who pays", words, tuple(pictures), tuple(tables))
+
+
+def _harness(audit: AuditFile) -> list[Section]:
+    if not audit.harness:
+        return []
+    words = (
+        "Tasks of lm-evaluation-harness, on checkpoints as they would be written; a model may go on choosing well and "
+        "still write worse, so look at the tasks in which it has to write.",
+    )
+    return [Section("harness", "tasks", "Tasks of lm_eval, group by group", words, tables=(harness_sheet(audit),))]
 
 
 def _patterns(audit: AuditFile) -> Section:

@@ -62,6 +62,27 @@ def summary_sheet(audit: AuditFile) -> Sheet:
     return Sheet("all patterns, side by side", heads, tuple(rows))
 
 
+def harness_sheet(audit: AuditFile) -> Sheet:
+    """A row a pattern, task, metric and group."""
+    heads = ("group", "pattern", "metric", "n", "dense", "pruned", "change", "95%", "p (Holm)")
+    rows = []
+    for row in audit.harness:
+        sure = Cell("–") if row.p_holm is None else Cell(f"{row.p_holm:.3f}{' worse' if row.worse else ''}", row.p_holm)
+        cells = (
+            Cell(row.label),
+            Cell(row.pattern),
+            Cell(row.metric),
+            _count(row.n),
+            _number(row.dense, 3),
+            _number(row.pruned, 3),
+            _number(row.pruned - row.dense, 3),
+            Cell(_interval(row.low, row.high)),
+            sure,
+        )
+        rows.append(Row(cells))
+    return Sheet("tasks of lm_eval", heads, tuple(rows))
+
+
 def speed_sheet(speed: SpeedFile, flops: dict[str, float]) -> Sheet:
     """A row a model: size, speed, and the time of the request beside what its FLOPs alone would give.
 

@@ -14,7 +14,8 @@ import pandas as pd
 
 from calibration import CalibrationSet
 from evop.auditing.candidates import Candidate, candidates_of, described, most_tokens
-from evop.auditing.file import AuditFile, GroupRow, Needs, SummaryRow, rows
+from evop.auditing.file import AuditFile, GroupRow, HarnessRow, Needs, SummaryRow, rows
+from evop.auditing.harness import HarnessTasks, audit_tasks, refuse_without_lm_eval
 from evop.auditing.needs import measure_needs
 from evop.auditing.speed import time_patterns
 from evop.auditing.table import LEVEL, RESAMPLES, SplitLosses, group_frame, split_losses, summary_frame
@@ -79,6 +80,8 @@ def audit(
     checkpoint = Checkpoint.find(model, recipe.revision)
     paths = [patterns] if isinstance(patterns, str | Path) else list(patterns)
     candidates = candidates_of(checkpoint, paths)
+    if recipe.lm_eval:
+        refuse_without_lm_eval()
     folder = Path(out)
     if folder.is_file():
         raise EvopError(f"--out {folder} is a file; expected a folder to write the audit to")
@@ -102,6 +105,7 @@ def audit(
         groups=[GroupRow(**row) for row in rows(groups)],
         summary=[SummaryRow(**row) for row in rows(summary)],
         needs=needs,
+        harness=_harness(loaded, candidates, recipe, report),
     )
     cuts = {candidate.name: candidate.cut for candidate in candidates if candidate.file}
     speed = time_patterns(loaded, cuts, report) if recipe.speed else None
@@ -141,6 +145,17 @@ def _needs(
         return None
     report("every part alone, on a few passages of every group")
     return measure_needs(loaded, calibration, max_tokens, recipe.batch_size)
+
+
+def _harness(
+    loaded: LoadedModel, candidates: list[Candidate], recipe: AuditRecipe, report: Callable[[str], None]
+) -> list[HarnessRow]:
+    if not recipe.lm_eval:
+        return []
+    own = Path(recipe.lm_eval_path) if recipe.lm_eval_path else None
+    tasks = HarnessTasks(recipe.lm_eval, own, recipe.lm_eval_groups, recipe.lm_eval_limit)
+    patterns = {candidate.name: candidate.given for candidate in candidates if candidate.given}
+    return audit_tasks(loaded, patterns, tasks, report)
 
 
 def _runs(candidates: list[Candidate]) -> dict[str, Path]:

@@ -79,3 +79,107 @@ def test_every_choice_costs_what_the_harness_says(tmp_path, monkeypatch):
             ours = -costs[read.lines[i] : read.lines[i + 1]]
             assert ours == pytest.approx(theirs, abs=1e-3), ITEMS[i]
             assert (table.loss[i] < 1) == (sample[metric] == 1.0), ITEMS[i]
+
+
+CHOICE = TASK.replace("task: mine", "task: choose")
+WRITE = """
+task: write
+dataset_path: json
+dataset_kwargs:
+  data_files: {file}
+test_split: train
+output_type: generate_until
+doc_to_text: "{{{{query}}}}"
+doc_to_target: "{{{{choices[gold]}}}}"
+generation_kwargs:
+  max_gen_toks: 4
+  until: ["\\n"]
+metric_list:
+  - metric: exact_match
+"""
+
+
+@pytest.fixture
+def tasks(tmp_path, monkeypatch):
+    """A task of choosing and one of writing, in files; two kinds of sums."""
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    rows = [
+        {"query": f"Question: What is {a} {sign} {b}?\nAnswer:", "choices": [str(a + b), str(a + b + 1)], "gold": 0,
+         "kind": "plus" if sign == "+" else "and"}
+        for a in range(1, 9) for b, sign in ((1, "+"), (2, "and"))
+    ]  # fmt: skip
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    (folder / "sums.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    for name, text in {"choose": CHOICE, "write": WRITE}.items():
+        (folder / f"{name}.yaml").write_text(text.format(file=folder / "sums.jsonl"))
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_audit_runs_its_tasks_on_both_models_group_by_group(tasks, tmp_path, capsys):
+    """Offline, from files; choosing and writing; the numbers are the harness' own."""
+    from rich.console import Console
+    from sets import small_set
+
+    from evop.console.audit import print_audit
+    from evop.stages.audit import audit
+    from evop.stages.prune import prune
+
+    (tmp_path / "layers.txt").write_text("[5, 6]")
+    options = {"device": "cpu", "dtype": "float32", "max_tokens": 96, "speed": False, "needs": False}
+    options |= {"lm_eval": "choose,write", "lm_eval_path": str(tasks), "lm_eval_groups": "kind"}
+    file = audit(model_dir(), small_set(), tmp_path / "layers.txt", tmp_path / "audit", **options).file
+    found = {(row.task, row.metric, row.group): row for row in file.harness}
+    assert set(found) == {
+        (task, metric, group)
+        for task, metrics in {"choose": ("acc", "acc_norm"), "write": ("exact_match",)}.items()
+        for metric in metrics
+        for group in ("all", f"{task}/0", f"{task}/1")
+    }
+    assert {row.label for row in file.harness if row.group != "all"} >= {"choose/0 plus", "choose/1 and"}
+    checkpoints = {"dense": model_dir(), "pruned": prune(model_dir(), tmp_path / "layers.txt", tmp_path / "p").folder}
+    for column, place in checkpoints.items():
+        theirs = _harness_alone(place, tasks)
+        for task, metric in (("choose", "acc"), ("write", "exact_match")):
+            row = found[task, metric, "all"]
+            assert getattr(row, column) == pytest.approx(theirs[task][f"{metric},none"])
+            parts = [found[task, metric, f"{task}/{i}"] for i in (0, 1)]
+            assert [part.n for part in parts] == [8, 8]
+            assert sum(getattr(part, column) for part in parts) / 2 == pytest.approx(getattr(row, column))
+            assert row.lost - row.won == pytest.approx((row.dense - row.pruned) * row.n)
+    capsys.readouterr()
+    print_audit(Console(width=200), file)
+    assert "tasks of lm_eval" in capsys.readouterr().out
+    assert 'id="harness"' in (tmp_path / "audit" / "report.html").read_text()
+
+
+def _harness_alone(place, tasks):
+    from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks import TaskManager
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(place), AutoTokenizer.from_pretrained(place)
+    harness = HFLM(pretrained=model.eval(), tokenizer=tokenizer, batch_size=1)
+    manager = TaskManager(include_path=str(tasks), include_defaults=False)
+    return simple_evaluate(model=harness, tasks=["choose", "write"], task_manager=manager, bootstrap_iters=0)["results"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_task_that_is_not_there_is_one_line(tasks, tmp_path):
+    from sets import small_set
+
+    from evop.errors import EvopError
+    from evop.stages.audit import audit
+
+    (tmp_path / "layers.txt").write_text("[5]")
+    options = {"device": "cpu", "dtype": "float32", "max_tokens": 96, "speed": False, "needs": False}
+    with pytest.raises(EvopError, match=r"--lm-eval choos: ") as raised:
+        audit(
+            model_dir(), small_set(), tmp_path / "layers.txt", tmp_path / "a", lm_eval="choos",
+            lm_eval_path=str(tasks), **options,
+        )  # fmt: skip
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "a").exists()

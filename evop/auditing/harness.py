@@ -1,0 +1,184 @@
+"""Tasks of lm-evaluation-harness on the dense and the pruned models, their logged samples broken down by cluster."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calibration import EMBEDDERS, Passage
+from calibration.cluster import cluster_domain, given_clusters
+from calibration.names import names_of
+from evop.auditing.file import HarnessRow
+from evop.errors import EvopError, first_line
+from evop.load import DTYPES, LoadedModel
+from evop.proportions import holm, mcnemar
+
+SURE, LEVEL, RESAMPLES, SEED = 0.05, 0.95, 2000, 0
+ALL = "all"
+"""The group of every sample of a task."""
+
+
+@dataclass(frozen=True)
+class HarnessTasks:
+    """What is run.
+
+    Attributes:
+        names: of tasks, as lm_eval knows them.
+        folder: with task files of one's own; None for those of lm_eval alone.
+        column: of the documents that names their group; None to cluster them by their words.
+        limit: samples of a task at most; None for all.
+    """
+
+    names: tuple[str, ...]
+    folder: Path | None = None
+    column: str | None = None
+    limit: int | None = None
+
+
+def refuse_without_lm_eval() -> None:
+    """Check that lm_eval is there.
+
+    Raises:
+        EvopError: it is not.
+    """
+    from importlib.util import find_spec
+
+    if find_spec("lm_eval") is None:
+        raise EvopError("--lm-eval needs lm_eval, which is not installed; pip install 'evop[eval]'")
+
+
+def audit_tasks(
+    loaded: LoadedModel, patterns: Mapping[str, Path], tasks: HarnessTasks, report: Callable[[str], None]
+) -> list[HarnessRow]:
+    """Run the dense model and every pattern, as a checkpoint that is written for it and deleted again.
+
+    Args:
+        loaded: the dense model.
+        patterns: name -> pattern file.
+        tasks: what is run.
+        report: is told what is being done.
+
+    Returns:
+        A row a pattern, task, metric and group: the whole task first, then its groups.
+
+    Raises:
+        EvopError: a task that lm_eval does not know or cannot run, or a column that its documents lack.
+    """
+    from transformers import AutoModelForCausalLM
+
+    import evop.hf  # noqa: F401
+    from evop.stages.prune import prune
+
+    report(f"lm_eval: {', '.join(tasks.names)} on the dense model")
+    dense = _samples(loaded.model, loaded, tasks)
+    rows: list[HarnessRow] = []
+    for name, path in patterns.items():
+        report(f"lm_eval: {', '.join(tasks.names)} on {name}")
+        with tempfile.TemporaryDirectory(prefix="evop-") as folder:
+            prune(loaded.checkpoint.folder, path, Path(folder) / "pruned", parity=False)
+            model: Any = AutoModelForCausalLM.from_pretrained(Path(folder) / "pruned", dtype=DTYPES[loaded.dtype])
+            pruned = _samples(model.to(loaded.device).eval(), loaded, tasks)
+        rows += [row for task in dense for row in _rows(name, task, dense[task], pruned[task], tasks.column)]
+    return rows
+
+
+def _samples(model: Any, loaded: LoadedModel, tasks: HarnessTasks) -> dict[str, list[dict[str, Any]]]:
+    """Task -> its logged samples, in the order of its documents."""
+    from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks import TaskManager
+
+    own = str(tasks.folder) if tasks.folder else None
+    try:
+        found = simple_evaluate(
+            model=HFLM(pretrained=model, tokenizer=loaded.tokenizer, batch_size=8),
+            tasks=list(tasks.names),
+            task_manager=TaskManager(include_path=own),
+            limit=tasks.limit,
+            log_samples=True,
+            bootstrap_iters=0,
+        )
+    except Exception as error:  # lm_eval raises whatever a task's own code does
+        raise EvopError(f"--lm-eval {','.join(tasks.names)}: {type(error).__name__}: {first_line(error)}") from error
+    assert found is not None
+    return {task: sorted(rows, key=lambda row: row["doc_id"]) for task, rows in found["samples"].items()}
+
+
+def _rows(
+    pattern: str, task: str, dense: Sequence[dict[str, Any]], pruned: Sequence[dict[str, Any]], column: str | None
+) -> list[HarnessRow]:
+    groups = _groups(task, dense, column)
+    rows = []
+    for metric in _metrics(dense[0]):
+        before, after = (np.array([float(sample[metric]) for sample in one]) for one in (dense, pruned))
+        whole, *parts = [
+            _row((pattern, task, metric), group, label, before[mine], after[mine])
+            for group, (label, mine) in groups.items()
+        ]
+        tested = [row.p for row in parts if row.p is not None]
+        corrected = iter(holm(tested))
+        rows.append(whole)
+        for row in parts:
+            p = None if row.p is None else next(corrected)
+            worse = None if p is None else p < SURE and (row.lost or 0) > (row.won or 0)
+            rows.append(row.model_copy(update={"p_holm": p, "worse": worse}))
+    return rows
+
+
+def _metrics(sample: Mapping[str, Any]) -> list[str]:
+    """Those that are a number a sample; others, such as perplexities, only mean something over all."""
+    names = sample.get("metrics", [])
+    return [name for name in names if isinstance(sample.get(name), int | float)]
+
+
+def _row(key: tuple[str, str, str], group: str, label: str, before: np.ndarray, after: np.ndarray) -> HarnessRow:
+    pattern, task, metric = key
+    rng = np.random.default_rng([SEED, *task.encode(), *group.encode()])
+    draws = rng.integers(len(before), size=(RESAMPLES, len(before)))
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile((after - before)[draws].mean(axis=1), [tail, 1 - tail])
+    binary = bool(np.isin(np.concatenate([before, after]), (0.0, 1.0)).all())
+    lost, won = (int(((before == 1) & (after == 0)).sum()), int(((before == 0) & (after == 1)).sum()))
+    return HarnessRow(
+        pattern=pattern,
+        task=task,
+        metric=metric,
+        group=group,
+        label=label,
+        n=len(before),
+        dense=float(before.mean()),
+        pruned=float(after.mean()),
+        low=float(low),
+        high=float(high),
+        lost=lost if binary else None,
+        won=won if binary else None,
+        p=mcnemar(lost, won) if binary else None,
+    )
+
+
+def _groups(task: str, samples: Sequence[dict[str, Any]], column: str | None) -> dict[str, tuple[str, list[int]]]:
+    """Group -> what a person reads, and its samples; all of them first."""
+    groups = {ALL: (task, list(range(len(samples))))}
+    passages = [Passage.of(task, f"{i}", text=_words(sample["doc"])) for i, sample in enumerate(samples)]
+    vectors = EMBEDDERS["lexical"]("", SEED).embed(passages)
+    if column is None:
+        clustering = cluster_domain(task, vectors, "auto", SEED)
+    else:
+        missing = next((sample["doc"] for sample in samples if column not in sample["doc"]), None)
+        if missing is not None:
+            raise EvopError(f"--lm-eval-groups {column}: {task} has no such column; it has: {', '.join(missing)}")
+        clustering = given_clusters(vectors, [str(sample["doc"][column]) for sample in samples])
+    for cluster, name in enumerate(names_of(clustering, [passage.plain for passage in passages])):
+        mine = np.flatnonzero(clustering.labels == cluster).tolist()
+        groups[f"{task}/{cluster}"] = (f"{task}/{cluster} {name}", mine)
+    return groups
+
+
+def _words(doc: Mapping[str, Any]) -> str:
+    """The text of a document, field after field."""
+    return " ".join(str(value) for value in doc.values() if isinstance(value, str)) or str(dict(doc))
