@@ -78,12 +78,19 @@ def _wanted(recipe: Recipe, entry: DomainEntry) -> tuple[int, str]:
 
 
 def _absent_note(recipe: Recipe, groups: Sequence[GroupEntry]) -> list[str]:
-    absent = [f"{g.domain}/{g.cluster} (pool {g.pool})" for g in groups if not g.unseen and not g.passages["search"]]
-    said = (
-        f"no search passages (sampler {recipe.sampler} chose none of their pools), so absent from the objective, "
-        f"though still in select and audit: "
-    )
-    return [said + ", ".join(absent)] if absent else []
+    absent = [g for g in groups if not g.unseen and not g.passages["search"]]
+    notes = []
+    if unchosen := [f"{g.domain}/{g.cluster} (pool {g.pool})" for g in absent if g.pool]:
+        notes.append(
+            f"no search passages (sampler {recipe.sampler} chose none of their pools), so absent from the objective, "
+            f"though still in select and audit: {', '.join(unchosen)}"
+        )
+    if empty := [f"{g.domain}/{g.cluster}" for g in absent if not g.pool]:
+        notes.append(
+            f"no search items, so absent from the objective (too few passages of like length to make them of): "
+            f"{', '.join(empty)}"
+        )
+    return notes
 
 
 def _token_notes(recipe: Recipe, groups: Sequence[GroupEntry]) -> list[str]:
