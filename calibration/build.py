@@ -53,7 +53,7 @@ def build_calibration_set(recipe: Recipe, *, report: Callable[[str], None] | Non
     for name, clustering in clusterings.items():
         say(f"{name}: {clustering.k} clusters ({clustering.chosen_by})")
     settled = settle(reading.passages, vectors, clusterings, recipe)
-    placed, sources = _with_continuations(recipe, reading, settled)
+    placed, sources = _with_continuations(recipe, reading, settled, say)
     chosen = _sample(recipe, placed, list(reading.domains))
     say(f"split and sampled: {_counted(chosen)}")
 
@@ -84,7 +84,7 @@ def _clustered(name: str, reading: Reading, vectors: np.ndarray, mine: np.ndarra
 
 
 def _with_continuations(
-    recipe: Recipe, reading: Reading, settled: Settled
+    recipe: Recipe, reading: Reading, settled: Settled, say: Callable[[str], None]
 ) -> tuple[tuple[Passage, ...], dict[str, str]]:
     """All placed passages, the items made of text among them, and the passage that each of these came from.
 
@@ -99,10 +99,14 @@ def _with_continuations(
         pairs = continuations([p for p in settled.uncapped if p.domain == base], recipe.split_seed)
         mine = [item for item, _ in pairs]
         kept = under_caps(mine, [item.split for item in mine], recipe.caps, recipe.split_seed)
+        if not kept and "all" in recipe.continuations:
+            say(f"{base}: no continuations can be made of it")
+            continue
         if not kept:
             raise CalibrationError(
-                f"continuations of {base}: no passage can be cut into a beginning and an ending with three others like "
-                f"it in its cluster; give the domain more or longer text, or longer --passage-chars"
+                f"continuations of {base}: no passage can be cut between two words into a beginning and an ending with "
+                f"three like it in its cluster and split; chats and scripts without spaces cannot, other text can be "
+                f"longer: more of it, or longer --passage-chars"
             )
         items += [mine[i] for i in kept]
         sources |= {item.id: passage.id for item, passage in pairs}

@@ -12,7 +12,7 @@ SHINGLE = 5  # words
 NUMERATOR, DENOMINATOR = 4, 5  # similarity of at least 4/5, in whole numbers
 
 
-def near_duplicates(texts: Sequence[str]) -> list[int]:
+def near_duplicates(texts: Sequence[str], kin: Sequence[str | None] | None = None) -> list[int]:
     """Which texts repeat an earlier one, going through them in order; the first of its like stays.
 
     Two texts are near-duplicates if the Jaccard similarity of their sets of 5-word shingles is at least 0.8; a
@@ -21,9 +21,11 @@ def near_duplicates(texts: Sequence[str]) -> list[int]:
 
     Args:
         texts: the texts, in order of right.
+        kin: what they belong to; two of the same may be alike, such as questions on one document, which stay together.
+            None belongs to nothing.
 
     Returns:
-        Indices of the texts to drop, ascending. No two of the texts left are near-duplicates.
+        Indices of the texts to drop, ascending. No two of the texts left are near-duplicates, but of one kin.
 
     Source: Chaudhuri, Ganti, Kaushik 2006, "A primitive operator for similarity joins" (prefix filter); Bayardo,
         Ma, Srikant 2007, "Scaling up all pairs similarity search".
@@ -33,7 +35,8 @@ def near_duplicates(texts: Sequence[str]) -> list[int]:
     dropped = []
     for i, prefix in enumerate(prefixes):
         candidates = {j for shingle in prefix for j in index.get(shingle, ())}
-        if any(_alike(sets[i], sets[j]) for j in candidates):
+        own = None if kin is None else kin[i]
+        if any(_alike(sets[i], sets[j]) for j in candidates if own is None or kin is None or kin[j] != own):
             dropped.append(i)
             continue
         for shingle in prefix:

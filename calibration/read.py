@@ -14,6 +14,7 @@ from calibration.sources import Document, Source, open_source
 from calibration.tasks import Task
 
 FEWEST_WORDS = 5  # a document with fewer is dropped
+MOST_CLUSTERS = 1000  # that a task may bring
 FEWEST_DOCUMENTS = 3  # search, select and audit need one each
 
 
@@ -54,7 +55,13 @@ def read_passages(recipe: Recipe, report: Callable[[str], None] | None = None) -
             passages += _read(part, recipe, entries[name], recipe.limit // len(parts) or 1)
     for task in tasks:
         passages += _read_task(task, recipe, entries, clusters)
-    dropped = set(near_duplicates([passage.plain for passage in passages]))
+    kin = [passage.document if passage.kind == "item" else None for passage in passages]
+    dropped = set(near_duplicates([passage.plain for passage in passages], kin))
+    seen: set[str] = set()
+    for i, passage in enumerate(passages):
+        if passage.id in seen:
+            dropped.add(i)
+        seen.add(passage.id)
     for i in dropped:
         entries[passages[i].domain].near_duplicates += 1
     kept = tuple(passage for i, passage in enumerate(passages) if i not in dropped)
@@ -117,6 +124,11 @@ def _read_task(task: Task, recipe: Recipe, entries: dict[str, DomainEntry], clus
                 break
             continue
         counts[domain, row.cluster] += 1
+        if row.cluster is not None and len(counts) > MOST_CLUSTERS:
+            raise CalibrationError(
+                f"{task.source.where}: more than {MOST_CLUSTERS} clusters in column {task.columns['cluster']!r}; "
+                "name one with fewer values, or rename it so that items are clustered like passages"
+            )
         taken.setdefault(domain, []).append(row.item)
         if row.cluster is not None:
             clusters[row.item.id] = row.cluster

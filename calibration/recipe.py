@@ -105,6 +105,12 @@ class Recipe(BaseModel):
     def _something_to_read(self) -> Self:
         if not self.domains and not self.tasks:
             raise ValueError("expected at least one domain or task")
+        few = {"select_items": self.select_items, "audit_items": self.audit_items, "items": self.items}
+        for name, count in few.items():
+            if count < self.min_group_items and (self.tasks or self.continuations):
+                raise ValueError(
+                    f"{name} {count} is less than min_group_items {self.min_group_items}, which a group needs"
+                )
         for name in self.continuations:
             if name != "all" and name not in self.domain_names:
                 raise ValueError(f"continuations of {name!r}: there is no such domain of text")

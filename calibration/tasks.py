@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from calibration.errors import CalibrationError
@@ -36,6 +36,7 @@ class Task:
     name: str
     source: Source
     columns: dict[str, str]
+    _domains: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def open(cls, asked: TaskSource) -> "Task":
@@ -90,12 +91,26 @@ class Task:
         gold = self._gold(row[self.columns["gold"]], choices, labels)
         document = self.source.document_name(row)
         item = Passage.item(self._domain(row), document, "" if query is None else str(query), choices, gold)
-        cluster = row.get(self.columns.get("cluster", ""))
-        return Row(item, None if cluster is None else str(cluster))
+        if "cluster" not in self.columns:
+            return Row(item, None)
+        cluster = row[self.columns["cluster"]]
+        if cluster is None:
+            raise CalibrationError(
+                f"{self._here}: no value in column {self.columns['cluster']!r} for the cluster; fill it in every row"
+            )
+        return Row(item, str(cluster))
 
     def _domain(self, row: dict[str, Any]) -> str:
         value = row.get(self.columns.get("domain", ""))
-        return self.name if value is None else f"{self.name}.{re.sub(r'[^A-Za-z0-9_.-]+', '_', str(value))}"
+        if value is None:
+            return self.name
+        name = re.sub(r"[^\w.-]+", "_", str(value))
+        if self._domains.setdefault(name, str(value)) != str(value):
+            raise CalibrationError(
+                f"{self._here}: domains {self._domains[name]!r} and {str(value)!r} would both be called {name}; "
+                "rename one"
+            )
+        return f"{self.name}.{name}"
 
     def _choices(self, row: dict[str, Any]) -> tuple[tuple[str, ...], list[str]]:
         """The choices, and their labels where the file has some."""
@@ -115,14 +130,18 @@ class Task:
     def _gold(self, answer: Any, choices: tuple[str, ...], labels: list[str]) -> int:
         """The number of the right choice, from a number from 0, a label, a letter or the choice itself."""
         said = str(answer).strip()
-        if said in labels:
-            return labels.index(said)
-        if said.isdecimal() and not labels and int(said) < len(choices):
-            return int(said)
-        if said in choices:
-            return choices.index(said)
-        if len(said) == 1 and said.isalpha() and ord(said.upper()) - ord("A") < len(choices):
-            return ord(said.upper()) - ord("A")
+        readings = {
+            "a label": labels.index(said) if said in labels else None,
+            "a number from 0": int(said) if said.isdecimal() and not labels else None,
+            "a choice": choices.index(said) if isinstance(answer, str) and said in choices else None,
+            "a letter": ord(said.upper()) - ord("A") if len(said) == 1 and said.isascii() and said.isalpha() else None,
+        }
+        found = {how: i for how, i in readings.items() if i is not None and i < len(choices)}
+        if len(set(found.values())) == 1:
+            return next(iter(found.values()))
+        if found:
+            ways = ", ".join(f"{how} ({choices[i][:ANSWER_SHOWN]!r})" for how, i in found.items())
+            raise CalibrationError(f"{self._here}: gold {said[:ANSWER_SHOWN]!r} may be read as {ways}; give its number")
         raise CalibrationError(
             f"{self._here}: gold {said[:ANSWER_SHOWN]!r}, expected 0 to {len(choices) - 1}, "
             f"{'one of ' + ', '.join(labels) if labels else 'a letter'}, or one of its choices"

@@ -39,8 +39,9 @@ class TokenItem:
 
     @property
     def said(self) -> tuple[int, ...]:
-        """The query and the right choice."""
-        return (*self.query, *self.choices[self.gold])
+        """The query and the right choice, but for its last token where there are more than two: nothing reads it."""
+        said = (*self.query, *self.choices[self.gold])
+        return said[:-1] if len(said) > 2 else said
 
 
 def tokenize_item(passage: Passage, tokenizer: Any, max_tokens: int, of: int) -> tuple[TokenItem, bool]:

@@ -53,21 +53,24 @@ class Answers:
         """1 for every item answered wrongly, the dense model's first: float64 [1 + patterns, items]."""
         return 1.0 - np.array([self.dense[self.metric], *(right[self.metric] for right in self.pruned.values())])
 
-    def rows(self, pattern: str, members: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
+    def rows(self, pattern: str, members: Sequence[Sequence[int]], judged: Sequence[bool]) -> list[dict[str, Any]]:
         """What changed in each group under a pattern, one row a group.
 
         Args:
             pattern: its name.
             members: the items of each group.
+            judged: which groups have enough items to be called worse; the others are not tested.
 
         Returns:
             ``dense_accuracy``, ``accuracy`` and their 95% Wilson intervals; both by the other metric too; ``lost`` and
             ``won`` items; ``p``, the exact McNemar test's, ``p_holm``, corrected for the number of groups; ``worse``.
         """
         found = [self._row(pattern, list(mine)) for mine in members]
-        for row, corrected in zip(found, holm([row["p"] for row in found]), strict=True):
-            row["p_holm"] = corrected
-            row["worse"] = corrected < SURE and row["lost"] > row["won"]
+        tested = [row for row, enough in zip(found, judged, strict=True) if enough]
+        for row in found:
+            row |= {"p_holm": None, "worse": False}
+        for row, corrected in zip(tested, holm([row["p"] for row in tested]), strict=True):
+            row |= {"p_holm": corrected, "worse": corrected < SURE and row["lost"] > row["won"]}
         return found
 
     def _row(self, pattern: str, mine: list[int]) -> dict[str, Any]:

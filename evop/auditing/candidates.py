@@ -97,12 +97,17 @@ def most_tokens(candidates: list[Candidate]) -> int:
     return max((origin.max_tokens for origin in origins), default=512)
 
 
-def described(candidate: Candidate, splits: list[SplitLosses], calibration: CalibrationSet) -> AuditedPattern:
+def described(
+    candidate: Candidate, splits: list[SplitLosses], calibration: CalibrationSet, metric: str
+) -> AuditedPattern:
     """What the audit's file says of it."""
     origin, claim = (candidate.file.origin, candidate.file.claim) if candidate.file else (None, None)
     measured = None
-    if claim and origin and origin.calibration == calibration.fingerprint and losses_of(origin.loss)[0] != "kl":
-        here = [split.at_equal_counts(candidate.name)[0] for split in splits if split.split == "audit"]
+    if claim and origin and origin.calibration == calibration.fingerprint:
+        alike = dict(zip(("text", "item"), losses_of(origin.loss), strict=True))
+        comparable = [kind for kind, own in (("text", "nll"), ("item", metric)) if alike[kind] == own]
+        audited = [split for split in splits if split.split == "audit" and split.kind in comparable]
+        here = [split.at_equal_counts(candidate.name)[0] for split in audited]
         measured = next((found[claim.worst_group] for found in here if claim.worst_group in found), None)
     return AuditedPattern(
         name=candidate.name,

@@ -115,9 +115,9 @@ class HarnessRow(_Section):
     n: int
     dense: float
     pruned: float
-    low: float
-    high: float
-    """Of the change, pruned less dense: 95%, paired bootstrap over samples."""
+    low: float | None
+    high: float | None
+    """Of the change, pruned less dense: 95%, paired bootstrap over samples; None for a single one."""
     lost: int | None
     """Samples that only the dense model has right; None for a metric that is not right or wrong."""
     won: int | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from evop.auditing.file import HarnessRow
 from evop.errors import EvopError, first_line
 from evop.load import DTYPES, LoadedModel
 from evop.proportions import holm, mcnemar
+from evop.recipe import SPREAD
 
 SURE, LEVEL, RESAMPLES, SEED = 0.05, 0.95, 2000, 0
 ALL = "all"
@@ -40,16 +42,26 @@ class HarnessTasks:
     limit: int | None = None
 
 
-def refuse_without_lm_eval() -> None:
-    """Check that lm_eval is there.
+def refuse_tasks(tasks: HarnessTasks, device: str) -> None:
+    """Check, before anything is loaded, that the tasks can be run.
 
     Raises:
-        EvopError: it is not.
+        EvopError: lm_eval is not there, does not know a task, or the model is dealt out over devices.
     """
     from importlib.util import find_spec
 
     if find_spec("lm_eval") is None:
         raise EvopError("--lm-eval needs lm_eval, which is not installed; pip install 'evop[eval]'")
+    if device == SPREAD:
+        raise EvopError(f"--lm-eval runs dense and pruned models on one device, not with --device {SPREAD}")
+    from lm_eval.tasks import TaskManager
+
+    known = TaskManager(include_path=str(tasks.folder) if tasks.folder else None).all_tasks
+    unknown = [name for name in tasks.names if name not in known]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f"did you mean {near[0]}?" if near else "lm-eval ls tasks lists those it has; --lm-eval-path adds yours"
+        raise EvopError(f"--lm-eval {unknown[0]}: lm_eval has no such task; {hint}")
 
 
 def audit_tasks(
@@ -109,15 +121,27 @@ def _samples(model: Any, loaded: LoadedModel, tasks: HarnessTasks) -> dict[str, 
     return {task: sorted(rows, key=lambda row: row["doc_id"]) for task, rows in found["samples"].items()}
 
 
+def _by_filter(samples: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """A task may read an answer in several ways, and logs every document once for each."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for sample in samples:
+        found.setdefault(str(sample.get("filter", "none")), []).append(sample)
+    return found
+
+
 def _rows(
     pattern: str, task: str, dense: Sequence[dict[str, Any]], pruned: Sequence[dict[str, Any]], column: str | None
 ) -> list[HarnessRow]:
-    groups = _groups(task, dense, column)
+    filters = _by_filter(dense)
+    groups = _groups(task, next(iter(filters.values())), column)
     rows = []
-    for metric in _metrics(dense[0]):
-        before, after = (np.array([float(sample[metric]) for sample in one]) for one in (dense, pruned))
+    others = _by_filter(pruned)
+    for read, metric in [(read, metric) for read, logged in filters.items() for metric in _metrics(logged)]:
+        both = (filters[read], others[read])
+        before, after = (np.array([float(sample[metric]) for sample in one]) for one in both)
+        said = metric if len(filters) == 1 else f"{metric}, {read}"
         whole, *parts = [
-            _row((pattern, task, metric), group, label, before[mine], after[mine])
+            _row((pattern, task, said), group, label, before[mine], after[mine])
             for group, (label, mine) in groups.items()
         ]
         tested = [row.p for row in parts if row.p is not None]
@@ -130,10 +154,13 @@ def _rows(
     return rows
 
 
-def _metrics(sample: Mapping[str, Any]) -> list[str]:
-    """Those that are a number a sample; others, such as perplexities, only mean something over all."""
-    names = sample.get("metrics", [])
-    return [name for name in names if isinstance(sample.get(name), int | float)]
+def _metrics(samples: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Those that are a share a sample; what only means something over all, such as a perplexity, is left out."""
+
+    def share(value: Any) -> bool:
+        return isinstance(value, int | float) and 0 <= value <= 1
+
+    return [name for name in samples[0].get("metrics", []) if all(share(sample.get(name)) for sample in samples)]
 
 
 def _row(key: tuple[str, str, str], group: str, label: str, before: np.ndarray, after: np.ndarray) -> HarnessRow:
@@ -141,7 +168,7 @@ def _row(key: tuple[str, str, str], group: str, label: str, before: np.ndarray, 
     rng = np.random.default_rng([SEED, *task.encode(), *group.encode()])
     draws = rng.integers(len(before), size=(RESAMPLES, len(before)))
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile((after - before)[draws].mean(axis=1), [tail, 1 - tail])
+    low, high = np.quantile((after - before)[draws].mean(axis=1), [tail, 1 - tail]).tolist()
     binary = bool(np.isin(np.concatenate([before, after]), (0.0, 1.0)).all())
     lost, won = (int(((before == 1) & (after == 0)).sum()), int(((before == 0) & (after == 1)).sum()))
     return HarnessRow(
@@ -153,8 +180,8 @@ def _row(key: tuple[str, str, str], group: str, label: str, before: np.ndarray, 
         n=len(before),
         dense=float(before.mean()),
         pruned=float(after.mean()),
-        low=float(low),
-        high=float(high),
+        low=low if len(before) > 1 else None,
+        high=high if len(before) > 1 else None,
         lost=lost if binary else None,
         won=won if binary else None,
         p=mcnemar(lost, won) if binary else None,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
+
 from calibration import CalibrationSet
 from evop.auditing.file import Needs
 from evop.cut import Cut
@@ -20,7 +22,7 @@ PASSAGES, ITEMS = 3, 24
 
 def measure_needs(
     loaded: LoadedModel, calibration: CalibrationSet, max_tokens: int, batch_size: int | None = None
-) -> Needs:
+) -> Needs | None:
     """Measure every attention and every MLP gone alone, or every layer where the family holds no less.
 
     Args:
@@ -28,6 +30,9 @@ def measure_needs(
         calibration: its ``audit`` split is looked at: the text, or where there is none, the items.
         max_tokens: of a passage.
         batch_size: as in a search.
+
+    Returns:
+        None where a loss is no number.
     """
     config = loaded.checkpoint.resolved
     grain = "layer" if loaded.family.refusal(config, "subblock", "any") else "subblock"
@@ -37,6 +42,8 @@ def measure_needs(
     cuts = [evaluator.cut(space.pattern([part.name])) for part in space.parts]
     dense, *alone = (table.by_group for table in evaluator.of_cuts([Cut(), *cuts], passages))
     found = [excess(losses, dense) for losses in alone]
+    if not all(np.isfinite(list(losses.values())).all() for losses in found):
+        return None
     return Needs(
         kind="text" if passages.item(0) is None else "item",
         parts=[part.name for part in space.parts],

@@ -158,7 +158,7 @@ def group_frame(splits: Sequence[SplitLosses], labels: Mapping[str, str]) -> pd.
 def _group_rows(split: SplitLosses, pattern: str, labels: Mapping[str, str]) -> list[dict[str, object]]:
     interval = _interval(split.resampled(pattern))
     members = [split.members(group) for group in split.groups]
-    more = split.answers.rows(pattern, members) if split.answers else [{} for _ in members]
+    more = split.answers.rows(pattern, members, split.judged.tolist()) if split.answers else [{} for _ in members]
     rows = []
     for at, (group, mine) in enumerate(zip(split.groups, members, strict=True)):
         dense, loss = split.dense.by_group[group], split.pruned[pattern].by_group[group]
@@ -238,7 +238,8 @@ def summary_frame(splits: Sequence[SplitLosses]) -> pd.DataFrame:
 def _worse(split: SplitLosses, pattern: str) -> int | None:
     if split.answers is None:
         return None
-    found = split.answers.rows(pattern, [split.members(group) for group in split.groups])
+    members = [split.members(group) for group in split.groups]
+    found = split.answers.rows(pattern, members, split.judged.tolist())
     return sum(bool(row["worse"]) for row in found)
 
 

@@ -34,6 +34,7 @@ def print_audit(console: Console, audit: AuditFile) -> None:
                 f"group ({labels[claimed]}); measured on audit, {own.equal_count:,} {what} a group: "
                 f"{pattern.claimed_group_on_audit:.4f} there, {own.equal_worst:.4f} in audit's own worst group "
                 f"({labels[own.equal_worst_group]})",
+                markup=False,
                 highlight=False,
                 soft_wrap=True,
             )
@@ -47,7 +48,7 @@ def _group_table(audit: AuditFile) -> Table:
     for name in ("docs", "tokens", "dense ppl"):
         table.add_column(name, justify="right")
     for pattern in audit.patterns:
-        table.add_column(f"{pattern.name} ppl", justify="right")
+        table.add_column(escape(f"{pattern.name} ppl"), justify="right")
         table.add_column(escape("excess [low, high]"), justify="right", no_wrap=True)
     found = {(row.pattern, row.split, row.group): row for row in audit.groups}
     first = audit.patterns[0].name
@@ -57,7 +58,9 @@ def _group_table(audit: AuditFile) -> Table:
         mine = [row for row in audit.groups if (row.split, row.pattern, row.kind) == (split, first, "text")]
         for row in sorted(mine, key=lambda row: -row.excess):
             cells = [cell for pattern in audit.patterns for cell in _cells(found[pattern.name, split, row.group])]
-            table.add_row(row.label, str(row.documents), f"{row.tokens:,}", f"{row.dense_perplexity:.1f}", *cells)
+            table.add_row(
+                escape(row.label), str(row.documents), f"{row.tokens:,}", f"{row.dense_perplexity:.1f}", *cells
+            )
     return table
 
 
@@ -84,5 +87,5 @@ def _summary_table(audit: AuditFile) -> Table:
         gone = reached[row.pattern]
         removed = " / ".join(f"{100 * part:.1f}" for part in gone.model_dump().values()) + "%"
         cells = (removed, escape(worst), f"{row.p90:.3f}", f"{row.mean:.3f}", escape(gap))
-        table.add_row(row.split, "text" if row.kind == "text" else "items", row.pattern, *cells)
+        table.add_row(row.split, "text" if row.kind == "text" else "items", escape(row.pattern), *cells)
     return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.markup import escape
 
 from calibration import CalibrationSet, describe
 from evop.console.tables import new_table
@@ -20,7 +21,7 @@ def print_set(console: Console, calibration: CalibrationSet) -> None:
         domain = row["domain"]
         counts = [str(row[split] or "·") for split in ("search", "select", "audit", "unseen")]
         label = f"{row['domain']}/{row['cluster']} {row['name']}"
-        table.add_row(label + (" (held out)" if row["held_out"] else ""), *counts, f"{row['tokens']:,}")
+        table.add_row(escape(label) + (" (held out)" if row["held_out"] else ""), *counts, f"{row['tokens']:,}")
     console.print(table)
     for note in calibration.manifest.notes:
         console.print(f"note: {note}", highlight=False, soft_wrap=True)

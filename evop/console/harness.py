@@ -7,7 +7,7 @@ from rich.table import Table
 
 from evop.auditing.file import AuditFile
 from evop.auditing.harness import ALL
-from evop.console.tables import new_table
+from evop.console.tables import interval_of, new_table
 
 
 def harness_table(audit: AuditFile) -> Table:
@@ -29,7 +29,7 @@ def harness_table(audit: AuditFile) -> Table:
         rows = sorted((audit.harness[i] for i in mine), key=lambda row: (row.group != ALL, row.pruned - row.dense))
         table.add_section()
         for row in rows:
-            change = f"{row.pruned - row.dense:+.3f} [{row.low:+.3f}, {row.high:+.3f}]{' worse' if row.worse else ''}"
+            change = f"{row.pruned - row.dense:+.3f} {interval_of(row.low, row.high)}{' worse' if row.worse else ''}"
             cells = (str(row.n), f"{row.dense:.3f}", f"{row.pruned:.3f}", escape(change))
-            table.add_row(row.label, row.pattern, row.metric, *cells)
+            table.add_row(escape(row.label), escape(row.pattern), escape(row.metric), *cells)
     return table

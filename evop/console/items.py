@@ -34,7 +34,7 @@ def item_table(audit: AuditFile) -> Table:
         table.add_row(f"[bold]{split}[/bold]")
         for row in sorted(mine, key=lambda row: -row.excess)[:SHOWN]:
             cells = [cell for pattern in audit.patterns for cell in _cells(found[pattern.name, split, row.group])]
-            table.add_row(row.label, str(row.passages), _dense(row), *cells)
+            table.add_row(escape(row.label), str(row.passages), _dense(row), *cells)
         if len(mine) > SHOWN:
             table.add_row(f"and {len(mine) - SHOWN} more: audit.csv")
     return table

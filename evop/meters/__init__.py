@@ -108,7 +108,8 @@ def lost_of(loss: str) -> str:
 
 def unit_of(loss: str) -> str:
     """In what it is counted, where it is not scaled."""
-    return "nats a token" if losses_of(loss)[0] else "share of the items"
+    text, items = losses_of(loss)
+    return "nats a token, or share of the items" if text and items else "nats a token" if text else "share of the items"
 
 
 def _made(place: str) -> Any:

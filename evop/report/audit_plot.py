@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evop.auditing.file import AuditFile, GroupRow
+from evop.report.style import plain
 
 COLOURS = ("#1b5e9c", "#c1440e", "#4a7a2c", "#7b4a9e", "#a07a00")
 RANDOM_COLOUR = "#9a9a9a"
@@ -57,12 +58,12 @@ def _panel(axis: Axes, audit: AuditFile, split: str, kind: str, lines: list[Grou
             lw=1.4,
             alpha=0.7,
         )
-        axis.scatter([row.excess for row in rows], ys, s=18, color=colour, label=pattern.name, zorder=3)
+        axis.scatter([row.excess for row in rows], ys, s=18, color=colour, label=plain(pattern.name), zorder=3)
         for row in audit.summary:
             if (row.split, row.kind, row.pattern) == (split, kind, pattern.name):
                 axis.axvline(row.worst, color=colour, lw=0.8, ls=":", zorder=1)
     counted = {row.group: f"{row.tokens:,} tokens" if kind == "text" else f"{row.passages:,} items" for row in lines}
-    axis.set_yticks(range(len(lines)), [f"{row.label}  ({counted[row.group]})" for row in lines], fontsize=8)
+    axis.set_yticks(range(len(lines)), [plain(f"{row.label}  ({counted[row.group]})") for row in lines], fontsize=8)
     axis.set_ylim(-0.7, len(lines) - 0.3)
     axis.axvline(0, color="#444444", lw=0.8)
     axis.grid(axis="x", color="#e6e6e6", lw=0.6)

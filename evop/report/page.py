@@ -63,8 +63,7 @@ def page(
     return environment.from_string((source / "page.html.j2").read_text("utf-8")).render(
         title=f"Who pays for {names[0]}",
         subtitle=f"{Path(audit.model.name).name} with {audit.patterns[0].reached.block_params:.0%} of its blocks' "
-        f"parameters removed, audited on {len({row.group for row in audit.groups})} groups of text and questions that "
-        f"no search saw.",
+        f"parameters removed, audited on {len({row.group for row in audit.groups})} groups of text and questions.",
         sections=sections,
         keys=[{"name": name, "variable": VARIABLES[colour[name]]} for name in names],
         domains=list(dict.fromkeys(sorted(row.domain for row in audit.groups))),
@@ -127,7 +126,7 @@ def _of_search(audit: AuditFile, calibration: CalibrationSet, runs: Mapping[str,
 def _needs(audit: AuditFile, labels: dict[str, str]) -> Section:
     title = "Which domain needs which layer"
     if audit.needs is None:
-        return Section("needs", "layers", title, notes=("Not measured (--no-needs).",))
+        return Section("needs", "layers", title, notes=("Not measured.",))
     caption = (
         "The redder, the more the group on the left loses when that part alone leaves the dense model, on "
         f"{audit.needs.passages:,} audited passages."
@@ -162,7 +161,7 @@ def _size(audit: AuditFile, speed: SpeedFile | None) -> Section:
         f"{reached.flops:.1%} of the FLOPs a token, {reached.kv:.1%} of the KV cache.",
     )
     if speed is None:
-        return Section("size", "size", "Size and speed", words, notes=("Not timed (--no-speed).",))
+        return Section("size", "size", "Size and speed", words, notes=("Not timed.",))
     flops = {"dense": 1.0} | {pattern.name: 1 - pattern.reached.flops for pattern in audit.patterns}
     note = (
         f"Timed in turns: {speed.words}. Times are fractions of the dense model's in the same round, median and "

@@ -39,7 +39,7 @@ def search_figure(trace: Trace, labels: dict[str, str], unit: str, measured: flo
             "measured on audit, in the group claimed to be the worst", (end, measured), (-4, 4),
             textcoords="offset points", ha="right", fontsize=8, color=PATTERNS[1],
         )  # fmt: skip
-    axis.set_ylim(0, 1.12 * max([*worst, measured or 0]))
+    axis.set_ylim(min([0.0, *worst]), 1.12 * max([*worst, measured or 0, 1e-3]))
     axis.set_xlim(0, end * 1.02)
     axis.set_xlabel("tokens scored by the search, millions")
     axis.set_ylabel(f"worst group's excess, {unit}")

@@ -117,7 +117,7 @@ def _text(row: GroupRow) -> list[Cell]:
 
 
 def _item(row: GroupRow) -> list[Cell]:
-    sure = Cell(f"{row.p_holm:.3f}{' worse' if row.worse else ''}", row.p_holm, bool(row.worse))
+    sure = Cell("–") if row.p_holm is None else Cell(f"{row.p_holm:.3f}{' worse' if row.worse else ''}", row.p_holm)
     return [_number(100 * (row.accuracy or 0), 1), _number(100 * row.excess, 1), sure]
 
 

@@ -70,7 +70,13 @@ def bare(axis: Axes, grid: Literal["both", "x", "y"] = "x") -> None:
 
 def short(label: str) -> str:
     """A group's name where there is little room; tables have all of it."""
-    return label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…"
+    cut = label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…"
+    return plain(cut)
+
+
+def plain(text: str) -> str:
+    """Words that hold no formula, though they may hold what begins one."""
+    return text.replace("$", r"\$")
 
 
 def svg(figure: Figure, label: str) -> str:

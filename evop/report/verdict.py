@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
+from evop.auditing.answers import SURE
 from evop.auditing.file import AuditedPattern, AuditFile, GroupRow, SummaryRow
+
+NORMAL = 1.96
+"""Standard deviations from the middle of a 95% interval to its end."""
 
 
 def verdict(audit: AuditFile) -> list[str]:
@@ -32,7 +38,7 @@ def _of_text(audit: AuditFile, pattern: AuditedPattern) -> list[str]:
     said = [
         f"The group that pays most is {row.label}: it lost {row.excess:.3f} nats a token"
         f"{_within(row.low, row.high)}, perplexity {row.dense_perplexity:.1f} before and {row.perplexity:.1f} after. "
-        + _chance_of_text(row)
+        + _chance_of_text(row, summary.groups)
     ]
     random = summary_of(audit, pattern.random, "audit", "text")
     if random is not None:
@@ -44,16 +50,18 @@ def _of_text(audit: AuditFile, pattern: AuditedPattern) -> list[str]:
     unseen = summary_of(audit, pattern.name, "unseen", "text")
     if unseen is not None:
         said.append(
-            f"In clusters that the search never saw at all, the worst lost {unseen.worst:.3f} "
-            f"({_row(audit, unseen).label})."
+            f"In clusters held out of the search, the worst lost {unseen.worst:.3f} ({_row(audit, unseen).label})."
         )
     return said
 
 
-def _chance_of_text(row: GroupRow) -> str:
-    if row.low is None:
+def _chance_of_text(row: GroupRow, groups: int) -> str:
+    """Whether the largest of so many excesses could be chance: normal, from its interval, corrected for the number."""
+    if row.low is None or row.high is None:
         return "That group is a single document, so nothing can be said about chance."
-    return "That is more than chance." if row.low > 0 else "That may be chance: the interval reaches down to nothing."
+    spread = (row.high - row.low) / (2 * NORMAL)
+    p = groups * math.erfc(row.excess / spread / math.sqrt(2)) if spread > 0 else 0.0
+    return "That is more than chance." if p < SURE else "That cannot be told from chance among so many groups."
 
 
 def _of_items(audit: AuditFile, pattern: AuditedPattern) -> list[str]:
@@ -62,8 +70,8 @@ def _of_items(audit: AuditFile, pattern: AuditedPattern) -> list[str]:
     row = _row(audit, summary)
     said = [
         f"Of the questions, {row.label} suffers most: {_percent(row.dense_accuracy)} of {row.passages} were answered "
-        f"rightly before, {_percent(row.accuracy)} after ({row.lost} items lost, {row.won} won); by itself that is "
-        f"{'more than chance' if row.worse else 'no more than chance would bring among so many groups'}.",
+        f"rightly before, {_percent(row.accuracy)} after ({row.lost} items lost, {row.won} won); that "
+        f"{'is more than chance' if row.worse else 'cannot be told from chance among so many groups'}.",
         f"{summary.worse} of {summary.groups} groups of questions are worse for more than chance.",
     ]
     random = summary_of(audit, pattern.random, "audit", "item")

@@ -108,6 +108,8 @@ def at_chance(passages: ObjectivePassages, evaluator: Evaluator) -> dict[str, st
         if not mine.ids:
             continue
         table = evaluator.dense(mine)
+        if not table.finite:
+            raise EvopError(f"the dense model's losses are not finite at --dtype {evaluator.loaded.dtype}; use float32")
         for i, loss in enumerate(table.loss):
             item = mine.item(i)
             assert item is not None

@@ -177,6 +177,7 @@ def _scale(fitness: Fitness, budget: Budget) -> dict[str, float]:
     if not medians or harmless:
         where = f"in {harmless}" if harmless else "that is a number"
         raise EvopError(
-            f"--scale random: random patterns of this budget have no median excess above zero {where}; use --scale none"
+            f"--scale random: random patterns of this budget have no median excess above zero {where}; use --scale "
+            "none, on text and tasks each by itself"
         )
     return medians

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,8 +14,8 @@ import pandas as pd
 
 from calibration import CalibrationSet
 from evop.auditing.candidates import Candidate, candidates_of, described, most_tokens
-from evop.auditing.file import AuditFile, GroupRow, HarnessRow, Needs, SummaryRow, rows
-from evop.auditing.harness import HarnessTasks, audit_tasks, refuse_without_lm_eval
+from evop.auditing.file import AuditFile, GroupRow, Needs, SummaryRow, rows
+from evop.auditing.harness import HarnessTasks, audit_tasks, refuse_tasks
 from evop.auditing.needs import measure_needs
 from evop.auditing.speed import time_patterns
 from evop.auditing.table import LEVEL, RESAMPLES, SplitLosses, group_frame, split_losses, summary_frame
@@ -80,8 +80,7 @@ def audit(
     checkpoint = Checkpoint.find(model, recipe.revision)
     paths = [patterns] if isinstance(patterns, str | Path) else list(patterns)
     candidates = candidates_of(checkpoint, paths)
-    if recipe.lm_eval:
-        refuse_without_lm_eval()
+    tasks = _tasks(recipe)
     folder = Path(out)
     if folder.is_file():
         raise EvopError(f"--out {folder} is a file; expected a folder to write the audit to")
@@ -101,15 +100,15 @@ def audit(
         dtype=loaded.dtype,
         metric=metric,
         interval=f"{LEVEL:.0%} paired bootstrap over documents, {RESAMPLES} resamples",
-        patterns=[described(candidate, splits, given) for candidate in candidates],
+        patterns=[described(candidate, splits, given, metric) for candidate in candidates],
         groups=[GroupRow(**row) for row in rows(groups)],
         summary=[SummaryRow(**row) for row in rows(summary)],
         needs=needs,
-        harness=_harness(loaded, candidates, recipe, report),
+        harness=[] if tasks is None else audit_tasks(loaded, _given(candidates), tasks, report),
     )
     cuts = {candidate.name: candidate.cut for candidate in candidates if candidate.file}
     speed = time_patterns(loaded, cuts, report) if recipe.speed else None
-    made = page(file, given, _runs(candidates), speed, _command(model, calibration, paths, folder))
+    made = page(file, given, _runs(candidates), speed, _command(model, calibration, paths, folder, options))
     folder.mkdir(parents=True, exist_ok=True)
     with whole(folder / "audit.csv") as csv, whole(folder / "audit.png") as picture, whole(folder / PAGE) as html:
         groups.to_csv(csv, index=False)
@@ -144,18 +143,24 @@ def _needs(
     if not recipe.needs or not calibration.split("audit"):
         return None
     report("every part alone, on a few passages of every group")
-    return measure_needs(loaded, calibration, max_tokens, recipe.batch_size)
+    found = measure_needs(loaded, calibration, max_tokens, recipe.batch_size)
+    if found is None:
+        report(f"without some part alone, losses are no numbers at --dtype {loaded.dtype}: not shown")
+    return found
 
 
-def _harness(
-    loaded: LoadedModel, candidates: list[Candidate], recipe: AuditRecipe, report: Callable[[str], None]
-) -> list[HarnessRow]:
+def _tasks(recipe: AuditRecipe) -> HarnessTasks | None:
     if not recipe.lm_eval:
-        return []
+        return None
     own = Path(recipe.lm_eval_path) if recipe.lm_eval_path else None
     tasks = HarnessTasks(recipe.lm_eval, own, recipe.lm_eval_groups, recipe.lm_eval_limit)
-    patterns = {candidate.name: candidate.given for candidate in candidates if candidate.given}
-    return audit_tasks(loaded, patterns, tasks, report)
+    refuse_tasks(tasks, recipe.device)
+    return tasks
+
+
+def _given(candidates: list[Candidate]) -> dict[str, Path]:
+    """Pattern -> what was asked for."""
+    return {candidate.name: candidate.given for candidate in candidates if candidate.given}
 
 
 def _runs(candidates: list[Candidate]) -> dict[str, Path]:
@@ -163,11 +168,20 @@ def _runs(candidates: list[Candidate]) -> dict[str, Path]:
     return {candidate.name: run for candidate in candidates if (run := candidate.run) is not None}
 
 
-def _command(model: str | Path, calibration: Any, paths: Sequence[str | Path], out: Path) -> str:
-    """How the audit is asked for on the command line."""
+def _command(
+    model: str | Path, calibration: Any, paths: Sequence[str | Path], out: Path, options: Mapping[str, Any]
+) -> str:
+    """How the audit is asked for on the command line; options that were left alone are left out."""
     given = "SET" if isinstance(calibration, CalibrationSet) else str(calibration)
-    patterns = [word for path in paths for word in ("--pattern", str(path))]
-    return shlex.join(["evop", "audit", "--model", str(model), "--calibration", given, *patterns, "--out", str(out)])
+    words = ["evop", "audit", "--model", str(model), "--calibration", given]
+    words += [word for path in paths for word in ("--pattern", str(path))]
+    for name, value in options.items():
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            words += [] if value == AuditRecipe.model_fields[name].default else [f"--{'' if value else 'no-'}{option}"]
+        elif value not in (None, (), AuditRecipe.model_fields[name].default):
+            words += [f"--{option}", ",".join(value) if isinstance(value, tuple | list) else str(value)]
+    return shlex.join([*words, "--out", str(out)])
 
 
 def _labels(calibration: CalibrationSet) -> dict[str, str]:

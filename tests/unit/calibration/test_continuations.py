@@ -55,7 +55,9 @@ def test_too_few_or_too_short_passages_give_none():
 @pytest.fixture(scope="module")
 def built(recipe):
     return build_calibration_set(
-        recipe.model_copy(update={"continuations": ["land"], "items": 24, "audit_items": 9, "select_items": 6})
+        recipe.model_copy(
+            update={"continuations": ["land"], "items": 24, "audit_items": 9, "select_items": 6, "min_group_items": 4}
+        )
     )
 
 

@@ -49,6 +49,14 @@ def test_a_row_is_an_item(row, columns, choices, gold, tmp_path):
         ({"query": "q", "choices": ["a", "b"], "gold": -1}, {}, "row 1: gold '-1'"),
         ({"query": "q", "choices": {"text": ["x", "y"], "label": ["1", "2"]}, "gold": "3"}, {}, "one of 1, 2"),
         ({"query": "q", "choices": ["a", "b"], "gold": 0}, {"domain": "topic"}, "no column 'topic' for the domain"),
+        (
+            {"query": "q", "choices": ["2", "3", "4", "5"], "gold": "3"},
+            {},
+            r"may be read as a number from 0 \('5'\), a choice",
+        ),
+        ({"query": "q", "choices": ["b", "a"], "gold": "a"}, {}, "may be read as a choice"),
+        ({"query": "q", "choices": ["x", "y"], "gold": "ß"}, {}, "gold 'ß', expected 0 to 1"),
+        ({"query": "q", "choices": ["x", "y"], "gold": 0, "cluster": None}, {}, "no value in column 'cluster'"),
     ],
 )
 def test_a_row_that_is_none_is_one_line(row, columns, says, tmp_path):
@@ -136,6 +144,32 @@ def test_a_file_sorted_by_cluster_gives_of_each(tmp_path):
     built = build_calibration_set(recipe)
     assert len(built.groups) == 5
     assert any("read in part (limit 30 items a domain, or a cluster" in note for note in built.manifest.notes)
+
+
+def test_domains_of_any_script_stay_apart_and_alike_ones_are_refused(tmp_path):
+    row = {"query": "q", "choices": ["a", "b"], "gold": 0}
+    found = items(tmp_path / "t.jsonl", [{**row, "domain": name} for name in ("法律", "医学", "a b")])
+    assert [item.domain for item in found] == ["t.法律", "t.医学", "t.a_b"]
+    with pytest.raises(CalibrationError, match="'a b' and 'a_b' would both be called a_b"):
+        items(tmp_path / "t.jsonl", [{**row, "domain": name} for name in ("a b", "a_b")])
+
+
+def test_questions_on_one_document_stay_together_and_repeats_go(tmp_path):
+    article = " ".join(f"word{i}" for i in range(200))
+    rows = [
+        {"query": f"{article} {number} What about {q}?", "choices": [f"answer {q}", "none"], "gold": 0, "document": d}
+        for d, number in enumerate("abcdefghi")
+        for q in ("this", "that", "that")
+    ]
+    for row in rows:
+        row["query"] = row["query"].replace("word", f"{'abcdefghi'[row['document']]}word")
+    task = TaskSource(name="read", source=write(tmp_path / "t.jsonl", rows))
+    built = build_calibration_set(Recipe(tasks=[task], clusters=1, min_group_items=2))
+    (entry,) = built.manifest.domains
+    assert (entry.passages, entry.near_duplicates, entry.documents) == (18, 9, 9)
+    splits = {}
+    for p in built.passages:
+        assert splits.setdefault(p.document, p.split) == p.split
 
 
 def test_a_name_that_a_domain_has_is_refused(two_domains, tmp_path):

@@ -106,7 +106,7 @@ def test_items_are_counted_and_their_change_is_tested():
     assert first.low < 0.24 < first.high
     assert (first.accuracy_low, first.accuracy_high) == pytest.approx(wilson(30, 50))
     assert first.p == pytest.approx(2 / 2**12)
-    assert first.p_holm == pytest.approx(3 * 2 / 2**12)
+    assert first.p_holm == pytest.approx(2 * 2 / 2**12)  # of the two that have enough items
     second = rows.loc["t/1"]
     assert (second.lost, second.won, second.worse) == (3, 2, False)
     assert second.p == 1.0
@@ -119,6 +119,9 @@ def test_a_handful_of_items_is_listed_and_is_not_the_worst_group():
     assert row["worst"] == pytest.approx(0.24)
     equal, count = split.at_equal_counts("p")
     assert (set(equal), count) == ({"t/0", "t/1"}, 35)
+    rows = group_frame([split], {name: name for name in GROUPS}).set_index("group")
+    assert not rows.loc["t/2", "worse"]
+    assert np.isnan(rows.loc["t/2", "p_holm"])
     alone = items({"t/2": GROUPS["t/2"]})
     assert summary_frame([alone]).worst_group.iloc[0] == "t/2"  # where there is nothing else to judge by
 
