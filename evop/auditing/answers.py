@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from evop.meters.accuracy import Accuracy, NormalisedAccuracy
+from evop.meters import ITEM_METERS, make_item_meter
 from evop.meters.lines import choice_costs, items_of
 from evop.proportions import holm, mcnemar, wilson
 from evop.tokens import TokenPassages
 
 SURE = 0.05
 """A group is called worse where so uneven a change, corrected for the number of groups, is less likely by chance."""
-METRICS = {"accuracy": Accuracy, "accuracy_norm": NormalisedAccuracy}
-"""How choices are compared."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Answers:
             passages: items, all of them.
         """
         costs, (_, items) = choice_costs(lines, passages), items_of(passages)
-        right = {name: made().right(costs, items) for name, made in METRICS.items()}
+        right = {name: make_item_meter(name).right(costs, items) for name in ITEM_METERS}
         dense, *pruned = ({name: found[at] for name, found in right.items()} for at in range(len(lines)))
         return cls(metric, dense, dict(zip(names, pruned, strict=True)))
 
@@ -80,7 +78,7 @@ class Answers:
         for name, right in (("dense_accuracy", before), ("accuracy", after)):
             low, high = wilson(int(right.sum()), len(right))
             row |= {name: float(right.mean()), f"{name}_low": low, f"{name}_high": high}
-        for metric in METRICS:
+        for metric in ITEM_METERS:
             both = (self.dense[metric][mine], self.pruned[pattern][metric][mine])
             row[f"dense_{_SHORT[metric]}"], row[_SHORT[metric]] = (float(right.mean()) for right in both)
         return row | {"lost": lost, "won": won, "p": mcnemar(lost, won)}

@@ -36,15 +36,13 @@ class Candidate:
     sha256: str | None = None
     beside: str | None = None
     """Name of the random pattern of equal size."""
-    place: Path | None = None
-    """Of the pattern file."""
     given: Path | None = None
     """What was asked for: a file, or a run's folder."""
 
     @property
     def run(self) -> Path | None:
         """The search run that it lies in, if it does."""
-        folder = self.place.parent if self.place else None
+        folder = inside(self.given, "pattern.json").parent if self.given else None
         return folder if folder and (folder / "trials.jsonl").is_file() else None
 
 
@@ -58,9 +56,7 @@ def candidates_of(checkpoint: Checkpoint, paths: list[str | Path]) -> list[Candi
         place = inside(path, "pattern.json")
         space = priced_as_searched(file, place, space)
         cut = file.cut(place.with_name(CORRECTIONS))
-        found.append(
-            Candidate(_name(Path(path), found), space, pattern, cut, file, sha256(place), place=place, given=Path(path))
-        )
+        found.append(Candidate(_name(Path(path), found), space, pattern, cut, file, sha256(place), given=Path(path)))
         drawn = _at_random(found[-1])
         if drawn is not None:
             randoms.setdefault((space.fingerprint, drawn.pattern), []).append((len(found) - 1, drawn))

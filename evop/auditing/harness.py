@@ -14,13 +14,15 @@ import numpy as np
 from calibration import EMBEDDERS, Passage
 from calibration.cluster import cluster_domain, given_clusters
 from calibration.names import names_of
+from evop.auditing.answers import SURE
 from evop.auditing.file import HarnessRow
+from evop.auditing.table import LEVEL, RESAMPLES
 from evop.errors import EvopError, first_line
 from evop.load import DTYPES, LoadedModel
 from evop.proportions import holm, mcnemar
 from evop.recipe import SPREAD
 
-SURE, LEVEL, RESAMPLES, SEED = 0.05, 0.95, 2000, 0
+SEED = 0
 ALL = "all"
 """The group of every sample of a task."""
 

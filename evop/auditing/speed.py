@@ -9,6 +9,7 @@ import torch
 
 from evop.cut import Cut
 from evop.export.parity import weight_file_bytes
+from evop.latency.of_answer import DENSE
 from evop.latency.speed_file import SpeedFile
 from evop.latency.stand_in import stand_in
 from evop.latency.workload import Workload
@@ -16,7 +17,6 @@ from evop.load import LoadedModel
 
 SECONDS = 5.0
 """No further round of timing begins after so long."""
-DENSE = "dense"
 
 
 def time_patterns(loaded: LoadedModel, cuts: Mapping[str, Cut], report: Callable[[str], None]) -> SpeedFile | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -97,6 +98,12 @@ class SplitLosses:
         """Its passages."""
         return [i for i, name in enumerate(self.passages.groups) if name == group]
 
+    def changes(self, pattern: str) -> list[dict[str, Any]] | None:
+        """What ``Answers.rows`` says of every group; None for text."""
+        if self.answers is None:
+            return None
+        return self.answers.rows(pattern, [self.members(group) for group in self.groups], self.judged.tolist())
+
     def _resampled_group(self, pattern: str, at: int) -> np.ndarray:
         members = self.members(self.groups[at])
         documents = sorted({self.passages.documents[i] for i in members})
@@ -157,10 +164,10 @@ def group_frame(splits: Sequence[SplitLosses], labels: Mapping[str, str]) -> pd.
 
 def _group_rows(split: SplitLosses, pattern: str, labels: Mapping[str, str]) -> list[dict[str, object]]:
     interval = _interval(split.resampled(pattern))
-    members = [split.members(group) for group in split.groups]
-    more = split.answers.rows(pattern, members, split.judged.tolist()) if split.answers else [{} for _ in members]
+    more = split.changes(pattern)
     rows = []
-    for at, (group, mine) in enumerate(zip(split.groups, members, strict=True)):
+    for at, group in enumerate(split.groups):
+        mine = split.members(group)
         dense, loss = split.dense.by_group[group], split.pruned[pattern].by_group[group]
         text = split.kind == "text"
         rows.append(
@@ -181,7 +188,7 @@ def _group_rows(split: SplitLosses, pattern: str, labels: Mapping[str, str]) -> 
                 "excess": loss - dense,
                 "low": interval[0, at],
                 "high": interval[1, at],
-                **more[at],
+                **(more[at] if more else {}),
             }
         )
     return rows
@@ -236,11 +243,8 @@ def summary_frame(splits: Sequence[SplitLosses]) -> pd.DataFrame:
 
 
 def _worse(split: SplitLosses, pattern: str) -> int | None:
-    if split.answers is None:
-        return None
-    members = [split.members(group) for group in split.groups]
-    found = split.answers.rows(pattern, members, split.judged.tolist())
-    return sum(bool(row["worse"]) for row in found)
+    found = split.changes(pattern)
+    return None if found is None else sum(bool(row["worse"]) for row in found)
 
 
 def _worst_draws(split: SplitLosses, pattern: str) -> np.ndarray:

@@ -41,6 +41,9 @@ class ItemMeter(Protocol):
     floor: float
     """What no loss can be less than."""
 
+    def right(self, nll: np.ndarray, items: list[TokenItem]) -> np.ndarray:
+        """Whether each item is answered rightly, bool [..., items]; arguments as for a call."""
+
     def __call__(self, nll: np.ndarray, items: list[TokenItem]) -> np.ndarray:
         """The loss of each item.
 

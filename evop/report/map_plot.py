@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from calibration import CalibrationSet
 from evop.auditing.file import AuditFile
 from evop.report.needs_plot import SCALE
-from evop.report.style import FAINT, new_figure
+from evop.report.style import colour_bar, new_figure
 
 COLUMNS = 4
 
@@ -43,8 +43,5 @@ def map_figure(calibration: CalibrationSet, audit: AuditFile, kind: str) -> Figu
         axis.set_yticks([])
         axis.spines[["top", "right", "left", "bottom"]].set_visible(False)
     if shown is not None:
-        bar = figure.colorbar(shown, ax=panels, pad=0.01, fraction=0.03, aspect=30, shrink=0.6)
-        bar.outline.set_visible(False)
-        bar.ax.tick_params(length=0, colors=FAINT, labelsize=7.5)
-        bar.set_label("lost, nats a token" if kind == "text" else "lost, share of the items", fontsize=8)
+        colour_bar(figure, shown, panels, "lost, nats a token" if kind == "text" else "lost, share of the items")
     return figure

@@ -7,7 +7,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from evop.auditing.file import Needs
-from evop.report.style import FAINT, bare, new_figure, short
+from evop.report.style import bare, colour_bar, new_figure, short
 
 SCALE = LinearSegmentedColormap.from_list("needs", ["#cfccc4", "#e9b56b", "#e5661c", "#c3140b"])
 LARGE = 0.95
@@ -35,8 +35,5 @@ def needs_figure(needs: Needs, labels: dict[str, str]) -> Figure:
     )
     bare(axis)
     axis.grid(visible=False)
-    bar = figure.colorbar(image, ax=axis, pad=0.01, extend="max", fraction=0.03, aspect=30, shrink=0.6)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(length=0, colors=FAINT, labelsize=7.5)
-    bar.set_label(f"lost, {unit}", fontsize=8)
+    colour_bar(figure, image, axis, f"lost, {unit}", extend="max")
     return figure

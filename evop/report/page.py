@@ -48,12 +48,14 @@ def page(
     """
     names = [pattern.name for pattern in audit.patterns]
     colour = colours(names, {pattern.name for pattern in audit.patterns if pattern.sha256 is None})
+    labels = {group.key: group.label for group in calibration.groups}
     sections = [
         _verdict(audit),
         _groups(audit),
         *_harness(audit),
         _patterns(audit),
-        *_of_search(audit, calibration, runs),
+        _needs(audit, labels),
+        _search(audit, runs, labels),
         _map(audit, calibration),
         _size(audit, speed),
         _again(audit, calibration, command),
@@ -66,7 +68,7 @@ def page(
         f"parameters removed, audited on {len({row.group for row in audit.groups})} groups of text and questions.",
         sections=sections,
         keys=[{"name": name, "variable": VARIABLES[colour[name]]} for name in names],
-        domains=list(dict.fromkeys(sorted(row.domain for row in audit.groups))),
+        domains=sorted({row.domain for row in audit.groups}),
         css=Markup((source / "page.css").read_text("utf-8")),
         js=Markup((source / "page.js").read_text("utf-8")),
     )
@@ -115,14 +117,6 @@ def _patterns(audit: AuditFile) -> Section:
     return Section("pattern", "pattern", "What is left of the network", figures=(picture,))
 
 
-def _of_search(audit: AuditFile, calibration: CalibrationSet, runs: Mapping[str, Path]) -> list[Section]:
-    pattern = audit.patterns[0]
-    trace = Trace.of(runs[pattern.name]) if pattern.name in runs else None
-    labels = {group.key: group.label for group in calibration.groups}
-    unit = unit_of(str(trace.log.header["loss"])) if trace else ""
-    return [_needs(audit, labels), _search(trace, labels, unit, pattern.claimed_group_on_audit)]
-
-
 def _needs(audit: AuditFile, labels: dict[str, str]) -> Section:
     title = "Which domain needs which layer"
     if audit.needs is None:
@@ -134,17 +128,18 @@ def _needs(audit: AuditFile, labels: dict[str, str]) -> Section:
     return Section("needs", "layers", title, figures=(_picture(needs_figure(audit.needs, labels), caption),))
 
 
-def _search(trace: Trace | None, labels: dict[str, str], unit: str, measured: float | None) -> Section:
-    title = "How the search got there"
+def _search(audit: AuditFile, runs: Mapping[str, Path], labels: dict[str, str]) -> Section:
+    title, pattern = "How the search got there", audit.patterns[0]
+    trace = Trace.of(runs[pattern.name]) if pattern.name in runs else None
     if trace is None or not trace.steps:
         return Section("search", "search", title, notes=("This pattern is not from a search that is at hand.",))
     caption = (
         "The line is the worst group's excess of the best pattern so far; a dot says which group was the worst from "
         "there on. The search sample is smaller than the audit, and the answer is chosen on another split."
     )
-    return Section(
-        "search", "search", title, figures=(_picture(search_figure(trace, labels, unit, measured), caption),)
-    )
+    unit = unit_of(str(trace.log.header["loss"]))
+    figure = search_figure(trace, labels, unit, pattern.claimed_group_on_audit)
+    return Section("search", "search", title, figures=(_picture(figure, caption),))
 
 
 def _map(audit: AuditFile, calibration: CalibrationSet) -> Section:

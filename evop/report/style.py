@@ -10,17 +10,15 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-INK, FAINT, GRID, PAPER = "#101113", "#6b6f76", "#d9dbde", "#fdfdfc"
+FAINT, GRID = "#6b6f76", "#d9dbde"
 DENSE, RANDOM = "#8a8f98", "#b0a48f"
 PATTERNS = ("#0b62a4", "#c1440e", "#3b7d2e", "#7b4a9e", "#a07a01")
 """Told apart by colour-blind readers too; a sixth pattern begins anew."""
 LONGEST = 40
 """Letters of a group's name in a picture."""
 VARIABLES = {
-    INK: "--ink",
     FAINT: "--faint",
     GRID: "--grid",
-    PAPER: "--paper",
     DENSE: "--dense",
     RANDOM: "--random",
     **{colour: f"--pattern-{i}" for i, colour in enumerate(PATTERNS)},
@@ -29,17 +27,6 @@ VARIABLES = {
 _RC: dict[Any, Any] = {
     "svg.fonttype": "none",  # words stay words: they can be searched and copied
     "svg.hashsalt": "evop",
-    "font.family": "sans-serif",
-    "font.size": 9.0,
-    "text.color": INK,
-    "axes.edgecolor": FAINT,
-    "axes.labelcolor": INK,
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "axes.titlesize": 10.0,
-    "axes.titlelocation": "left",
 }
 
 
@@ -56,8 +43,7 @@ def colours(names: list[str], randoms: set[str]) -> dict[str, str]:
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty picture, in inches."""
-    with rc_context(_RC):
-        return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def bare(axis: Axes, grid: Literal["both", "x", "y"] = "x") -> None:
@@ -66,6 +52,22 @@ def bare(axis: Axes, grid: Literal["both", "x", "y"] = "x") -> None:
     axis.tick_params(length=0)
     axis.grid(axis=grid, color=GRID, lw=0.7)
     axis.set_axisbelow(True)
+
+
+def colour_bar(figure: Figure, image: Any, axes: Any, label: str, extend: str = "neither") -> None:
+    """What the colours of a picture mean, beside it.
+
+    Args:
+        figure: the picture.
+        image: what is coloured.
+        axes: its panel, or all of them.
+        label: what the numbers are.
+        extend: ``max`` where some are larger than the last colour.
+    """
+    bar = figure.colorbar(image, ax=axes, pad=0.01, extend=extend, fraction=0.03, aspect=30, shrink=0.6)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(length=0, colors=FAINT, labelsize=7.5)
+    bar.set_label(label, fontsize=8)
 
 
 def short(label: str) -> str:

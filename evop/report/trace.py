@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from evop.losses import excess
 from patterns import Trial, TrialLog
 
 
@@ -58,12 +59,8 @@ class Trace:
         """That the trials scored."""
         return sum(trial.measurement.tokens for trial in self.log.trials)
 
-    def _excess(self, trial: Trial) -> dict[str, float]:
-        dense = self.log.header["dense"][str(trial.effort)]
-        return {group: loss - dense[group] for group, loss in trial.measurement.losses.items()}
-
     def _worst(self, trial: Trial) -> tuple[str, float]:
         scale = self.log.header.get("scale_by") or {}
-        excess = self._excess(trial)
-        group = max(excess, key=lambda group: excess[group] / scale.get(group, 1.0))
-        return group, excess[group]
+        over = excess(trial.measurement.losses, self.log.header["dense"][str(trial.effort)])
+        group = max(over, key=lambda group: over[group] / scale.get(group, 1.0))
+        return group, over[group]
