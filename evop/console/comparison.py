@@ -19,9 +19,16 @@ LEGEND = (
 )
 TIMED_LEGEND = " / predicted time"
 AUDIT_LEGEND = (
-    "; audit, unseen: excess over the dense model, nats a token, on text and clusters never searched, [95% interval]; "
+    "; audit, unseen: {}, on {} and clusters never searched, [95% interval]; "
     "random: audit's worst group under a random pattern of equal size"
 )
+WHAT = {
+    "text": ("excess over the dense model, nats a token", "text"),
+    "item": ("right answers lost, share of the items", "items"),
+}
+OTHER = {"text": "items worst", "item": "text worst"}
+"""The column of the worst group of the other kind."""
+OTHER_LEGEND = "; {}: audit's worst group of {}, {}"
 COMPLETED_LEGEND = "; *: nothing measured met the budget yet, the answer was completed from the ranking"
 NEUTRAL = {"scale": "none", "importance": "none", "importance_over": "mean", "compensate": "none"}
 """What goes without saying, where all searches have it."""
@@ -57,10 +64,11 @@ def _table(mine: pd.DataFrame) -> Table:
     audited = bool(mine["audit_worst"].notna().any())
     table.caption_justify = "left"
     timed = "latency" in mine and bool(mine["latency"].notna().any())
-    table.caption = (
-        LEGEND.format(timed * TIMED_LEGEND) + audited * AUDIT_LEGEND + bool(mine["completed"].any()) * COMPLETED_LEGEND
-    )
-    table.caption = escape(table.caption)
+    kind = _kind(mine)
+    other = bool(mine["other_worst"].notna().any())
+    legend = LEGEND.format(timed * TIMED_LEGEND) + audited * AUDIT_LEGEND.format(*WHAT[kind])
+    legend += other * OTHER_LEGEND.format(OTHER[kind], *reversed(WHAT["item" if kind == "text" else "text"]))
+    table.caption = escape(legend + bool(mine["completed"].any()) * COMPLETED_LEGEND)
     if named:
         table.add_column("run", overflow="fold", min_width=12)
     table.add_column("strategy", no_wrap=True)
@@ -72,6 +80,8 @@ def _table(mine: pd.DataFrame) -> Table:
     table.add_column("worst group", overflow="fold", min_width=8)
     for name in ("audit worst", "audit mean", "unseen worst", "random") if audited else ():
         table.add_column(name, justify="right", no_wrap=name == "audit worst", min_width=6)
+    if other:
+        table.add_column(OTHER[kind], justify="right", min_width=6)
     budget = None
     for _, row in mine.iterrows():
         if budget not in (None, (row["cost"], row["remove"])):
@@ -80,8 +90,15 @@ def _table(mine: pd.DataFrame) -> Table:
         found = [str(row["run"])] if named else []
         found += [row["strategy"] if named else _cell_of(row), *(_setting(row[key]) for key in settings)]
         found += [f"{row['remove']:g}", _reached(row), *(str(row[key]) for key in seeds), *_claimed(row)]
-        table.add_row(*map(escape, [*found, *(_audited(row) if audited else ())]))
+        found += [*(_audited(row) if audited else ()), *([_loss(row["other_worst"])] if other else [])]
+        table.add_row(*map(escape, found))
     return table
+
+
+def _kind(mine: pd.DataFrame) -> str:
+    """The kind of groups that the audits were read by; of all runs of a table it is the same, where there are any."""
+    audited = mine[mine["audit_worst"].notna()]
+    return str((mine if audited.empty else audited)["audit_kind"].iloc[0])
 
 
 def _cell_of(row: pd.Series) -> str:

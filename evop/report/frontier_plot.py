@@ -19,6 +19,13 @@ WORDS = {
     "kv": "the KV cache",
     "latency": "the predicted time of a request",
 }
+LOST = {
+    "text": ("worst audited group's excess loss, nats a token", "text never searched"),
+    "item": ("worst audited group's right answers lost, share of the items", "items never searched"),
+}
+"""Kind of groups -> what is drawn, and of what."""
+LEAST = 0.01
+"""What the picture shows above zero at least: it may be that no search lost anything."""
 OFTEN = 2
 """So many times what the searches reach is drawn of a random pattern."""
 APART = 0.006
@@ -44,7 +51,7 @@ def draw_frontier(frame: pd.DataFrame, path: Path) -> None:
         shift = (at - (len(strategies) - 1) / 2) * APART * width
         _line(axis, mine[mine["strategy"] == strategy], strategy, COLOURS[at % len(COLOURS)], shift)
     axis.set_xlabel(f"removed of {WORDS[cost]}")
-    axis.set_ylabel("worst audited group's excess loss, nats a token")
+    axis.set_ylabel(LOST[mine["audit_kind"].iloc[0]][0])
     axis.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     axis.set_ylim(*_limits(mine))
     axis.grid(color="#e6e6e6", lw=0.6)
@@ -77,11 +84,11 @@ def _limits(mine: pd.DataFrame) -> tuple[float, float]:
     low, high = float(searched.min().min()), float(searched.max().max())
     random = float(mine["random_worst"].max())
     top = high if pd.isna(random) else max(high, min(random, OFTEN * high))
-    return min(0.0, low), 1.05 * top
+    return min(0.0, low), max(1.05 * top, LEAST)
 
 
 def _title(mine: pd.DataFrame) -> str:
     model = "/".join(str(mine["model"].iloc[0]).rstrip("/").split("/")[-2:])
     seeds = mine["seed"].nunique()
     lines = f"line: median over {seeds} seeds, dot: a search" if seeds > 1 else "dot: a search"
-    return f"{model}, text never searched ({lines}; bar: 95% bootstrap over documents)"
+    return f"{model}, {LOST[mine['audit_kind'].iloc[0]][1]} ({lines}; bar: 95% bootstrap over documents)"

@@ -31,18 +31,17 @@ class _Audit:
     file: AuditFile
     pattern: AuditedPattern
 
-    def row(self, split: str, loss: str) -> SummaryRow | None:
-        """On a split, of the kind of groups that a loss measures."""
-        return self._row(self.pattern.name, split, loss)
+    def row(self, split: str, kind: str) -> SummaryRow | None:
+        """On a split, over one kind of groups."""
+        return self._row(self.pattern.name, split, kind)
 
-    def random(self, loss: str) -> SummaryRow | None:
+    def random(self, kind: str) -> SummaryRow | None:
         """The random pattern of equal size, on ``audit``."""
-        return None if self.pattern.random is None else self._row(self.pattern.random, "audit", loss)
+        return None if self.pattern.random is None else self._row(self.pattern.random, "audit", kind)
 
-    def _row(self, pattern: str, split: str, loss: str) -> SummaryRow | None:
-        """Of text where the loss measures text; of the other kind where the audit has no such groups."""
-        rows = {r.kind: r for r in self.file.summary if (r.pattern, r.split) == (pattern, split)}
-        return rows.get("text" if losses_of(loss)[0] else "item") or next(iter(rows.values()), None)
+    def _row(self, pattern: str, split: str, kind: str) -> SummaryRow | None:
+        asked = (pattern, split, kind)
+        return next((row for row in self.file.summary if (row.pattern, row.split, row.kind) == asked), None)
 
 
 def compare(paths: str | Path | Sequence[str | Path], audits: str | Path | Sequence[str | Path] = ()) -> pd.DataFrame:
@@ -54,10 +53,12 @@ def compare(paths: str | Path | Sequence[str | Path], audits: str | Path | Seque
 
     Returns:
         One row a finished search, those over one model and calibration set together, by budget, the worst audited
-        group's excess ascending (those without an audit behind them, by ``select``). Fractions of 1; losses in nats
-        a token. ``search`` and ``select`` are the objective as claimed; ``select_worst`` is the worst group's excess
-        on ``select``, ``audit_worst`` on ``audit`` with its interval, ``random_worst`` that of a random pattern of
-        equal size.
+        group's excess ascending (those without an audit behind them, by ``select``). Fractions of 1. ``search`` and
+        ``select`` are the objective as claimed; ``select_worst`` is the worst group's excess on ``select``.
+        ``audit_worst`` is that on ``audit``, with its interval, over groups of one ``audit_kind`` for all runs of a
+        model and set: ``item``, shares of the items lost, where all were searched by right answers, else ``text``,
+        nats a token; ``random_worst`` is that of a random pattern of equal size, ``other_worst`` the worst group of
+        the other kind.
 
     Raises:
         EvopError: no finished search there, or a given audit that measured none of them.
@@ -68,8 +69,7 @@ def compare(paths: str | Path | Sequence[str | Path], audits: str | Path | Seque
     for place in _list(audits):
         if not any(place == each.place for digest in places.values() for each in given.get(digest, ())):
             raise EvopError(f"--audit {place} measured none of these runs' patterns; leave it out, or audit them")
-    rows = [_row(place, given.get(digest) or found.get(digest, [])) for place, digest in places.items()]
-    frame = pd.DataFrame(rows)
+    frame = _by_kind([(_row(place), given.get(digest) or found.get(digest, [])) for place, digest in places.items()])
     frame["_sort"] = frame["audit_worst"].fillna(frame["select_worst"])
     frame["_bare"] = frame["audit_worst"].isna()
     keys = ["model_fingerprint", "calibration", "cost", "remove", "_bare", "_sort", "run"]
@@ -121,7 +121,20 @@ def _by_pattern(audits: Iterable[Path]) -> dict[str, list[_Audit]]:
     return found
 
 
-def _row(place: Path, audits: list[_Audit]) -> dict[str, Any]:
+def _by_kind(rows: list[tuple[dict[str, Any], list[_Audit]]]) -> pd.DataFrame:
+    """What audits say, of the kind of groups that the searches over one model and set have in common."""
+    on_text = {_over(row) for row, _ in rows if losses_of(row["loss"])[0]}
+    kinds = [("text", "item") if _over(row) in on_text else ("item", "text") for row, _ in rows]
+    pairs = zip(rows, kinds, strict=True)
+    return pd.DataFrame([row | _audited(audits, row["calibration"], *kind) for (row, audits), kind in pairs])
+
+
+def _over(row: dict[str, Any]) -> tuple[str, str]:
+    """The model and the calibration set."""
+    return row["model_fingerprint"], row["calibration"]
+
+
+def _row(place: Path) -> dict[str, Any]:
     result = SearchResult.read(place)
     pattern, account = result.pattern, result.account
     origin, claim = pattern.origin, pattern.claim
@@ -148,18 +161,29 @@ def _row(place: Path, audits: list[_Audit]) -> dict[str, Any]:
         "select": claim.select,
         "select_worst": claim.select_excess[claim.worst_group],
         "select_worst_group": account.groups[claim.worst_group],
-        **_audited(audits, account.calibration, origin.loss),
     }
 
 
-def _audited(audits: list[_Audit], calibration: str, loss: str) -> dict[str, Any]:
-    """The columns an audit fills; one over the search's own calibration set goes first."""
+def _audited(audits: list[_Audit], calibration: str, kind: str, other: str) -> dict[str, Any]:
+    """The columns an audit fills; one over the search's own calibration set goes first.
+
+    Args:
+        audits: of the pattern.
+        calibration: fingerprint of the set that it was searched on.
+        kind: of the groups; an audit without such groups is read by the other kind.
+        other: the other kind.
+    """
     chosen = min(audits, key=lambda audit: audit.file.calibration != calibration, default=None)
-    audit, unseen = (chosen.row("audit", loss), chosen.row("unseen", loss)) if chosen else (None, None)
-    random = chosen.random(loss) if chosen else None
+    if chosen and not chosen.row("audit", kind):
+        kind, other = other, kind
+    audit, unseen, beside = (
+        (chosen.row("audit", kind), chosen.row("unseen", kind), chosen.row("audit", other)) if chosen else (None,) * 3
+    )
+    random = chosen.random(kind) if chosen else None
     return {
         "audit": str(chosen.place) if chosen else None,
         "audit_calibration": chosen.file.calibration if chosen else None,
+        "audit_kind": kind,
         "audit_worst": audit.worst if audit else float("nan"),
         "audit_low": _number(audit.worst_low if audit else None),
         "audit_high": _number(audit.worst_high if audit else None),
@@ -168,6 +192,8 @@ def _audited(audits: list[_Audit], calibration: str, loss: str) -> dict[str, Any
         "unseen_worst": unseen.worst if unseen else float("nan"),
         "unseen_mean": unseen.mean if unseen else float("nan"),
         "random_worst": random.worst if random else float("nan"),
+        "other_worst": beside.worst if beside else float("nan"),
+        "other_worst_group": beside.worst_group if beside else None,
     }
 
 

@@ -8,9 +8,12 @@ import pytest
 from sets import small_set
 
 from evop.console.audit import print_audit
+from evop.console.comparison import print_comparison
 from evop.errors import EvopError
 from evop.reference import model_dir
+from evop.report.frontier_plot import draw_frontier
 from evop.stages.audit import audit
+from evop.stages.compare import compare
 from evop.stages.search import search
 
 OPTIONS = {"device": "cpu", "dtype": "float32", "max_tokens": 192, "deploy": "any", "min_group_items": 4}
@@ -73,6 +76,29 @@ def test_its_audit_counts_items_and_text(found, calibration, tmp_path, capsys):
     assert "items answered rightly (accuracy)" in printed
     assert "items a group" in printed
     assert (tmp_path / "audit" / "audit.png").stat().st_size > 10_000
+
+
+def test_a_comparison_counts_what_all_searches_were_searched_by(found, calibration, tmp_path, capsys):
+    from rich.console import Console
+
+    options = {**OPTIONS, "min_group_tokens": 50, "evaluations": 2, "remove": 0.125, "strategy": "random"}
+    text = search(model_dir(), calibration, tmp_path / "text", **options).folder
+    how = {"device": "cpu", "dtype": "float32", "speed": False, "needs": False}
+    file = audit(model_dir(), calibration, [found.folder, text], tmp_path / "audit", **how).file
+    worst = {(row.pattern, row.kind): row.worst for row in file.summary if row.split == "audit"}
+    alone, both = (compare(runs, tmp_path / "audit") for runs in (found.folder, [found.folder, text]))
+    assert (alone["audit_kind"][0], set(both["audit_kind"])) == ("item", {"text"})
+    for table, kind, other in ((alone, "item", "text"), (both, "text", "item")):
+        for _, row in table.iterrows():
+            name = found.folder.name if row["folder"] == str(found.folder) else "text"
+            assert (row["audit_worst"], row["other_worst"]) == (worst[name, kind], worst[name, other])
+        print_comparison(Console(width=300), table)
+        printed = capsys.readouterr().out
+        assert f"{'items' if other == 'item' else 'text'} worst" in printed
+        assert ("right answers lost, share of the items, on items and clusters never searched" in printed) is (
+            kind == "item"
+        )
+        draw_frontier(table, tmp_path / f"{kind}.png")
 
 
 def test_text_and_items_meet_in_units_of_a_random_pattern(calibration, tmp_path):
