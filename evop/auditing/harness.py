@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,10 +46,11 @@ class HarnessTasks:
 
 
 def refuse_tasks(tasks: HarnessTasks, device: str) -> None:
-    """Check, before anything is loaded, that the tasks can be run.
+    """Check, before a model is loaded, that the tasks can be run.
 
     Raises:
-        EvopError: lm_eval is not there, does not know a task, or the model is dealt out over devices.
+        EvopError: lm_eval is not there, does not know a task, cannot load its documents, or they lack the column of
+            groups; or the model is dealt out over devices.
     """
     from importlib.util import find_spec
 
@@ -58,12 +60,30 @@ def refuse_tasks(tasks: HarnessTasks, device: str) -> None:
         raise EvopError(f"--lm-eval runs dense and pruned models on one device, not with --device {SPREAD}")
     from lm_eval.tasks import TaskManager
 
-    known = TaskManager(include_path=str(tasks.folder) if tasks.folder else None).all_tasks
+    manager = TaskManager(include_path=str(tasks.folder) if tasks.folder else None)
+    known = manager.all_tasks
     unknown = [name for name in tasks.names if name not in known]
     if unknown:
         near = difflib.get_close_matches(unknown[0], known, n=1)
         hint = f"did you mean {near[0]}?" if near else "lm-eval ls tasks lists those it has; --lm-eval-path adds yours"
         raise EvopError(f"--lm-eval {unknown[0]}: lm_eval has no such task; {hint}")
+    with _one_line(tasks):
+        loaded = manager.load(list(tasks.names))["tasks"]
+        columns = {name: list(next(iter(task.eval_docs))) for name, task in loaded.items()}
+    lacking = next((name for name, found in columns.items() if tasks.column not in (None, *found)), None)
+    if lacking is not None:
+        raise EvopError(
+            f"--lm-eval-groups {tasks.column}: {lacking} has no such column; it has: {', '.join(columns[lacking])}"
+        )
+
+
+@contextmanager
+def _one_line(tasks: HarnessTasks) -> Iterator[None]:
+    """Whatever a task's own code raises."""
+    try:
+        yield
+    except Exception as error:
+        raise EvopError(f"--lm-eval {','.join(tasks.names)}: {type(error).__name__}: {first_line(error)}") from error
 
 
 def audit_tasks(
@@ -81,7 +101,7 @@ def audit_tasks(
         A row a pattern, task, metric and group: the whole task first, then its groups.
 
     Raises:
-        EvopError: a task that lm_eval does not know or cannot run, or a column that its documents lack.
+        EvopError: a task that lm_eval cannot run.
     """
     from transformers import AutoModelForCausalLM
 
@@ -108,7 +128,7 @@ def _samples(model: Any, loaded: LoadedModel, tasks: HarnessTasks) -> dict[str, 
     from lm_eval.tasks import TaskManager
 
     own = str(tasks.folder) if tasks.folder else None
-    try:
+    with _one_line(tasks):
         found = simple_evaluate(
             model=HFLM(pretrained=model, tokenizer=loaded.tokenizer, batch_size=8),
             tasks=list(tasks.names),
@@ -117,8 +137,6 @@ def _samples(model: Any, loaded: LoadedModel, tasks: HarnessTasks) -> dict[str, 
             log_samples=True,
             bootstrap_iters=0,
         )
-    except Exception as error:  # lm_eval raises whatever a task's own code does
-        raise EvopError(f"--lm-eval {','.join(tasks.names)}: {type(error).__name__}: {first_line(error)}") from error
     assert found is not None
     return {task: sorted(rows, key=lambda row: row["doc_id"]) for task, rows in found["samples"].items()}
 
@@ -198,9 +216,6 @@ def _groups(task: str, samples: Sequence[dict[str, Any]], column: str | None) ->
     if column is None:
         clustering = cluster_domain(task, vectors, "auto", SEED)
     else:
-        missing = next((sample["doc"] for sample in samples if column not in sample["doc"]), None)
-        if missing is not None:
-            raise EvopError(f"--lm-eval-groups {column}: {task} has no such column; it has: {', '.join(missing)}")
         clustering = given_clusters(vectors, [str(sample["doc"][column]) for sample in samples])
     for cluster, name in enumerate(names_of(clustering, [passage.plain for passage in passages])):
         mine = np.flatnonzero(clustering.labels == cluster).tolist()

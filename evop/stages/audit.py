@@ -39,6 +39,7 @@ from evop.version import __version__
 
 AUDITED = ("audit", "unseen")
 PAGE = "report.html"
+PICTURE = "audit.png"
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,6 @@ def audit(
     measure = partial(_measure, given, loaded, candidates, max_tokens, metric, recipe.batch_size, report)
     splits = [losses for split in AUDITED if given.split(split) for losses in measure(split)]
     groups, summary = group_frame(splits, _labels(given)), summary_frame(splits)
-    needs = _needs(given, loaded, max_tokens, recipe, report)
     file = AuditFile(
         version=__version__,
         model=ModelName.of(checkpoint),
@@ -103,22 +103,42 @@ def audit(
         patterns=[described(candidate, splits, given, metric) for candidate in candidates],
         groups=[GroupRow(**row) for row in rows(groups)],
         summary=[SummaryRow(**row) for row in rows(summary)],
-        needs=needs,
-        harness=[] if tasks is None else audit_tasks(loaded, _given(candidates), tasks, report),
     )
-    cuts = {candidate.name: candidate.cut for candidate in candidates if candidate.file}
-    speed = time_patterns(loaded, cuts, report) if recipe.speed else None
-    made = page(file, given, _runs(candidates), speed, _command(model, calibration, paths, folder, options))
+    _write_numbers(folder, file, groups)
+    speed = None
+    try:  # what was measured before is kept, and shown, whatever becomes of the rest
+        file = file.model_copy(update={"needs": _needs(given, loaded, max_tokens, recipe, report)})
+        cuts = {candidate.name: candidate.cut for candidate in candidates if candidate.file}
+        speed = time_patterns(loaded, cuts, report) if recipe.speed else None
+        if tasks is not None:
+            file = file.model_copy(update={"harness": audit_tasks(loaded, _given(candidates), tasks, report)})
+    except BaseException:
+        report(f"stopped; what was measured is in {folder}")
+        raise
+    finally:
+        made = page(file, given, _runs(candidates), speed, _command(model, calibration, paths, folder, options))
+        _write_all(folder, file, groups, speed, made)
+    return AuditResult(folder, file, groups, summary, speed)
+
+
+def _write_numbers(folder: Path, file: AuditFile, groups: pd.DataFrame) -> None:
+    """What was measured, over what lies there of another audit."""
     folder.mkdir(parents=True, exist_ok=True)
-    with whole(folder / "audit.csv") as csv, whole(folder / "audit.png") as picture, whole(folder / PAGE) as html:
+    for name in (PAGE, PICTURE, SPEED):
+        (folder / name).unlink(missing_ok=True)
+    with whole(folder / "audit.csv") as csv:
         groups.to_csv(csv, index=False)
+        file.write(folder / "audit.json")
+
+
+def _write_all(folder: Path, file: AuditFile, groups: pd.DataFrame, speed: SpeedFile | None, made: str) -> None:
+    """The same with what was measured since, the pictures and the page."""
+    _write_numbers(folder, file, groups)
+    with whole(folder / PICTURE) as picture, whole(folder / PAGE) as html:
         draw_audit(file, picture)
         html.write_text(made, encoding="utf-8")
-        (folder / SPEED).unlink(missing_ok=True)  # of another audit, it may be
         if speed is not None:
             speed.write(folder / SPEED)
-        file.write(folder / "audit.json")
-    return AuditResult(folder, file, groups, summary, speed)
 
 
 def _warn_of_other_sets(

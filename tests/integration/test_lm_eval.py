@@ -182,4 +182,40 @@ def test_a_task_that_is_not_there_is_one_line(tasks, tmp_path):
             lm_eval_path=str(tasks), **options,
         )  # fmt: skip
     assert "\n" not in str(raised.value)
+    with pytest.raises(EvopError, match=r"--lm-eval-groups sort: choose has no such column; it has: query, choices"):
+        audit(
+            model_dir(), small_set(), tmp_path / "layers.txt", tmp_path / "a", lm_eval="choose",
+            lm_eval_path=str(tasks), lm_eval_groups="sort", **options,
+        )  # fmt: skip
+    (tasks / "sums.jsonl").unlink()
+    with pytest.raises(EvopError, match=r"--lm-eval choose: FileNotFoundError: ") as raised:
+        audit(
+            model_dir(), small_set(), tmp_path / "layers.txt", tmp_path / "a", lm_eval="choose",
+            lm_eval_path=str(tasks), **options,
+        )  # fmt: skip
+    assert "\n" not in str(raised.value)
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_task_that_fails_midway_loses_nothing_that_was_measured(tasks, tmp_path):
+    from sets import small_set
+
+    from evop.auditing.file import AuditFile
+    from evop.errors import EvopError
+    from evop.stages.audit import audit
+
+    (tmp_path / "layers.txt").write_text("[5]")
+    text = (tasks / "choose.yaml").read_text()
+    (tasks / "choose.yaml").write_text(  # its first document is sound
+        text.replace("{{query}}", "{{query}}{{1 // (kind == 'plus')}}")
+    )
+    options = {"device": "cpu", "dtype": "float32", "max_tokens": 96, "speed": False, "needs": False}
+    options |= {"lm_eval": "choose", "lm_eval_path": str(tasks)}
+    said = []
+    with pytest.raises(EvopError, match=r"--lm-eval choose: ZeroDivisionError: "):
+        audit(model_dir(), small_set(), tmp_path / "layers.txt", tmp_path / "a", report=said.append, **options)
+    assert said[-1] == f"stopped; what was measured is in {tmp_path / 'a'}"
+    file = AuditFile.find(tmp_path / "a")
+    assert (bool(file.groups), file.harness) == (True, [])
+    assert 'id="groups"' in (tmp_path / "a" / "report.html").read_text()
