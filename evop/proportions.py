@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+SURE = 0.05
+"""A group is called worse where so uneven a change, corrected for the number of groups, is less likely by chance."""
+
 
 def wilson(right: int, n: int, level: float = 0.95) -> tuple[float, float]:
     """Interval of a proportion.
@@ -58,3 +61,20 @@ def holm(p: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p) - rank) * p[i]))
         corrected[i] = largest
     return corrected
+
+
+def worse(changes: Sequence[tuple[int, int]]) -> list[tuple[float, bool]]:
+    """Which of several groups lost more than they won for more than chance.
+
+    Args:
+        changes: lost and won items of each.
+
+    Returns:
+        McNemar's p, corrected for their number, and whether it is worse.
+
+    Example:
+        >>> worse([(9, 1), (0, 12)])
+        [(0.021484375, True), (0.0009765625, False)]
+    """
+    corrected = holm([mcnemar(lost, won) for lost, won in changes])
+    return [(p, p < SURE and lost > won) for p, (lost, won) in zip(corrected, changes, strict=True)]

@@ -10,11 +10,8 @@ import numpy as np
 
 from evop.meters import ITEM_METERS, make_item_meter
 from evop.meters.lines import choice_costs, items_of
-from evop.proportions import holm, mcnemar, wilson
+from evop.proportions import mcnemar, wilson, worse
 from evop.tokens import TokenPassages
-
-SURE = 0.05
-"""A group is called worse where so uneven a change, corrected for the number of groups, is less likely by chance."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +64,9 @@ class Answers:
         tested = [row for row, enough in zip(found, judged, strict=True) if enough]
         for row in found:
             row |= {"p_holm": None, "worse": False}
-        for row, corrected in zip(tested, holm([row["p"] for row in tested]), strict=True):
-            row |= {"p_holm": corrected, "worse": corrected < SURE and row["lost"] > row["won"]}
+        judgements = worse([(row["lost"], row["won"]) for row in tested])
+        for row, (p_holm, is_worse) in zip(tested, judgements, strict=True):
+            row |= {"p_holm": p_holm, "worse": is_worse}
         return found
 
     def _row(self, pattern: str, mine: list[int]) -> dict[str, Any]:

@@ -15,12 +15,11 @@ import numpy as np
 from calibration import EMBEDDERS, Passage
 from calibration.cluster import cluster_domain, given_clusters
 from calibration.names import names_of
-from evop.auditing.answers import SURE
 from evop.auditing.file import HarnessRow
 from evop.auditing.table import LEVEL, RESAMPLES
 from evop.errors import EvopError, first_line
 from evop.load import DTYPES, LoadedModel
-from evop.proportions import holm, mcnemar
+from evop.proportions import mcnemar, worse
 from evop.recipe import SPREAD
 
 SEED = 0
@@ -164,13 +163,11 @@ def _rows(
             _row((pattern, task, said), group, label, before[mine], after[mine])
             for group, (label, mine) in groups.items()
         ]
-        tested = [row.p for row in parts if row.p is not None]
-        corrected = iter(holm(tested))
+        judgements = iter(worse([(row.lost, row.won) for row in parts if row.lost is not None and row.won is not None]))
         rows.append(whole)
         for row in parts:
-            p = None if row.p is None else next(corrected)
-            worse = None if p is None else p < SURE and (row.lost or 0) > (row.won or 0)
-            rows.append(row.model_copy(update={"p_holm": p, "worse": worse}))
+            p_holm, is_worse = (None, None) if row.p is None else next(judgements)
+            rows.append(row.model_copy(update={"p_holm": p_holm, "worse": is_worse}))
     return rows
 
 
