@@ -22,7 +22,7 @@ class SourceEntry(_Entry):
         source: what the person typed.
         sha256: of a local file, hex; None for a hub dataset.
         revision: commit of a hub dataset; None for a local file, and for a cached copy of which none is known.
-        column: column read; of a task, what its columns are read as.
+        column: column read; of a task, what its columns are read as; of one of lm_eval, which documents were read.
         group_by: column that named the documents; None for a document a row.
         rows: rows read.
         cut_short: True if ``limit`` was reached before its end.

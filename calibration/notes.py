@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from calibration.harness import EVALUATED
 from calibration.manifest import DomainEntry, GroupEntry
 from calibration.recipe import Recipe
 from calibration.split import held_out_count
@@ -12,6 +13,7 @@ def notes_of(recipe: Recipe, domains: Sequence[DomainEntry], groups: Sequence[Gr
     own = [note for entry in domains for note in _split_notes(recipe, entry) + _count_notes(recipe, entry)]
     return [
         *_reading_note(recipe, domains),
+        *_evaluated_note(domains),
         *_nothing_unseen_note(recipe, domains),
         *_given_up_note(domains),
         *own,
@@ -28,6 +30,12 @@ def _reading_note(recipe: Recipe, domains: Sequence[DomainEntry]) -> list[str]:
         said = f"read in part (limit {recipe.limit} {what}; if a source is sorted, shuffle it first): "
         notes += [said + ", ".join(cut)] if cut else []
     return notes
+
+
+def _evaluated_note(domains: Sequence[DomainEntry]) -> list[str]:
+    same = list(dict.fromkeys(part.source for entry in domains for part in entry.sources if EVALUATED in part.column))
+    said = "lm_eval has no training documents, so an audit by --lm-eval asks what was searched on: "
+    return [said + ", ".join(same)] if same else []
 
 
 def _given_up_note(domains: Sequence[DomainEntry]) -> list[str]:

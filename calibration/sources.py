@@ -13,6 +13,7 @@ from typing import Any
 
 from calibration.errors import CalibrationError, one_line
 from calibration.files import FORMATS, checked_sha256, explain, file_format
+from calibration.harness import PREFIX, HarnessTask
 
 SEPARATOR = "<|endoftext|>"
 _HUB = re.compile(r"^[\w.-]+/[\w.-]+$")
@@ -35,11 +36,12 @@ class Source:
     Attributes:
         domain: the domain or task it belongs to, for messages.
         spec: what the person typed.
-        path: the local file, or None for a hub dataset.
-        hub: repository, config, split of a hub dataset, or None for a local file.
+        path: the local file; None for others.
+        hub: repository, config, split of a hub dataset; None for others.
+        harness: a task of lm_eval; None for others.
         column: column with the text or messages; None for ``text``, else ``messages``.
         group_by: column that names the document of a row; None for a document a row.
-        sha256: of the local file, hex; None for a hub dataset.
+        sha256: of the local file, hex; None for others.
         revision: commit of a hub dataset, known once it is read; None for a local file, or where the hub is out of
             reach and a cached copy is read.
         what: ``domain``, or ``task``, for messages.
@@ -52,6 +54,7 @@ class Source:
     spec: str
     path: Path | None = None
     hub: tuple[str, str | None, str] | None = None
+    harness: HarnessTask | None = None
     column: str | None = None
     group_by: str | None = None
     sha256: str | None = None
@@ -111,6 +114,8 @@ class Source:
             return f"{self.domain}#{self.group_by}={value}"
         if self.path is not None:
             origin = f"{self.path.name}@{(self.sha256 or '')[:8]}"
+        elif self.harness is not None:
+            origin = f"{PREFIX}{self.harness.name}"
         else:
             origin = ":".join(part or "" for part in self.hub or ())
         return f"{origin}#{self.rows}" if value is None else f"{origin}#{self.group_by}={value}"
@@ -140,13 +145,16 @@ def open_source(domain: str, spec: str, group_by: str | None = None, what: str =
             ``.xz``) as ``path`` or ``path:column``, or a hub dataset as ``repo/name:config:split:column``, where
             config may be empty and the last parts left out (split ``train``). The column defaults to ``text``,
             else ``messages`` (a list of ``{"role", "content"}``). A ``.txt`` file is one document, or several
-            separated by lines ``<|endoftext|>``.
+            separated by lines ``<|endoftext|>``. Of a task also ``lm_eval:task``, ``lm_eval:task:folder``.
         group_by: column that names the document of a row; None for a document a row.
         what: ``domain``, or ``task``, for messages.
 
     Raises:
         CalibrationError: a missing or empty file, not UTF-8, or a specification that means nothing.
     """
+    if what == "task" and spec.startswith(PREFIX):
+        harness = HarnessTask.open(f"task {domain}: {spec}", spec)
+        return Source(domain, spec, harness=harness, group_by=group_by, what=what)
     path, column = spec, None
     if not Path(spec).exists() and ":" in spec:
         path, column = spec.rsplit(":", 1)
@@ -181,6 +189,9 @@ def _message(source: Source, item: Any) -> dict[str, Any]:
 def rows_of(source: Source) -> Iterator[Iterable[dict[str, Any]]]:
     """The rows of a source as dicts, read lazily; local files never touch the network nor the user's caches."""
     with tempfile.TemporaryDirectory(prefix="evop-datasets-") as cache, _quiet_datasets():
+        if source.harness is not None:
+            yield source.harness.rows()
+            return
         yield _texts(_stream(source, cache)) if _is_text(source) else _stream(source, cache)
 
 

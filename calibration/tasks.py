@@ -1,4 +1,4 @@
-"""Tasks: rows of a file or hub dataset into items, each a question with its choices."""
+"""Tasks: rows of a file, hub dataset or task of lm_eval into items, each a question with its choices."""
 
 import re
 from collections.abc import Iterator
@@ -57,7 +57,8 @@ class Task:
     @property
     def read_as(self) -> str:
         """What its columns are read as, on one line."""
-        return ", ".join(f"{role} {name}" for role, name in self.columns.items())
+        columns = ", ".join(f"{role} {name}" for role, name in self.columns.items())
+        return f"{columns}; {self.source.harness.read_as}" if self.source.harness else columns
 
     def rows(self) -> Iterator[Row]:
         """Its items in order.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import numpy as np
 
 from calibration import EMBEDDERS, Passage
 from calibration.cluster import cluster_domain, given_clusters
+from calibration.harness import INSTALL, task_manager, unknown_task
 from calibration.names import names_of
 from evop.auditing.file import HarnessRow
 from evop.auditing.table import LEVEL, RESAMPLES
@@ -54,18 +54,12 @@ def refuse_tasks(tasks: HarnessTasks, device: str) -> None:
     from importlib.util import find_spec
 
     if find_spec("lm_eval") is None:
-        raise EvopError("--lm-eval needs lm_eval, which is not installed; pip install 'evop[eval]'")
+        raise EvopError(f"--lm-eval {INSTALL}")
     if device == SPREAD:
         raise EvopError(f"--lm-eval runs dense and pruned models on one device, not with --device {SPREAD}")
-    from lm_eval.tasks import TaskManager
-
-    manager = TaskManager(include_path=str(tasks.folder) if tasks.folder else None)
-    known = manager.all_tasks
-    unknown = [name for name in tasks.names if name not in known]
-    if unknown:
-        near = difflib.get_close_matches(unknown[0], known, n=1)
-        hint = f"did you mean {near[0]}?" if near else "lm-eval ls tasks lists those it has; --lm-eval-path adds yours"
-        raise EvopError(f"--lm-eval {unknown[0]}: lm_eval has no such task; {hint}")
+    manager = task_manager(tasks.folder)
+    if unknown := unknown_task(tasks.names, manager):
+        raise EvopError(f"--lm-eval {unknown}")
     with _one_line(tasks):
         loaded = manager.load(list(tasks.names))["tasks"]
         columns = {name: list(next(iter(task.eval_docs))) for name, task in loaded.items()}
@@ -124,14 +118,12 @@ def _samples(model: Any, loaded: LoadedModel, tasks: HarnessTasks) -> dict[str, 
     """Task -> its logged samples, in the order of its documents."""
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
-    from lm_eval.tasks import TaskManager
 
-    own = str(tasks.folder) if tasks.folder else None
     with _one_line(tasks):
         found = simple_evaluate(
             model=HFLM(pretrained=model, tokenizer=loaded.tokenizer, batch_size=8),
             tasks=list(tasks.names),
-            task_manager=TaskManager(include_path=own),
+            task_manager=task_manager(tasks.folder),
             limit=tasks.limit,
             log_samples=True,
             bootstrap_iters=0,

@@ -1,0 +1,136 @@
+"""Multiple-choice tasks of lm-evaluation-harness, as the rows of a task."""
+
+import contextlib
+import difflib
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from calibration.errors import CalibrationError, one_line
+
+PREFIX = "lm_eval:"
+SEED = 1234
+"""Which examples a task with shots shows; the harness' own default."""
+JOINED_BY = " "
+TRAINING = "training documents"
+EVALUATED = "evaluated documents"
+INSTALL = "needs lm_eval, which is not installed; pip install 'evop[eval]'"
+
+
+@dataclass
+class HarnessTask:
+    """A task of lm_eval, or a group of them.
+
+    Attributes:
+        where: start of every message about it.
+        name: as lm_eval knows it.
+        folder: with task files of one's own; None for those of lm_eval alone.
+        read: which documents were read, by name of the task.
+    """
+
+    where: str
+    name: str
+    folder: str | None
+    read: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, where: str, spec: str) -> "HarnessTask":
+        """What ``lm_eval:TASK`` or ``lm_eval:TASK:FOLDER`` means.
+
+        Raises:
+            CalibrationError: lm_eval is not there, or does not know the task.
+        """
+        name, _, folder = spec.removeprefix(PREFIX).partition(":")
+        if find_spec("lm_eval") is None:
+            raise CalibrationError(f"{where}: {INSTALL}")
+        found = cls(where, name, folder or None)
+        with quiet():
+            unknown = unknown_task([name], task_manager(found.folder))
+        if unknown:
+            raise CalibrationError(f"{where}: {unknown}")
+        return found
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The columns of a document, what is asked as ``query``, ``choices`` and ``gold``, and the ``task``.
+
+        The training documents of a task that has some, so that what lm_eval evaluates stays unseen. Of a group, every
+        task is a ``cluster``.
+
+        Raises:
+            CalibrationError: it cannot be read, or asks for something else than one of several choices.
+        """
+        try:
+            with quiet():
+                tasks = task_manager(self.folder).load([self.name])["tasks"]
+                for name, task in tasks.items():
+                    own = {"task": name} if len(tasks) == 1 else {"task": name, "cluster": name}
+                    self._refuse(name, task)
+                    task.set_fewshot_seed(SEED)
+                    self.read[name] = TRAINING if task.has_training_docs() else EVALUATED
+                    for document in task.training_docs() if task.has_training_docs() else task.eval_docs:
+                        yield {**own, **document, **self._asked(name, task, document)}
+        except CalibrationError:
+            raise
+        except Exception as error:  # lm_eval raises whatever a task's own code does
+            raise CalibrationError(f"{self.where}: lm_eval cannot read it: {one_line(error)}") from error
+
+    def _refuse(self, name: str, task: Any) -> None:
+        found = None
+        if task.OUTPUT_TYPE != "multiple_choice":
+            found = f"is {task.OUTPUT_TYPE}; evop audit --lm-eval {name} scores such a task"
+        elif task.multiple_input:
+            found = "puts its choices before the text"
+        elif task.multiple_target:
+            found = "has several right answers"
+        if found:
+            raise CalibrationError(f"{self.where}: {name} {found}; expected one of several choices after a query")
+
+    def _asked(self, name: str, task: Any, document: dict[str, Any]) -> dict[str, Any]:
+        shots = task.config.num_fewshot or 0
+        query = task.fewshot_context(document, shots, gen_prefix=task.doc_to_prefix(document))
+        choices = [f"{task.config.target_delimiter}{choice}" for choice in task.doc_to_choice(document)]
+        if not all(choice.startswith(JOINED_BY) for choice in choices):
+            raise CalibrationError(
+                f"{self.where}: {name} joins query and choice by {task.config.target_delimiter!r}; expected one space"
+            )
+        choices = [choice.removeprefix(JOINED_BY) for choice in choices]
+        gold = task.doc_to_target(document)
+        return {"query": query, "choices": choices, "gold": choices.index(gold) if gold in choices else gold}
+
+    @property
+    def read_as(self) -> str:
+        """Which documents of it were read."""
+        return " and ".join(sorted(set(self.read.values())))
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """What lm_eval says of its own tasks is no news to who asks for one."""
+    logger = logging.getLogger("lm_eval")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def task_manager(folder: str | Path | None) -> Any:
+    """What lm_eval knows, with task files of one's own."""
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager(include_path=str(folder) if folder else None)
+
+
+def unknown_task(names: Sequence[str], manager: Any) -> str | None:
+    """The first name that is no task, and what may be meant, on one line."""
+    known = manager.all_tasks
+    unknown = next((name for name in names if name not in known), None)
+    if unknown is None:
+        return None
+    near = difflib.get_close_matches(unknown, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else "lm-eval ls tasks lists them, and a folder may add yours"
+    return f"{unknown}: lm_eval has no such task; {hint}"
