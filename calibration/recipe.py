@@ -25,11 +25,11 @@ class DomainSource(BaseModel):
 
 
 class TaskSource(BaseModel):
-    """One task: a file or hub dataset of questions with choices.
+    """One task: questions with choices, of a file, a hub dataset or lm_eval.
 
     Attributes:
         name: names its domain; with a column of domains, the first part of their names.
-        source: a local file or a hub dataset ``repo/name:config:split``.
+        source: a local file, a hub dataset ``repo/name:config:split``, or ``lm_eval:task`` and ``lm_eval:task:folder``.
         columns: what the file calls its ``query``, ``choices`` (or several columns, joined by ``+``), ``gold``,
             ``document``, ``domain`` and ``cluster``, where it calls them otherwise; the last three may be missing.
     """

@@ -17,7 +17,7 @@ def calibrate(
     ] = None,
     task: Annotated[
         list[str] | None,
-        typer.Option("--task", help="NAME=FILE or NAME=REPO:CONFIG:SPLIT: questions, choices and gold, see the docs."),
+        typer.Option("--task", help="Questions with choices: NAME=FILE, NAME=REPO:CONFIG:SPLIT or NAME=lm_eval:TASK."),
     ] = None,
     task_columns: Annotated[
         list[str] | None,

@@ -10,7 +10,7 @@ import evop
 ROOT = Path(evop.__file__).resolve().parent.parent
 DOCUMENTS = (
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
-    *("docs/rivals.md", "docs/latency.md", "docs/performance.md", "docs/negative-results.md"),
+    *("docs/rivals.md", "docs/latency.md", "docs/performance.md", "docs/negative-results.md", "docs/tasks.md"),
 )
 
 
