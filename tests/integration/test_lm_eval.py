@@ -169,32 +169,29 @@ def _harness_alone(place, tasks):
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_task_that_is_not_there_is_one_line(tasks, tmp_path):
+    """Nor is one without its file, or without the column of groups; and nothing is written."""
     from sets import small_set
 
     from evop.errors import EvopError
     from evop.stages.audit import audit
 
     (tmp_path / "layers.txt").write_text("[5]")
-    options = {"device": "cpu", "dtype": "float32", "max_tokens": 96, "speed": False, "needs": False}
-    with pytest.raises(EvopError, match=r"--lm-eval choos: ") as raised:
-        audit(
-            model_dir(), small_set(), tmp_path / "layers.txt", tmp_path / "a", lm_eval="choos",
-            lm_eval_path=str(tasks), **options,
-        )  # fmt: skip
-    assert "\n" not in str(raised.value)
-    with pytest.raises(EvopError, match=r"--lm-eval-groups sort: choose has no such column; it has: query, choices"):
-        audit(
-            model_dir(), small_set(), tmp_path / "layers.txt", tmp_path / "a", lm_eval="choose",
-            lm_eval_path=str(tasks), lm_eval_groups="sort", **options,
-        )  # fmt: skip
+    options = {"device": "cpu", "dtype": "float32", "max_tokens": 96, "lm_eval_path": str(tasks)}
+
+    def refused(says, **more):
+        with pytest.raises(EvopError, match=says) as raised:
+            audit(model_dir(), small_set(), tmp_path / "layers.txt", tmp_path / "a", **options, **more)
+        assert "\n" not in str(raised.value)
+        assert not (tmp_path / "a").exists()
+
+    refused(r"--lm-eval choos: lm_eval has no such task; did you mean choose\?", lm_eval="choos")
+    refused(
+        r"--lm-eval-groups sort: choose has no such column; it has: query, choices",
+        lm_eval="choose",
+        lm_eval_groups="sort",
+    )
     (tasks / "sums.jsonl").unlink()
-    with pytest.raises(EvopError, match=r"--lm-eval choose: FileNotFoundError: ") as raised:
-        audit(
-            model_dir(), small_set(), tmp_path / "layers.txt", tmp_path / "a", lm_eval="choose",
-            lm_eval_path=str(tasks), **options,
-        )  # fmt: skip
-    assert "\n" not in str(raised.value)
-    assert not (tmp_path / "a").exists()
+    refused(r"--lm-eval choose: FileNotFoundError: ", lm_eval="choose")
 
 
 @pytest.mark.filterwarnings("ignore")
