@@ -9,10 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evop.auditing.file import AuditFile, GroupRow
-from evop.report.style import plain
-
-COLOURS = ("#1b5e9c", "#c1440e", "#4a7a2c", "#7b4a9e", "#a07a00")
-RANDOM_COLOUR = "#9a9a9a"
+from evop.report.style import colours, line_height, plain
 
 
 def draw_audit(audit: AuditFile, path: Path) -> None:
@@ -20,7 +17,7 @@ def draw_audit(audit: AuditFile, path: Path) -> None:
     panels = [(split, kind) for split in audit.splits for kind in audit.kinds(split)]
     lines = {panel: _ordered(audit, *panel) for panel in panels}
     heights = [len(lines[panel]) + 2.2 for panel in panels]
-    figure = Figure(figsize=(10, 1.4 + 0.24 * sum(heights)), dpi=130, layout="constrained")
+    figure = Figure(figsize=(10, 1.4 + line_height(len(audit.patterns)) * sum(heights)), dpi=130, layout="constrained")
     axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
     for panel, axis in zip(panels, axes, strict=True):
         _panel(axis, audit, *panel, lines[panel])
@@ -29,7 +26,7 @@ def draw_audit(audit: AuditFile, path: Path) -> None:
         for axis in alike[1:]:
             axis.sharex(alike[0])
     handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=len(names), frameon=False)
+    figure.legend(handles, names, loc="outside upper center", ncols=min(4, len(names)), frameon=False)
     figure.supxlabel("bars: 95% bootstrap over documents; dotted: worst group", fontsize=9)
     with warnings.catch_warnings():  # a term in a script the font lacks is drawn as boxes; its key stands beside it
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
@@ -45,11 +42,12 @@ def _ordered(audit: AuditFile, split: str, kind: str) -> list[GroupRow]:
 def _panel(axis: Axes, audit: AuditFile, split: str, kind: str, lines: list[GroupRow]) -> None:
     place = {row.group: y for y, row in enumerate(lines)}
     count = len(audit.patterns)
-    colours = iter(COLOURS * count)
+    names = [pattern.name for pattern in audit.patterns]
+    coloured = colours(names, {pattern.name for pattern in audit.patterns if pattern.sha256 is None})
     for at, pattern in enumerate(audit.patterns):
         rows = [row for row in audit.groups if (row.split, row.kind, row.pattern) == (split, kind, pattern.name)]
-        colour = RANDOM_COLOUR if pattern.sha256 is None else next(colours)
-        ys = [place[row.group] + 0.5 * ((count - 1) / 2 - at) / count for row in rows]
+        colour = coloured[pattern.name]
+        ys = [place[row.group] + 0.6 * ((count - 1) / 2 - at) / count for row in rows]
         axis.hlines(
             ys,
             [row.excess if row.low is None else row.low for row in rows],

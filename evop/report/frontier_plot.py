@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from evop.report.audit_plot import COLOURS, RANDOM_COLOUR
+from evop.report.style import PATTERNS, RANDOM
 
 REMOVED = {"params": "block_params", "flops": "flops", "kv": "kv", "latency": "latency"}
 """What a budget counts -> the column that says how much of it went."""
@@ -49,7 +49,7 @@ def draw_frontier(frame: pd.DataFrame, path: Path) -> None:
     _random(axis, mine)
     for at, strategy in enumerate(strategies):
         shift = (at - (len(strategies) - 1) / 2) * APART * width
-        _line(axis, mine[mine["strategy"] == strategy], strategy, COLOURS[at % len(COLOURS)], shift)
+        _line(axis, mine[mine["strategy"] == strategy], strategy, PATTERNS[at % len(PATTERNS)], shift)
     axis.set_xlabel(f"removed of {WORDS[cost]}")
     axis.set_ylabel(LOST[mine["audit_kind"].iloc[0]][0])
     axis.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
@@ -59,7 +59,7 @@ def draw_frontier(frame: pd.DataFrame, path: Path) -> None:
     axis.spines[["top", "right"]].set_visible(False)
     axis.set_title(_title(mine), loc="left", fontsize=9)
     handles, names = axis.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=len(names), frameon=False)
+    figure.legend(handles, names, loc="outside upper center", ncols=min(6, len(names)), frameon=False)
     figure.savefig(path)
 
 
@@ -75,7 +75,7 @@ def _random(axis: Axes, mine: pd.DataFrame) -> None:
     middle = mine.groupby("remove")[["removed", "random_worst"]].median().dropna()
     if len(middle):
         (line,) = axis.plot(middle["removed"], middle["random_worst"], label="one random pattern", zorder=1)
-        line.set(color=RANDOM_COLOUR, linewidth=1.2, linestyle="--", marker="o", markersize=4)
+        line.set(color=RANDOM, linewidth=1.2, linestyle="--", marker="o", markersize=4)
 
 
 def _limits(mine: pd.DataFrame) -> tuple[float, float]:

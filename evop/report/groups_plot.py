@@ -5,12 +5,15 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from evop.auditing.file import AuditFile, GroupRow
-from evop.report.style import DENSE, bare, colours, new_figure, short
+from evop.report.style import DENSE, bare, colours, line_height, new_figure, short
 
 WORDS = {
     "text": "next-token loss, nats a token (left is better)",
     "item": "items answered rightly, percent (right is better)",
 }
+
+SPREAD = 0.6
+"""What of its line the dots of a group take."""
 
 
 def group_rows(audit: AuditFile, split: str, kind: str) -> list[GroupRow]:
@@ -29,12 +32,12 @@ def groups_figure(audit: AuditFile, split: str, kind: str) -> Figure:
     place = {row.group: -i for i, row in enumerate(rows)}
     names = [pattern.name for pattern in audit.patterns]
     colour = colours(names, {pattern.name for pattern in audit.patterns if pattern.sha256 is None})
-    figure = new_figure(8.6, 0.75 + 0.25 * max(2, len(rows)))
+    figure = new_figure(8.6, 0.75 + line_height(len(names)) * max(2, len(rows)))
     axis = figure.subplots()
     for row in audit.groups:
         if (row.split, row.kind) == (split, kind) and row.group in place:
             at = names.index(row.pattern)
-            y = place[row.group] + 0.44 * ((len(names) - 1) / 2 - at) / len(names)
+            y = place[row.group] + SPREAD * ((len(names) - 1) / 2 - at) / len(names)
             value, low, high = _value(row)
             key = f"group:{row.domain}:{row.group}:{at}"
             axis.plot([low, high], [y, y], color=colour[row.pattern], lw=1.6, alpha=0.55, gid=f"{key}:line")

@@ -129,17 +129,22 @@ def _needs(audit: AuditFile, labels: dict[str, str]) -> Section:
 
 
 def _search(audit: AuditFile, runs: Mapping[str, Path], labels: dict[str, str]) -> Section:
-    title, pattern = "How the search got there", audit.patterns[0]
-    trace = Trace.of(runs[pattern.name]) if pattern.name in runs else None
-    if trace is None or not trace.steps:
-        return Section("search", "search", title, notes=("This pattern is not from a search that is at hand.",))
+    found = [(p, Trace.of(runs[p.name])) for p in audit.patterns if p.name in runs]
+    traces = [(pattern, trace) for pattern, trace in found if trace is not None and trace.steps]
+    title = "How the searches got there" if len(traces) > 1 else "How the search got there"
+    if not traces:
+        return Section("search", "search", title, notes=("No pattern is from a search that is at hand.",))
     caption = (
         "The line is the worst group's excess of the best pattern so far; a dot says which group was the worst from "
-        "there on. The search sample is smaller than the audit, and the answer is chosen on another split."
+        "there on. Beginnings that lost far more leave the picture. The search sample is smaller than the audit, and "
+        "the answer is chosen on another split."
     )
-    unit = unit_of(str(trace.log.header["loss"]))
-    figure = search_figure(trace, labels, unit, pattern.claimed_group_on_audit)
-    return Section("search", "search", title, figures=(_picture(figure, caption),))
+    pictures: list[Picture] = []
+    for pattern, trace in traces:
+        unit = unit_of(str(trace.log.header["loss"]))
+        figure = search_figure(trace, labels, unit, pattern.claimed_group_on_audit)
+        pictures.append(_picture(figure, "" if pictures else caption, pattern.name if len(traces) > 1 else ""))
+    return Section("search", "search", title, figures=tuple(pictures))
 
 
 def _map(audit: AuditFile, calibration: CalibrationSet) -> Section:

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 FAINT, GRID = "#6b6f76", "#d9dbde"
 DENSE, RANDOM = "#8a8f98", "#b0a48f"
-PATTERNS = ("#0b62a4", "#c1440e", "#3b7d2e", "#7b4a9e", "#a07a01")
-"""Told apart by colour-blind readers too; a sixth pattern begins anew."""
+PATTERNS = ("#0b62a4", "#c1440e", "#3b7d2e", "#7b4a9e", "#a07a01", "#0f8585", "#c2418f", "#6f4e37")
+"""The first five are told apart by colour-blind readers too; a ninth pattern begins anew."""
 LONGEST = 40
 """Letters of a group's name in a picture."""
 VARIABLES = {
@@ -39,6 +39,11 @@ def colours(names: list[str], randoms: set[str]) -> dict[str, str]:
     """
     searched = [name for name in names if name not in randoms]
     return dict.fromkeys(randoms, RANDOM) | {name: PATTERNS[i % len(PATTERNS)] for i, name in enumerate(searched)}
+
+
+def line_height(patterns: int) -> float:
+    """Inches that a group takes, so that the dots of its patterns do not lie on each other."""
+    return max(0.25, 0.065 * patterns)
 
 
 def new_figure(width: float, height: float) -> Figure:

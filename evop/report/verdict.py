@@ -72,7 +72,8 @@ def _of_items(audit: AuditFile, pattern: AuditedPattern) -> list[str]:
         f"Of the questions, {row.label} suffers most: {_percent(row.dense_accuracy)} of {row.passages} were answered "
         f"rightly before, {_percent(row.accuracy)} after ({row.lost} items lost, {row.won} won); that "
         f"{'is more than chance' if row.worse else 'cannot be told from chance among so many groups'}.",
-        f"{summary.worse} of {summary.groups} groups of questions are worse for more than chance.",
+        f"{summary.worse} of {summary.groups} groups of questions {'is' if summary.worse == 1 else 'are'} worse for "
+        "more than chance.",
     ]
     random = summary_of(audit, pattern.random, "audit", "item")
     if random is not None:
