@@ -102,12 +102,14 @@ def rows(work: Path) -> Iterator[dict[str, object]]:
         for summary in (row for row in file.summary if row.kind == "text"):
             mine = [row for row in file.groups if (row.pattern, row.split) == (summary.pattern, summary.split)]
             judged = [row for row in mine if row.kind == "item" and _above_chance(row)]
+            worst = max(judged, key=lambda row: row.excess)
             yield {
                 "contender": names.get(summary.pattern, "one random pattern"),
                 "seed": seed,
                 "split": summary.split,
                 "groups": len(judged),
-                "worst": max(row.excess for row in judged),
+                "worst": worst.excess,
+                "worst_group": worst.label,
                 "mean": sum(row.excess for row in judged) / len(judged),
                 "lowest": min(row.accuracy or 0.0 for row in judged),
                 "worse": sum(bool(row.worse) for row in judged),
@@ -122,12 +124,14 @@ def _above_chance(row: GroupRow) -> bool:
 
 def table(frame: pd.DataFrame, split: str) -> str:
     """Medians and ranges over the seeds, as Markdown."""
-    heads = ("worst group lost", "mean lost", "lowest accuracy", "groups worse", "of groups", "worst text excess")
-    lines = [f"| {split}, searched by | {' | '.join(heads)} |", "|---" * (1 + len(heads)) + "|"]
+    heads = ("worst group lost", "mean lost", "lowest accuracy", "groups worse for certain", "worst text excess")
+    groups = frame[frame["split"] == split]["groups"].iloc[0]
+    lines = [f"| {split}, {groups} groups | {' | '.join(heads)} |", "|---" * (1 + len(heads)) + "|"]
     for name in ["one random pattern", *CONTENDERS]:
         mine = frame[(frame["contender"] == name) & (frame["split"] == split)]
-        cells = [spread(mine[column]) for column in ("worst", "mean", "lowest", "worse", "groups", "text")]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        cells = [spread(mine[column]) for column in ("worst", "mean", "lowest", "worse", "text")]
+        cells[3] = cells[3].replace(".000", "")
+        lines.append(f"| {name} | {' | '.join(cells)} |".replace("-0.000", "0.000"))
     return "\n".join(lines) + "\n"
 
 

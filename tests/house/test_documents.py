@@ -10,7 +10,14 @@ import evop
 ROOT = Path(evop.__file__).resolve().parent.parent
 DOCUMENTS = (
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
-    *("docs/rivals.md", "docs/latency.md", "docs/performance.md", "docs/negative-results.md", "docs/tasks.md"),
+    *(
+        "docs/rivals.md",
+        "docs/latency.md",
+        "docs/performance.md",
+        "docs/negative-results.md",
+        "docs/tasks.md",
+        "docs/accuracy.md",
+    ),
 )
 
 
@@ -68,6 +75,7 @@ RESULTS = {
         "bitllama-3M-grains",
     ],
     "docs/latency.md": ["latency"],
+    "docs/accuracy.md": ["accuracy"],
     "docs/performance.md": [
         "evaluator",
         "optimum-layer-3",
