@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from calibration.errors import CalibrationError, one_line
+from calibration.passage import JOINED_BY
 
 PREFIX = "lm_eval:"
 SEED = 1234
 """Which examples a task with shots shows; the harness' own default."""
-JOINED_BY = " "
 TRAINING = "training documents"
 EVALUATED = "evaluated documents"
 INSTALL = "needs lm_eval, which is not installed; pip install 'evop[eval]'"

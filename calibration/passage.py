@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 SPLITS = ("search", "select", "audit", "unseen")
+JOINED_BY = " "
+"""What stands between a query and a choice."""
 
 # Scripts written without spaces (kana, Han, Thai): each character counts as a word.
 _UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
@@ -98,7 +100,7 @@ class Passage:
         Of a chat, the contents of its messages, a line each; of an item, its query and the right choice.
         """
         if self.choices is not None:
-            return f"{self.text} {self.choices[self.gold]}".strip()
+            return f"{self.text}{JOINED_BY}{self.choices[self.gold]}".strip()
         if self.text is not None:
             return self.text
         return "\n".join(str(message["content"]) for message in self.messages or ())

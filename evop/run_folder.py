@@ -102,6 +102,12 @@ class RunFolder:
         noted = {**getattr(done, kind), name: options}
         done.model_copy(update={kind: noted}).write(self.folder / "done.json")
 
+    def withdraw_done(self, kind: str, name: str) -> None:
+        """A stage begins again: what it leaves on its way is not its end."""
+        done = self.done
+        noted = {other: options for other, options in getattr(done, kind).items() if other != name}
+        done.model_copy(update={kind: noted}).write(self.folder / "done.json")
+
     def pattern_hashes(self, cells: tuple[Cell, ...]) -> dict[str, str]:
         """A cell's name -> sha256 of its pattern file."""
         return {cell.name: sha256(self.pattern(cell)) for cell in cells}

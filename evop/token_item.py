@@ -7,11 +7,8 @@ from functools import cached_property
 from itertools import chain
 from typing import Any
 
-from calibration.passage import Passage
+from calibration.passage import JOINED_BY, Passage
 from evop.errors import EvopError
-
-JOINED_BY = " "
-"""What stands between a query and a choice."""
 
 
 @dataclass(frozen=True)

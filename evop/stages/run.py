@@ -162,6 +162,7 @@ class _Run:
                 continue
             self.report(f"{head}: {len(cells)} pattern(s)")
             runs = [self.folder.search(cell) for cell in cells]
+            self.folder.withdraw_done("audits", place.name)
             with _named(head):
                 audit(self.recipe.model, self.calibration, runs, place, report=self._step, **asked.model_dump())
             self.folder.add_done("audits", place.name, options)

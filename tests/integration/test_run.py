@@ -219,6 +219,21 @@ def test_what_is_missing_is_made_again(copied):
     ]
 
 
+def test_an_audit_that_was_stopped_on_its_way_is_made_again(copied):
+    def stopping(line):
+        if "every part alone" in line:
+            raise KeyboardInterrupt
+
+    (copied / "audit-0.15" / "audit.json").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe(copied), report=stopping)
+    stopped = json.loads((copied / "audit-0.15" / "audit.json").read_text())
+    assert (bool(stopped["groups"]), stopped["needs"]) == (True, None)
+    _, said = told(recipe(copied))
+    assert said.of("audit")[0] == "audit 1 of 2: audit-0.15: 2 pattern(s)"
+    assert json.loads((copied / "audit-0.15" / "audit.json").read_text())["needs"] is not None
+
+
 def test_a_checkpoint_gets_an_audit_that_changed(copied):
     changed = {"audit": {"max_tokens": 32}, "search": {"remove": 0.15}, "prune": "best"}
     _, said = told(recipe(copied, **changed))
