@@ -40,10 +40,10 @@ def corrected(cut: Cut, loaded: LoadedModel, fill: Mapping[str, np.ndarray]) -> 
     for (kind, layer), kept in cut.kept.items():
         block = family.block(kind)
         out = layers[layer].get_submodule(block.out)
-        weight = out.get_parameter("weight").detach().float()
+        weight = _widest(out.get_parameter("weight").detach())
         mean = fill[f"layers.{layer}.{kind}"].reshape(family.units(loaded.model.config, kind), -1).copy()
         mean[list(kept)] = 0
-        lost = torch.from_numpy(mean.ravel()).to(weight.device)
+        lost = torch.from_numpy(mean.ravel()).to(weight)
         added = weight @ lost if block.out_axis == 1 else lost @ weight
         own = loaded.own_biases.get((kind, layer))
         there = torch.zeros(len(added)) if own is None else own
@@ -51,6 +51,11 @@ def corrected(cut: Cut, loaded: LoadedModel, fill: Mapping[str, np.ndarray]) -> 
         rounded = (there + added.cpu()).to(STORED.get(stored, torch.float32)).float()
         bias[kind, layer] = (rounded - there).numpy()
     return replace(cut, bias=bias)
+
+
+def _widest(weight: torch.Tensor) -> torch.Tensor:
+    """A weight in float64, so that a bias is rounded to the same stored number on every processor."""
+    return (weight.cpu() if weight.device.type == "mps" else weight).double()  # MPS has no float64
 
 
 def write_corrections(cut: Cut, path: Path) -> str:
