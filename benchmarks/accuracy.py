@@ -25,8 +25,8 @@ from rivals import HOW, embedded_domains, one_thread
 from rivals_table import spread
 
 from calibration import CalibrationSet, build_calibration_set
-from evop.auditing.file import AuditFile, GroupRow
-from evop.recipe import calibration_recipe
+from evop.auditing.audit_file import AuditFile, GroupRow
+from evop.recipes.words import calibration_recipe
 from evop.reference import model_dir
 from evop.stages.audit import audit
 from evop.stages.search import search

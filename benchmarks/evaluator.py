@@ -27,17 +27,18 @@ from statistics import median
 import numpy as np
 import torch
 
-from evop.checkpoint import Checkpoint
 from evop.evaluator import Evaluator
 from evop.evaluator.layer_stack import LayerStack
 from evop.evaluator.prefixes import DENSE, GONE, PrefixTree
-from evop.families.parts import pattern_space
-from evop.load import LoadedModel, load_model
-from evop.meters import make_meter
-from evop.meters.batches import batches, padded
-from evop.orders import Orders
+from evop.losses import make_meter
+from evop.model.checkpoint import Checkpoint
+from evop.model.loaded import LoadedModel, load_model
+from evop.recipes.search import CACHE_MB
 from evop.reference import model_dir
-from evop.tokens import TokenPassages
+from evop.removal.ranking import Orders
+from evop.removal.space import pattern_space
+from evop.tokens.batches import batches, padded
+from evop.tokens.passages import TokenPassages
 from patterns import Budget, Pattern
 
 PASSAGES, LENGTH, REMOVE = 16, 96, 0.25
@@ -91,8 +92,8 @@ def rows(name: str, loaded: LoadedModel, repeats: int) -> list[str]:
     """A row a round."""
     space = pattern_space(loaded.checkpoint, "subblock")
     passages, rng = random_passages(loaded), np.random.default_rng(0)
-    shared = Evaluator(loaded, space, Orders(), LENGTH)
-    plain = Evaluator(loaded, space, Orders(), LENGTH, cache_mb=0, share=False)
+    shared = Evaluator(loaded, space, Orders(), LENGTH, cache_mb=CACHE_MB)
+    plain = Evaluator(loaded, space, Orders(), LENGTH, share=False)
     budget = Budget(space, REMOVE)
     parent = budget.draw(rng)
     asked: dict[str, Sequence[Pattern]] = {

@@ -21,13 +21,13 @@ from statistics import median
 import numpy as np
 import torch
 
-from evop.checkpoint import Checkpoint
 from evop.evaluator import Evaluator
-from evop.families.parts import pattern_space
-from evop.load import LoadedModel, load_model
-from evop.orders import Orders
+from evop.model.checkpoint import Checkpoint
+from evop.model.loaded import LoadedModel, load_model
 from evop.reference import model_dir
-from evop.tokens import TokenPassages
+from evop.removal.ranking import Orders
+from evop.removal.space import pattern_space
+from evop.tokens.passages import TokenPassages
 from patterns import Budget, Pattern, PatternSpace
 
 SHAPES = {

@@ -14,17 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
-from evop.checkpoint import Checkpoint
-from evop.cut import Cut
-from evop.families.parts import pattern_space
-from evop.latency.measure import measured_table
-from evop.latency.speed import measure_speeds
-from evop.latency.stand_in import stand_in
-from evop.latency.table import LatencyTable
-from evop.latency.workload import Workload
-from evop.load import choose_device, choose_dtype
-from evop.orders import Orders
+from evop.model.checkpoint import Checkpoint
+from evop.model.loaded import choose_device, choose_dtype
 from evop.reference import model_dir
+from evop.removal.cut import Cut
+from evop.removal.ranking import Orders
+from evop.removal.space import pattern_space
+from evop.timing.measure import measured_table
+from evop.timing.speed import measure_speeds
+from evop.timing.stand_in import stand_in
+from evop.timing.table import LatencyTable
+from evop.timing.workload import Workload
 from patterns import Budget, PatternSpace
 
 GRAINS = ("subblock", "channel")

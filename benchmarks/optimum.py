@@ -30,16 +30,17 @@ from optimum_pool import Measured, draw, fitness_on
 from optimum_table import write_tables
 
 from calibration import CalibrationSet, build_calibration_set
-from evop.checkpoint import Checkpoint
 from evop.evaluator import Evaluator
-from evop.importance.of_model import default_importance, measured_orders
-from evop.load import LoadedModel, load_model
-from evop.orders import Orders
-from evop.recipe import SearchRecipe, calibration_recipe
+from evop.fitness.fitness import Fitness
+from evop.importance.measured import default_importance, measured_orders
+from evop.model.checkpoint import Checkpoint
+from evop.model.loaded import LoadedModel, load_model
+from evop.recipes.search import SearchRecipe
+from evop.recipes.words import calibration_recipe
 from evop.reference import corpus_files, model_dir
-from evop.searching.fitness import Fitness
+from evop.removal.ranking import Orders
 from evop.stages.search import plan
-from evop.tokens import TokenPassages, tokenize
+from evop.tokens.passages import TokenPassages, tokenize
 from patterns import Budget, Measurement, Pattern, Request, Stop, TrialLog, finalists, make_strategy, search
 
 MAX_TOKENS, BATCH = 48, 16

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from evop.evaluator import Evaluator
-from evop.losses import LossTable
-from evop.objectives import worst
-from evop.searching.efforts import efforts_of
-from evop.searching.fitness import Fitness
-from evop.searching.sample import Sample
-from evop.tokens import TokenPassages
+from evop.fitness.efforts import efforts_of
+from evop.fitness.fitness import Fitness
+from evop.fitness.sample import Sample
+from evop.losses.objectives import worst
+from evop.losses.table import LossTable
+from evop.tokens.passages import TokenPassages
 from patterns import Pattern, PatternSpace
 
 TOGETHER = 64

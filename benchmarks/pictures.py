@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from calibration import CalibrationSet
-from evop.auditing.file import AuditFile
+from evop.auditing.audit_file import AuditFile
 from evop.report import groups_figure, needs_figure
 
 DOTS = 110

@@ -32,12 +32,13 @@ import pandas as pd
 from rivals_table import rows_of, table
 
 from calibration import CalibrationSet, build_calibration_set
-from evop.auditing.file import AuditFile
-from evop.checkpoint import Checkpoint
+from evop.auditing.audit_file import AuditFile
 from evop.errors import EvopError
-from evop.families.parts import THINNED
-from evop.recipe import SearchRecipe, calibration_recipe
+from evop.model.checkpoint import Checkpoint
+from evop.recipes.search import SearchRecipe
+from evop.recipes.words import calibration_recipe
 from evop.reference import corpus_files, model_dir
+from evop.removal.space import THINNED
 from evop.stages.audit import audit
 from evop.stages.search import plan, search
 from patterns import PatternError

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from evop.auditing.file import AuditFile
-from evop.searching.run import SearchFile
+from evop.auditing.audit_file import AuditFile
+from evop.searching.search_file import SearchFile
 
 
 def rows_of(file: AuditFile, runs: Mapping[str, Path]) -> Iterator[dict[str, object]]:

@@ -22,7 +22,7 @@ import pandas as pd
 from rivals import ASKED, HOW, Bench, embedded_domains, one_thread
 from rivals_table import rows_of, spread
 
-from evop.auditing.file import AuditFile
+from evop.auditing.audit_file import AuditFile
 from evop.reference import model_dir
 from evop.stages.audit import audit
 from evop.stages.search import search

@@ -5,14 +5,14 @@ Importing this is light: numpy and pydantic; ``datasets``, scikit-learn and the 
 
 from calibration.build import build_calibration_set
 from calibration.calibration_set import CalibrationSet
+from calibration.choosing.sample import SAMPLERS
+from calibration.clustering.embed import EMBEDDERS
 from calibration.describe import describe
-from calibration.embed import EMBEDDERS
 from calibration.errors import CalibrationError
 from calibration.manifest import Manifest
 from calibration.passage import SPLITS, Group, Passage, passage_id
-from calibration.read import read_passages
+from calibration.reading.read import read_passages
 from calibration.recipe import DomainSource, Recipe, TaskSource
-from calibration.sample import SAMPLERS
 
 __all__ = [
     "EMBEDDERS",

@@ -7,22 +7,22 @@ from importlib.metadata import version
 import numpy as np
 
 from calibration.calibration_set import CalibrationSet
-from calibration.cluster import Clustering, cluster_domain, given_clusters
-from calibration.continuations import continuations, continued_domain
-from calibration.embed import embedder
+from calibration.choosing.continuations import continuations, continued_domain
+from calibration.choosing.merge import Settled, settle
+from calibration.choosing.order import balanced_order
+from calibration.choosing.sample import SAMPLERS
+from calibration.choosing.split import under_caps
+from calibration.clustering.cluster import Clustering, cluster_domain, given_clusters
+from calibration.clustering.embed import embedder
+from calibration.clustering.names import names_of
+from calibration.clustering.positions import map_positions
 from calibration.errors import CalibrationError
 from calibration.manifest import DomainEntry, GroupEntry, Manifest
-from calibration.merge import Settled, settle
-from calibration.names import names_of
 from calibration.notes import notes_of
-from calibration.order import balanced_order
 from calibration.passage import SPLITS, Passage
-from calibration.picture import map_positions
-from calibration.read import Reading, read_passages
+from calibration.reading.read import Reading, read_passages
 from calibration.recipe import Recipe
-from calibration.sample import SAMPLERS
 from calibration.seeded import generator
-from calibration.split import under_caps
 
 
 def build_calibration_set(recipe: Recipe, *, report: Callable[[str], None] | None = None) -> CalibrationSet:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from calibration.harness import EVALUATED
+from calibration.choosing.split import held_out_count
 from calibration.manifest import DomainEntry, GroupEntry
+from calibration.reading.harness import EVALUATED
 from calibration.recipe import Recipe
-from calibration.split import held_out_count
 
 
 def notes_of(recipe: Recipe, domains: Sequence[DomainEntry], groups: Sequence[GroupEntry]) -> list[str]:

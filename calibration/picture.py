@@ -5,8 +5,6 @@ import math
 import warnings
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from calibration.passage import Group
 
 if TYPE_CHECKING:
@@ -17,25 +15,6 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours, told apart by colour-blind readers too; then two more.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7A5195", "#6B6B6B")
 _COLUMNS = 4
-
-
-def map_positions(vectors: np.ndarray) -> np.ndarray:
-    """Project vectors of one domain onto the plane in which they spread most (principal components).
-
-    Args:
-        vectors: float32 ``[n, dim]``.
-
-    Returns:
-        float32 ``[n, 2]``, scaled to at most 1 in size; the sign of an axis is fixed by its largest coordinate.
-    """
-    centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
-    _, axes = np.linalg.eigh(centred.T @ centred)
-    axes = axes[:, ::-1][:, :2]
-    if axes.shape[1] < 2:
-        axes = np.hstack([axes, np.zeros((len(axes), 1))])
-    axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), [0, 1]] < 0, -1.0, 1.0)
-    flat = centred @ axes
-    return (flat / max(float(np.abs(flat).max()), 1e-12)).astype(np.float32)
 
 
 def draw_clusters(calibration_set: "CalibrationSet") -> bytes:

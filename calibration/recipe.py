@@ -5,6 +5,8 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 SEED_LIMIT = 2**32 - 1
+FEWEST_DOCUMENTS = 3
+"""Documents that a domain needs: search, select and audit take one each."""
 
 
 class DomainSource(BaseModel):

@@ -13,7 +13,7 @@ from evop.version import __version__
 
 if TYPE_CHECKING:
     from calibration import CalibrationSet, Recipe, build_calibration_set
-    from evop.run_recipe import RunRecipe
+    from evop.recipes.run import RunRecipe
     from evop.stages.audit import AuditResult, audit
     from evop.stages.compare import compare
     from evop.stages.prune import PruneResult, prune
@@ -47,7 +47,7 @@ _HOMES = {
     "SearchResult": "evop.stages.search",
     "search": "evop.stages.search",
     "speed": "evop.stages.speed",
-    "RunRecipe": "evop.run_recipe",
+    "RunRecipe": "evop.recipes.run",
     "RunResult": "evop.stages.run",
     "run": "evop.stages.run",
     "compare": "evop.stages.compare",

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
-from evop.export import modeling_evop
 from evop.export.config import auto_classes
-from evop.families import FAMILIES
+from evop.model.families import FAMILIES
+from evop.removal import modeling_evop
 
 __all__ = ["register"]
 

@@ -10,10 +10,10 @@ from matrix import add
 from tiny import load, logits
 from transformers import PreTrainedModel
 
-from evop.cut import Cut
-from evop.evaluator.masking import masked
 from evop.export.parity import TOLERANCE, compare
-from evop.families import family_of
+from evop.model.families import family_of
+from evop.removal.cut import Cut
+from evop.removal.masking import masked
 from evop.stages.prune import PruneResult
 
 

@@ -7,8 +7,8 @@ import torch
 from transformers import AutoModelForCausalLM, GPT2Config, PreTrainedModel
 
 from evop.importance.site import Site
-from evop.token_item import TokenItem
-from evop.tokens import TokenPassages
+from evop.tokens.items import TokenItem
+from evop.tokens.passages import TokenPassages
 
 
 def llama_sites(model: PreTrainedModel) -> list[Site]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from evop.checkpoint import Checkpoint
-from evop.families import family_of
-from evop.families.parts import layer_count
-from evop.latency.table import BlockTime, FrameTime, LatencyTable, Timed
-from evop.pattern_file import ModelName
+from evop.model.checkpoint import Checkpoint
+from evop.model.families import family_of
+from evop.removal.pattern_file import ModelName
+from evop.removal.space import layer_count
+from evop.timing.table import BlockTime, FrameTime, LatencyTable, Timed
 
 ATTN, MLP, FRAME, OUTSIDE = 300.0, 100.0, 20.0, 500.0
 """Microseconds of a prefill; a decoded token takes a hundredth."""

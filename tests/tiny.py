@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from evop.checkpoint import Checkpoint
-from evop.families import FAMILIES
-from evop.families.parts import pattern_space
-from evop.orders import Orders
-from evop.pattern_file import PatternFile
+from evop.model.checkpoint import Checkpoint
+from evop.model.families import FAMILIES
 from evop.reference import model_dir
+from evop.removal.pattern_file import PatternFile
+from evop.removal.ranking import Orders
+from evop.removal.space import pattern_space
 from patterns import Pattern, PatternSpace
 
 MODEL_TYPES = tuple(name for family in FAMILIES for name in family.model_types)

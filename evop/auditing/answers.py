@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from evop.meters import ITEM_METERS, make_item_meter
-from evop.meters.lines import choice_costs, items_of
-from evop.proportions import mcnemar, wilson, worse
-from evop.tokens import TokenPassages
+from evop.losses import ITEM_METERS, make_item_meter
+from evop.losses.lines import choice_costs, items_of
+from evop.losses.significance import mcnemar, wilson, worse
+from evop.tokens.passages import TokenPassages
 
 
 @dataclass(frozen=True)

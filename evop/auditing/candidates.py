@@ -8,17 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from calibration import CalibrationSet
-from evop.auditing.file import AuditedPattern
+from evop.auditing.audit_file import AuditedPattern
 from evop.auditing.table import SplitLosses
-from evop.checkpoint import Checkpoint
-from evop.corrections import FILE as CORRECTIONS
-from evop.cut import Cut
-from evop.drop_file import DROP_FILE, given_pattern
-from evop.files import inside, sha256
-from evop.latency.of_run import priced_as_searched
-from evop.meters import losses_of
-from evop.orders import Orders
-from evop.pattern_file import PatternFile, ReachedFractions
+from evop.losses import losses_of
+from evop.model.checkpoint import Checkpoint
+from evop.removal.cut import Cut
+from evop.removal.drop_file import DROP_FILE
+from evop.removal.opened import OpenedPattern, open_pattern
+from evop.removal.pattern_file import PatternFile, ReachedFractions
+from evop.removal.ranking import Orders
+from evop.timing.chosen_table import priced_as_searched
 from patterns import Budget, Pattern, PatternError, PatternSpace
 
 RANDOM_SEED = 0
@@ -32,18 +31,15 @@ class Candidate:
     space: PatternSpace
     pattern: Pattern
     cut: Cut
-    file: PatternFile | None = None
-    sha256: str | None = None
+    opened: OpenedPattern | None = None
+    """Where it comes from; None for a random pattern."""
     beside: str | None = None
     """Name of the random pattern of equal size."""
-    given: Path | None = None
-    """What was asked for: a file, or a run's folder."""
 
     @property
-    def run(self) -> Path | None:
-        """The search run that it lies in, if it does."""
-        folder = inside(self.given, "pattern.json").parent if self.given else None
-        return folder if folder and (folder / "trials.jsonl").is_file() else None
+    def file(self) -> PatternFile | None:
+        """The pattern file, of a pattern that was asked for."""
+        return self.opened.file if self.opened else None
 
 
 def candidates_of(checkpoint: Checkpoint, paths: list[str | Path]) -> list[Candidate]:
@@ -51,12 +47,9 @@ def candidates_of(checkpoint: Checkpoint, paths: list[str | Path]) -> list[Candi
     found: list[Candidate] = []
     randoms: dict[tuple[str, Pattern], list[tuple[int, Candidate]]] = {}
     for path in paths:
-        file = given_pattern(path, checkpoint)
-        space, pattern = file.on(checkpoint)
-        place = inside(path, "pattern.json")
-        space = priced_as_searched(file, place, space)
-        cut = file.cut(place.with_name(CORRECTIONS))
-        found.append(Candidate(_name(Path(path), found), space, pattern, cut, file, sha256(place), given=Path(path)))
+        opened = open_pattern(path, checkpoint)
+        space = priced_as_searched(opened)
+        found.append(Candidate(_name(Path(path), found), space, opened.pattern, opened.cut, opened))
         drawn = _at_random(found[-1])
         if drawn is not None:
             randoms.setdefault((space.fingerprint, drawn.pattern), []).append((len(found) - 1, drawn))
@@ -107,7 +100,7 @@ def described(
         measured = next((found[claim.worst_group] for found in here if claim.worst_group in found), None)
     return AuditedPattern(
         name=candidate.name,
-        sha256=candidate.sha256,
+        sha256=candidate.opened.sha256 if candidate.opened else None,
         removed=list(candidate.space.names(candidate.pattern)),
         thinned=candidate.space.thinned(candidate.pattern),
         left=_left(candidate),

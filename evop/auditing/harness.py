@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 
 from calibration import EMBEDDERS, Passage
-from calibration.cluster import cluster_domain, given_clusters
-from calibration.harness import INSTALL, task_manager, unknown_task
-from calibration.names import names_of
-from evop.auditing.file import HarnessRow
+from calibration.clustering.cluster import cluster_domain, given_clusters
+from calibration.clustering.names import names_of
+from calibration.reading.harness import INSTALL, task_manager, unknown_task
+from evop.auditing.audit_file import HarnessRow
 from evop.auditing.table import LEVEL, RESAMPLES
 from evop.errors import EvopError, first_line
-from evop.load import DTYPES, LoadedModel
-from evop.proportions import mcnemar, worse
-from evop.recipe import SPREAD
+from evop.export.draft import drafted
+from evop.export.write import Pruning
+from evop.losses.significance import mcnemar, worse
+from evop.model.loaded import DTYPES, SPREAD, LoadedModel
+from evop.removal.opened import OpenedPattern
 
 SEED = 0
 ALL = "all"
@@ -80,13 +82,13 @@ def _one_line(tasks: HarnessTasks) -> Iterator[None]:
 
 
 def audit_tasks(
-    loaded: LoadedModel, patterns: Mapping[str, Path], tasks: HarnessTasks, report: Callable[[str], None]
+    loaded: LoadedModel, patterns: Mapping[str, OpenedPattern], tasks: HarnessTasks, report: Callable[[str], None]
 ) -> list[HarnessRow]:
     """Run the dense model and every pattern, as a checkpoint that is written for it and deleted again.
 
     Args:
         loaded: the dense model.
-        patterns: name -> pattern file.
+        patterns: name -> pattern.
         tasks: what is run.
         report: is told what is being done.
 
@@ -99,16 +101,17 @@ def audit_tasks(
     from transformers import AutoModelForCausalLM
 
     import evop.hf  # noqa: F401
-    from evop.stages.prune import prune
 
     report(f"lm_eval: {', '.join(tasks.names)} on the dense model")
     dense = _samples(loaded.model, loaded, tasks)
     rows: list[HarnessRow] = []
-    for name, path in patterns.items():
+    for name, opened in patterns.items():
         report(f"lm_eval: {', '.join(tasks.names)} on {name}")
         with tempfile.TemporaryDirectory(prefix="evop-") as folder:
-            prune(loaded.checkpoint.folder, path, Path(folder) / "pruned", parity=False)
-            model: Any = AutoModelForCausalLM.from_pretrained(Path(folder) / "pruned", dtype=DTYPES[loaded.dtype])
+            pruning = Pruning.planned(loaded.checkpoint, opened)
+            with drafted(Path(folder) / "pruned", pruning.bytes) as draft:
+                pruning.write(draft.folder)
+                model: Any = AutoModelForCausalLM.from_pretrained(draft.folder, dtype=DTYPES[loaded.dtype])
             pruned = _samples(model.to(loaded.device).eval(), loaded, tasks)
         rows += [row for task in dense for row in _rows(name, task, dense[task], pruned[task], tasks.column)]
     return rows

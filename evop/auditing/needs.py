@@ -7,14 +7,15 @@ from collections import Counter
 import numpy as np
 
 from calibration import CalibrationSet
-from evop.auditing.file import Needs
-from evop.cut import Cut
+from evop.auditing.audit_file import Needs
 from evop.evaluator import Evaluator
-from evop.families.parts import pattern_space
-from evop.load import LoadedModel
-from evop.losses import excess
-from evop.orders import Orders
-from evop.tokens import TokenPassages, tokenize
+from evop.losses.table import excess
+from evop.model.loaded import LoadedModel
+from evop.recipes.search import CACHE_MB
+from evop.removal.cut import Cut
+from evop.removal.ranking import Orders
+from evop.removal.space import pattern_space
+from evop.tokens.passages import TokenPassages, tokenize
 
 PASSAGES, ITEMS = 3, 24
 """So many of a group are looked at: enough to see what a group cannot do without, and no more than a glance."""
@@ -38,7 +39,7 @@ def measure_needs(
     grain = "layer" if loaded.family.refusal(config, "subblock", "any") else "subblock"
     space = pattern_space(loaded.checkpoint, grain, "any", ())
     passages = _glance(calibration, loaded, max_tokens)
-    evaluator = Evaluator(loaded, space, Orders(), max_tokens, batch_size, "nll+accuracy")
+    evaluator = Evaluator(loaded, space, Orders(), max_tokens, batch_size, "nll+accuracy", cache_mb=CACHE_MB)
     cuts = [evaluator.cut(space.pattern([part.name])) for part in space.parts]
     dense, *alone = (table.by_group for table in evaluator.of_cuts([Cut(), *cuts], passages))
     found = [excess(losses, dense) for losses in alone]

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from evop.auditing.answers import Answers
-from evop.losses import LossTable
-from evop.meters.lines import items_of
-from evop.tokens import TokenPassages
+from evop.losses.lines import items_of
+from evop.losses.table import LossTable
+from evop.tokens.passages import TokenPassages
 
 RESAMPLES = 2000
 LEVEL = 0.95

@@ -53,7 +53,7 @@ def calibrate(
     """Build a calibration set of text and tasks: embed, cluster each domain, split, sample."""
     from calibration import build_calibration_set
     from evop.console.calibration_set import print_set
-    from evop.recipe import calibration_recipe
+    from evop.recipes.words import calibration_recipe
 
     recipe = calibration_recipe(
         domain or (),

@@ -21,7 +21,7 @@ def compare(
 ) -> None:
     """Print search runs as one table, with what audits beside them measured."""
     from evop.console.comparison import print_comparison
-    from evop.files import whole
+    from evop.files.json_file import whole
     from evop.stages.compare import compare as compare_runs
 
     table = compare_runs(runs, audit or ())

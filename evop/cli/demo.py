@@ -10,7 +10,7 @@ from evop.cli.options import Out
 
 def demo(out: Out = Path("demo")) -> None:
     """The whole road on the embedded model and corpora, in a few minutes on two CPU cores."""
-    from evop.demo import run_demo
+    from evop.cli.run_demo import run_demo
 
     quiet()
     run_demo(out, console)

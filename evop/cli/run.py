@@ -14,7 +14,7 @@ def run(recipe: Annotated[Path, typer.Argument(help="A recipe in YAML.")]) -> No
     """Do what a recipe says: calibrate, search every cell, audit, prune; run it again to go on."""
     from evop.console.comparison import print_comparison
     from evop.console.watching import watching
-    from evop.run_recipe import RunRecipe
+    from evop.recipes.run import RunRecipe
     from evop.stages.run import run as run_recipe
 
     RunRecipe.read(recipe)  # says what is wrong before the seconds that importing torch takes

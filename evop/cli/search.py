@@ -9,7 +9,7 @@ import typer
 
 from evop.cli.app import console, quiet, say
 from evop.cli.options import BatchSize, Device, Dtype, Model, Out, Revision, Seed, SetFolder, Trust, number_or_auto
-from evop.recipe import CACHE_MB, SearchRecipe
+from evop.recipes.search import CACHE_MB, SearchRecipe
 
 
 def search(

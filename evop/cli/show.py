@@ -13,7 +13,7 @@ from evop.cli.app import console
 def show(folder: Annotated[Path, typer.Argument(help="A calibration set, a search run or an audit.")]) -> None:
     """Print what is in a calibration set, a search run or an audit."""
     from calibration import CalibrationSet
-    from evop.auditing.file import AuditFile
+    from evop.auditing.audit_file import AuditFile
     from evop.console.audit import print_audit
     from evop.console.calibration_set import print_set
     from evop.console.search import print_answer

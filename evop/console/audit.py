@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from evop.auditing.file import AuditFile, GroupRow
+from evop.auditing.audit_file import AuditFile, GroupRow
 from evop.console.harness import harness_table
 from evop.console.items import item_table
 from evop.console.tables import interval_of, new_table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.markup import escape
 from rich.table import Table
 
-from evop.auditing.file import AuditFile
+from evop.auditing.audit_file import AuditFile
 from evop.auditing.harness import ALL
 from evop.console.tables import interval_of, new_table
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.markup import escape
 from rich.table import Table
 
-from evop.auditing.file import AuditFile, GroupRow
+from evop.auditing.audit_file import AuditFile, GroupRow
 from evop.console.tables import new_table
 
 SHOWN = 30

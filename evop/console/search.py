@@ -7,7 +7,7 @@ from rich.console import Console
 from evop.console.speed import print_speed
 from evop.console.tables import new_table
 from evop.evaluator import Profile
-from evop.meters import lost_of, unit_of
+from evop.losses import lost_of, unit_of
 from evop.searching.result import SearchResult
 
 LEFT_OUT_SHOWN = 8

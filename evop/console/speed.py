@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from evop.console.tables import new_table
-from evop.latency.speed_file import SpeedFile, SpeedRow
+from evop.timing.speed_file import SpeedFile, SpeedRow
 
 LEGEND = (
     "time: of the request as a fraction of the dense model's; predicted: from the measured times of its parts; "

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.live import Live
 
-from evop.progress import Progress, Watch
+from evop.searching.progress import Progress, Watch
 
 PLAIN_EVERY = 10.0
 """Seconds between two lines of progress where there is no terminal."""

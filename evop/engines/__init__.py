@@ -11,12 +11,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
 from evop.errors import EvopError
-from evop.recipe import SPREAD
+from evop.model.loaded import SPREAD
 from patterns import Measurement, Request, Stop
 
 if TYPE_CHECKING:
-    from evop.recipe import SearchRecipe
-    from evop.searching.fitness import Fitness
+    from evop.fitness.fitness import Fitness
+    from evop.recipes.search import SearchRecipe
 
 
 class Engine(Protocol):

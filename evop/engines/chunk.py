@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evop.evaluator import Profile
-from evop.searching.store import LossStore, Sums
+from evop.fitness.store import LossStore, Sums
 from patterns import Measurement, Pattern, Request
 
 Row = tuple[Pattern, int, Sums]

@@ -10,8 +10,8 @@ from evop.engines.chunk import Chunk, Done, Lost, Refused, chunks
 from evop.engines.cluster import Cluster
 from evop.engines.worker import Plan
 from evop.errors import EvopError
-from evop.recipe import SearchRecipe
-from evop.searching.fitness import Fitness
+from evop.fitness.fitness import Fitness
+from evop.recipes.search import SearchRecipe
 from patterns import Measurement, Request, Stop
 
 GLANCE = 0.2

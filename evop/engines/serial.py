@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from evop.evaluator.evaluator import nothing
-from evop.recipe import SearchRecipe
-from evop.searching.fitness import Fitness
+from evop.fitness.fitness import Fitness
+from evop.recipes.search import SearchRecipe
 from patterns import Measurement, Request, Stop
 
 

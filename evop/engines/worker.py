@@ -7,18 +7,18 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from evop.checkpoint import Checkpoint
 from evop.engines.chunk import Chunk, Done, Lost, Outcome, Refused, rows
 from evop.errors import EvopError, first_line
 from evop.evaluator import Evaluator, Profile
-from evop.load import load_model
-from evop.objectives import Objective
-from evop.orders import Orders
-from evop.recipe import SearchRecipe
-from evop.searching.fitness import Fitness
-from evop.searching.sample import Losses, Sample
-from evop.searching.store import LossStore
-from evop.tokens import TokenPassages
+from evop.fitness.fitness import Fitness
+from evop.fitness.sample import Losses, Sample
+from evop.fitness.store import LossStore
+from evop.losses.objectives import Objective
+from evop.model.checkpoint import Checkpoint
+from evop.model.loaded import load_model
+from evop.recipes.search import SearchRecipe
+from evop.removal.ranking import Orders
+from evop.tokens.passages import TokenPassages
 from patterns import Effort, PatternSpace
 
 

@@ -10,23 +10,22 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from evop.corrections import corrected
-from evop.cut import Cut
 from evop.errors import EvopError
 from evop.evaluator.dense_cache import DenseCache
 from evop.evaluator.layer_stack import LayerStack
 from evop.evaluator.prefixes import PrefixTree
 from evop.evaluator.profile import Profile
 from evop.evaluator.walk import Walk
-from evop.load import LoadedModel
-from evop.losses import LossTable
-from evop.meters import ItemMeter, Meter, losses_of, make_item_meter, make_meter
-from evop.meters.batches import batches, layout
-from evop.meters.lines import of_lines
-from evop.meters.next_token import NextToken
-from evop.orders import Orders
-from evop.recipe import CACHE_MB
-from evop.tokens import TokenPassages
+from evop.losses import ItemMeter, Meter, losses_of, make_item_meter, make_meter
+from evop.losses.lines import of_lines
+from evop.losses.next_token import NextToken
+from evop.losses.table import LossTable
+from evop.model.loaded import LoadedModel
+from evop.removal.compensation import corrected
+from evop.removal.cut import Cut
+from evop.removal.ranking import Orders
+from evop.tokens.batches import batches, layout
+from evop.tokens.passages import TokenPassages
 from patterns import Pattern, PatternSpace
 
 Result = TypeVar("Result")
@@ -68,7 +67,7 @@ class Evaluator:
     max_tokens: int
     batch_size: int | None = None
     loss: str = "nll"
-    cache_mb: int = CACHE_MB
+    cache_mb: int = 0
     share: bool = True
     tick: Tick = nothing
     profile: Profile = field(default_factory=Profile)

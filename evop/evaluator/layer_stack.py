@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from evop.cut import Place
 from evop.evaluator.branch_masks import Masks
-from evop.evaluator.masking import Swap, block_swaps, swapped, thinned
 from evop.evaluator.prefixes import DENSE, GONE, State, Thinning
-from evop.families import Family
-from evop.meters.batches import Layout
+from evop.model.families import Family
+from evop.removal.cut import Place
+from evop.removal.masking import Swap, block_swaps, swapped, thinned
+from evop.tokens.batches import Layout
 
 
 class _Gate(nn.Module):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from evop.cut import Cut, Place
+from evop.removal.cut import Cut, Place
 
 DENSE, GONE = "dense", "gone"
 

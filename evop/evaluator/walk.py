@@ -12,8 +12,8 @@ from evop.evaluator.dense_cache import DenseCache, Key
 from evop.evaluator.layer_stack import LayerStack
 from evop.evaluator.prefixes import DENSE, GONE, Node, PrefixTree, State, Step
 from evop.evaluator.profile import Profile
-from evop.meters import Meter
-from evop.meters.batches import Layout
+from evop.losses import Meter
+from evop.tokens.batches import Layout
 
 LOGIT_BYTES = {"cpu": 1 << 23, "cuda": 1 << 29, "mps": 1 << 27}
 """Bytes of float32 logits made at a time: what fits a CPU's cache, what keeps a GPU busy."""

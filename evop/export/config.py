@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from evop.checkpoint import Checkpoint
 from evop.export.plan import LayerPlan
-from evop.families import Family
+from evop.model.checkpoint import Checkpoint
+from evop.model.families import Family
 
-REMOTE_FILE = Path(__file__).with_name("modeling_evop.py")
+REMOTE_FILE = Path(str(files("evop.removal") / "modeling_evop.py"))
 """The modelling file a heterogeneous checkpoint carries."""
 HETERO_PREFIX = "evop_"
 """What the model type of a heterogeneous checkpoint begins with."""

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from evop.checkpoint import Checkpoint
-from evop.corrections import FILE as CORRECTIONS
-from evop.cut import Cut
 from evop.errors import EvopError
 from evop.export.config import HETERO_PREFIX
-from evop.files import JsonFile
-from evop.pattern_file import PatternFile
+from evop.files.json_file import JsonFile
+from evop.files.names import PATTERN
+from evop.model.checkpoint import Checkpoint
+from evop.removal.cut import Cut
+from evop.removal.opened import open_pattern
 
 if TYPE_CHECKING:
     import torch
@@ -108,9 +108,7 @@ def check(dense: Path, pruned: Path, trust_remote_code: bool = False) -> ParityR
         trust_remote_code: whether the dense model may run code of its own.
     """
     before, after = Checkpoint.find(dense), Checkpoint.find(pruned)
-    pattern = PatternFile.read(pruned / "pattern.json")
-    pattern.on(before)
-    cut = pattern.cut(pruned / CORRECTIONS)
+    cut = open_pattern(pruned / PATTERN, before).cut
     ids = _random_ids(before)
     dtype = _dtype(before, cut)
 
@@ -131,7 +129,7 @@ def check(dense: Path, pruned: Path, trust_remote_code: bool = False) -> ParityR
         ratio=ratio,
         greedy_agrees=greedy,
         parameters=Beside(dense=dense_parameters, pruned=model.num_parameters()),
-        bytes=Beside(dense=weight_file_bytes(before), pruned=weight_file_bytes(after)),
+        bytes=Beside(dense=before.weight_file_bytes, pruned=after.weight_file_bytes),
         tokens_per_second=Beside(dense=dense_speed, pruned=_tokens_per_second(model, ids)),
     )
 
@@ -151,11 +149,6 @@ def compare(wanted: torch.Tensor, found: torch.Tensor) -> tuple[float, float, bo
     greedy = bool((wanted.argmax(-1) == found.argmax(-1))[clear].all())
     ratio = difference / spread if spread else (0.0 if difference == 0 else float("inf"))
     return difference, ratio, greedy
-
-
-def weight_file_bytes(checkpoint: Checkpoint) -> int:
-    """Bytes of the weight files on the disk."""
-    return sum((checkpoint.folder / shard).stat().st_size for shard in checkpoint.shards)
 
 
 def _random_ids(checkpoint: Checkpoint) -> torch.Tensor:
@@ -201,8 +194,8 @@ def _logits(model: Any, ids: torch.Tensor) -> torch.Tensor:
 
 
 def _masked_logits(model: Any, checkpoint: Checkpoint, cut: Cut, ids: torch.Tensor) -> torch.Tensor:
-    from evop.evaluator.masking import masked
-    from evop.families import family_of
+    from evop.model.families import family_of
+    from evop.removal.masking import masked
 
     with masked(model, family_of(checkpoint.model_type), cut):
         return _logits(model, ids)

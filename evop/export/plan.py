@@ -8,12 +8,12 @@ from functools import cached_property
 
 import numpy as np
 
-from evop.checkpoint import Checkpoint
-from evop.cut import Cut, Place
 from evop.errors import EvopError
-from evop.families import Family
-from evop.families.ladder import stock_head_count
-from evop.families.parts import layer_count
+from evop.model.checkpoint import Checkpoint
+from evop.model.families import Family
+from evop.removal.cut import Cut, Place
+from evop.removal.ladder import stock_head_count
+from evop.removal.space import layer_count
 
 
 @dataclass(frozen=True)

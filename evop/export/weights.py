@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evop.checkpoint import Checkpoint, Tensor
-from evop.cut import Place
 from evop.errors import EvopError
 from evop.export.plan import LayerPlan
-from evop.families import Family
-from evop.files import write_json
+from evop.files.json_file import write_json
+from evop.model.checkpoint import Checkpoint, Tensor
+from evop.model.families import Family
+from evop.removal.cut import Place
 
 if TYPE_CHECKING:
     import torch

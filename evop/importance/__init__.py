@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evop.errors import EvopError, refuse_unknown
-from evop.importance.over import OVERS, over_of
+from evop.importance.over_groups import OVERS, over_of
 
 if TYPE_CHECKING:
     from evop.importance.site import Site

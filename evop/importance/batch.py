@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from evop.importance.site import widened
-from evop.meters.batches import batches, padded
-from evop.tokens import TokenPassages
+from evop.tokens.batches import batches, padded
+from evop.tokens.passages import TokenPassages
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,9 +13,9 @@ from torch import nn
 from torch.nn import functional
 
 from evop.importance.batch import Batch, group_batches
-from evop.importance.over import over_of
+from evop.importance.over_groups import over_of
 from evop.importance.site import on_cpu
-from evop.tokens import TokenPassages
+from evop.tokens.passages import TokenPassages
 
 
 @dataclass(frozen=True, eq=False)

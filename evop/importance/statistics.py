@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from evop.importance.batch import Batch, group_batches
 from evop.importance.site import Site, on_cpu, widened
-from evop.meters.batches import IGNORED
-from evop.tokens import TokenPassages
+from evop.tokens.batches import IGNORED
+from evop.tokens.passages import TokenPassages
 
 
 @dataclass(frozen=True)

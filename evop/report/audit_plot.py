@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evop.auditing.file import AuditFile, GroupRow
+from evop.auditing.audit_file import AuditFile, GroupRow
 from evop.report.style import colours, line_height, plain
 
 

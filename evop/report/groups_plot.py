@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from evop.auditing.file import AuditFile, GroupRow
+from evop.auditing.audit_file import AuditFile, GroupRow
 from evop.report.style import DENSE, bare, colours, line_height, new_figure, short
 
 WORDS = {

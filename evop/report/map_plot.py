@@ -7,7 +7,7 @@ import math
 from matplotlib.figure import Figure
 
 from calibration import CalibrationSet
-from evop.auditing.file import AuditFile
+from evop.auditing.audit_file import AuditFile
 from evop.report.needs_plot import SCALE
 from evop.report.style import colour_bar, new_figure
 

@@ -10,9 +10,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from calibration import CalibrationSet
-from evop.auditing.file import AuditFile
-from evop.latency.speed_file import SpeedFile
-from evop.meters import unit_of
+from evop.auditing.audit_file import AuditFile
+from evop.losses import unit_of
 from evop.report.groups_plot import groups_figure
 from evop.report.map_plot import map_figure
 from evop.report.needs_plot import needs_figure
@@ -23,6 +22,7 @@ from evop.report.sheets import group_sheet, harness_sheet, speed_sheet, summary_
 from evop.report.style import VARIABLES, colours, svg
 from evop.report.trace import Trace
 from evop.report.verdict import verdict
+from evop.timing.speed_file import SpeedFile
 
 KINDS = {"text": "text", "item": "questions"}
 

@@ -6,7 +6,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from evop.auditing.file import AuditFile
+from evop.auditing.audit_file import AuditFile
 from evop.report.style import FAINT, GRID, colours, new_figure, plain
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from evop.auditing.file import AuditFile, GroupRow
-from evop.latency.speed_file import SpeedFile
+from evop.auditing.audit_file import AuditFile, GroupRow
 from evop.report.groups_plot import group_rows
 from evop.report.page_parts import Cell, Row, Sheet
+from evop.timing.speed_file import SpeedFile
 
 
 def group_sheet(audit: AuditFile, split: str, kind: str) -> Sheet:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from evop.losses import excess
+from evop.losses.table import excess
 from patterns import Trial, TrialLog
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from evop.auditing.file import AuditedPattern, AuditFile, GroupRow, SummaryRow
-from evop.proportions import SURE
+from evop.auditing.audit_file import AuditedPattern, AuditFile, GroupRow, SummaryRow
+from evop.losses.significance import SURE
 
 NORMAL = 1.96
 """Standard deviations from the middle of a 95% interval to its end."""

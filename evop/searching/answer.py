@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evop.corrections import FILE as CORRECTIONS
-from evop.corrections import write_corrections
-from evop.drop_file import DROP_FILE, write_drop_file
 from evop.errors import EvopError
-from evop.files import sha256
-from evop.pattern_file import Claim, ModelName, Origin, PatternFile
-from evop.recipe import SearchRecipe
-from evop.searching.fitness import Fitness
-from evop.searching.run import Finalist, SearchFile, SearchRun
-from evop.searching.sample import Sample
+from evop.files.json_file import sha256
+from evop.fitness.fitness import Fitness
+from evop.fitness.sample import Sample
+from evop.recipes.search import SearchRecipe
+from evop.removal.compensation_file import FILE as CORRECTIONS
+from evop.removal.compensation_file import write_corrections
+from evop.removal.drop_file import DROP_FILE, write_drop_file
+from evop.removal.pattern_file import Claim, ModelName, Origin, PatternFile
+from evop.searching.folder import SearchRun
+from evop.searching.search_file import Finalist, SearchFile
 from evop.searching.setup import SearchSetup
 from evop.version import __version__
 from patterns import Measurement, Trial

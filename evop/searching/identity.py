@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from calibration import CalibrationSet
-from evop.load import LoadedModel
-from evop.recipe import SearchRecipe
+from evop.model.loaded import LoadedModel
+from evop.recipes.search import SearchRecipe
 from evop.searching.passages import ObjectivePassages
 from patterns import Budget, PatternSpace
 

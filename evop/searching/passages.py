@@ -11,10 +11,10 @@ import numpy as np
 from calibration import CalibrationSet, Group
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
-from evop.meters import losses_of
-from evop.proportions import wilson
-from evop.recipe import SearchRecipe
-from evop.tokens import TokenPassages, tokenize
+from evop.losses import losses_of
+from evop.losses.significance import wilson
+from evop.recipes.search import SearchRecipe
+from evop.tokens.passages import TokenPassages, tokenize
 
 
 @dataclass(frozen=True)

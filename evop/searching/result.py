@@ -7,11 +7,11 @@ from pathlib import Path
 
 from evop.errors import EvopError
 from evop.evaluator import Profile
-from evop.files import sha256
-from evop.latency.of_answer import answer_speed
-from evop.latency.speed_file import SpeedFile
-from evop.pattern_file import PatternFile
-from evop.searching.run import SearchFile
+from evop.files.json_file import sha256
+from evop.removal.pattern_file import PatternFile
+from evop.searching.search_file import SearchFile
+from evop.timing.answer_speed import answer_speed
+from evop.timing.speed_file import SpeedFile
 
 
 @dataclass(frozen=True)

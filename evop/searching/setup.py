@@ -11,20 +11,20 @@ from calibration import CalibrationSet
 from calibration.seeded import generator
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
-from evop.importance.of_model import measured_orders, passes
-from evop.latency.table import LatencyTable
-from evop.losses import excess
-from evop.objectives import objective_of
-from evop.orders import Orders
-from evop.progress import Progress, Watch
-from evop.recipe import SearchRecipe
-from evop.searching.efforts import efforts_of
-from evop.searching.fitness import Fitness
+from evop.fitness.efforts import efforts_of
+from evop.fitness.fitness import Fitness
+from evop.fitness.sample import Losses, Sample
+from evop.fitness.store import LossStore
+from evop.importance.measured import measured_orders, passes
+from evop.losses.objectives import objective_of
+from evop.losses.table import excess
+from evop.recipes.search import SearchRecipe
+from evop.removal.ranking import Orders
+from evop.searching.folder import SearchRun
 from evop.searching.identity import identity_asked, identity_found
 from evop.searching.passages import ObjectivePassages, at_chance, objective_passages
-from evop.searching.run import SearchRun
-from evop.searching.sample import Losses, Sample
-from evop.searching.store import LossStore
+from evop.searching.progress import Progress, Watch
+from evop.timing.table import LatencyTable
 from patterns import FINALISTS, Budget, Effort, TrialLog
 
 SCALE_PATTERNS = 32

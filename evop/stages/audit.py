@@ -13,28 +13,29 @@ import numpy as np
 import pandas as pd
 
 from calibration import CalibrationSet
+from evop.auditing.audit_file import AuditFile, GroupRow, Needs, SummaryRow, rows
 from evop.auditing.candidates import Candidate, candidates_of, described, most_tokens
-from evop.auditing.file import AuditFile, GroupRow, Needs, SummaryRow, rows
 from evop.auditing.harness import HarnessTasks, audit_tasks, refuse_tasks
 from evop.auditing.needs import measure_needs
-from evop.auditing.speed import time_patterns
 from evop.auditing.table import LEVEL, RESAMPLES, SplitLosses, group_frame, split_losses, summary_frame
-from evop.checkpoint import Checkpoint
-from evop.cut import Cut
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
-from evop.files import whole
-from evop.latency.speed_file import FILE as SPEED
-from evop.latency.speed_file import SpeedFile
-from evop.load import LoadedModel, load_model
-from evop.meters import losses_of
-from evop.meters.lines import items_of
-from evop.orders import Orders
-from evop.pattern_file import ModelName
-from evop.recipe import AuditRecipe
+from evop.files.json_file import whole
+from evop.losses import losses_of
+from evop.losses.lines import items_of
+from evop.model.checkpoint import Checkpoint
+from evop.model.loaded import LoadedModel, load_model
+from evop.recipes.audit import AuditRecipe
+from evop.removal.cut import Cut
+from evop.removal.opened import OpenedPattern
+from evop.removal.pattern_file import ModelName
+from evop.removal.ranking import Orders
 from evop.report.audit_plot import draw_audit
 from evop.report.page import page
-from evop.tokens import TokenPassages, tokenize
+from evop.timing.pattern_speed import time_patterns
+from evop.timing.speed_file import FILE as SPEED
+from evop.timing.speed_file import SpeedFile
+from evop.tokens.passages import TokenPassages, tokenize
 from evop.version import __version__
 
 AUDITED = ("audit", "unseen")
@@ -111,7 +112,7 @@ def audit(
         cuts = {candidate.name: candidate.cut for candidate in candidates if candidate.file}
         speed = time_patterns(loaded, cuts, report) if recipe.speed else None
         if tasks is not None:
-            file = file.model_copy(update={"harness": audit_tasks(loaded, _given(candidates), tasks, report)})
+            file = file.model_copy(update={"harness": audit_tasks(loaded, _opened(candidates), tasks, report)})
     except BaseException:
         report(f"stopped; what was measured is in {folder}")
         raise
@@ -178,14 +179,14 @@ def _tasks(recipe: AuditRecipe) -> HarnessTasks | None:
     return tasks
 
 
-def _given(candidates: list[Candidate]) -> dict[str, Path]:
-    """Pattern -> what was asked for."""
-    return {candidate.name: candidate.given for candidate in candidates if candidate.given}
+def _opened(candidates: list[Candidate]) -> dict[str, OpenedPattern]:
+    """The patterns that were asked for, by name."""
+    return {candidate.name: candidate.opened for candidate in candidates if candidate.opened}
 
 
 def _runs(candidates: list[Candidate]) -> dict[str, Path]:
     """Pattern -> the search run it comes from, where it does."""
-    return {candidate.name: run for candidate in candidates if (run := candidate.run) is not None}
+    return {name: opened.run for name, opened in _opened(candidates).items() if opened.run is not None}
 
 
 def _command(

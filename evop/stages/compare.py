@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from evop.auditing.file import AuditedPattern, AuditFile, SummaryRow
+from evop.auditing.audit_file import AuditedPattern, AuditFile, SummaryRow
 from evop.errors import EvopError
-from evop.files import sha256
-from evop.meters import losses_of
+from evop.files.json_file import sha256
+from evop.losses import losses_of
 from evop.stages.search import SearchResult
 
 SETTINGS = (

@@ -7,24 +7,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from evop.auditing.file import AuditFile
-from evop.checkpoint import Checkpoint
-from evop.corrections import FILE as CORRECTIONS
-from evop.drop_file import DROP_FILE, given_pattern
+from evop.auditing.audit_file import AuditFile
 from evop.errors import EvopError
-from evop.export.card import CardFacts, model_card
-from evop.export.companions import copy_companions
-from evop.export.config import REMOTE_FILE, pruned_config
 from evop.export.draft import Draft, drafted
-from evop.export.parity import TOLERANCE, ParityReport, check_in_fresh_process, weight_file_bytes
-from evop.export.plan import LayerPlan, planned
-from evop.export.weights import Shard, plan_shards, weight_bytes, write_weights
-from evop.families import Family, family_of
-from evop.files import inside, sha256, write_json
-from evop.latency.of_run import priced_as_searched
-from evop.latency.table import FILE as LATENCY
-from evop.pattern_file import PatternFile
-from evop.searching.run import SearchFile
+from evop.export.parity import TOLERANCE, ParityReport, check_in_fresh_process
+from evop.export.write import Pruning
+from evop.files.json_file import inside
+from evop.files.names import AUDIT, SEARCH
+from evop.model.checkpoint import Checkpoint
+from evop.removal.opened import OpenedPattern, open_pattern
+from evop.report.card import CardFacts, model_card
+from evop.searching.search_file import SearchFile
+from evop.timing.chosen_table import priced_as_searched
 
 
 @dataclass(frozen=True)
@@ -44,24 +38,6 @@ class PruneResult:
     parameters: tuple[int, int]
     bytes: tuple[int, int]
     parity: ParityReport | None
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One pruning: what from, what to.
-
-    ``given`` is the file that holds the pattern, ``pattern`` what it says; ``sources`` are files that go along.
-    """
-
-    checkpoint: Checkpoint
-    family: Family
-    given: Path
-    sources: dict[str, Path]
-    pattern: PatternFile
-    audit: AuditFile | None
-    labels: Mapping[str, str]
-    plan: LayerPlan
-    shards: tuple[Shard, ...]
 
 
 def prune(
@@ -90,82 +66,57 @@ def prune(
     Raises:
         EvopError: bad input, a full disk, or a checkpoint that does not compute what was searched.
     """
-    job = _job(Checkpoint.find(model, revision), pattern, audit)
-    with drafted(Path(out), weight_bytes(job.shards)) as draft:
-        report(f"writing {job.plan.kind} checkpoint, {len(job.plan.layers)} layers, {len(job.shards)} shard(s)")
-        _write(job, draft.folder)
-        written = Checkpoint.find(draft.folder)
-        gone = _gone(job, written)
-        found = None
+    checkpoint = Checkpoint.find(model, revision)
+    opened = open_pattern(pattern, checkpoint)
+    audited = None if audit is None else _audit_of(opened, audit)
+    priced_as_searched(opened)  # refuses a table of times that is missing, or another one
+    pruning = Pruning.planned(checkpoint, opened)
+    with drafted(Path(out), pruning.bytes) as draft:
+        report(
+            f"writing {pruning.plan.kind} checkpoint, {len(pruning.plan.layers)} layers, {len(pruning.shards)} shard(s)"
+        )
+        written = pruning.write(draft.folder)
+        if audit is not None:
+            shutil.copyfile(inside(audit, AUDIT), draft.folder / AUDIT)
+        parity_report = None
         if parity:
             report("checking in a fresh process that it computes what was searched")
-            found = _checked(job, draft, trust_remote_code)
+            parity_report = _checked(checkpoint, draft, trust_remote_code)
         result = PruneResult(
             Path(out),
-            job.plan.kind,
-            (job.checkpoint.parameters, job.checkpoint.parameters - gone),
-            (weight_file_bytes(job.checkpoint), weight_file_bytes(written)),
-            found,
+            pruning.plan.kind,
+            (checkpoint.parameters, checkpoint.parameters - opened.file.removed_params),
+            (checkpoint.weight_file_bytes, written.weight_file_bytes),
+            parity_report,
         )
-        (draft.folder / "README.md").write_text(_card(job, result), encoding="utf-8")
+        (draft.folder / "README.md").write_text(_card(pruning, audited, result), encoding="utf-8")
         draft.publish()
     report(_summary(result))
     return result
 
 
-def _job(checkpoint: Checkpoint, pattern: str | Path, audit: str | Path | None) -> _Job:
-    family = family_of(checkpoint.model_type)
-    file = given_pattern(pattern, checkpoint)
-    given = inside(pattern, "pattern.json")
-    sources = {DROP_FILE: given} if given.suffix == ".txt" else {"pattern.json": given}
-    audited = None
-    if audit is not None:
-        audited = AuditFile.find(audit)
-        sources["audit.json"] = inside(audit, "audit.json")
-        if sha256(given) not in {row.sha256 for row in audited.patterns}:
-            raise EvopError(f"--audit {audit} did not measure --pattern {pattern}; audit this pattern, or leave it out")
-    file.on(checkpoint)  # refuses what does not fit
-    if file.corrections is not None:
-        sources[CORRECTIONS] = inside(pattern, "pattern.json").with_name(CORRECTIONS)
-    if file.latency is not None:
-        priced_as_searched(file, given, file.on(checkpoint)[0])  # refuses a table that is missing or another one
-        sources[LATENCY] = given.with_name(LATENCY)
-    plan = planned(checkpoint, family, file.cut(sources.get(CORRECTIONS)))
-    shards = plan_shards(checkpoint, family, plan)
-    return _Job(checkpoint, family, given, sources, file, audited, _labels(Path(pattern)), plan, shards)
+def _audit_of(opened: OpenedPattern, audit: str | Path) -> AuditFile:
+    """Read the audit of a pattern.
+
+    Raises:
+        EvopError: no audit, or one of other patterns.
+    """
+    audited = AuditFile.find(audit)
+    if opened.sha256 not in {row.sha256 for row in audited.patterns}:
+        raise EvopError(
+            f"--audit {audit} did not measure --pattern {opened.asked}; audit this pattern, or leave it out"
+        )
+    return audited
 
 
 def _labels(run: Path) -> Mapping[str, str]:
     """What a search run's groups are called, where the pattern is given as its folder."""
-    path = run / "search.json"
+    path = run / SEARCH
     return SearchFile.read(path).groups if path.is_file() else {}
 
 
-def _write(job: _Job, folder: Path) -> None:
-    copy_companions(job.checkpoint.folder, folder)
-    write_json(folder / "config.json", pruned_config(job.checkpoint, job.family, job.plan))
-    if job.plan.kind == "hetero":
-        shutil.copyfile(REMOTE_FILE, folder / REMOTE_FILE.name)
-    for name, source in job.sources.items():
-        shutil.copyfile(source, folder / name)
-    if "pattern.json" not in job.sources:
-        job.pattern.write(folder / "pattern.json")
-    write_weights(job.checkpoint, job.shards, folder)
-
-
-def _gone(job: _Job, written: Checkpoint) -> int:
-    """Parameters the checkpoint lacks; they must be those the pattern claims to remove."""
-    before, after = (sum(tensor.numel for tensor in one.tensors.values()) for one in (job.checkpoint, written))
-    if before - after != job.pattern.removed_params:
-        raise EvopError(
-            f"the checkpoint lacks {before - after:,} parameters, the pattern says it removes "
-            f"{job.pattern.removed_params:,}; the pattern file was changed by hand: search again"
-        )
-    return before - after
-
-
-def _checked(job: _Job, draft: Draft, trust_remote_code: bool) -> ParityReport:
-    found = check_in_fresh_process(job.checkpoint.folder, draft.folder, trust_remote_code)
+def _checked(checkpoint: Checkpoint, draft: Draft, trust_remote_code: bool) -> ParityReport:
+    found = check_in_fresh_process(checkpoint.folder, draft.folder, trust_remote_code)
     if not found.holds:
         place = draft.set_aside()
         raise EvopError(
@@ -176,18 +127,18 @@ def _checked(job: _Job, draft: Draft, trust_remote_code: bool) -> ParityReport:
     return found
 
 
-def _card(job: _Job, result: PruneResult) -> str:
+def _card(pruning: Pruning, audited: AuditFile | None, result: PruneResult) -> str:
     facts = CardFacts(
-        checkpoint=job.checkpoint,
-        pattern=job.pattern,
-        plan=job.plan,
+        checkpoint=pruning.checkpoint,
+        pattern=pruning.opened.file,
+        plan=pruning.plan,
         parameters=result.parameters,
         bytes=result.bytes,
         parity=result.parity,
-        audit=job.audit,
-        labels=job.labels,
+        audit=audited,
+        labels=_labels(pruning.opened.asked),
     )
-    return model_card(facts, sha256(job.given))
+    return model_card(facts, pruning.opened.sha256)
 
 
 def _summary(result: PruneResult) -> str:

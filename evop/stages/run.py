@@ -12,22 +12,22 @@ from typing import Any
 import pandas as pd
 
 from calibration import CalibrationSet, build_calibration_set
-from evop.auditing.file import AuditFile
-from evop.checkpoint import Checkpoint
+from evop.auditing.audit_file import AuditFile
 from evop.errors import EvopError
-from evop.files import inside, sha256, whole
-from evop.latency.of_run import given_or_measured
-from evop.latency.table import FILE as LATENCY
-from evop.progress import Watch
-from evop.recipe import AuditRecipe
+from evop.files.json_file import inside, sha256, whole
+from evop.model.checkpoint import Checkpoint
+from evop.recipes.audit import AuditRecipe
+from evop.recipes.run import Cell, RunRecipe
 from evop.report.frontier_plot import draw_frontier
-from evop.run_folder import RunFolder
-from evop.run_recipe import Cell, RunRecipe
-from evop.run_set import refuse_another_set
+from evop.searching.progress import Watch
 from evop.stages.audit import audit
 from evop.stages.compare import compare
 from evop.stages.prune import prune
+from evop.stages.run_folder import RunFolder
+from evop.stages.run_set import refuse_another_set
 from evop.stages.search import SearchResult, asked_space, plan, search
+from evop.timing.chosen_table import given_or_measured
+from evop.timing.table import FILE as LATENCY
 from patterns import PatternError
 
 HOW_IT_RUNS = {

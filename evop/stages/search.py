@@ -8,26 +8,26 @@ from pathlib import Path
 from typing import Any
 
 from calibration import CalibrationSet
-from evop.checkpoint import Checkpoint
-from evop.corrections import FILE as CORRECTIONS
 from evop.engines import refuse_engine
 from evop.errors import EvopError
 from evop.evaluator import Evaluator, Profile
-from evop.families.parts import THINNED, pattern_space
-from evop.importance.of_model import default_importance, refuse_importance
-from evop.latency.of_answer import time_answer
-from evop.latency.of_run import refuse_options, table_of_run
-from evop.latency.table import LatencyTable
-from evop.load import LoadedModel, load_model
-from evop.objectives import objective_of
-from evop.orders import Orders
-from evop.progress import Progress, Watch
-from evop.recipe import SearchRecipe
-from evop.searching.desk import Desk
+from evop.importance.measured import default_importance, refuse_importance
+from evop.losses.objectives import objective_of
+from evop.model.checkpoint import Checkpoint
+from evop.model.loaded import LoadedModel, load_model
+from evop.recipes.search import SearchRecipe
+from evop.removal.compensation_file import FILE as CORRECTIONS
+from evop.removal.ranking import Orders
+from evop.removal.space import THINNED, pattern_space
+from evop.searching.folder import SearchRun
 from evop.searching.identity import identity_asked
+from evop.searching.loop import Desk
+from evop.searching.progress import Progress, Watch
 from evop.searching.result import SearchResult
-from evop.searching.run import SearchRun
 from evop.searching.setup import set_up
+from evop.timing.answer_speed import time_answer
+from evop.timing.chosen_table import refuse_options, table_of_run
+from evop.timing.table import LatencyTable
 from patterns import (
     Budget,
     PatternSpace,

@@ -6,15 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from evop.checkpoint import Checkpoint
 from evop.errors import EvopError, first_line
-from evop.export.parity import weight_file_bytes
-from evop.files import whole
-from evop.latency.speed_file import SpeedFile
-from evop.latency.table import FILE, LatencyTable
-from evop.latency.workload import Workload
-from evop.load import DTYPES, choose_device, choose_dtype
-from evop.pattern_file import PatternFile
+from evop.files.json_file import whole
+from evop.model.checkpoint import Checkpoint
+from evop.model.loaded import DTYPES, choose_device, choose_dtype
+from evop.removal.pattern_file import PatternFile
+from evop.timing.speed_file import SpeedFile
+from evop.timing.table import FILE, LatencyTable
+from evop.timing.workload import Workload
 
 
 def speed(
@@ -69,7 +68,7 @@ def speed(
         workload,
         computed,
         predicted={},
-        bytes={name: weight_file_bytes(each) for name, each in {"dense": dense, **checkpoints}.items()},
+        bytes={name: each.weight_file_bytes for name, each in {"dense": dense, **checkpoints}.items()},
     )
     predicted = {name: _predicted(each.folder, found) for name, each in checkpoints.items()}
     rows = [row.model_copy(update={"predicted": predicted.get(row.name)}) for row in found.models]

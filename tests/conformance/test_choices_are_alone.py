@@ -10,13 +10,13 @@ from tiny import SHAPE, TINY, WINDOW
 from torch.nn import functional
 
 import evop.hf  # noqa: F401
-from evop.checkpoint import Checkpoint
-from evop.cut import Cut
 from evop.evaluator import Evaluator
-from evop.evaluator.masking import masked
-from evop.families.parts import pattern_space
-from evop.load import load_model
-from evop.token_item import TokenItem
+from evop.model.checkpoint import Checkpoint
+from evop.model.loaded import load_model
+from evop.removal.cut import Cut
+from evop.removal.masking import masked
+from evop.removal.space import pattern_space
+from evop.tokens.items import TokenItem
 
 ITEMS = token_items(
     {"a": [(1, (5, 3)), (24, (6, 1, 9, 4))], "b": [(40, (7, 7)), (9, (1, 1, 1))]}, vocabulary=SHAPE["vocab_size"]
@@ -55,7 +55,7 @@ def test_choices_behind_one_query_cost_what_they_cost_alone(name, tiny_folder):
 
 def test_text_and_items_are_measured_side_by_side(tiny_folder):
     """Items by accuracy, text by next-token loss, in one call; each as alone."""
-    from evop.tokens import TokenPassages
+    from evop.tokens.passages import TokenPassages
 
     loaded = load_model(Checkpoint.find(tiny_folder("llama")), "cpu", "float32")
     evaluator = Evaluator.of(loaded, pattern_space(loaded.checkpoint, "subblock"), 64, loss="nll+accuracy")

@@ -12,17 +12,17 @@ import torch
 from sites import token_passages
 from tiny import SHAPE, TINY, load, logits, orders, random_ids
 
-from evop.checkpoint import Checkpoint
-from evop.cut import Cut
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
-from evop.evaluator.masking import masked
-from evop.families import family_of
-from evop.families.parts import GRAINS, THINNED, pattern_space
 from evop.importance import IMPORTANCES
-from evop.importance.of_model import INFLUENCE, measured_orders
-from evop.load import load_model
-from evop.meters import METERS
+from evop.importance.measured import INFLUENCE, measured_orders
+from evop.losses import METERS
+from evop.model.checkpoint import Checkpoint
+from evop.model.families import family_of
+from evop.model.loaded import load_model
+from evop.removal.cut import Cut
+from evop.removal.masking import masked
+from evop.removal.space import GRAINS, THINNED, pattern_space
 from patterns import Pattern, PatternSpace
 
 PASSAGES = token_passages({"a": [20, 7], "b": [12]}, vocabulary=SHAPE["vocab_size"])

@@ -9,16 +9,17 @@ from sites import token_passages
 from tiny import SHAPE, TINY, load, logits, random_ids
 
 import evop.hf  # noqa: F401
-from evop.checkpoint import Checkpoint
-from evop.corrections import FILE, corrected, write_corrections
 from evop.evaluator import Evaluator
-from evop.evaluator.masking import masked
 from evop.export.parity import TOLERANCE, compare
-from evop.families import family_of
-from evop.families.parts import THINNED, pattern_space
-from evop.importance.of_model import INFLUENCE, measured_orders
-from evop.load import load_model
-from evop.pattern_file import PatternFile
+from evop.importance.measured import INFLUENCE, measured_orders
+from evop.model.checkpoint import Checkpoint
+from evop.model.families import family_of
+from evop.model.loaded import load_model
+from evop.removal.compensation import corrected
+from evop.removal.compensation_file import FILE, write_corrections
+from evop.removal.masking import masked
+from evop.removal.pattern_file import PatternFile
+from evop.removal.space import THINNED, pattern_space
 from evop.stages.prune import prune
 from patterns import Pattern
 

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from evop.checkpoint import Checkpoint
 from evop.evaluator import Evaluator
-from evop.families.parts import GRAINS, THINNED, pattern_space
-from evop.load import load_model
-from evop.meters import METERS
-from evop.orders import Orders
+from evop.fitness.efforts import efforts_of
+from evop.fitness.sample import Sample
+from evop.fitness.store import LossStore
+from evop.losses import METERS
+from evop.model.checkpoint import Checkpoint
+from evop.model.loaded import load_model
 from evop.reference import corpus_files, model_dir
-from evop.searching.efforts import efforts_of
-from evop.searching.sample import Sample
-from evop.searching.store import LossStore
-from evop.tokens import TokenPassages
+from evop.removal.ranking import Orders
+from evop.removal.space import GRAINS, THINNED, pattern_space
+from evop.tokens.passages import TokenPassages
 from patterns import Budget
 
 HEAD, HEADS_A_GROUP, GROUPS, WIDTH = 32, 3, 2, 512

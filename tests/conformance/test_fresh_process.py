@@ -10,10 +10,10 @@ import pytest
 import torch
 from tiny import TINY, load, logits, orders, random_ids, removing, write_pattern
 
-from evop.checkpoint import Checkpoint
-from evop.evaluator.masking import masked
-from evop.families import family_of
+from evop.model.checkpoint import Checkpoint
+from evop.model.families import family_of
 from evop.reference import model_dir
+from evop.removal.masking import masked
 from evop.stages.prune import prune
 from patterns import Pattern
 

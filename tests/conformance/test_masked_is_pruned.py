@@ -16,19 +16,20 @@ from saved import assert_generates_alike, assert_same, assert_saves_again
 from tiny import MODEL_TYPES, TINY, build, load, logits, orders, random_ids, removing, write_pattern
 
 import evop.hf  # noqa: F401
-from evop.checkpoint import Checkpoint
-from evop.corrections import FILE as CORRECTIONS
-from evop.corrections import corrected, write_corrections
 from evop.errors import EvopError
-from evop.evaluator.masking import masked
 from evop.export.parity import TOLERANCE, compare
 from evop.export.plan import planned
-from evop.families import family_of
-from evop.families.parts import GRAINS, THINNED, pattern_space
-from evop.load import load_model
-from evop.orders import Orders
-from evop.pattern_file import PatternFile
+from evop.model.checkpoint import Checkpoint
+from evop.model.families import family_of
+from evop.model.loaded import load_model
 from evop.reference import model_dir
+from evop.removal.compensation import corrected
+from evop.removal.compensation_file import FILE as CORRECTIONS
+from evop.removal.compensation_file import write_corrections
+from evop.removal.masking import masked
+from evop.removal.pattern_file import PatternFile
+from evop.removal.ranking import Orders
+from evop.removal.space import GRAINS, THINNED, pattern_space
 from evop.stages.prune import prune
 from patterns import Budget, Pattern, PatternSpace
 from patterns.legality import DEPLOYS

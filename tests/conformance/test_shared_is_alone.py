@@ -11,17 +11,17 @@ from sites import token_items, token_passages
 from tiny import SHAPE, TINY, orders
 
 import evop.hf  # noqa: F401
-from evop.checkpoint import Checkpoint
 from evop.evaluator import Evaluator
 from evop.evaluator.layer_stack import LayerStack
-from evop.families import family_of
-from evop.families.parts import GRAINS, pattern_space
-from evop.load import load_model
-from evop.meters import ITEM_METERS, METERS
-from evop.objectives import OBJECTIVES
+from evop.fitness.fitness import Fitness
+from evop.fitness.sample import Sample
+from evop.losses import ITEM_METERS, METERS
+from evop.losses.objectives import OBJECTIVES
+from evop.model.checkpoint import Checkpoint
+from evop.model.families import family_of
+from evop.model.loaded import load_model
 from evop.reference import model_dir
-from evop.searching.fitness import Fitness
-from evop.searching.sample import Sample
+from evop.removal.space import GRAINS, pattern_space
 from evop.stages.search import search
 from patterns import Budget
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evop.checkpoint import Checkpoint
-from evop.pattern_file import PatternFile
+from evop.model.checkpoint import Checkpoint
 from evop.reference import model_dir
+from evop.removal.pattern_file import PatternFile
 from patterns import Budget
 
 GOLDEN = Path(__file__).with_name("pattern.json")

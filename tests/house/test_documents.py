@@ -100,7 +100,7 @@ def test_one_version():
 
 
 def test_supported_architectures_are_named():
-    from evop.families import FAMILIES
+    from evop.model.families import FAMILIES
 
     readme = text("README.md").lower()
     for family in FAMILIES:

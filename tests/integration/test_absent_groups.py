@@ -7,18 +7,18 @@ from rich.console import Console
 from sets import small_set
 
 from calibration import SAMPLERS, CalibrationSet
-from evop.checkpoint import Checkpoint
 from evop.console.audit import print_audit
 from evop.console.calibration_set import print_set
 from evop.console.search import print_search
-from evop.load import load_tokenizer
-from evop.recipe import SearchRecipe
+from evop.model.checkpoint import Checkpoint
+from evop.model.loaded import load_tokenizer
+from evop.recipes.search import SearchRecipe
 from evop.reference import model_dir
 from evop.searching.passages import objective_passages
 from evop.stages.audit import audit
 from evop.stages.prune import prune
 from evop.stages.search import SearchResult, search
-from evop.tokens import tokenize
+from evop.tokens.passages import tokenize
 
 QUICK = {"device": "cpu", "dtype": "float32", "max_tokens": 64, "min_group_tokens": 10}
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from calibration import Passage
-from evop.checkpoint import Checkpoint
-from evop.cut import Cut
 from evop.evaluator import Evaluator
-from evop.families.parts import pattern_space
-from evop.load import load_model
-from evop.meters import ITEM_METERS
+from evop.losses import ITEM_METERS
+from evop.model.checkpoint import Checkpoint
+from evop.model.loaded import load_model
 from evop.reference import model_dir
-from evop.tokens import tokenize
+from evop.removal.cut import Cut
+from evop.removal.space import pattern_space
+from evop.tokens.passages import tokenize
 
 pytest.importorskip("lm_eval", reason="lm_eval is not installed: pip install 'evop[eval]'")
 
@@ -198,7 +198,7 @@ def test_a_task_that_is_not_there_is_one_line(tasks, tmp_path):
 def test_a_task_that_fails_midway_loses_nothing_that_was_measured(tasks, tmp_path):
     from sets import small_set
 
-    from evop.auditing.file import AuditFile
+    from evop.auditing.audit_file import AuditFile
     from evop.errors import EvopError
     from evop.stages.audit import audit
 

@@ -128,7 +128,7 @@ def test_the_verdict_is_that_of_the_numbers(report):
 def test_the_same_audit_gives_the_same_page(report, tmp_path):
     """But for what was timed."""
     from calibration import CalibrationSet
-    from evop.auditing.file import AuditFile
+    from evop.auditing.audit_file import AuditFile
     from evop.report.page import page
 
     built = small_set(continuations=["math_word"], items=24, select_items=8, audit_items=12)

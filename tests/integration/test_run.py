@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 import evop
 from evop.cli import app
 from evop.errors import EvopError
-from evop.files import sha256
+from evop.files.json_file import sha256
+from evop.recipes.run import RunRecipe
 from evop.reference import corpus_files, model_dir
-from evop.run_recipe import RunRecipe
 from evop.stages.run import run
 from evop.stages.search import search
 

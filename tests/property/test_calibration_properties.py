@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calibration.cut import cut
-from calibration.duplicates import near_duplicates
+from calibration.choosing.sample import SAMPLERS, largest_remainders, water_fill
+from calibration.choosing.split import SHARES, share_out
 from calibration.passage import Passage, words
-from calibration.sample import SAMPLERS, largest_remainders, water_fill
-from calibration.split import SHARES, share_out
+from calibration.reading.duplicates import near_duplicates
+from calibration.reading.pieces import cut
 
 examples = settings(deadline=None, max_examples=150, derandomize=True)
 

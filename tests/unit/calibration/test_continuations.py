@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from calibration import Passage, build_calibration_set
-from calibration.continuations import CHOICES, ENDING, QUERY, continuations
+from calibration.choosing.continuations import CHOICES, ENDING, QUERY, continuations
 
 
 def texts(n=12, cluster=0, split="audit", words=140):

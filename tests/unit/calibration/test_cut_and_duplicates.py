@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from calibration.cut import cut
-from calibration.duplicates import near_duplicates
 from calibration.passage import Passage, passage_id, words
+from calibration.reading.duplicates import near_duplicates
+from calibration.reading.pieces import cut
 
 
 def test_prose_is_cut_at_sentence_ends():

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from calibration import CalibrationError, DomainSource, Passage, Recipe, build_calibration_set, read_passages
-from calibration.cluster import cluster_domain, merged, summarised
-from calibration.embed import EMBEDDERS, embedder
-from calibration.names import cluster_names
-from calibration.sample import SAMPLERS
+from calibration.choosing.sample import SAMPLERS
+from calibration.clustering.cluster import cluster_domain, merged, summarised
+from calibration.clustering.embed import EMBEDDERS, embedder
+from calibration.clustering.names import cluster_names
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from calibration import CalibrationError, Recipe, TaskSource, build_calibration_set
-from calibration.tasks import Task
+from calibration.reading.tasks import Task
 
 pytest.importorskip("lm_eval", reason="lm_eval is not installed: pip install 'evop[eval]'")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from calibration import CalibrationError, CalibrationSet, Passage, build_calibration_set, describe
-from calibration.sample import SAMPLERS, largest_remainders, water_fill
+from calibration.choosing.sample import SAMPLERS, largest_remainders, water_fill
 
 
 def pools(sizes):

@@ -18,7 +18,7 @@ from calibration import (
     build_calibration_set,
     read_passages,
 )
-from calibration.sources import open_source
+from calibration.reading.sources import open_source
 
 ROWS = [{"text": f"Row number {i} holds a text of its own, number {i * 7}.", "n": i} for i in range(6)]
 

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from calibration import CalibrationError, CalibrationSet, Recipe, TaskSource, build_calibration_set
-from calibration.tasks import Task
+from calibration.reading.tasks import Task
 
 PIQA = {"query": "goal", "choices": "sol1+sol2", "gold": "label"}
 

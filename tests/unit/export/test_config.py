@@ -5,12 +5,12 @@ import json
 import pytest
 from tiny import WINDOW, build, removing
 
-from evop.checkpoint import Checkpoint
 from evop.export.config import pruned_config
-from evop.export.modeling_evop import cache_slots
 from evop.export.plan import planned
-from evop.families import family_of
-from evop.orders import Orders
+from evop.model.checkpoint import Checkpoint
+from evop.model.families import family_of
+from evop.removal.modeling_evop import cache_slots
+from evop.removal.ranking import Orders
 
 SLIDING, FULL = "sliding_attention", "full_attention"
 

@@ -5,7 +5,7 @@ from toys import layer_space, subblock_space
 
 from evop.errors import EvopError
 from evop.export.plan import LayerPlan, NewLayer
-from evop.orders import Orders
+from evop.removal.ranking import Orders
 
 
 def any_count(kind, units):

@@ -17,13 +17,13 @@ from tiny import build, load, logits, orders, random_ids, removing, write_patter
 from transformers import AutoModelForCausalLM
 
 import evop.hf  # noqa: F401
-from evop.checkpoint import Checkpoint
 from evop.errors import EvopError
 from evop.export.plan import planned
 from evop.export.weights import plan_shards, write_weights
-from evop.families import family_of
-from evop.families.parts import pattern_space
-from evop.orders import Orders
+from evop.model.checkpoint import Checkpoint
+from evop.model.families import family_of
+from evop.removal.ranking import Orders
+from evop.removal.space import pattern_space
 from evop.stages.prune import prune
 from patterns import Pattern
 
@@ -141,7 +141,7 @@ MEASURE = """
 import sys
 from pathlib import Path
 import safetensors.torch
-from evop.checkpoint import Checkpoint
+from evop.model.checkpoint import Checkpoint
 from evop.export.weights import Piece, Shard, write_weights
 
 def peak():

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from evop import reference
-from evop.reference.sources import NOT_TAKEN, SOURCES
+from evop.reference.making.sources import NOT_TAKEN, SOURCES
 
 FOLDER = Path(reference.__file__).parent
 
@@ -79,7 +79,7 @@ def test_a_missing_file_is_said_in_one_line(monkeypatch, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("module", "heavy"), [("evop.reference", False), ("evop.reference.losses", True)])
+@pytest.mark.parametrize(("module", "heavy"), [("evop.reference", False), ("evop.reference.making.losses", True)])
 def test_reference_loads_no_torch(module, heavy):
     code = f"import sys, {module}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -6,7 +6,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from evop.reference import corpus_files, model_dir
-from evop.reference.losses import DomainLoss, held_out_losses, main, table
+from evop.reference.making.losses import DomainLoss, held_out_losses, main, table
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evop.reference import DOMAINS
-from evop.reference.pack import PackError, Row, choose, main, pieces, read_rows
+from evop.reference.making.pack import PackError, Row, choose, main, pieces, read_rows
 
 
 def write(path, *records):
@@ -56,7 +56,7 @@ def test_documents_take_turns():
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path, capsys):
-    from evop.reference.sources import SOURCES
+    from evop.reference.making.sources import SOURCES
 
     for domain in DOMAINS:
         repository = SOURCES[domain][0].repository

@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from evop.reference.checkpoint import CheckpointError
-from evop.reference.text import encode, read_documents, take, train_tokenizer
-from evop.reference.train import main
-from evop.reference.training import Progress, Shape, Training, TrainingError, TrainingRecipe, run
+from evop.reference.making.checkpoint import CheckpointError
+from evop.reference.making.text import encode, read_documents, take, train_tokenizer
+from evop.reference.making.train import main
+from evop.reference.making.training import Progress, Shape, Training, TrainingError, TrainingRecipe, run
 
 SHAPE = Shape(layers=2, hidden=32, heads=4, kv_heads=2, mlp=48, vocabulary=300, positions=64)
 RECIPE = TrainingRecipe(SHAPE, batch=4, length=32)
@@ -175,7 +175,9 @@ def test_a_killed_process_resumes_to_the_same_file(texts, tmp_path):
     out = tmp_path / "killed"
     arguments = command(texts, out, "--steps", "120", "--save-every", "10")
     process = subprocess.Popen(
-        [sys.executable, "-m", "evop.reference.train", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        [sys.executable, "-m", "evop.reference.making.train", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     checkpoint = out / "training" / "checkpoint.safetensors"
     deadline = time.monotonic() + 120

@@ -1,0 +1,1 @@
+"""Which passages a set keeps: merged groups, splits, samples, their order, continuations."""

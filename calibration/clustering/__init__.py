@@ -1,0 +1,1 @@
+"""From passages to the clusters of each domain: vectors, k-means, names, places on a map."""

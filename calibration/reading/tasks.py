@@ -1,0 +1,157 @@
+"""Tasks: rows of a file, hub dataset or task of lm_eval into items, each a question with its choices."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from calibration.errors import CalibrationError
+from calibration.passage import Passage
+from calibration.reading.sources import Source, open_source, rows_of
+from calibration.recipe import TaskSource
+
+REQUIRED = ("query", "choices", "gold")
+OPTIONAL = ("document", "domain", "cluster")
+ANSWER_SHOWN = 40
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a task: the item, and the cluster it was given; None where it is to be clustered like a passage."""
+
+    item: Passage
+    cluster: str | None
+
+
+@dataclass
+class Task:
+    """One opened task; iterating ``rows`` reads it.
+
+    Attributes:
+        name: names its domain, or the first part of its domains' names.
+        source: where it is read from; counts the rows.
+        columns: what its columns are called, by what they are read as; complete once the first row was read.
+    """
+
+    name: str
+    source: Source
+    columns: dict[str, str]
+    _domains: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, asked: TaskSource) -> "Task":
+        """A task, checked as far as that goes without reading rows.
+
+        Raises:
+            CalibrationError: a missing or empty file, or a specification that means nothing.
+        """
+        columns: dict[str, str] = {str(role): name for role, name in asked.columns.items()}
+        source = open_source(asked.name, asked.source, columns.get("document"), "task")
+        if source.column is not None:
+            raise CalibrationError(
+                f"{source.where}: a task has no single column; name its columns one by one, such as "
+                f"--task-columns {asked.name}=query:question,choices:options"
+            )
+        return cls(asked.name, source, columns)
+
+    @property
+    def read_as(self) -> str:
+        """What its columns are read as, on one line."""
+        columns = ", ".join(f"{role} {name}" for role, name in self.columns.items())
+        return f"{columns}; {self.source.harness.read_as}" if self.source.harness else columns
+
+    def rows(self) -> Iterator[Row]:
+        """Its items in order.
+
+        Raises:
+            CalibrationError: unreadable, a column it does not have, or a row that is no such item.
+        """
+        with rows_of(self.source) as rows:
+            for row in rows:
+                if not self.source.rows:
+                    self._find_columns(list(row))
+                self.source.rows += 1
+                yield self._row(row)
+
+    def _find_columns(self, there: list[str]) -> None:
+        given = dict(self.columns)
+        roles = [*REQUIRED, *(role for role in OPTIONAL if role in given or role in there)]
+        self.columns = {role: given.get(role, role) for role in roles}
+        for role, name in self.columns.items():
+            missing = next((part for part in (_parts(role, name)) if part not in there), None)
+            if missing is not None:
+                raise CalibrationError(
+                    f"{self.source.where}: no column {missing!r} for the {role}; it has: {', '.join(there)}; name it: "
+                    f"--task-columns {self.name}={role}:COLUMN"
+                )
+        self.source.group_by = self.columns.get("document")
+
+    def _row(self, row: dict[str, Any]) -> Row:
+        query = row[self.columns["query"]]
+        choices, labels = self._choices(row)
+        gold = self._gold(row[self.columns["gold"]], choices, labels)
+        document = self.source.document_name(row)
+        item = Passage.item(self._domain(row), document, "" if query is None else str(query), choices, gold)
+        if "cluster" not in self.columns:
+            return Row(item, None)
+        cluster = row[self.columns["cluster"]]
+        if cluster is None:
+            raise CalibrationError(
+                f"{self._here}: no value in column {self.columns['cluster']!r} for the cluster; fill it in every row"
+            )
+        return Row(item, str(cluster))
+
+    def _domain(self, row: dict[str, Any]) -> str:
+        value = row.get(self.columns.get("domain", ""))
+        if value is None:
+            return self.name
+        name = re.sub(r"[^\w.-]+", "_", str(value))
+        if self._domains.setdefault(name, str(value)) != str(value):
+            raise CalibrationError(
+                f"{self._here}: domains {self._domains[name]!r} and {str(value)!r} would both be called {name}; "
+                "rename one"
+            )
+        return f"{self.name}.{name}"
+
+    def _choices(self, row: dict[str, Any]) -> tuple[tuple[str, ...], list[str]]:
+        """The choices, and their labels where the file has some."""
+        parts = _parts("choices", self.columns["choices"])
+        found = row[parts[0]] if len(parts) == 1 else [row[part] for part in parts]
+        labels: list[str] = []
+        if isinstance(found, dict) and {"text", "label"} <= set(found):
+            labels, found = [str(label) for label in found["label"]], found["text"]
+        texts = list(found) if isinstance(found, list | tuple) else []
+        if len(texts) < 2 or not all(isinstance(text, str) and text.strip() for text in texts):
+            raise CalibrationError(
+                f"{self._here}: choices {str(found)[:ANSWER_SHOWN]!r}, expected a list of at least two texts, or "
+                f"columns joined by +"
+            )
+        return tuple(texts), labels
+
+    def _gold(self, answer: Any, choices: tuple[str, ...], labels: list[str]) -> int:
+        """The number of the right choice, from a number from 0, a label, a letter or the choice itself."""
+        said = str(answer).strip()
+        readings = {
+            "a label": labels.index(said) if said in labels else None,
+            "a number from 0": int(said) if said.isdecimal() and not labels else None,
+            "a choice": choices.index(said) if isinstance(answer, str) and said in choices else None,
+            "a letter": ord(said.upper()) - ord("A") if len(said) == 1 and said.isascii() and said.isalpha() else None,
+        }
+        found = {how: i for how, i in readings.items() if i is not None and i < len(choices)}
+        if len(set(found.values())) == 1:
+            return next(iter(found.values()))
+        if found:
+            ways = ", ".join(f"{how} ({choices[i][:ANSWER_SHOWN]!r})" for how, i in found.items())
+            raise CalibrationError(f"{self._here}: gold {said[:ANSWER_SHOWN]!r} may be read as {ways}; give its number")
+        raise CalibrationError(
+            f"{self._here}: gold {said[:ANSWER_SHOWN]!r}, expected 0 to {len(choices) - 1}, "
+            f"{'one of ' + ', '.join(labels) if labels else 'a letter'}, or one of its choices"
+        )
+
+    @property
+    def _here(self) -> str:
+        return f"{self.source.where}, row {self.source.rows}"
+
+
+def _parts(role: str, name: str) -> list[str]:
+    return name.split("+") if role == "choices" else [name]

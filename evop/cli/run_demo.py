@@ -1,0 +1,74 @@
+"""The whole road on the embedded model and corpora."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from rich.console import Console
+
+from calibration import build_calibration_set
+from evop.console.audit import print_audit
+from evop.console.calibration_set import print_set
+from evop.console.search import print_search
+from evop.console.watching import watching
+from evop.errors import EvopError
+from evop.recipes.words import calibration_recipe
+from evop.reference import corpus_files, model_dir
+from evop.stages.audit import audit
+from evop.stages.prune import prune
+from evop.stages.search import search
+
+EVALUATIONS = 60
+MARK = "demo.txt"
+"""Says that a folder was made by the demo and may be made again."""
+MAX_TOKENS = 256
+"""The embedded model was trained on sequences of this length."""
+
+
+def run_demo(out: Path, console: Console) -> None:
+    """Calibrate, search, audit and prune; prints as it goes and says where things lie."""
+    made = [out / name for name in ("set", "run", "audit", "pruned")]
+    if out.exists() and any(out.iterdir()) and not (out / MARK).is_file():
+        raise EvopError(f"--out {out} holds something else than an earlier demo; give a new folder")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MARK).write_text("made by evop demo, which may replace what lies here\n")
+    for path in made:
+        shutil.rmtree(path, ignore_errors=True)
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, soft_wrap=True)
+
+    calibration, run, audited, pruned = made
+    say("[bold]1. calibration set[/bold]: 8 domains, 4 clusters each, one held out; of three, tasks too")
+    domains = [f"{name}={path}" for name, path in corpus_files().items()]
+    recipe = calibration_recipe(
+        domains,
+        group_by=["document"],
+        clusters=4,
+        passages=12,
+        passage_chars=800,
+        limit=600,
+        select_passages=6,
+        audit_passages=12,
+        continuations=["code_python", "legal_statute", "math_word"],
+        items=24,
+        audit_items=24,
+    )
+    built = build_calibration_set(recipe)
+    built.save(calibration)
+    print_set(console, built)
+
+    say("\n[bold]2. search[/bold]: which quarter of the decoder can go, judged by the group that loses most")
+    with watching(console) as watch:
+        found = search(model_dir(), built, run, watch=watch, evaluations=EVALUATIONS, max_tokens=MAX_TOKENS)
+    print_search(console, found)
+
+    say("\n[bold]3. audit[/bold]: passages and whole clusters the search never saw")
+    print_audit(console, audit(model_dir(), built, run, audited).file)
+
+    say("\n[bold]4. prune[/bold]: a smaller checkpoint, checked in a fresh process")
+    prune(model_dir(), run, pruned, audit=audited, report=say)
+    say(f"\nreport:     {audited / 'report.html'}   (open it in a browser; the numbers: {audited / 'audit.csv'})")
+    say(f"pattern:    {run / 'pattern.json'}")
+    say(f"checkpoint: {pruned}   (AutoModelForCausalLM.from_pretrained({str(pruned)!r}))")

@@ -1,0 +1,76 @@
+"""Measurements that runs share: summed losses of a pattern on a stretch of the search sample, also in a file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from evop.errors import EvopError
+from patterns import Pattern
+
+SCHEMA = "evop.fitness.store/2"
+
+Sums = Mapping[str, float | None]
+"""Group -> summed loss in nats, or None where it was no number; groups that were not measured are missing."""
+
+
+class LossStore:
+    """What was measured of one space, sample, meter and dtype; each search is charged as if it were alone.
+
+    Args:
+        folder: where searches share their measurements, or None to keep them in memory.
+        identity: what two measurements must share to be the same.
+
+    Lines that cannot be read (torn by a kill) are passed over: a store saves time, and decides nothing.
+
+    Raises:
+        EvopError: the file in the folder is not such a store.
+    """
+
+    def __init__(self, folder: Path | None, identity: Mapping[str, Any]) -> None:
+        self._sums: dict[tuple[tuple[int, ...], int], Sums] = {}
+        self._file: Path | None = None
+        if folder is not None:
+            name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+            self._file = folder / f"{name}.jsonl"
+            self._open(identity)
+
+    def get(self, pattern: Pattern, stretch: int) -> Sums:
+        """What was measured of a pattern on a stretch of the sample."""
+        return self._sums.get((pattern.levels, stretch), {})
+
+    def put(self, pattern: Pattern, stretch: int, sums: Sums) -> None:
+        """Keep a measurement; one line is written at once, so that searches side by side do not tear it."""
+        self._add(pattern.levels, stretch, sums)
+        if self._file is not None:
+            row = {"levels": list(pattern.levels), "stretch": stretch, "sums": dict(sums)}
+            with self._file.open("a") as file:
+                file.write(json.dumps(row, allow_nan=False) + "\n")
+
+    def _open(self, identity: Mapping[str, Any]) -> None:
+        assert self._file is not None
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        head = json.dumps({"schema": SCHEMA, **identity})
+        with self._file.open("ab") as file:
+            lines = self._file.read_bytes().split(b"\n")
+            if lines == [b""]:  # new, or another search is about to begin it: a second head is passed over
+                file.write(f"{head}\n".encode())
+            elif lines[0] != head.encode():
+                raise EvopError(f"--store {self._file} holds something else; delete it, it only saves time")
+            elif lines[-1]:
+                file.write(b"\n")
+        for line in lines[1:]:
+            self._read(line)
+
+    def _read(self, line: bytes) -> None:
+        try:
+            row = json.loads(line)
+            self._add(tuple(row["levels"]), row["stretch"], row["sums"])
+        except (ValueError, KeyError, TypeError):
+            return
+
+    def _add(self, levels: tuple[int, ...], stretch: int, sums: Sums) -> None:
+        self._sums[levels, stretch] = {**self._sums.get((levels, stretch), {}), **sums}

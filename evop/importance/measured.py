@@ -1,0 +1,127 @@
+"""How much the units, or the whole parts, of one model matter on some passages."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from evop.errors import EvopError, refuse_unknown
+from evop.evaluator import Evaluator
+from evop.importance import IMPORTANCES, importance_of, unit_importance
+from evop.importance.influence import StreamLayer, block_influence
+from evop.importance.site import Site
+from evop.importance.statistics import Statistics, gather
+from evop.model.families.family import Block, Sliced
+from evop.model.loaded import LoadedModel
+from evop.removal.ranking import Orders
+from evop.removal.space import THINNED
+from evop.tokens.passages import TokenPassages
+from patterns import PatternSpace
+
+INFLUENCE = "influence"
+"""The metric of whole parts: block influence."""
+
+
+def default_importance(grain: str) -> str:
+    """The metric where none is asked for: whole parts need none."""
+    return "flap" if grain in THINNED else "none"
+
+
+def passes(metric: str, compensate: bool) -> int:
+    """How often the passages go through the model to rank units; a backward pass counts as two."""
+    if metric in ("none", INFLUENCE):
+        return int(metric == INFLUENCE)
+    asked = importance_of(metric)
+    return 3 if asked.needs_gradients else int(asked.needs_data or compensate)
+
+
+def refuse_importance(metric: str, grain: str, over: str) -> None:
+    """Check that a metric is one for a grain, and for a way of combining groups.
+
+    Raises:
+        EvopError: it is not, or is unknown.
+    """
+    refuse_unknown("--importance", metric, (*IMPORTANCES, INFLUENCE, "none"))
+    if (metric in IMPORTANCES) != (grain in THINNED):
+        fits = ", ".join(IMPORTANCES) if grain in THINNED else f"{INFLUENCE} or none"
+        raise EvopError(f"--importance {metric} is not for --grain {grain}; choose {fits}")
+    if over != "mean" and not passes(metric, compensate=False):
+        raise EvopError(f"--importance-over {over}: --importance {metric} does not look at groups; leave it out")
+
+
+def measured_orders(
+    evaluator: Evaluator, passages: TokenPassages, *, metric: str, over: str, compensate: bool, seed: int
+) -> Orders:
+    """Rank the units of a space's parts.
+
+    Args:
+        evaluator: the dense model, and the space.
+        passages: the search sample.
+        metric: of ``IMPORTANCES``, ``"influence"`` or ``"none"``.
+        over: how groups are combined: ``"mean"`` or ``"worst"``.
+        compensate: whether to keep what stands in for units that leave.
+        seed: of the random metric.
+    """
+    loaded, space, passages = evaluator.loaded, evaluator.space, passages.as_text()
+    if metric == "none":
+        return Orders()
+    if metric == INFLUENCE:
+        return evaluator.halving(lambda batch_tokens: _influence(loaded, space, passages, batch_tokens, over))
+    sites = sites_of(loaded, space, coupled=metric == "magnitude")
+    statistics = None
+    if passes(metric, compensate):
+        gradients = importance_of(metric).needs_gradients
+        statistics = evaluator.halving(
+            lambda batch_tokens: gather(loaded.model, sites, passages, batch_tokens, gradients=gradients)
+        )
+    importance = unit_importance(metric, over, sites, statistics, seed)
+    return Orders(importance, _fill(statistics) if compensate and statistics else {})
+
+
+def sites_of(loaded: LoadedModel, space: PatternSpace, *, coupled: bool) -> list[Site]:
+    """Where the units of the thinned parts of a space run together.
+
+    Args:
+        loaded: the dense model.
+        space: whose parts.
+        coupled: whether to bring all weights of a unit along; for some architectures that copies them.
+    """
+    family, layers = loaded.family, loaded.family.layer_list(loaded.model)
+    found = []
+    for part in (part for part in space.parts if part.units):
+        block, layer = family.block(part.kind), layers[part.layer]
+        slices = block.slices if coupled else ()
+        weights = tuple(_by_unit(layer, block, sliced, loaded, part.kind) for sliced in slices)
+        found.append(Site(part.name, layer.get_submodule(block.out), part.units[-1], weights))
+    return found
+
+
+def _by_unit(layer: torch.nn.Module, block: Block, sliced: Sliced, loaded: LoadedModel, kind: str) -> torch.Tensor:
+    """The weight of one module as [units, numbers of each unit]."""
+    weight = layer.get_submodule(sliced.module).get_parameter("weight").detach()
+    family, config = loaded.family, loaded.model.config
+    lines = weight.movedim(sliced.axis, 0)
+    units = family.units(config, kind)
+    if not sliced.segments:
+        return lines.reshape(units, -1)
+    rows = [family.rows(config, kind, sliced, [unit], len(lines)) for unit in range(units)]
+    return lines[torch.from_numpy(np.concatenate(rows)).to(lines.device)].reshape(units, -1)
+
+
+def _fill(statistics: Statistics) -> dict[str, np.ndarray]:
+    """Mean input of every feature, each group of equal weight; float32 [features] a part."""
+    return {part: found.mean.mean(axis=0).astype(np.float32) for part, found in statistics.sites.items()}
+
+
+def _influence(
+    loaded: LoadedModel, space: PatternSpace, passages: TokenPassages, batch_tokens: int, over: str
+) -> Orders:
+    family = loaded.family
+    layers = [
+        StreamLayer(layer, layer.get_submodule(family.attn.adds), layer.get_submodule(family.mlp.adds))
+        for layer in family.layer_list(loaded.model)
+    ]
+    found = block_influence(
+        loaded.model, layers, passages, batch_tokens, parallel=family.is_parallel(loaded.model.config), over=over
+    )
+    return Orders({part.name: np.array([found[part.name]]) for part in space.parts})

@@ -1,0 +1,1 @@
+"""A causal language model: its checkpoint, its family, the model in memory."""

@@ -1,0 +1,211 @@
+"""A family as data: where its layers lie and which modules make up an attention or an MLP block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Sliced:
+    """How one module shrinks when units of its block leave. A unit is a key/value group or a channel.
+
+    Attributes:
+        module: its dotted name inside a decoder layer.
+        axis: axis of its weight along which the units lie (``nn.Linear``: 0 for outputs; ``Conv1D``: 1 for outputs).
+        segments: what lies along that axis, one after the other; empty where it is the units and nothing else.
+        bias: whether its bias, where it has one, shrinks too: where the units are its outputs.
+    """
+
+    module: str
+    axis: int
+    segments: tuple[str, ...] = ()
+    bias: bool = True
+
+
+@dataclass(frozen=True)
+class Block:
+    """The modules of one residual block, by their names inside a decoder layer.
+
+    Attributes:
+        main: the module that makes up the block; gone with it.
+        norms: modules beside ``main`` that serve this block alone and leave with it: its norms, and in OPT, whose
+            MLP is no module of its own, the first projection.
+        adds: the module whose output is added to the residual stream: ``main``, or a norm after it.
+        returns: how many values ``main`` returns; the first is its output, the rest may be None.
+        out: the projection whose input features are the units, those of a unit side by side.
+        slices: the modules that shrink when units leave; empty where none may.
+        scaled: integer attributes of ``main`` that shrink in proportion.
+    """
+
+    main: str
+    norms: tuple[str, ...]
+    adds: str
+    out: str
+    returns: int = 1
+    slices: tuple[Sliced, ...] = ()
+    scaled: tuple[str, ...] = ()
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """All module names of the block."""
+        return (self.main, *self.norms)
+
+    @property
+    def out_axis(self) -> int:
+        """Axis of the weight of ``out`` along which its input features lie."""
+        return next(sliced.axis for sliced in self.slices if sliced.module == self.out)
+
+
+GRAINS = ("layer", "subblock", "head", "channel", "mixed")
+"""Every grain there is; a family says which of them it cannot hold, and why."""
+
+
+def always(config: Any) -> bool:
+    """Whatever the config says."""
+    return True
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What a family cannot hold.
+
+    Attributes:
+        reason: why, and what to do instead; ends a line.
+        grains: at which grains.
+        deploys: under which deploys.
+        when: for which configs, each as transformers reads it.
+    """
+
+    reason: str
+    grains: tuple[str, ...]
+    deploys: tuple[str, ...] = ("any", "stock")
+    when: Callable[[Any], bool] = always
+
+
+NO_HEAD_DIM = Refusal(
+    "its config has no head_dim of its own, so fewer heads would become wider ones; use --deploy any, "
+    "or --grain channel",
+    grains=("head", "mixed"),
+    deploys=("stock",),
+    when=lambda config: getattr(config, "head_dim", None) is None,
+)
+"""Holds of every family."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Architectures that name their parts alike.
+
+    Attributes:
+        model_types: the ``model_type`` of each architecture.
+        layers: dotted path of the list of decoder layers inside the causal language model.
+        attn: the attention block.
+        mlp: the MLP block.
+        width: what the config calls the channels of an MLP; where its value is None, they are four times the hidden
+            size.
+        per_layer: config keys that hold one value a layer and follow the layers that stay.
+        parallel: config key that says whether both blocks of a layer read the layer's input, or None where the MLP
+            always reads what the attention added.
+        refusals: what its models cannot hold; everything else is held.
+    """
+
+    model_types: tuple[str, ...]
+    layers: str
+    attn: Block
+    mlp: Block
+    width: str = "intermediate_size"
+    per_layer: tuple[str, ...] = ("layer_types",)
+    parallel: str | None = None
+    refusals: tuple[Refusal, ...] = ()
+
+    def block(self, kind: str) -> Block:
+        """The block of a part's kind, ``"attn"`` or ``"mlp"``."""
+        return self.attn if kind == "attn" else self.mlp
+
+    def units(self, config: Any, kind: str) -> int:
+        """How many units a block of a kind has: key/value groups, or channels; ``config`` as transformers reads it."""
+        if kind == "attn":
+            return int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
+        return int(getattr(config, self.width) or 4 * config.hidden_size)
+
+    def rows(self, config: Any, kind: str, sliced: Sliced, kept: Sequence[int], length: int) -> np.ndarray:
+        """What stays along the axis of a module that shrinks.
+
+        Args:
+            config: of the dense model.
+            kind: of the block.
+            sliced: the module.
+            kept: units that stay, ascending.
+            length: of the axis.
+
+        Returns:
+            int64 indices, ascending.
+        """
+        units = self.units(config, kind)
+        heads = int(config.num_attention_heads)
+        weights = [heads if segment == "query" else units for segment in sliced.segments] or [1]
+        sizes = [length * weight // sum(weights) for weight in weights]
+        starts = np.cumsum([0, *sizes])
+        chosen = [
+            start + (np.array(kept)[:, None] * (size // units) + np.arange(size // units)).ravel()
+            for start, size in zip(starts, sizes, strict=False)
+        ]
+        return np.concatenate(chosen)
+
+    def layer_list(self, model: nn.Module) -> nn.ModuleList:
+        """The list of decoder layers of a loaded model."""
+        return model.get_submodule(self.layers)  # type: ignore[return-value]
+
+    def stem(self, tensors: Iterable[str]) -> str:
+        """What the tensor names of all layers begin with, the last dot included.
+
+        A checkpoint of the bare base model, such as the hub's ``gpt2``, lacks the first word of ``layers``.
+        """
+        full = f"{self.layers}."
+        bare = full.partition(".")[2]
+        return bare if any(name.startswith(bare) for name in tensors) else full
+
+    def own_bias(self, tensors: Collection[str], kind: str, layer: int = 0) -> str | None:
+        """Name of the bias tensor of a block's last projection, or None where it has none.
+
+        Args:
+            tensors: names of all tensors of a checkpoint.
+            kind: of the block.
+            layer: its decoder layer; layers are alike in this.
+        """
+        name = f"{self.stem(tensors)}{layer}.{self.block(kind).out}.bias"
+        return name if name in tensors else None
+
+    def refusal(self, config: Any, grain: str, deploy: str) -> str | None:
+        """Why a model cannot be pruned at a grain under a deploy, or None where it can.
+
+        Args:
+            config: the model's, as transformers reads it.
+            grain: such as ``"subblock"``.
+            deploy: ``"any"`` or ``"stock"``.
+        """
+        for refusal in (*self.refusals, NO_HEAD_DIM):
+            if grain in refusal.grains and deploy in refusal.deploys and refusal.when(config):
+                return refusal.reason
+        return None
+
+    def window(self, config: Any, layer: int) -> int | None:
+        """Positions that a layer's attention looks back, its own included; None for all of them.
+
+        Args:
+            config: as transformers reads it.
+            layer: its number.
+        """
+        window, types = getattr(config, "sliding_window", None), getattr(config, "layer_types", None)
+        return window if types is None or types[layer] == "sliding_attention" else None
+
+    def is_parallel(self, config: Any) -> bool:
+        """Whether attention and MLP of a layer both read the layer's input; ``config`` as transformers reads it."""
+        return self.parallel is not None and bool(getattr(config, self.parallel))

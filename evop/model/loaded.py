@@ -1,0 +1,130 @@
+"""A checkpoint brought into memory: device, dtype, model, tokenizer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from evop.errors import EvopError, first_line
+from evop.model.checkpoint import Checkpoint
+from evop.model.families import Family, family_of
+
+SPREAD = "spread"
+"""``--device`` that deals a model's layers out over all GPUs, as accelerate does."""
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to measure.
+
+    Attributes:
+        checkpoint: where it came from.
+        family: what its parts are called.
+        model: in evaluation mode, no gradients.
+        tokenizer: its tokenizer.
+        device: where it runs.
+        dtype: what it computes in, by name.
+    """
+
+    checkpoint: Checkpoint
+    family: Family
+    model: nn.Module
+    tokenizer: Any
+    device: torch.device
+    dtype: str
+
+
+def choose_device(device: str = "auto") -> torch.device:
+    """``auto`` is CUDA, then Apple's MPS, then the CPU; of a model that is spread, the device of its first layers.
+
+    Raises:
+        EvopError: a device this machine has not.
+    """
+    if device in ("auto", SPREAD):
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    kind, _, number = device.partition(":")
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if not present.get(kind, False) or (number and not (number.isdigit() and int(number) < count)):
+        here = ", ".join(name for name, found in present.items() if found)
+        raise EvopError(f"--device {device}: not on this machine; here are {here}")
+    return torch.device(device)
+
+
+def choose_dtype(dtype: str, device: torch.device) -> str:
+    """``auto`` is bfloat16 on CUDA and float32 elsewhere.
+
+    Raises:
+        EvopError: unknown dtype.
+    """
+    if dtype == "auto":
+        return "bfloat16" if device.type == "cuda" else "float32"
+    if dtype not in DTYPES:
+        raise EvopError(f"--dtype {dtype}: unknown; choose auto, {', '.join(DTYPES)}")
+    return dtype
+
+
+def load_model(
+    checkpoint: Checkpoint, device: str = "auto", dtype: str = "auto", trust_remote_code: bool = False
+) -> LoadedModel:
+    """Load model and tokenizer.
+
+    Raises:
+        EvopError: unknown architecture, device or dtype, or weights transformers cannot read.
+    """
+    from transformers import AutoModelForCausalLM
+
+    family = family_of(checkpoint.model_type)
+    where = choose_device(device)
+    name = choose_dtype(dtype, where)
+    _ = checkpoint.tensors  # refuses weights that are not whole
+    spread = {"device_map": "auto"} if device == SPREAD and _can_spread() else {}
+    try:
+        read: Any = AutoModelForCausalLM.from_pretrained(
+            checkpoint.folder,
+            dtype=DTYPES[name],
+            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
+            **spread,
+        )
+        model, found = read[0] if spread else read[0].to(where), read[1]
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise EvopError(f"{checkpoint.name}: cannot be loaded on {where} ({first_line(error)})") from error
+    if missing := sorted(found["missing_keys"]):
+        raise EvopError(
+            f"{checkpoint.name}: {len(missing)} weights are missing from its files, {missing[0]} among them; "
+            "transformers would make them up; copy the model again"
+        )
+    tokenizer = load_tokenizer(checkpoint, trust_remote_code)
+    return LoadedModel(checkpoint, family, model.eval().requires_grad_(False), tokenizer, where, name)
+
+
+def _can_spread() -> bool:
+    """Whether accelerate is there.
+
+    Raises:
+        EvopError: it is not.
+    """
+    from importlib.util import find_spec
+
+    if find_spec("accelerate") is None:
+        raise EvopError(f"--device {SPREAD} needs accelerate, which is not installed; pip install 'evop[spread]'")
+    return True
+
+
+def load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool = False) -> Any:
+    """The tokenizer in the checkpoint's folder.
+
+    Raises:
+        EvopError: there is none, or transformers cannot read it.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError) as error:
+        raise EvopError(f"{checkpoint.name} has no tokenizer transformers can read ({first_line(error)})") from error

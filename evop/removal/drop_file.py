@@ -1,0 +1,108 @@
+"""Patterns as other tools write them: which blocks of which layer leave.
+
+``layer_drop_config.txt``, a word a line, is EvoPress'; a plain list of numbers of layers, from 0, is what papers print.
+
+Source: EvoPress (Sieberling et al., arXiv 2410.14649), ``evo_drop_search.py``.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from evop.errors import EvopError
+from evop.files.json_file import whole
+from evop.model.checkpoint import Checkpoint
+from evop.model.families import family_of
+from evop.removal.pattern_file import PatternFile
+from evop.removal.ranking import Orders
+from evop.removal.space import layer_count, pattern_space
+from patterns import Pattern, PatternSpace
+
+DROP_FILE = "layer_drop_config.txt"
+WORDS = {"none": (), "attn": ("attn",), "mlp": ("mlp",), "attn+mlp": ("attn", "mlp")}
+"""The word of a line -> the kinds of block that leave."""
+_LIST = re.compile(r"[\[(]?\s*\d+(?:[\s,]+\d+)*\s*,?\s*[\])]?")
+"""Numbers with commas or spaces between, in brackets or not."""
+
+
+def given_pattern(path: str | Path, checkpoint: Checkpoint) -> PatternFile:
+    """The pattern a person names: a pattern file, a search run's folder, or a drop file or list of layers (``.txt``).
+
+    The last two say nothing of how it was found: deploy is ``any``, ``remove`` what it reaches, and there is no claim.
+
+    Raises:
+        EvopError: nothing there, not such a file, or a drop file for another number of layers.
+    """
+    place = Path(path)
+    if place.suffix != ".txt" or place.is_dir():
+        return PatternFile.find(place)
+    space, pattern = _read(place, checkpoint)
+    reached, cut = space.reached(pattern).block_params, Orders().cut(space, pattern)
+    return PatternFile.describe(checkpoint, space, pattern, cut, remove=reached, cost="params")
+
+
+def write_drop_file(path: Path, space: PatternSpace, pattern: Pattern) -> None:
+    """Write the drop file of a pattern of whole blocks; one that thins a part has none, and an older one leaves."""
+    gone: dict[int, set[str]] = {part.layer: set() for part in space.parts}
+    for part, level in zip(space.parts, pattern.levels, strict=True):
+        if 0 < level < part.top:
+            path.unlink(missing_ok=True)
+            return
+        if level:
+            gone[part.layer] |= {"attn", "mlp"} if part.kind == "layer" else {part.kind}
+    word = {frozenset(kinds): word for word, kinds in WORDS.items()}
+    with whole(path) as temporary:
+        # A newline after the last word too: EvoPress compares lines with it.
+        temporary.write_text("".join(f"{word[frozenset(gone[layer])]}\n" for layer in sorted(gone)))
+
+
+def _read(path: Path, checkpoint: Checkpoint) -> tuple[PatternSpace, Pattern]:
+    """The pattern of a drop file, in the space of sub-blocks where the family holds it, else of layers."""
+    layers = layer_count(checkpoint)
+    words = _words(path, layers)
+    if len(words) != layers:
+        raise EvopError(
+            f"{path} has {len(words)} lines, expected {layers}, one a layer of {checkpoint.name}; it was written for "
+            "another model"
+        )
+    if set(words) == {"none"}:
+        raise EvopError(f"{path} removes nothing: every line is none; a pattern removes at least one block")
+    if set(words) == {"attn+mlp"}:
+        raise EvopError(f"{path} removes every block: every line is attn+mlp; nothing would be left to run")
+    if family_of(checkpoint.model_type).refusal(checkpoint.resolved, "subblock", "any") is None:
+        names = [f"layers.{i}.{kind}" for i, word in enumerate(words) for kind in WORDS[word]]
+        space = pattern_space(checkpoint, "subblock", "any", ())
+        return space, space.pattern(names)
+    for number, word in enumerate(words, 1):
+        if word in ("attn", "mlp"):
+            raise EvopError(
+                f"{path} line {number}: {word}, expected attn+mlp or none: {checkpoint.model_type} loses whole layers"
+            )
+    space = pattern_space(checkpoint, "layer", "any", ())
+    return space, space.pattern(f"layers.{i}" for i, word in enumerate(words) if word != "none")
+
+
+def _words(path: Path, layers: int) -> list[str]:
+    try:
+        content = path.read_text().rstrip()
+    except FileNotFoundError as error:
+        raise EvopError(f"--pattern {path}: no such file; expected a {DROP_FILE}, a word a layer") from error
+    except UnicodeDecodeError as error:
+        raise EvopError(f"{path} is not text; expected a word a line: {', '.join(WORDS)}") from error
+    if listed := _LIST.fullmatch(content.strip()):
+        return _listed(path, [int(number) for number in re.findall(r"\d+", listed.group(0))], layers)
+    words = [line.strip() for line in content.splitlines()]
+    for number, word in enumerate(words, 1):
+        if word not in WORDS:
+            known = ", ".join(WORDS)
+            raise EvopError(f"{path} line {number}: found {word[:40]!r}, expected one of {known}, or a list of layers")
+    return words
+
+
+def _listed(path: Path, numbers: list[int], layers: int) -> list[str]:
+    """The words of a list of layers that leave."""
+    outside = next((number for number in numbers if number >= layers), None)
+    if outside is not None:
+        raise EvopError(f"{path} lists layer {outside}, expected 0 to {layers - 1}; was it written for another model?")
+    return ["attn+mlp" if layer in numbers else "none" for layer in range(layers)]

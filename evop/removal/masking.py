@@ -1,0 +1,132 @@
+"""Run a model as if parts of it were gone, and leave it as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from evop.model.families import Family
+from evop.model.families.family import Block
+from evop.removal.cut import Cut, Place
+from evop.removal.modeling_evop import Absent
+
+
+class AbsentLayer(nn.Module):
+    """Stands where a whole decoder layer was: passes the stream on."""
+
+    def forward(self, hidden_states: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
+        """The input, unchanged."""
+        return hidden_states
+
+
+class Thinned(nn.Module):
+    """Stands where the last projection of a thinned block was: inputs of units that are gone count as zero.
+
+    Args:
+        inner: the projection.
+        stays: bool [features], which inputs stay.
+        bias: added to the output, [hidden], or None.
+    """
+
+    def __init__(self, inner: nn.Module, stays: torch.Tensor, bias: torch.Tensor | None) -> None:
+        super().__init__()
+        self.inner, self.stays, self.bias = inner, stays, bias
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """The projection of what stays."""
+        # Filled, not multiplied: a unit that overflowed is gone all the same.
+        out = self.inner(hidden_states.masked_fill(~self.stays, 0))
+        return out if self.bias is None else out + self.bias
+
+
+class Swap(NamedTuple):
+    """A module to stand in for another."""
+
+    owner: nn.Module
+    name: str
+    module: nn.Module
+
+    @classmethod
+    def at(cls, owner: nn.Module, dotted: str, module: nn.Module) -> Swap:
+        """In place of what an owner calls so."""
+        path, _, name = dotted.rpartition(".")
+        return cls(owner.get_submodule(path), name, module)
+
+
+@contextmanager
+def swapped(swaps: Iterable[Swap]) -> Iterator[None]:
+    """The stand-ins in place, for the length of a ``with`` block; undone on leaving, whatever happened inside."""
+    undo: list[Swap] = []
+    try:
+        for swap in swaps:
+            # Not by setattr: what hooks and libraries do there is not for a moment's stand-in.
+            undo.append(Swap(swap.owner, swap.name, swap.owner.get_submodule(swap.name)))
+            swap.owner._modules[swap.name] = swap.module
+        yield
+    finally:
+        for before in reversed(undo):
+            before.owner._modules[before.name] = before.module
+
+
+@contextmanager
+def masked(model: nn.Module, family: Family, cut: Cut) -> Iterator[nn.Module]:
+    """The model with a cut made, for the length of a ``with`` block.
+
+    What it computes is what the pruned checkpoint computes, up to rounding. The dense model is put back on
+    leaving, whatever happened inside. Keys and values must not be cached: absent layers keep their numbers.
+    """
+    layers = family.layer_list(model)
+    swaps: list[Swap] = []
+    for kind, layer in sorted(cut.gone):
+        if {("attn", layer), ("mlp", layer)} <= cut.gone:
+            if kind == "attn":
+                swaps.append(Swap(layers, str(layer), AbsentLayer()))
+            continue
+        swaps += block_swaps(layers[layer], family.block(kind))
+    for place, units in cut.kept.items():
+        swaps.append(thinned(layers[place[1]], family, model, place, units, cut.bias.get(place)))
+    with swapped(swaps):
+        yield model
+
+
+def block_swaps(layer: nn.Module, block: Block) -> list[Swap]:
+    """What stands in for the modules of a block that is gone."""
+    norms = [Swap.at(layer, norm, nn.Identity()) for norm in block.norms]
+    return [*norms, Swap.at(layer, block.main, Absent(block.returns))]
+
+
+def thinned(
+    layer: nn.Module, family: Family, model: nn.Module, place: Place, kept: Sequence[int], bias: np.ndarray | None
+) -> Swap:
+    """What stands in for the last projection of a block that keeps some units.
+
+    Args:
+        layer: the decoder layer.
+        family: names its modules.
+        model: whose config counts the units.
+        place: the block.
+        kept: the units that stay.
+        bias: what is added to the output, float32 [hidden], or None.
+    """
+    kind, _ = place
+    block = family.block(kind)
+    inner = layer.get_submodule(block.out)
+    weight = inner.get_parameter("weight")
+    units = family.units(model.config, kind)
+    stays = torch.zeros(units, dtype=torch.bool)
+    stays[list(kept)] = True
+    features = weight.shape[block.out_axis]
+    return Swap.at(
+        layer,
+        block.out,
+        Thinned(
+            inner,
+            stays.repeat_interleave(features // units).to(weight.device),
+            None if bias is None else torch.tensor(bias).to(weight),
+        ),
+    )

@@ -1,0 +1,77 @@
+"""A pattern brought from the disk onto its model: the one way to open one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from evop.files.json_file import inside, sha256
+from evop.files.names import CORRECTIONS, LATENCY, PATTERN, TRIALS
+from evop.model.checkpoint import Checkpoint
+from evop.removal.cut import Cut
+from evop.removal.drop_file import given_pattern
+from evop.removal.pattern_file import PatternFile
+from patterns import Pattern, PatternSpace
+
+
+@dataclass(frozen=True)
+class OpenedPattern:
+    """A pattern that fits its model, with all that belongs to it.
+
+    Attributes:
+        asked: the path that was asked for: a file, or a search run's folder.
+        place: the file that was read.
+        file: what the file says.
+        space: the space of the pattern, on the model; it does not know what units matter or what parts take.
+        pattern: the pattern, in that space.
+        cut: what the pattern takes out of the model, biases included.
+    """
+
+    asked: Path
+    place: Path
+    file: PatternFile
+    space: PatternSpace
+    pattern: Pattern
+    cut: Cut
+
+    @cached_property
+    def sha256(self) -> str:
+        """Sha256 of the file."""
+        return sha256(self.place)
+
+    @property
+    def run(self) -> Path | None:
+        """The folder of the search run that the file lies in, if it lies in one."""
+        folder = self.place.parent
+        return folder if (folder / TRIALS).is_file() else None
+
+    @property
+    def latency(self) -> Path:
+        """Where the table of times lies that the pattern was searched by, if it was searched by one."""
+        return self.place.with_name(LATENCY)
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files that make up the pattern, by the names they have beside a checkpoint."""
+        found = {self.place.name if self.place.suffix == ".txt" else PATTERN: self.place}
+        if self.file.corrections is not None:
+            found[CORRECTIONS] = self.place.with_name(CORRECTIONS)
+        if self.file.latency is not None:
+            found[LATENCY] = self.latency
+        return found
+
+
+def open_pattern(path: str | Path, checkpoint: Checkpoint) -> OpenedPattern:
+    """Read a pattern and everything that belongs to it, and bring it onto its model.
+
+    Args:
+        path: a pattern file, a search run's folder, or a drop list (``.txt``).
+        checkpoint: the model.
+
+    Raises:
+        EvopError: nothing there, a pattern of another model, or biases that are missing or another pattern's.
+    """
+    file, place = given_pattern(path, checkpoint), inside(path, PATTERN)
+    space, pattern = file.on(checkpoint)
+    return OpenedPattern(Path(path), place, file, space, pattern, file.cut(place.with_name(CORRECTIONS)))

@@ -1,0 +1,124 @@
+"""Which units of a block leave first: the frozen order that gives the levels of a ladder their meaning."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile
+
+import numpy as np
+
+from calibration.seeded import generator
+from evop.errors import EvopError
+from evop.files.json_file import whole
+from evop.removal.cut import Cut, Place, places
+from patterns import Part, Pattern, PatternSpace
+
+COUNTED = 0.01
+"""Share of a price that counts units, so that prices ascend where some units do not matter at all."""
+
+
+@dataclass(frozen=True)
+class Orders:
+    """How much every unit of every part matters, and with it the order in which units leave; what stands in for them.
+
+    Attributes:
+        importance: part name -> float64 [units], not negative; a single number where a part is there or gone.
+        fill: part name -> mean of each input feature of the block's last projection, float32 [features]; empty
+            where nothing is compensated.
+    """
+
+    importance: Mapping[str, np.ndarray] = field(default_factory=dict)
+    fill: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def random(cls, space: PatternSpace, seed: int) -> Orders:
+        """Every part's units in random order."""
+        thin = [part for part in space.parts if part.units]
+        return cls({part.name: generator("order", seed, part.name).random(part.units[-1]) for part in thin})
+
+    @classmethod
+    def load(cls, path: Path) -> Orders:
+        """Read ``orders.npz``.
+
+        Raises:
+            EvopError: not such a file.
+        """
+        found: dict[str, dict[str, np.ndarray]] = {"importance": {}, "fill": {}}
+        try:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+                for key in file.files:
+                    what, _, name = key.partition("/")
+                    found[what][name] = file[key]
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise EvopError(f"{path} holds no orders of units ({error}); move the run away and search again") from error
+        return cls(**found)
+
+    def save(self, path: Path) -> None:
+        """Write ``orders.npz``, whole."""
+        with whole(path) as temporary, ZipFile(temporary, "w") as file:  # np.savez of numpy 1 would pickle
+            for what, name, array in self._arrays():
+                with file.open(f"{what}/{name}.npy", "w") as entry:
+                    np.lib.format.write_array(entry, array, allow_pickle=False)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sha256 of everything in it."""
+        digest = hashlib.sha256()
+        for what, name, array in self._arrays():
+            digest.update(f"{what}/{name} {array.dtype.str} {array.shape}\n".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def units(self) -> dict[str, np.ndarray]:
+        """Part name -> its units, int64 [units], those that matter least first, equal ones in their own order."""
+        return {name: np.argsort(values, kind="stable") for name, values in self.importance.items()}
+
+    def cut(self, space: PatternSpace, pattern: Pattern) -> Cut:
+        """What a pattern takes out of the model, corrections left out."""
+        gone: set[Place] = set()
+        kept: dict[Place, tuple[int, ...]] = {}
+        for part, level in zip(space.parts, pattern.levels, strict=True):
+            if level == part.top:
+                gone.update(places(part))
+            elif level:
+                stays = np.sort(self.units[part.name][part.units[level] :])
+                kept[part.kind, part.layer] = tuple(stays.tolist())
+        return Cut(frozenset(gone), kept)
+
+    def priced(self, space: PatternSpace) -> PatternSpace:
+        """The space with what its levels matter: prices and scores of every part, and a fingerprint of its own.
+
+        The score of a level is the mean over the units that leave there of their importance, standardised in the
+        part; that of a part which is there or gone is its importance.
+
+        Source: FLAP (arXiv 2312.11983), section on the adaptive structure search, for the standardisation.
+        """
+        if not self.importance:
+            return space
+        parts = tuple(_priced(part, self.importance[part.name]) for part in space.parts)
+        return replace(space, parts=parts, origin={**space.origin, "orders": self.fingerprint})
+
+    def _arrays(self) -> list[tuple[str, str, np.ndarray]]:
+        found = [("importance", name, array) for name, array in sorted(self.importance.items())]
+        return found + [("fill", name, array) for name, array in sorted(self.fill.items())]
+
+
+def _priced(part: Part, importance: np.ndarray) -> Part:
+    if not part.units:
+        return replace(part, scores=tuple(float(value) for value in importance))
+    ascending = np.sort(importance)
+    total = ascending.sum()
+    share = np.full(len(ascending), 1 / len(ascending))
+    if total > 0:
+        share = (1 - COUNTED) * ascending / total + COUNTED * share
+    gone = np.concatenate([[0.0], np.cumsum(share)])[list(part.units)]
+    spread = ascending.std()
+    standard = (ascending - ascending.mean()) / (spread if spread > 0 else 1.0)
+    scores = [standard[a:b].mean() for a, b in pairwise(part.units)]
+    return replace(part, prices=tuple(((gone[1:] + gone[:-1]) / 2).tolist()), scores=tuple(map(float, scores)))

@@ -1,0 +1,248 @@
+"""The model card of a pruned checkpoint."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evop.auditing.audit_file import AuditFile
+from evop.export.parity import ParityReport
+from evop.export.plan import LayerPlan
+from evop.losses import lost_of, unit_of
+from evop.model.checkpoint import Checkpoint
+from evop.removal.pattern_file import PatternFile
+from evop.removal.space import COST_CONTEXT
+from evop.report.card_rows import Group, audited_groups, claimed_groups
+from evop.version import __version__
+
+TAGS = ["pruned", "evop", "structured-pruning"]
+INHERITED = ("license", "license_name", "license_link", "language")
+"""What the base model's card says that holds for the pruned model too."""
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """Everything a card tells.
+
+    Attributes:
+        checkpoint: the dense model.
+        pattern: what was removed and how it was found.
+        plan: the new layers.
+        parameters: before and after.
+        bytes: of the weight files, before and after.
+        parity: what the check found, or None.
+        audit: of this pattern, or None.
+        labels: group key -> what a person reads, as far as known.
+    """
+
+    checkpoint: Checkpoint
+    pattern: PatternFile
+    plan: LayerPlan
+    parameters: tuple[int, int]
+    bytes: tuple[int, int]
+    parity: ParityReport | None
+    audit: AuditFile | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def hub_name(self) -> str | None:
+        """The base model's name on the hub, or None for a local folder."""
+        name = self.checkpoint.name
+        return None if Path(name).expanduser() == self.checkpoint.folder else name
+
+
+def model_card(facts: CardFacts, pattern_sha256: str) -> str:
+    """The README.md of the checkpoint, YAML first."""
+    sections = [
+        _title(facts),
+        _loading(facts),
+        _removed(facts),
+        _found(facts),
+        _groups(facts, pattern_sha256),
+        _parity(facts),
+        _reproduce(facts),
+    ]
+    return f"---\n{_front_matter(facts)}\n---\n\n" + "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _front_matter(facts: CardFacts) -> str:
+    from huggingface_hub import ModelCardData
+
+    inherited = {key: value for key, value in _base_card(facts.checkpoint.folder).items() if key in INHERITED}
+    data = ModelCardData(
+        **inherited, library_name="transformers", base_model=facts.hub_name, tags=TAGS, pipeline_tag="text-generation"
+    )
+    return data.to_yaml().strip()
+
+
+def _base_card(folder: Path) -> dict[str, Any]:
+    """What the base model's card declares; empty where it has none that can be read."""
+    from huggingface_hub import metadata_load
+    from yaml import YAMLError
+
+    try:
+        return metadata_load(folder / "README.md") or {}
+    except (OSError, ValueError, YAMLError):
+        return {}
+
+
+def _title(facts: CardFacts) -> str:
+    name = facts.hub_name or facts.checkpoint.folder.resolve().name
+    before, after = facts.parameters
+    return (
+        f"# {name}, pruned\n\n"
+        f"`{name}` with {before - after:,} of its {before:,} parameters removed by evop {__version__}: "
+        f"{after:,} are left. {_changed(facts)}, nothing was trained afterwards."
+    )
+
+
+def _changed(facts: CardFacts) -> str:
+    if facts.pattern.corrections is None:
+        return "No weight was changed"
+    return "Thinned blocks got a bias for what their missing units gave on average, no other weight was changed"
+
+
+def _loading(facts: CardFacts) -> str:
+    if facts.plan.kind == "stock":
+        return (
+            f"## Loading\n\nA stock `{facts.checkpoint.model_type}` checkpoint with {len(facts.plan.layers)} layers: "
+            "whatever loads the base model loads it.\n\n"
+            "```python\nfrom transformers import AutoModelForCausalLM\n\n"
+            'model = AutoModelForCausalLM.from_pretrained("PATH")\n```'
+        )
+    return (
+        "## Loading\n\nLayers differ in what they have (no attention, no MLP, fewer heads or channels than others, a "
+        "bias), which no stock architecture can say, so the "
+        f"checkpoint has a model type of its own, `evop_{facts.checkpoint.model_type}`. With evop installed:\n\n"
+        "```python\nimport evop.hf\nfrom transformers import AutoModelForCausalLM\n\n"
+        'model = AutoModelForCausalLM.from_pretrained("PATH")\n```\n\n'
+        "Without evop, the code in `modeling_evop.py` (torch and transformers >= 5.14 alone) runs instead:\n\n"
+        '```python\nmodel = AutoModelForCausalLM.from_pretrained("PATH", trust_remote_code=True)\n```\n\n'
+        "Limits: vLLM, SGLang, TensorRT-LLM and llama.cpp's converter know nothing of this model type (judged from "
+        "their sources, not tried); for those, search with `--deploy stock`. Never rename the model type to the "
+        "base's: transformers would fill what is missing with random weights."
+    )
+
+
+def _removed(facts: CardFacts) -> str:
+    reached = facts.pattern.reached
+    layers = f"{int(facts.checkpoint.resolved.num_hidden_layers)} layers became {len(facts.plan.layers)}"
+    lines = [
+        "## What was removed",
+        f"{', '.join(f'`{name}`' for name in facts.pattern.words) or 'nothing'} ({layers}).",
+        _sources(facts.plan),
+        "| of the | removed |\n|---|---|",
+    ]
+    table = {
+        "decoder blocks' parameters": reached.block_params,
+        "parameters of the whole model": reached.params,
+        f"FLOPs a token at {COST_CONTEXT:,} tokens of context": reached.flops,
+        f"KV-cache bytes a token at {COST_CONTEXT:,} tokens of context": reached.kv,
+    }
+    if reached.latency is not None:
+        table["time of a request, as measured parts predict it (`latency.json`)"] = reached.latency
+    lines[-1] += "".join(f"\n| {what} | {share:.1%} |" for what, share in table.items())
+    asked = f"Asked for: {facts.pattern.remove:.1%} of the blocks' {facts.pattern.cost}, grain {facts.pattern.grain}"
+    return "\n\n".join([*lines, f"{asked}, deploy {facts.pattern.deploy}."])
+
+
+def _sources(plan: LayerPlan) -> str:
+    """Which old layers the new ones come from."""
+    rows = [
+        f"| {new} | {'-' if layer.attn is None else layer.attn} | {'-' if layer.mlp is None else layer.mlp} |"
+        for new, layer in enumerate(plan.layers)
+    ]
+    return "\n".join(["| new layer | attention of old layer | MLP of old layer |", "|---|---|---|", *rows])
+
+
+def _found(facts: CardFacts) -> str:
+    origin = facts.pattern.origin
+    if origin is None:
+        return ""
+    return (
+        "## How the pattern was found\n\n"
+        f"Strategy `{origin.strategy}`, objective `{origin.objective}`, loss `{origin.loss}`, scale `{origin.scale}`, "
+        f"units ranked by `{origin.importance}` over the `{origin.importance_over}` of the groups, seed {origin.seed}, "
+        f"{origin.evaluations:,} patterns, {origin.tokens:,} tokens, passages cut at {origin.max_tokens:,}; "
+        f"stopped by {origin.stopped}. Calibration set `{origin.calibration}`, trials `{origin.trials_sha256}`."
+    )
+
+
+def _groups(facts: CardFacts, pattern_sha256: str) -> str:
+    if facts.audit is not None:
+        text = (
+            "Measured on texts the search never saw, dense beside pruned, nats a token; `audit` is new text of the "
+            f"calibration set's groups, `unseen` is groups it held out of the search. Interval: {facts.audit.interval}."
+        )
+        rows, items = (audited_groups(facts.audit, pattern_sha256, kind) for kind in ("text", "item"))
+        tables = [_table(text, rows)] if rows else []
+        return "\n\n".join([*tables, _questions(facts.audit, items)] if items else tables)
+    if facts.pattern.claim is None:
+        return ""
+    origin = facts.pattern.origin
+    loss = origin.loss if origin else "nll"
+    text = (
+        f"What each group lost ({lost_of(loss)}, {unit_of(loss)}) on the `select` split, on which this pattern was "
+        "chosen among the finalists: the claim of the search, **not an audit**. `evop audit` measures the rest."
+    )
+    return _table(text, claimed_groups(facts.pattern.claim, facts.labels))
+
+
+def _table(text: str, groups: list[Group]) -> str:
+    head = "| split | group | passages | tokens | dense loss | pruned loss | excess | interval |"
+    return f"## Group by group\n\n{text}\n\n{head}\n|---|---|---|---|---|---|---|---|\n" + "\n".join(
+        f"| {g.split} | {g.name} | {_count(g.passages)} | {_count(g.tokens)} | {_loss(g.dense)} | {_loss(g.pruned)} "
+        f"| {g.excess:+.3f} | {_interval(g)} |"
+        for g in groups
+    )
+
+
+def _questions(audit: AuditFile, groups: list[Group]) -> str:
+    text = (
+        f"Questions with choices that the search never saw, answered by log-likelihood ({audit.metric}); worse: for "
+        "more than chance, by the exact McNemar test, corrected for the number of groups."
+    )
+    head = "| split | group | items | dense accuracy | pruned accuracy | lost | interval | worse |"
+    return f"## Questions, group by group\n\n{text}\n\n{head}\n|---|---|---|---|---|---|---|---|\n" + "\n".join(
+        f"| {g.split} | {g.name} | {_count(g.passages)} | {_loss(g.dense)} | {_loss(g.pruned)} | {g.excess:+.3f} "
+        f"| {_interval(g)} | {'yes' if g.worse else 'no'} |"
+        for g in groups
+    )
+
+
+def _count(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _loss(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _interval(group: Group) -> str:
+    return "" if group.low is None or group.high is None else f"{group.low:+.3f} … {group.high:+.3f}"
+
+
+def _parity(facts: CardFacts) -> str:
+    if facts.parity is None:
+        return "## Parity\n\nNot checked."
+    p = facts.parity
+    return (
+        "## Parity\n\n"
+        f"The dense model with the pattern masked against this checkpoint loaded again, {p.tokens} random tokens, "
+        f"{p.dtype} on {p.device}: largest logit difference {p.difference:.2g} ({p.ratio:.2g} of the logits' standard "
+        f"deviation), greedy tokens {'agree' if p.greedy_agrees else 'differ'}.\n\n"
+        "| | dense | pruned |\n|---|---|---|\n"
+        f"| parameters | {facts.parameters[0]:,} | {facts.parameters[1]:,} |\n"
+        f"| weight files, bytes | {facts.bytes[0]:,} | {facts.bytes[1]:,} |\n"
+        f"| tokens a second (forward pass, {p.device}) | {p.tokens_per_second.dense:,.0f} "
+        f"| {p.tokens_per_second.pruned:,.0f} |"
+    )
+
+
+def _reproduce(facts: CardFacts) -> str:
+    revision = f" --revision {facts.checkpoint.revision}" if facts.checkpoint.revision else ""
+    command = f"evop prune --model {shlex.quote(facts.checkpoint.name)}{revision} --pattern pattern.json --out DIR"
+    return f"## Making it again\n\n```\n{command}\n```\n\nwith the `pattern.json` in this folder."

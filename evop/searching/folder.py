@@ -1,0 +1,120 @@
+"""A search run's folder: the log that is its state, the timings, the answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from evop.errors import EvopError
+from evop.removal.ranking import Orders
+from evop.timing.table import FILE as LATENCY
+from evop.timing.table import LatencyTable
+from patterns import TrialLog
+
+
+class SearchRun:
+    """The folder ``--out`` of a search."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def trials(self) -> Path:
+        """The log."""
+        return self.folder / "trials.jsonl"
+
+    @property
+    def orders(self) -> Path:
+        """Which units leave first; a search of whole parts has none."""
+        return self.folder / "orders.npz"
+
+    @property
+    def latency(self) -> Path:
+        """What the parts take, where the budget is one of time."""
+        return self.folder / LATENCY
+
+    @cached_property
+    def _logged(self) -> TrialLog | None:
+        return TrialLog.open(self.trials) if self.trials.is_file() else None
+
+    @property
+    def header(self) -> Mapping[str, Any] | None:
+        """The header of a log already there, or None."""
+        return None if self._logged is None else self._logged.header
+
+    def refuse_another(self, identity: Mapping[str, Any]) -> None:
+        """Check that the folder is new or holds this search.
+
+        Raises:
+            EvopError: it holds another search, or something else.
+        """
+        if self.header is None:
+            there = self.folder.iterdir() if self.folder.is_dir() else []
+            unfinished = {self.trials.with_suffix(".tmp"), self.orders, self.orders.with_name("orders.tmp.npz")}
+            unfinished |= {self.latency, self.latency.with_name("latency.tmp.json")}
+            if self.folder.is_file() or any(path not in unfinished for path in there):
+                raise EvopError(f"--out {self.folder} is not empty and holds no search; choose a new folder")
+            return
+        for key, value in identity.items():
+            if self.header.get(key) != value:
+                raise EvopError(
+                    f"--out {self.folder} holds another search: its {key} is {_short(self.header.get(key))}, "
+                    f"this one's is {_short(value)}; choose a new folder, or repeat the first command to go on with it"
+                )
+
+    def log(
+        self,
+        identity: Mapping[str, Any],
+        derived: Mapping[str, Any],
+        orders: Orders,
+        table: LatencyTable | None = None,
+    ) -> TrialLog:
+        """The log that is there, or a new one; ``refuse_another`` has seen the identity before.
+
+        Args:
+            identity: what makes a search this search and no other.
+            derived: what follows from the identity, and is written down to be measured once.
+            orders: they are on the disk before the log is.
+            table: of times, likewise; None where the budget counts none.
+        """
+        if self._logged is not None:
+            return self._logged
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if orders.importance:
+            orders.save(self.orders)
+        if table is not None:
+            table.write(self.latency)
+        return TrialLog.create(self.trials, {**identity, **derived})
+
+    def add_seconds(self, number: int, patterns: int, seconds: float, at: float) -> None:
+        """Append to the timings, which are no part of the log: how long some patterns of a round took together.
+
+        ``at`` is when they were done, in seconds from when this process began to search.
+        """
+        row = {"round": number, "patterns": patterns, "seconds": round(seconds, 4), "at": round(at, 4)}
+        with self._timings.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def seconds(self) -> float:
+        """Seconds of all measurements, those of earlier processes and of rounds measured again included."""
+        rows = self._timings.read_text().splitlines() if self._timings.is_file() else []
+        return sum(_seconds(row) for row in rows)
+
+    @property
+    def _timings(self) -> Path:
+        return self.folder / "timings.jsonl"
+
+
+def _seconds(row: str) -> float:
+    try:
+        return float(json.loads(row)["seconds"])
+    except (ValueError, KeyError, TypeError):  # torn by a kill
+        return 0.0
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "…"

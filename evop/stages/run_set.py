@@ -1,0 +1,41 @@
+"""Whether the calibration set of a run is still the one its recipe asks for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from calibration import CalibrationError, Manifest, Recipe
+from calibration.reading.sources import open_source
+from evop.errors import EvopError
+
+
+def refuse_another_set(manifest: Manifest, asked: Recipe, place: Path) -> None:
+    """Check that a set was built by this recipe from the same files; a file that is gone is not missed.
+
+    Raises:
+        EvopError: it was not; says what differs.
+    """
+    new = "every later stage rests on it: give the recipe a new out"
+    built, wanted = manifest.recipe.model_dump(mode="json"), asked.model_dump(mode="json")
+    for key, value in wanted.items():
+        if built[key] != value:
+            raise EvopError(
+                f"{place} was built with calibration.{key} {_short(built[key])}, the recipe has {_short(value)}; {new}"
+            )
+    for domain in manifest.domains:
+        for source in domain.sources:
+            if source.sha256 and _sha256(domain.name, source.source) not in (None, source.sha256):
+                raise EvopError(f"{source.source} was changed since {place} was built from it; {new}")
+
+
+def _sha256(domain: str, source: str) -> str | None:
+    try:
+        return open_source(domain, source).sha256
+    except CalibrationError:
+        return None
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:77] + "…"

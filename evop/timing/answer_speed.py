@@ -1,0 +1,77 @@
+"""The answer of a search by time, timed: predicted and measured side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from evop.errors import EvopError
+from evop.files.json_file import sha256
+from evop.model.loaded import LoadedModel
+from evop.removal.cut import Cut
+from evop.removal.pattern_file import PatternFile
+from evop.timing.measure import device_name
+from evop.timing.speed_file import FILE, SpeedFile
+from evop.timing.stand_in import stand_in
+from evop.timing.table import LatencyTable
+
+DENSE, PRUNED = "dense", "pruned"
+
+
+def answer_speed(folder: Path) -> SpeedFile | None:
+    """What was measured of a run's answer before, or None where it was not, or of another answer."""
+    try:
+        found = SpeedFile.read(folder / FILE)
+    except EvopError:
+        return None
+    return found if found.pattern == sha256(folder / "pattern.json") else None
+
+
+def time_answer(
+    folder: Path,
+    pattern: PatternFile,
+    cut: Cut,
+    loaded: LoadedModel,
+    table: LatencyTable,
+    report: Callable[[str], None],
+) -> SpeedFile | None:
+    """Time the loaded dense model and the pruned one, and write ``speed.json``; what was measured before is read.
+
+    Args:
+        folder: of the run.
+        pattern: its answer.
+        cut: what the answer takes out.
+        loaded: the dense model.
+        table: what the search counted its budget with.
+        report: is told why nothing is measured, where that is so.
+
+    Returns:
+        What was measured; None where the table is of another device, dtype or number of threads than are here, or
+        where memory is too small for both models.
+    """
+    found = answer_speed(folder)
+    if found is not None:
+        return found
+    threads = torch.get_num_threads() if loaded.device.type == "cpu" else 0
+    here = (device_name(loaded.device), loaded.dtype, threads)
+    if here != (table.device, table.dtype, table.threads):
+        report(f"speed was predicted for {table.device}, {table.dtype}, and not measured here ({here[0]}, {here[1]})")
+        return None
+    reached = pattern.reached.latency
+    try:
+        speed = SpeedFile.measured(
+            {DENSE: loaded.model, PRUNED: stand_in(loaded.checkpoint, cut, loaded.device, loaded.dtype)},
+            table.workload,
+            loaded.dtype,
+            predicted={PRUNED: None if reached is None else 1 - reached},
+            pattern=sha256(folder / "pattern.json"),
+        )
+    except torch.OutOfMemoryError:
+        report(
+            "the answer was not timed: the pruned model does not fit beside the dense one; prune it, then evop speed"
+        )
+        return None
+    speed.write(folder / FILE)
+    return speed

@@ -1,0 +1,94 @@
+"""``speed.json``: how fast models are, one beside the other, what was predicted beside what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from evop.files.json_file import JsonFile
+from evop.timing.workload import Workload
+from evop.version import __version__
+
+FILE = "speed.json"
+
+
+class SpeedRow(BaseModel):
+    """One model; the fields of ``Speed``, and what the table of its search predicted of its time."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    parameters: int
+    bytes: int | None = None
+    """Of its weight files; None for a model that was never written."""
+    prefill_tokens_per_second: float
+    decode_tokens_per_second: float
+    first_token_seconds: float
+    request_seconds: float
+    kv_bytes: int
+    share: tuple[float, float, float]
+    """Request time as a fraction of the first model's, round by round: lower quartile, median, upper quartile."""
+    predicted: float | None = None
+    """The same fraction as measured parts predict it; None where there is no table for this workload and device."""
+
+
+class SpeedFile(JsonFile):
+    """What was timed, where, and what came out; the first model is the dense one."""
+
+    SCHEMA: ClassVar[str] = "evop.speed/1"
+    version: str = __version__
+    device: str
+    dtype: str
+    threads: int
+    batch: int
+    context: int
+    decode: int
+    pattern: str | None = None
+    """Sha256 of the ``pattern.json`` that was timed, where it is a search's answer."""
+    models: list[SpeedRow] = Field(min_length=1)
+
+    @classmethod
+    def measured(
+        cls,
+        models: Mapping[str, Any],
+        workload: Workload,
+        dtype: str,
+        *,
+        predicted: Mapping[str, float | None],
+        bytes: Mapping[str, int] | None = None,
+        pattern: str | None = None,
+        seconds: float | None = None,
+    ) -> Self:
+        """Time models that are in memory.
+
+        Args:
+            models: name -> model; the first is the dense one.
+            workload: what is timed.
+            dtype: what they compute in, by name.
+            predicted: name -> fraction of the dense model's time that was predicted.
+            bytes: name -> bytes of its weight files.
+            pattern: sha256 of the pattern file that was timed.
+            seconds: no further round begins after so long; None for the default.
+        """
+        import torch
+
+        from evop.timing.measure import device_name
+        from evop.timing.speed import TIMED_SECONDS, measure_speeds
+
+        found = measure_speeds(models, workload, TIMED_SECONDS if seconds is None else seconds)
+        device = next(next(iter(models.values())).parameters()).device
+        rows = [
+            SpeedRow(name=name, predicted=predicted.get(name), bytes=(bytes or {}).get(name), **vars(speed))
+            for name, speed in found.items()
+        ]
+        threads = torch.get_num_threads() if device.type == "cpu" else 0
+        return cls(
+            device=device_name(device), dtype=dtype, threads=threads, pattern=pattern, models=rows, **vars(workload)
+        )
+
+    @property
+    def words(self) -> str:
+        """What was timed where, as a person reads it."""
+        threads = f", {self.threads} thread(s)" if self.threads else ""
+        return f"{Workload(self.batch, self.context, self.decode).words}, {self.dtype} on {self.device}{threads}"

@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+
+from evop.auditing.table import SplitLosses, group_frame, summary_frame
+from evop.auditing.table import split_losses as split_losses_of
+from evop.losses.significance import wilson
+from evop.losses.table import LossTable
+from evop.tokens.items import TokenItem
+from evop.tokens.passages import TokenPassages
+
+
+def split_losses(name="audit", passages=40, tokens=100, seed=0, gap=0.1):
+    """Two groups: ``a`` with the given number of one-passage documents, ``b`` with one document of two passages."""
+    rng = np.random.default_rng(seed)
+    groups = ("toy/0",) * passages + ("toy/1",) * 2
+    documents = (*(f"d{i}" for i in range(passages)), "single", "single")
+    counts = np.array([tokens] * passages + [tokens // 2] * 2)
+    ids = tuple((0,) * (int(count) + 1) for count in counts)
+    whole = (False,) * len(ids)
+    dense = rng.normal(3.0, 0.5, passages + 2) * counts
+    extra = rng.normal(gap, 0.05, passages + 2) * counts
+    tables = {
+        "good": LossTable(groups, dense + extra, counts),
+        "same": LossTable(groups, dense + extra + rng.normal(0, 0.02, passages + 2) * counts, counts),
+        "bad": LossTable(groups, dense + extra + 0.5 * counts, counts),
+    }
+    return SplitLosses(name, TokenPassages(ids, groups, documents, whole), LossTable(groups, dense, counts), tables)
+
+
+LABELS = {"toy/0": "toy/0 many", "toy/1": "toy/1 single"}
+
+
+def test_group_rows_hold_the_means_by_hand():
+    split = split_losses()
+    row = group_frame([split], LABELS).set_index(["pattern", "group"]).loc[("good", "toy/0")]
+    assert (row.passages, row.documents, row.tokens) == (40, 40, 4000)
+    dense, pruned = split.dense.loss[:40].sum() / 4000, split.pruned["good"].loss[:40].sum() / 4000
+    assert row.dense_loss == pytest.approx(dense)
+    assert row.excess == pytest.approx(pruned - dense)
+    assert row.perplexity == pytest.approx(np.exp(pruned))
+    assert row.low < row.excess < row.high
+
+
+def test_a_group_of_one_document_has_no_interval():
+    row = group_frame([split_losses()], LABELS).set_index(["pattern", "group"]).loc[("good", "toy/1")]
+    assert np.isnan(row.low)
+    assert np.isnan(row.high)
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+    """With 95% intervals over 100 samples, far fewer than 88 hits would be a wrong interval."""
+    hits = widths = 0.0
+    for seed in range(100):
+        row = group_frame([split_losses(seed=seed)], LABELS).set_index(["pattern", "group"]).loc[("good", "toy/0")]
+        hits += row.low <= 0.1 <= row.high
+        widths += row.high - row.low
+    assert 88 <= hits <= 99
+    assert widths / 100 == pytest.approx(2 * 1.96 * 0.05 / np.sqrt(40), rel=0.15)
+
+
+def test_a_gap_inside_its_spread_is_a_tie_and_a_clear_one_is_not():
+    summary = summary_frame([split_losses()]).set_index("pattern")
+    best = summary.against.iloc[0]
+    other = {"good": "same", "same": "good"}[best]
+    assert summary.loc[other, "tie"]
+    assert not summary.loc["bad", "tie"]
+    assert summary.loc["bad", "gap"] == pytest.approx(0.5, abs=0.05)
+    assert not summary.loc[best, "tie"]
+
+
+def test_worst_at_equal_tokens_judges_every_group_on_as_many():
+    split = split_losses()
+    equal, tokens = split.at_equal_counts("good")
+    assert tokens == 100
+    first = (split.pruned["good"].loss[0] - split.dense.loss[0]) / 100
+    single = (split.pruned["good"].loss[40:] - split.dense.loss[40:]).sum() / 100
+    assert equal == pytest.approx({"toy/0": first, "toy/1": single})
+
+
+def items(groups):
+    """Two choices each: ``(dense costs, pruned costs)`` of every item of every group; the first choice is right."""
+    names = [name for name, pairs in groups.items() for _ in pairs]
+    made = tuple(TokenItem((1,), ((2,), (3,)), 0, (1, 1), len(names)) for _ in names)
+    lines = np.array([[cost for pairs in groups.values() for pair in pairs for cost in pair[at]] for at in (0, 1)])
+    documents = tuple(f"d{i}" for i in range(len(names)))
+    passages = TokenPassages(tuple(i.ids for i in made), tuple(names), documents, (False,) * len(names), made)
+    (found,) = split_losses_of("audit", passages, lines.astype(float), ["p"], "accuracy")
+    return found
+
+
+RIGHT, WRONG = (1, 2), (2, 1)
+GROUPS = {
+    "t/0": [(RIGHT, RIGHT)] * 30 + [(RIGHT, WRONG)] * 12 + [(WRONG, WRONG)] * 8,
+    "t/1": [(RIGHT, RIGHT)] * 30 + [(RIGHT, WRONG)] * 3 + [(WRONG, RIGHT)] * 2,
+    "t/2": [(RIGHT, WRONG)] * 5,
+}
+
+
+def test_items_are_counted_and_their_change_is_tested():
+    labels = {name: name for name in GROUPS}
+    rows = group_frame([items(GROUPS)], labels).set_index("group")
+    first = rows.loc["t/0"]
+    assert (first.passages, first.lost, first.won, first.worse) == (50, 12, 0, True)
+    assert (first.dense_accuracy, first.accuracy) == (0.84, 0.60)
+    assert first.excess == pytest.approx(0.24)
+    assert first.low < 0.24 < first.high
+    assert (first.accuracy_low, first.accuracy_high) == pytest.approx(wilson(30, 50))
+    assert first.p == pytest.approx(2 / 2**12)
+    assert first.p_holm == pytest.approx(2 * 2 / 2**12)  # of the two that have enough items
+    second = rows.loc["t/1"]
+    assert (second.lost, second.won, second.worse) == (3, 2, False)
+    assert second.p == 1.0
+
+
+def test_a_handful_of_items_is_listed_and_is_not_the_worst_group():
+    split = items(GROUPS)
+    (row,) = summary_frame([split]).to_dict("records")
+    assert (row["worst_group"], row["kind"], row["worse"], row["groups"]) == ("t/0", "item", 1, 3)
+    assert row["worst"] == pytest.approx(0.24)
+    equal, count = split.at_equal_counts("p")
+    assert (set(equal), count) == ({"t/0", "t/1"}, 35)
+    rows = group_frame([split], {name: name for name in GROUPS}).set_index("group")
+    assert not rows.loc["t/2", "worse"]
+    assert np.isnan(rows.loc["t/2", "p_holm"])
+    alone = items({"t/2": GROUPS["t/2"]})
+    assert summary_frame([alone]).worst_group.iloc[0] == "t/2"  # where there is nothing else to judge by
+
+
+def test_draws_are_seeded_and_leave_the_global_state_alone():
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    first, second = split_losses().resampled("good"), split_losses().resampled("good")
+    assert np.array_equal(first, second, equal_nan=True)
+    assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002

@@ -1,0 +1,99 @@
+"""What the evaluator does where memory runs out."""
+
+import numpy as np
+import pytest
+import torch
+from sites import token_passages
+from tiny import SHAPE
+
+from evop.errors import EvopError
+from evop.evaluator import Evaluator
+from evop.importance import of_model
+from evop.importance.measured import measured_orders
+from evop.model.checkpoint import Checkpoint
+from evop.model.loaded import load_model
+from evop.removal.space import pattern_space
+
+PASSAGES = token_passages({"law": [30, 12], "code": [9]}, vocabulary=SHAPE["vocab_size"])
+WITH_DATA = [("mixed", "flap", "gather"), ("subblock", "influence", "_influence")]
+NO_ROOM = torch.OutOfMemoryError("no room")
+
+
+@pytest.fixture
+def evaluator(tiny_folder):
+    return evaluator_of(tiny_folder)
+
+
+def evaluator_of(tiny_folder, grain="mixed", batch_size=None):
+    loaded = load_model(Checkpoint.find(tiny_folder("llama")), "cpu", "float32")
+    return Evaluator.of(loaded, pattern_space(loaded.checkpoint, grain), 64, batch_size)
+
+
+def holding(most, asked, run):
+    """A step for which there is room with so many tokens a batch."""
+
+    def step(batch_tokens):
+        asked.append(batch_tokens)
+        if batch_tokens > most:
+            raise NO_ROOM
+        return run(batch_tokens)
+
+    return step
+
+
+def test_batches_halve_until_there_is_room_and_stay_so(evaluator):
+    asked = []
+    assert evaluator.halving(holding(150, asked, lambda batch_tokens: batch_tokens)) == 128
+    assert evaluator.halving(holding(150, asked, lambda batch_tokens: -batch_tokens)) == -128
+    assert asked == [512, 256, 128, 128]
+    with pytest.raises(EvopError, match="out of memory on cpu with 64 tokens a batch"):
+        evaluator.halving(holding(1, asked, int))
+
+
+def test_a_batch_size_that_was_asked_for_is_not_halved(tiny_folder):
+    asked = []
+    with pytest.raises(EvopError, match="out of memory on cpu with 256 tokens a batch; use a smaller --batch-size"):
+        evaluator_of(tiny_folder, batch_size=4).halving(holding(1, asked, int))
+    assert asked == [256]
+
+
+@pytest.mark.parametrize(
+    ("grain", "metric", "pass_"), [("mixed", "flap", "gather"), ("subblock", "influence", "_influence")]
+)
+def test_importance_halves_as_well(grain, metric, pass_, tiny_folder, monkeypatch):
+    ranked = []
+    options = {"metric": metric, "over": "mean", "compensate": False, "seed": 0}
+    ranked.append(measured_orders(evaluator_of(tiny_folder, grain), PASSAGES, **options))
+    real, asked = getattr(of_model, pass_), []
+
+    def short_of_memory(*words, **named):
+        asked.append(next(word for word in words if isinstance(word, int)))
+        if asked[-1] > 150:
+            raise NO_ROOM
+        return real(*words, **named)
+
+    monkeypatch.setattr(of_model, pass_, short_of_memory)
+    evaluator = evaluator_of(tiny_folder, grain)
+    ranked.append(measured_orders(evaluator, PASSAGES, **options))
+    assert asked == [512, 256, 128]
+    assert evaluator.batch_tokens == 128
+    one, other = (orders.importance or orders.scores for orders in ranked)
+    assert one.keys() == other.keys()
+    assert all(np.allclose(one[part], other[part], rtol=1e-4) for part in one)
+
+
+def test_what_is_kept_to_save_time_goes_before_batches_shrink(evaluator):
+    evaluator.dense(PASSAGES)
+    assert evaluator._cache.used
+    asked = []
+
+    def short_of_room_once(batch_tokens):
+        asked.append(batch_tokens)
+        if len(asked) == 1:
+            raise NO_ROOM
+        return batch_tokens
+
+    assert evaluator.halving(short_of_room_once) == 512
+    assert asked == [512, 512]
+    evaluator.dense(PASSAGES)
+    assert evaluator._cache.used == 0

@@ -1,0 +1,56 @@
+"""Efforts: nested, every group in the smallest."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from sites import token_passages
+
+from evop.fitness.efforts import SHARES, efforts_of, stretches
+from patterns import Effort
+
+
+def sample(passages_of, seed=0):
+    """Groups -> how many passages each has, of random length, in group-balanced order."""
+    rng = np.random.default_rng(seed)
+    return token_passages({group: rng.integers(3, 30, n).tolist() for group, n in passages_of.items()})
+
+
+SAMPLES = {
+    "large": sample({f"g{i}": 40 for i in range(5)}),
+    "small": sample({f"g{i}": 2 for i in range(6)}),
+    "one each": sample({f"g{i}": 1 for i in range(6)}),
+    "one passage": sample({"g0": 1}),
+    "uneven": sample({"g0": 50, "g1": 3, "g2": 1}),
+}
+
+
+@pytest.mark.parametrize("passages", SAMPLES.values(), ids=SAMPLES)
+def test_every_effort_is_a_prefix_with_every_group_and_the_last_is_all(passages):
+    efforts = efforts_of(passages)
+    assert efforts[-1] == Effort(len(passages.ids), passages.total, passages.tokens_by_group)
+    assert all(a.passages < b.passages and a.tokens < b.tokens for a, b in pairwise(efforts))
+    for effort in efforts:
+        assert set(passages.groups[: effort.passages]) == set(passages.groups)
+        assert effort.tokens == sum(len(ids) - 1 for ids in passages.ids[: effort.passages])
+    parts = stretches(passages, efforts)
+    assert [ids for part in parts for ids in part.ids] == list(passages.ids)
+    assert np.cumsum([len(part.ids) for part in parts]).tolist() == [effort.passages for effort in efforts]
+
+
+def test_shares_of_a_large_sample():
+    assert [effort.passages for effort in efforts_of(SAMPLES["large"])] == [13, 50, 200]
+    assert SHARES == (1 / 16, 1 / 4, 1.0)
+
+
+def test_a_group_that_comes_late_makes_the_smallest_effort_larger():
+    """A sixteenth of 200 passages is 13, but the last group begins at 21."""
+    large = SAMPLES["large"]
+    late = large.take([i for i, group in enumerate(large.groups) if group != "g4"][:20] + list(range(4, 200, 5)))
+    assert efforts_of(late)[0].passages == 21
+
+
+def test_small_samples_have_fewer_efforts():
+    assert [effort.passages for effort in efforts_of(SAMPLES["small"])] == [6, 12]
+    assert [effort.passages for effort in efforts_of(SAMPLES["one each"])] == [6]
+    assert [effort.passages for effort in efforts_of(SAMPLES["one passage"])] == [1]
