@@ -35,7 +35,7 @@ from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import LoadedModel, load_model
 from evop.recipes.search import CACHE_MB
 from evop.reference import model_dir
-from evop.removal.ranking import Orders
+from evop.removal.ranking import Ranking
 from evop.removal.space import pattern_space
 from evop.tokens.batches import batches, padded
 from evop.tokens.passages import TokenPassages
@@ -92,8 +92,8 @@ def rows(name: str, loaded: LoadedModel, repeats: int) -> list[str]:
     """A row a round."""
     space = pattern_space(loaded.checkpoint, "subblock")
     passages, rng = random_passages(loaded), np.random.default_rng(0)
-    shared = Evaluator(loaded, space, Orders(), LENGTH, cache_mb=CACHE_MB)
-    plain = Evaluator(loaded, space, Orders(), LENGTH, share=False)
+    shared = Evaluator(loaded, space, Ranking(), LENGTH, cache_mb=CACHE_MB)
+    plain = Evaluator(loaded, space, Ranking(), LENGTH, share=False)
     budget = Budget(space, REMOVE)
     parent = budget.draw(rng)
     asked: dict[str, Sequence[Pattern]] = {

@@ -25,7 +25,7 @@ from evop.evaluator import Evaluator
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import LoadedModel, load_model
 from evop.reference import model_dir
-from evop.removal.ranking import Orders
+from evop.removal.ranking import Ranking
 from evop.removal.space import pattern_space
 from evop.tokens.passages import TokenPassages
 from patterns import Budget, Pattern, PatternSpace
@@ -105,7 +105,7 @@ def table(loaded: LoadedModel, tokens: int, repeats: int) -> str:
         turns: dict[bool, list[float]] = {False: [], True: []}
         peaks = {}
         for share in (False, True) * repeats:
-            evaluator = Evaluator(loaded, space, Orders(), LENGTH, share=share, cache_mb=1024 if share else 0)
+            evaluator = Evaluator(loaded, space, Ranking(), LENGTH, share=share, cache_mb=1024 if share else 0)
             evaluator.dense(passages)
             forget_peak(loaded)
             turns[share].append(seconds(loaded, lambda e=evaluator, p=patterns: e.losses(p, passages)))

@@ -18,7 +18,7 @@ from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import choose_device, choose_dtype
 from evop.reference import model_dir
 from evop.removal.cut import Cut
-from evop.removal.ranking import Orders
+from evop.removal.ranking import Ranking
 from evop.removal.space import pattern_space
 from evop.timing.measure import measured_table
 from evop.timing.speed import measure_speeds
@@ -47,7 +47,7 @@ def rows(checkpoint: Checkpoint, table: LatencyTable, space: PatternSpace, devic
         if remove * space.blocks.latency > most:
             continue
         pattern = Budget(space, remove, "latency").draw(np.random.default_rng(SEED))
-        pruned = stand_in(checkpoint, Orders.random(space, SEED).cut(space, pattern), where, table.dtype)
+        pruned = stand_in(checkpoint, Ranking.random(space, SEED).cut(space, pattern), where, table.dtype)
         low, share, high = measure_speeds({"dense": dense, "pruned": pruned}, table.workload, PAIR)["pruned"].share
         reached = space.reached(pattern)
         assert reached.latency is not None

@@ -32,13 +32,13 @@ from optimum_table import write_tables
 from calibration import CalibrationSet, build_calibration_set
 from evop.evaluator import Evaluator
 from evop.fitness.fitness import Fitness
-from evop.importance.measured import default_importance, measured_orders
+from evop.importance.measured import default_importance, measured_ranking
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import LoadedModel, load_model
 from evop.recipes.search import SearchRecipe
 from evop.recipes.words import calibration_recipe
 from evop.reference import corpus_files, model_dir
-from evop.removal.ranking import Orders
+from evop.removal.ranking import Ranking
 from evop.stages.search import plan
 from evop.tokens.passages import TokenPassages, tokenize
 from patterns import Budget, Measurement, Pattern, Request, Stop, TrialLog, finalists, make_strategy, search
@@ -118,8 +118,8 @@ class Bench:
             file = self.work / f"orders-{space.grain}.npz"
             if not file.is_file():
                 pool = self.passages("search")
-                measured_orders(evaluator, pool, metric=metric, over="mean", compensate=False, seed=0).save(file)
-            evaluator = evaluator.ordered(Orders.load(file))
+                measured_ranking(evaluator, pool, metric=metric, over="mean", compensate=False, seed=0).save(file)
+            evaluator = evaluator.ordered(Ranking.load(file))
             budget = Budget(evaluator.space, space.remove)
         kept = {
             split: Measured(self.passages(split), self.work / f"{space.name}{ending}.npz", evaluator)
@@ -143,14 +143,14 @@ def run(
 
         def measure(request: Request) -> Iterator[Measurement]:
             before = [trial for trial in log.trials if trial.round < request.round]
-            return fitness(request.patterns, request.effort, request.bounds, fitness.worst_first(before))
+            return fitness(request.patterns, request.fidelity, request.bounds, fitness.worst_first(before))
 
-        search(made, budget, log, measure, stop, efforts=fitness.sample.efforts)
+        search(made, budget, log, measure, stop, fidelities=fitness.sample.fidelities)
     patterns, tokens, best, curve = set(), 0, np.inf, []
     for trial in log.trials:
         patterns.add(trial.pattern)
         tokens += trial.measurement.tokens
-        if trial.met and trial.effort == whole.passages and trial.measurement.whole and trial.value < best:
+        if trial.met and trial.fidelity == whole.passages and trial.measurement.whole and trial.value < best:
             best = trial.value
             curve.append((len(patterns), tokens / whole.tokens, best))
     chosen = [trial.pattern for trial in finalists(log.trials, whole.passages)]

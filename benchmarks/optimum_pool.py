@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from evop.evaluator import Evaluator
-from evop.fitness.efforts import efforts_of
+from evop.fitness.fidelities import fidelities_of
 from evop.fitness.fitness import Fitness
 from evop.fitness.sample import Sample
 from evop.losses.objectives import worst
@@ -83,8 +83,8 @@ class Measured:
 
 def fitness_on(measured: Measured, passages: TokenPassages) -> Fitness:
     """What judges patterns on passages of a pool: the worst group's excess, as in a search."""
-    sample = Sample(measured, passages, efforts_of(passages))  # type: ignore[arg-type]
-    return Fitness(sample, worst, {effort.passages: sample.dense(effort) for effort in sample.efforts})
+    sample = Sample(measured, passages, fidelities_of(passages))  # type: ignore[arg-type]
+    return Fitness(sample, worst, {fidelity.passages: sample.dense(fidelity) for fidelity in sample.fidelities})
 
 
 def draw(pool: TokenPassages, a_group: int, seed: int) -> TokenPassages:

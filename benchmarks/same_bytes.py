@@ -6,7 +6,8 @@ differs. Times, and the names of folders in a page's command line, are left out 
 
     python benchmarks/same_bytes.py --before 311eb8f --out /tmp/same_bytes
 
-``RENAMED`` says which keys have another name today; the comparison gives old files their new names first.
+``RENAMED`` says which keys have another name today; both files are read with the new ones. What follows from the bytes
+of such a file, its sha256 in other files, is compared as being there.
 """
 
 from __future__ import annotations
@@ -41,10 +42,11 @@ SEARCHES = {
     "taylor": ["--grain", "channel", "--importance", "taylor", "--importance-over", "worst", "--evaluations", "8"],
     "flops": ["--cost", "flops", "--evaluations", "12"],
 }
-RENAMED: dict[str, str] = {}
-"""Key of a JSON file at the older revision -> its name today."""
+RENAMED = {"trials.jsonl": {"effort": "fidelity"}}
+"""File -> key at the older revision -> its name today."""
 TIMES = re.compile(rb'"(seconds|at|tokens_per_second|measured_at)": ?[^,}\]]+')
 VERSIONS = re.compile(r'"schema": "(evop\.[\w.]+)/\d+"')
+TEXT = (".json", ".jsonl", ".md", ".html", ".csv")
 UNCOMPARED = {"timings.jsonl", "speed.json"}
 """Files of times and nothing else."""
 
@@ -74,23 +76,33 @@ def walk(tree: Path, out: Path) -> None:
     print(f"{tree.name}: audited and pruned", flush=True)
 
 
-def compared(path: Path) -> bytes:
-    """What of a file must not change."""
+def digests(top: Path) -> dict[str, str]:
+    """Sha256 of every file that another may name -> the file's name."""
+    files = (path for path in top.rglob("*") if path.is_file())
+    return {hashlib.sha256(path.read_bytes()).hexdigest(): str(path.relative_to(top)) for path in files}
+
+
+def compared(path: Path, names: dict[str, str]) -> bytes:
+    """What of a file must not change; ``names`` are what to call other files by their sha256."""
     content = path.read_bytes()
     if path.suffix in (".json", ".jsonl"):
         text = content.decode()
-        for old, new in RENAMED.items():
+        for old, new in RENAMED.get(path.name, {}).items():
             text = text.replace(f'"{old}":', f'"{new}":')
-        return TIMES.sub(b'"time"', VERSIONS.sub(r'"schema": "\1"', text).encode())
+        content = TIMES.sub(b'"time"', VERSIONS.sub(r'"schema": "\1"', text).encode())
+    if path.suffix in TEXT:
+        for digest, name in names.items():
+            content = content.replace(digest.encode(), name.encode()).replace(digest[:12].encode(), name.encode())
     return content
 
 
 def differences(before: Path, after: Path) -> list[str]:
     """One line per file that is not the same."""
     both = [{str(p.relative_to(top)) for p in top.rglob("*") if p.is_file()} for top in (before, after)]
+    names = [digests(top) for top in (before, after)]
     lines = [f"{name}: only at the {('older', 'newer')[name in both[1]]} revision" for name in both[0] ^ both[1]]
     for name in sorted(both[0] & both[1]):
-        if Path(name).name not in UNCOMPARED and compared(before / name) != compared(after / name):
+        if Path(name).name not in UNCOMPARED and compared(before / name, names[0]) != compared(after / name, names[1]):
             lines.append(f"{name}: differs")
     return sorted(lines)
 

@@ -55,7 +55,7 @@ class Road:
         for trial in trials:
             seen.add(tuple(trial["levels"]))
             tokens += trial["tokens"]
-            whole = trial["effort"] == full and trial["met"] and not trial.get("at_least")
+            whole = trial["fidelity"] == full and trial["met"] and not trial.get("at_least")
             if whole and trial["value"] is not None:
                 best = min(best, trial["value"])
             points.append((len(seen), tokens, ends[trial["round"]], best))

@@ -5,7 +5,7 @@ This room knows no language model: numpy and cma only.
 
 from patterns.budget import Budget
 from patterns.errors import PatternError
-from patterns.ledger import FINALISTS, Effort, Request
+from patterns.ledger import FINALISTS, Fidelity, Request
 from patterns.search import Measure, finalists, search
 from patterns.space import COSTS, Cost, Part, Pattern, PatternSpace, Reached
 from patterns.stop import Stop
@@ -19,7 +19,7 @@ __all__ = [
     "STRATEGIES",
     "Budget",
     "Cost",
-    "Effort",
+    "Fidelity",
     "Measure",
     "Measurement",
     "Part",

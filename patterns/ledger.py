@@ -16,7 +16,7 @@ FINALISTS = 8
 
 
 @dataclass(frozen=True)
-class Effort:
+class Fidelity:
     """How much of the search sample a pattern is measured on: a prefix of its fixed order.
 
     Attributes:
@@ -44,13 +44,13 @@ class Request:
     Attributes:
         round: of the strategy.
         patterns: the patterns.
-        effort: how much of the sample.
+        fidelity: how much of the sample.
         bounds: for each pattern, a value: one that is certain to be worse need not be measured to its end.
     """
 
     round: int
     patterns: Sequence[Pattern]
-    effort: Effort
+    fidelity: Fidelity
     bounds: Sequence[float]
 
     def first(self, count: int) -> Request:
@@ -67,40 +67,40 @@ class Ledger:
 
     Args:
         budget: decides which trials count.
-        efforts: ascending; the last is the whole sample.
+        fidelities: ascending; the last is the whole sample.
         spent: tokens spent or set aside outside the trials.
         on_trial: called for every trial.
     """
 
     def __init__(
-        self, budget: Budget, efforts: Sequence[Effort], spent: int, on_trial: Callable[[Trial], None]
+        self, budget: Budget, fidelities: Sequence[Fidelity], spent: int, on_trial: Callable[[Trial], None]
     ) -> None:
         self.budget = budget
         self.measured: dict[tuple[Pattern, int], Measurement] = {}
-        self._full, self._tokens, self._on_trial = efforts[-1].passages, spent, on_trial
+        self._full, self._tokens, self._on_trial = fidelities[-1].passages, spent, on_trial
         self._charged: dict[Pattern, dict[str, int]] = {}
-        self._efforts = {effort.passages: effort for effort in efforts}
+        self._efforts = {fidelity.passages: fidelity for fidelity in fidelities}
         self._best: list[float] = []
 
     def enter(self, trial: Trial) -> None:
         """One more trial, measured or replayed."""
         found = trial.measurement
-        self.measured[trial.pattern, trial.effort] = found
+        self.measured[trial.pattern, trial.fidelity] = found
         charged = self._charged.setdefault(trial.pattern, {})
-        for group, tokens in self._efforts[trial.effort].groups(found).items():
+        for group, tokens in self._efforts[trial.fidelity].groups(found).items():
             charged[group] = max(tokens, charged.get(group, 0))
         self._tokens += found.tokens
-        if trial.met and trial.effort == self._full and found.whole:
+        if trial.met and trial.fidelity == self._full and found.whole:
             self._best = sorted([*self._best, trial.value])[:FINALISTS]
         self._on_trial(trial)
 
-    def charge(self, pattern: Pattern, effort: Effort, measurement: Measurement | None = None) -> int:
+    def charge(self, pattern: Pattern, fidelity: Fidelity, measurement: Measurement | None = None) -> int:
         """Tokens a measurement scores that no earlier one of the same pattern has scored; at most, where it is None."""
         charged = self._charged.get(pattern, {})
-        return sum(max(0, tokens - charged.get(group, 0)) for group, tokens in effort.groups(measurement).items())
+        return sum(max(0, tokens - charged.get(group, 0)) for group, tokens in fidelity.groups(measurement).items())
 
     def request(
-        self, number: int, asked: Sequence[Pattern], part: Sequence[Pattern], effort: Effort, keep: int | None
+        self, number: int, asked: Sequence[Pattern], part: Sequence[Pattern], fidelity: Fidelity, keep: int | None
     ) -> Request:
         """What of a part of a round is to be measured, and against which bounds.
 
@@ -108,39 +108,39 @@ class Ledger:
             number: of the round.
             asked: the whole round.
             part: some of it.
-            effort: at which it is measured.
+            fidelity: at which it is measured.
             keep: how many of the round's best matter; None for all.
         """
-        best = self._kth_best(asked, effort, keep)
-        bounds = {pattern: max(best, self._to_be_finalist(pattern, effort)) for pattern in part}
-        missing = [pattern for pattern in part if self._unsettled(pattern, effort, bounds[pattern])]
-        return Request(number, missing, effort, [bounds[pattern] for pattern in missing])
+        best = self._kth_best(asked, fidelity, keep)
+        bounds = {pattern: max(best, self._to_be_finalist(pattern, fidelity)) for pattern in part}
+        missing = [pattern for pattern in part if self._unsettled(pattern, fidelity, bounds[pattern])]
+        return Request(number, missing, fidelity, [bounds[pattern] for pattern in missing])
 
     def room(self, stop: Stop, request: Request) -> tuple[int, str | None]:
         """How many patterns of a request fit within the limits, and, where it is none, why."""
         tokens, count, patterns = self._tokens, 0, len(self._charged)
         for pattern in request.patterns:
-            # A larger effort for a pattern that was measured before is no further evaluation.
+            # A larger fidelity for a pattern that was measured before is no further evaluation.
             known = pattern in self._charged
-            following = self.charge(pattern, request.effort)
+            following = self.charge(pattern, request.fidelity)
             if reason := stop.reason(patterns - known, tokens, following):
                 return count, None if count else reason
             tokens, count, patterns = tokens + following, count + 1, patterns + (not known)
         return count, None
 
-    def _kth_best(self, asked: Sequence[Pattern], effort: Effort, keep: int | None) -> float:
+    def _kth_best(self, asked: Sequence[Pattern], fidelity: Fidelity, keep: int | None) -> float:
         if keep is None:
             return math.inf
-        found = (self.measured.get((pattern, effort.passages)) for pattern in dict.fromkeys(asked))
+        found = (self.measured.get((pattern, fidelity.passages)) for pattern in dict.fromkeys(asked))
         values = sorted(measurement.value for measurement in found if measurement and measurement.whole)
         return values[keep - 1] if len(values) >= keep else math.inf
 
-    def _to_be_finalist(self, pattern: Pattern, effort: Effort) -> float:
+    def _to_be_finalist(self, pattern: Pattern, fidelity: Fidelity) -> float:
         """The value beyond which a pattern cannot be among the finalists."""
-        if effort.passages < self._full or not self.budget.met(pattern):
+        if fidelity.passages < self._full or not self.budget.met(pattern):
             return -math.inf
         return self._best[-1] if len(self._best) == FINALISTS else math.inf
 
-    def _unsettled(self, pattern: Pattern, effort: Effort, bound: float) -> bool:
-        found = self.measured.get((pattern, effort.passages))
+    def _unsettled(self, pattern: Pattern, fidelity: Fidelity, bound: float) -> bool:
+        found = self.measured.get((pattern, fidelity.passages))
         return found is None or (found.at_least and found.value <= bound)

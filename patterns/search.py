@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from patterns.budget import Budget
 from patterns.errors import PatternError
-from patterns.ledger import FINALISTS, Effort, Ledger, Request
+from patterns.ledger import FINALISTS, Fidelity, Ledger, Request
 from patterns.space import Pattern
 from patterns.stop import Stop
 from patterns.strategies import Strategy
@@ -31,7 +31,7 @@ def search(
     measure: Measure,
     stop: Stop,
     *,
-    efforts: Sequence[Effort],
+    fidelities: Sequence[Fidelity],
     spent: int = 0,
     bounds: bool = True,
     on_trial: Callable[[Trial], None] = lambda trial: None,
@@ -50,9 +50,9 @@ def search(
         strategy: who proposes patterns.
         budget: decides which trials count.
         log: where trials go, and where they come from on resume.
-        measure: measures patterns; never called twice for one pattern and effort, but to go on with one that was cut.
+        measure: measures patterns; never called twice for one pattern and fidelity, but to go on with one that was cut.
         stop: limits.
-        efforts: the efforts there are, ascending; the last is the whole sample.
+        fidelities: the fidelities there are, ascending; the last is the whole sample.
         spent: tokens already spent or set aside outside the trials; they count against ``stop.tokens``.
         bounds: whether patterns that cannot matter are cut.
         on_trial: called for every trial, replayed ones included.
@@ -65,24 +65,24 @@ def search(
         PatternError: the log was not written by this strategy with this seed.
     """
     logged: Iterator[Trial] = iter(list(log.trials))
-    ledger = Ledger(budget, efforts, spent, on_trial)
+    ledger = Ledger(budget, fidelities, spent, on_trial)
     barren, number = 0, 0
     while barren < BARREN_ROUNDS:
         asked = strategy.ask()
         if not asked:
             return "strategy finished"
-        effort = _effort(efforts, strategy.effort)
+        fidelity = _effort(fidelities, strategy.fidelity)
         keep = strategy.keep if bounds else None
         fresh = False
         for part in _parts(list(dict.fromkeys(asked)), keep):
-            request = ledger.request(number, asked, part, effort, keep)
-            fresh = fresh or any((pattern, effort.passages) not in ledger.measured for pattern in request.patterns)
+            request = ledger.request(number, asked, part, fidelity, keep)
+            fresh = fresh or any((pattern, fidelity.passages) not in ledger.measured for pattern in request.patterns)
             request = _replayed(logged, request, ledger, log)
             if reason := _measured(request, ledger, measure, stop, log):
                 return reason
         barren = 0 if fresh else barren + 1
         number += 1
-        strategy.tell({pattern: ledger.measured[pattern, effort.passages].value for pattern in asked})
+        strategy.tell({pattern: ledger.measured[pattern, fidelity.passages].value for pattern in asked})
     return "nothing new"
 
 
@@ -96,8 +96,8 @@ def _measured(request: Request, ledger: Ledger, measure: Measure, stop: Stop, lo
         done: list[Trial] = []
         room = min(room, PIECE)
         for pattern, found in zip(request.patterns, measure(request.first(room)), strict=False):
-            found = replace(found, tokens=ledger.charge(pattern, request.effort, found))
-            done.append(Trial(request.round, pattern, ledger.budget.met(pattern), request.effort.passages, found))
+            found = replace(found, tokens=ledger.charge(pattern, request.fidelity, found))
+            done.append(Trial(request.round, pattern, ledger.budget.met(pattern), request.fidelity.passages, found))
             ledger.enter(done[-1])
         log.append(done)
         if len(done) < room:
@@ -117,9 +117,9 @@ def _parts(patterns: list[Pattern], keep: int | None) -> Iterator[list[Pattern]]
         yield patterns[first:]
 
 
-def _effort(efforts: Sequence[Effort], share: float) -> Effort:
-    """The smallest effort that is at least a share of the whole sample."""
-    return next(effort for effort in efforts if effort.passages >= share * efforts[-1].passages - 1e-9)
+def _effort(fidelities: Sequence[Fidelity], share: float) -> Fidelity:
+    """The smallest fidelity that is at least a share of the whole sample."""
+    return next(fidelity for fidelity in fidelities if fidelity.passages >= share * fidelities[-1].passages - 1e-9)
 
 
 def _replayed(logged: Iterator[Trial], request: Request, ledger: Ledger, log: TrialLog) -> Request:
@@ -128,7 +128,7 @@ def _replayed(logged: Iterator[Trial], request: Request, ledger: Ledger, log: Tr
         trial = next(logged, None)
         if trial is None:
             return request.rest(done)
-        if (trial.round, trial.pattern, trial.effort) != (request.round, pattern, request.effort.passages):
+        if (trial.round, trial.pattern, trial.fidelity) != (request.round, pattern, request.fidelity.passages):
             raise PatternError(
                 f"{log.path} holds other trials than this search would ask for (round {request.round}); "
                 "it belongs to another search or another version: use a new --out"
@@ -137,7 +137,7 @@ def _replayed(logged: Iterator[Trial], request: Request, ledger: Ledger, log: Tr
     return request.rest(len(request.patterns))
 
 
-def finalists(trials: Iterable[Trial], effort: int, most: int = FINALISTS) -> list[Trial]:
-    """The best distinct trials of one effort that meet the budget, best first; equal values keep the order asked."""
-    met = [t for t in trials if t.met and t.effort == effort and t.measurement.whole]
+def finalists(trials: Iterable[Trial], fidelity: int, most: int = FINALISTS) -> list[Trial]:
+    """The best distinct trials of one fidelity that meet the budget, best first; equal values keep the order asked."""
+    met = [t for t in trials if t.met and t.fidelity == fidelity and t.measurement.whole]
     return sorted(met, key=lambda trial: trial.value)[:most]

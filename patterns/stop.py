@@ -11,7 +11,7 @@ class Stop:
     """How long a search may go; None is no limit. It is not part of what the search is.
 
     Attributes:
-        evaluations: distinct patterns measured at most, at whatever effort.
+        evaluations: distinct patterns measured at most, at whatever fidelity.
         tokens: passage tokens scored at most.
         minutes: wall-clock minutes of this process at most.
         interrupted: set from outside (a signal handler) to stop after the batch in flight.

@@ -13,7 +13,7 @@ from typing import Any
 from patterns.errors import PatternError
 from patterns.space import Pattern
 
-SCHEMA = "evop.trials/2"
+SCHEMA = "evop.trials/3"
 
 
 @dataclass(frozen=True)
@@ -43,20 +43,20 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Trial:
-    """One distinct pattern a search measured at one effort.
+    """One distinct pattern a search measured at one fidelity.
 
     Attributes:
         round: which round of the strategy asked for it.
         pattern: the pattern.
         met: whether it meets the budget; a greedy search's steps on the way do not, and can not be best.
-        effort: number of passages it was measured on.
+        fidelity: number of passages it was measured on.
         measurement: what came out.
     """
 
     round: int
     pattern: Pattern
     met: bool
-    effort: int
+    fidelity: int
     measurement: Measurement
 
     @property
@@ -72,7 +72,7 @@ class Trial:
                 "round": self.round,
                 "levels": list(self.pattern.levels),
                 "met": self.met,
-                "effort": self.effort,
+                "fidelity": self.fidelity,
                 "value": found.value if math.isfinite(found.value) else None,
                 "tokens": found.tokens,
                 "losses": dict(found.losses),
@@ -88,7 +88,7 @@ class Trial:
         row = json.loads(line)
         value = math.inf if row["value"] is None else row["value"]
         found = Measurement(value, row["losses"], row["tokens"], row.get("failed"), row.get("at_least", False))
-        return cls(row["round"], Pattern(tuple(row["levels"])), row["met"], row["effort"], found)
+        return cls(row["round"], Pattern(tuple(row["levels"])), row["met"], row["fidelity"], found)
 
 
 class TrialLog:

@@ -13,7 +13,7 @@ from evop.model.checkpoint import Checkpoint
 from evop.model.families import FAMILIES
 from evop.reference import model_dir
 from evop.removal.pattern_file import PatternFile
-from evop.removal.ranking import Orders
+from evop.removal.ranking import Ranking
 from evop.removal.space import pattern_space
 from patterns import Pattern, PatternSpace
 
@@ -108,16 +108,16 @@ def load(folder: Path) -> PreTrainedModel:
 
 
 def write_pattern(path: Path, space: PatternSpace, pattern: Pattern, model: Path) -> Path:
-    """The pattern file of a pattern, units in the order of ``orders``."""
+    """The pattern file of a pattern, units in the order of ``ranking``."""
     checkpoint = Checkpoint.find(model)
-    cut = orders(space).cut(space, pattern)
+    cut = ranking(space).cut(space, pattern)
     PatternFile.describe(checkpoint, space, pattern, cut, remove=0.1, cost="params").write(path)
     return path
 
 
-def orders(space: PatternSpace) -> Orders:
+def ranking(space: PatternSpace) -> Ranking:
     """Units of every part in an order that is no row of numbers."""
-    return Orders.random(space, seed=3)
+    return Ranking.random(space, seed=3)
 
 
 def removing(model: Path, *parts: str, grain: str = "subblock", deploy: str = "any") -> tuple[PatternSpace, Pattern]:

@@ -6,19 +6,19 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from patterns import Cost, Effort, Measurement, Part, Pattern, PatternSpace, Request
+from patterns import Cost, Fidelity, Measurement, Part, Pattern, PatternSpace, Request
 
 ATTN, MLP = Cost(98_496, 2_000, 256), Cost(295_104, 6_000, 0)
 """The blocks of the reference model."""
 GROUPS = tuple(f"toy/{g}" for g in range(4))
 
 
-def effort(passages: int, tokens: int) -> Effort:
+def fidelity(passages: int, tokens: int) -> Fidelity:
     """Of passages that are shared out evenly among the groups."""
-    return Effort(passages, tokens, dict.fromkeys(GROUPS, tokens // len(GROUPS)))
+    return Fidelity(passages, tokens, dict.fromkeys(GROUPS, tokens // len(GROUPS)))
 
 
-EFFORTS = (effort(1, 24), effort(4, 100))
+FIDELITIES = (fidelity(1, 24), fidelity(4, 100))
 """A first look at a quarter of a sample of 100 tokens, and the whole."""
 
 
@@ -94,13 +94,13 @@ class Landscape:
         return max(self.losses(pattern).values())
 
     def __call__(self, request: Request) -> Iterator[Measurement]:
-        """Measure, as the search loop asks for it; a smaller effort sees a noisier value.
+        """Measure, as the search loop asks for it; a smaller fidelity sees a noisier value.
 
         Group by group, and no further where the worst so far is worse than the bound.
         """
         for pattern, bound in zip(request.patterns, request.bounds, strict=True):
             self.asked.append(pattern)
-            noise = self.noise(pattern, request.effort)
+            noise = self.noise(pattern, request.fidelity)
             seen: dict[str, float] = {}
             for group, excess in self.losses(pattern).items():
                 seen[group] = excess + noise
@@ -108,14 +108,14 @@ class Landscape:
                     break
             yield Measurement(max(seen.values()), seen, 0, at_least=len(seen) < len(GROUPS))
 
-    def noise(self, pattern: Pattern, effort: Effort) -> float:
+    def noise(self, pattern: Pattern, fidelity: Fidelity) -> float:
         """What a look at some of the sample adds to every group."""
-        return 0.0 if effort == EFFORTS[-1] else 0.02 * float(np.sin(1 + hash(pattern) % 1000))
+        return 0.0 if fidelity == FIDELITIES[-1] else 0.02 * float(np.sin(1 + hash(pattern) % 1000))
 
 
 class Exact(Landscape):
-    """The same value at every effort."""
+    """The same value at every fidelity."""
 
-    def noise(self, pattern: Pattern, effort: Effort) -> float:
+    def noise(self, pattern: Pattern, fidelity: Fidelity) -> float:
         """None."""
         return 0.0

@@ -16,7 +16,7 @@ from evop.removal.cut import Cut
 from evop.removal.drop_file import DROP_FILE
 from evop.removal.opened import OpenedPattern, open_pattern
 from evop.removal.pattern_file import PatternFile, ReachedFractions
-from evop.removal.ranking import Orders
+from evop.removal.ranking import Ranking
 from evop.timing.chosen_table import priced_as_searched
 from patterns import Budget, Pattern, PatternError, PatternSpace
 
@@ -69,7 +69,7 @@ def _at_random(candidate: Candidate) -> Candidate | None:
         drawn = Budget(space, file.remove, file.cost).draw(np.random.default_rng(RANDOM_SEED))
     except PatternError:
         return None
-    return Candidate("random", space, drawn, Orders.random(space, RANDOM_SEED).cut(space, drawn))
+    return Candidate("random", space, drawn, Ranking.random(space, RANDOM_SEED).cut(space, drawn))
 
 
 def _name(place: Path, found: list[Candidate]) -> str:

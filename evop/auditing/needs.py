@@ -13,7 +13,7 @@ from evop.losses.table import excess
 from evop.model.loaded import LoadedModel
 from evop.recipes.search import CACHE_MB
 from evop.removal.cut import Cut
-from evop.removal.ranking import Orders
+from evop.removal.ranking import Ranking
 from evop.removal.space import pattern_space
 from evop.tokens.passages import TokenPassages, tokenize
 
@@ -39,7 +39,7 @@ def measure_needs(
     grain = "layer" if loaded.family.refusal(config, "subblock", "any") else "subblock"
     space = pattern_space(loaded.checkpoint, grain, "any", ())
     passages = _glance(calibration, loaded, max_tokens)
-    evaluator = Evaluator(loaded, space, Orders(), max_tokens, batch_size, "nll+accuracy", cache_mb=CACHE_MB)
+    evaluator = Evaluator(loaded, space, Ranking(), max_tokens, batch_size, "nll+accuracy", cache_mb=CACHE_MB)
     cuts = [evaluator.cut(space.pattern([part.name])) for part in space.parts]
     dense, *alone = (table.by_group for table in evaluator.of_cuts([Cut(), *cuts], passages))
     found = [excess(losses, dense) for losses in alone]

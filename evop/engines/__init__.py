@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Engine(Protocol):
     """Measures what a search asks for.
 
-    What it finds of a pattern depends on the pattern, the effort, the bound and the order alone, so it may deal the
+    What it finds of a pattern depends on the pattern, the fidelity, the bound and the order alone, so it may deal the
     patterns of a request out as it likes.
     """
 

@@ -10,7 +10,7 @@ from evop.fitness.store import LossStore, Sums
 from patterns import Measurement, Pattern, Request
 
 Row = tuple[Pattern, int, Sums]
-"""A pattern, a stretch of the search sample, and what was measured of it there."""
+"""A pattern, an increment of the search sample, and what was measured of it there."""
 A_WORKER = 2
 """So many chunks a worker, where they stay as large as ``LEAST``: one that is done early takes another."""
 LEAST = 4
@@ -61,7 +61,7 @@ class Lost:
 Outcome = Done | Refused | Lost
 
 
-def chunks(request: Request, order: Sequence[str], workers: int, store: LossStore, stretches: int) -> list[Chunk]:
+def chunks(request: Request, order: Sequence[str], workers: int, store: LossStore, increments: int) -> list[Chunk]:
     """Deal a request out: patterns that begin alike stay together, for workers run what they share once.
 
     Args:
@@ -69,7 +69,7 @@ def chunks(request: Request, order: Sequence[str], workers: int, store: LossStor
         order: of the groups.
         workers: how many there are.
         store: what was measured before; workers remember nothing, so that it does not matter who gets what.
-        stretches: how many of them the sample has.
+        increments: how many of them the sample has.
     """
     count = len(request.patterns)
     alike = sorted(range(count), key=lambda at: request.patterns[at].levels)
@@ -78,12 +78,14 @@ def chunks(request: Request, order: Sequence[str], workers: int, store: LossStor
     for piece in range(pieces):
         places = tuple(alike[piece * count // pieces : (piece + 1) * count // pieces])
         patterns = [request.patterns[at] for at in places]
-        part = Request(request.round, patterns, request.effort, [request.bounds[at] for at in places])
-        found.append(Chunk(places, part, tuple(order), rows(store, patterns, stretches)))
+        part = Request(request.round, patterns, request.fidelity, [request.bounds[at] for at in places])
+        found.append(Chunk(places, part, tuple(order), rows(store, patterns, increments)))
     return found
 
 
-def rows(store: LossStore, patterns: Sequence[Pattern], stretches: int) -> tuple[Row, ...]:
+def rows(store: LossStore, patterns: Sequence[Pattern], increments: int) -> tuple[Row, ...]:
     """What a store holds of some patterns."""
-    every = ((pattern, stretch, store.get(pattern, stretch)) for pattern in patterns for stretch in range(stretches))
-    return tuple((pattern, stretch, dict(sums)) for pattern, stretch, sums in every if sums)
+    every = (
+        (pattern, increment, store.get(pattern, increment)) for pattern in patterns for increment in range(increments)
+    )
+    return tuple((pattern, increment, dict(sums)) for pattern, increment, sums in every if sums)

@@ -38,7 +38,7 @@ class RayEngine:
     def measure(self, request: Request, order: Sequence[str], stop: Stop) -> list[Measurement]:
         """Deal the patterns out, put what comes back in the order asked."""
         cluster, sample = self._ready(), self._fitness.sample
-        waiting = deque(chunks(request, order, cluster.size, sample.store, len(sample.efforts)))
+        waiting = deque(chunks(request, order, cluster.size, sample.store, len(sample.fidelities)))
         found: dict[int, Measurement] = {}
         lost: Counter[tuple[int, ...]] = Counter()
         while waiting or self._busy:

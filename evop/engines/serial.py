@@ -36,7 +36,7 @@ class SerialEngine:
 
         evaluator.tick = tick
         try:
-            return list(self._fitness(request.patterns, request.effort, request.bounds, order))
+            return list(self._fitness(request.patterns, request.fidelity, request.bounds, order))
         except _Stopped:
             return []
         finally:

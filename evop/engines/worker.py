@@ -17,9 +17,9 @@ from evop.losses.objectives import Objective
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_model
 from evop.recipes.search import SearchRecipe
-from evop.removal.ranking import Orders
+from evop.removal.ranking import Ranking
 from evop.tokens.passages import TokenPassages
-from patterns import Effort, PatternSpace
+from patterns import Fidelity, PatternSpace
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Plan:
         dtype: what it computes in.
         threads: of the driver; sums depend on how many add them up.
         space: its parts, priced.
-        orders: which units leave first.
+        ranking: which units leave first.
         passages: the search sample.
-        efforts: its efforts.
+        fidelities: its fidelities.
         objective: over the groups.
         dense: the dense model's losses.
         scale: of the groups.
@@ -47,9 +47,9 @@ class Plan:
     dtype: str
     threads: int
     space: PatternSpace
-    orders: Orders
+    ranking: Ranking
     passages: TokenPassages
-    efforts: tuple[Effort, ...]
+    fidelities: tuple[Fidelity, ...]
     objective: Objective
     dense: Mapping[int, Losses]
     scale: Mapping[str, float] | None
@@ -66,9 +66,9 @@ class Plan:
             dtype=loaded.dtype,
             threads=torch.get_num_threads(),
             space=evaluator.space,
-            orders=evaluator.orders,
+            ranking=evaluator.ranking,
             passages=sample.passages,
-            efforts=sample.efforts,
+            fidelities=sample.fidelities,
             objective=fitness.objective,
             dense=fitness.dense,
             scale=fitness.scale,
@@ -86,14 +86,14 @@ class Plan:
         evaluator = Evaluator(
             loaded,
             self.space,
-            self.orders,
+            self.ranking,
             recipe.max_tokens,
             recipe.batch_size,
             recipe.loss,
             cache_mb=recipe.cache_mb,
             share=recipe.share,
         )
-        return Fitness(Sample(evaluator, self.passages, self.efforts), self.objective, self.dense, self.scale)
+        return Fitness(Sample(evaluator, self.passages, self.fidelities), self.objective, self.dense, self.scale)
 
 
 class Worker:
@@ -124,6 +124,6 @@ class Worker:
             store.put(*row)
         profile = self._fitness.sample.evaluator.profile = Profile(exact=self._plan.recipe.profile)
         fitness = replace(self._fitness, sample=replace(self._fitness.sample, store=store))
-        found = tuple(fitness(request.patterns, request.effort, request.bounds, chunk.order))
-        now = rows(store, request.patterns, len(self._plan.efforts))
+        found = tuple(fitness(request.patterns, request.fidelity, request.bounds, chunk.order))
+        now = rows(store, request.patterns, len(self._plan.fidelities))
         return Done(found, tuple(row for row in now if row not in chunk.known), profile)

@@ -23,8 +23,8 @@ from evop.losses.table import LossTable
 from evop.model.loaded import LoadedModel
 from evop.removal.compensation import corrected
 from evop.removal.cut import Cut
-from evop.removal.ranking import Orders
-from evop.tokens.batches import batches, layout
+from evop.removal.ranking import Ranking
+from evop.tokens.batches import batches, lay_out
 from evop.tokens.passages import TokenPassages
 from patterns import Pattern, PatternSpace
 
@@ -52,7 +52,7 @@ class Evaluator:
     Attributes:
         loaded: the model.
         space: what its parts are.
-        orders: which units of thinned parts leave first.
+        ranking: which units of thinned parts leave first.
         max_tokens: the length passages were cut at.
         batch_size: passages of full length a forward pass, or None to fit the device.
         loss: what is measured: ``nll`` or ``kl`` of text, ``accuracy`` or ``accuracy_norm`` of items, or one of each.
@@ -63,7 +63,7 @@ class Evaluator:
 
     loaded: LoadedModel
     space: PatternSpace
-    orders: Orders
+    ranking: Ranking
     max_tokens: int
     batch_size: int | None = None
     loss: str = "nll"
@@ -96,11 +96,11 @@ class Evaluator:
         cls, loaded: LoadedModel, space: PatternSpace, max_tokens: int, batch_size: int | None = None, loss: str = "nll"
     ) -> Evaluator:
         """Of a space that knows nothing of what its units matter; it can measure whole parts."""
-        return cls(loaded, space, Orders(), max_tokens, batch_size, loss)
+        return cls(loaded, space, Ranking(), max_tokens, batch_size, loss)
 
-    def ordered(self, orders: Orders) -> Evaluator:
+    def ordered(self, ranking: Ranking) -> Evaluator:
         """The same with units ranked, and their levels priced."""
-        found = replace(self, space=orders.priced(self.space), orders=orders)
+        found = replace(self, space=ranking.priced(self.space), ranking=ranking)
         found._batch_tokens = self._batch_tokens
         return found
 
@@ -115,7 +115,7 @@ class Evaluator:
 
     def cut(self, pattern: Pattern) -> Cut:
         """What a pattern takes out of the model, corrections included."""
-        return corrected(self.orders.cut(self.space, pattern), self.loaded, self.orders.fill)
+        return corrected(self.ranking.cut(self.space, pattern), self.loaded, self.ranking.fill)
 
     def dense(self, passages: TokenPassages) -> LossTable:
         """The loss table of the model as it is."""
@@ -177,10 +177,10 @@ class Evaluator:
         self._cache.deal()
         with self._stack.opened() as stack:
             for batch in found:
-                laid = layout(passages, batch)
-                meter = self._meter if laid.branches is None else NEXT_TOKEN
-                key, share = passages.key(batch), laid.ids.numel() / everything
-                walk = Walk(stack, tree, meter, self._cache, self.profile, key, laid, share)
+                layout = lay_out(passages, batch)
+                meter = self._meter if layout.branches is None else NEXT_TOKEN
+                key, share = passages.key(batch), layout.ids.numel() / everything
+                walk = Walk(stack, tree, meter, self._cache, self.profile, key, layout, share)
                 lines = np.concatenate([np.arange(passages.lines[i], passages.lines[i + 1]) for i in batch])
                 for same, sums in walk.losses():
                     loss[np.ix_(np.array(same), lines)] = sums.numpy()

@@ -84,7 +84,7 @@ class LayerStack:
             for gate in self._gates:
                 gate.clear()
 
-    def enter(self, laid: Layout) -> torch.Tensor:
+    def enter(self, layout: Layout) -> torch.Tensor:
         """What the first layer is given for a batch; every layer's other inputs are kept until the next call.
 
         Returns:
@@ -93,12 +93,12 @@ class LayerStack:
         self.list._modules = {str(i): gate for i, gate in enumerate(self._gates)}
         base: Any = self.model.base_model
         where = self._first.device
-        named = {} if laid.positions is None else {"position_ids": laid.positions.to(where)}
-        base(input_ids=laid.ids.to(where), use_cache=False, **named)
+        named = {} if layout.positions is None else {"position_ids": layout.positions.to(where)}
+        base(input_ids=layout.ids.to(where), use_cache=False, **named)
         entered = self._gates[0].came
         assert entered is not None
-        if laid.branches is not None and laid.positions is not None:
-            masks = Masks(laid.branches, laid.positions, entered.dtype)
+        if layout.branches is not None and layout.positions is not None:
+            masks = Masks(layout.branches, layout.positions, entered.dtype)
             for number, (layer, gate) in enumerate(zip(self.layers, self._gates, strict=True)):
                 assert gate.came is not None
                 window = self.family.window(self.model.config, number)

@@ -21,7 +21,7 @@ TARGET_BYTES = 1 << 28
 """Bytes of the dense model's logits on a batch that are kept while its cuts are measured; more are made again."""
 
 
-class _Turn(NamedTuple):
+class _Pending(NamedTuple):
     """A step to be run: its number, the step, the prefix it leads to, the stream it starts from."""
 
     number: int
@@ -43,7 +43,7 @@ class Walk:
         cache: of dense streams.
         profile: is told what was done.
         key: the batch in the cache.
-        laid: the batch.
+        layout: the batch.
         share: of the padded tokens measured together that the batch has.
     """
 
@@ -53,7 +53,7 @@ class Walk:
     cache: DenseCache
     profile: Profile
     key: Key
-    laid: Layout
+    layout: Layout
     share: float
 
     def __post_init__(self) -> None:
@@ -63,20 +63,20 @@ class Walk:
     def losses(self) -> Iterator[tuple[list[int], torch.Tensor]]:
         """Cuts that are one, and their summed loss on each line: float64 [lines]."""
         with self.profile.of("before the layers"):
-            entered = self.stack.enter(self.laid)
+            entered = self.stack.enter(self.layout)
         if self.meter.needs_dense:
             with self.profile.of("dense targets"):
                 self._dense_rows = self._rows(self._dense_end(entered))
-        waiting = [_Turn(0, step, node, entered, True) for step, node in self.tree.root.heavy_first]
+        waiting = [_Pending(0, step, node, entered, True) for step, node in self.tree.root.heavy_first]
         while waiting:
             # Taken from the end: the lightest branch first. The heaviest, taken last, lets go of what it starts from,
             # so that no more than log2 of the cuts' number of streams wait at any time.
             number, node, stream, dense = self._run(waiting.pop())
             if number == self.tree.steps:
                 yield node.cuts, self._loss(self._rows(stream))
-            waiting += [_Turn(number, step, child, stream, dense) for step, child in node.heavy_first]
+            waiting += [_Pending(number, step, child, stream, dense) for step, child in node.heavy_first]
 
-    def _run(self, turn: _Turn) -> tuple[int, Node, torch.Tensor, bool]:
+    def _run(self, turn: _Pending) -> tuple[int, Node, torch.Tensor, bool]:
         """The number of the step after a turn, the prefix it leads to, its stream, whether it is the dense model's."""
         number, step, node, stream, dense = turn
         if not self.tree.parallel and number % 2 == 0 and len(node.children) == 1:
@@ -91,7 +91,7 @@ class Walk:
         between = self.tree.parallel or after % 2 == 0
         dense = dense and set(step) == {DENSE}
         whole = (attn != GONE) + (mlp != GONE)
-        tokens = self.laid.ids.numel() * whole / (2 * len(self.stack.layers))
+        tokens = self.layout.ids.numel() * whole / (2 * len(self.stack.layers))
         if dense and between and (kept := self.cache.get(self.key, after)) is not None:
             self.profile.cached += tokens
             return after, node, kept, True
@@ -110,13 +110,13 @@ class Walk:
         stream = entered
         for layer in range(len(self.stack.layers)):
             stream = self.stack.run(layer, DENSE, DENSE, stream)
-        self.profile.block_tokens += self.laid.ids.numel()
+        self.profile.block_tokens += self.layout.ids.numel()
         self.cache.keep(self.key, self.tree.steps, stream)
         return stream
 
     def _rows(self, stream: torch.Tensor) -> torch.Tensor:
         """The stream where something is predicted: [n, hidden]."""
-        return stream.flatten(0, 1).index_select(0, self.laid.at.to(stream.device))
+        return stream.flatten(0, 1).index_select(0, self.layout.at.to(stream.device))
 
     def _loss(self, rows: torch.Tensor) -> torch.Tensor:
         with self.profile.of("head and loss"):
@@ -124,10 +124,10 @@ class Walk:
             pieces = []
             for start in range(0, len(rows), size):
                 logits = self.stack.logits(rows[start : start + size])
-                wanted = self.laid.wanted[start : start + size].to(logits.device)
+                wanted = self.layout.wanted[start : start + size].to(logits.device)
                 pieces.append(self.meter(logits, wanted, self._target(start, size)))
-            found = torch.zeros(self.laid.lines, dtype=torch.float64)
-            return found.index_add_(0, self.laid.line, torch.cat(pieces).cpu().double())
+            found = torch.zeros(self.layout.lines, dtype=torch.float64)
+            return found.index_add_(0, self.layout.line, torch.cat(pieces).cpu().double())
 
     def _target(self, start: int, size: int) -> torch.Tensor | None:
         """The dense model's logits at some of the positions, where the meter needs them."""

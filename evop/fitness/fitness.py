@@ -13,7 +13,7 @@ from evop.fitness.sample import Losses, Sample
 from evop.losses import floor_of
 from evop.losses.objectives import Objective
 from evop.losses.table import excess
-from patterns import Effort, Measurement, Pattern, Trial
+from patterns import Fidelity, Measurement, Pattern, Trial
 
 LOOKED_BACK = 64
 """So many of the last trials tell which groups are likely to be the worst."""
@@ -26,7 +26,7 @@ class Fitness:
     Attributes:
         sample: what they are measured on.
         objective: from excess losses to the value that is minimised.
-        dense: effort in passages -> the dense model's mean loss a group.
+        dense: fidelity in passages -> the dense model's mean loss a group.
         scale: group -> the excess that counts as one; None leaves excess in nats a token.
     """
 
@@ -38,7 +38,7 @@ class Fitness:
     def __call__(
         self,
         patterns: Iterable[Pattern],
-        effort: Effort | None = None,
+        fidelity: Fidelity | None = None,
         bounds: Sequence[float] | None = None,
         order: Sequence[str] | None = None,
     ) -> Iterator[Measurement]:
@@ -46,25 +46,27 @@ class Fitness:
 
         Args:
             patterns: the patterns.
-            effort: how much of the sample; None for all.
+            fidelity: how much of the sample; None for all.
             bounds: a value for each pattern; one that is certain to be worse is cut. None for no bounds.
             order: in which groups are measured then, those likely to be the worst first; None for the sample's.
         """
-        these, effort = list(patterns), effort or self.sample.full
+        these, fidelity = list(patterns), fidelity or self.sample.full
         limits = dict(zip(these, bounds or [math.inf] * len(these), strict=True))
         left, finished = these, dict.fromkeys(these, 0)
         groups = tuple(order or self.sample.groups)
         for end in self._ends(groups, limits):
-            self.sample.measure(left, effort, groups[:end])
+            self.sample.measure(left, fidelity, groups[:end])
             finished |= dict.fromkeys(left, end)
             if end < len(groups):
-                left = [pattern for pattern in left if self._may_matter(pattern, effort, groups[:end], limits[pattern])]
+                left = [
+                    pattern for pattern in left if self._may_matter(pattern, fidelity, groups[:end], limits[pattern])
+                ]
         for pattern in these:
-            yield self._measurement(pattern, effort, groups[: finished[pattern]])
+            yield self._measurement(pattern, fidelity, groups[: finished[pattern]])
 
-    def excess(self, measurement: Measurement, effort: Effort | None = None) -> dict[str, float]:
+    def excess(self, measurement: Measurement, fidelity: Fidelity | None = None) -> dict[str, float]:
         """Excess loss a group of a measurement, nats a token; of the groups that were measured."""
-        dense = self.dense[(effort or self.sample.full).passages]
+        dense = self.dense[(fidelity or self.sample.full).passages]
         return excess(measurement.losses, {group: dense[group] for group in measurement.losses})
 
     def worst_group(self, measurement: Measurement) -> str:
@@ -78,7 +80,7 @@ class Fitness:
         seen = [trial for trial in trials if trial.measurement.whole][-LOOKED_BACK:]
         mean = dict.fromkeys(groups, 0.0)
         for trial in seen:
-            dense = self.dense[trial.effort]
+            dense = self.dense[trial.fidelity]
             for group, loss in trial.measurement.losses.items():
                 mean[group] += (loss - dense[group]) / scale.get(group, 1.0) / len(seen)
         return tuple(sorted(groups, key=lambda group: -mean[group]))
@@ -103,24 +105,24 @@ class Fitness:
         floor cannot."""
         return math.isfinite(self.objective(np.array([self._floor, *[0.0] * (len(self.sample.groups) - 1)])))
 
-    def _may_matter(self, pattern: Pattern, effort: Effort, groups: Sequence[str], limit: float) -> bool:
-        losses = self.sample.found(pattern, effort, groups)
-        return not isinstance(losses, str) and self._value(losses, effort) <= limit
+    def _may_matter(self, pattern: Pattern, fidelity: Fidelity, groups: Sequence[str], limit: float) -> bool:
+        losses = self.sample.found(pattern, fidelity, groups)
+        return not isinstance(losses, str) and self._value(losses, fidelity) <= limit
 
-    def _measurement(self, pattern: Pattern, effort: Effort, groups: Sequence[str]) -> Measurement:
-        losses = self.sample.found(pattern, effort, groups)
+    def _measurement(self, pattern: Pattern, fidelity: Fidelity, groups: Sequence[str]) -> Measurement:
+        losses = self.sample.found(pattern, fidelity, groups)
         if isinstance(losses, str):
-            return Measurement(math.inf, {}, effort.tokens, losses)
+            return Measurement(math.inf, {}, fidelity.tokens, losses)
         cut = len(groups) < len(self.sample.groups)
         ordered = {group: losses[group] for group in self.sample.groups if group in losses}
-        return Measurement(self._value(losses, effort), ordered, effort.tokens, at_least=cut)
+        return Measurement(self._value(losses, fidelity), ordered, fidelity.tokens, at_least=cut)
 
-    def _value(self, losses: Losses, effort: Effort) -> float:
+    def _value(self, losses: Losses, fidelity: Fidelity) -> float:
         """The objective; the least it can be, where some groups have no losses yet.
 
         Every objective grows with each group's excess, so it is least where theirs are.
         """
-        dense, scale = self.dense[effort.passages], self.scale or {}
+        dense, scale = self.dense[fidelity.passages], self.scale or {}
         over = [losses.get(group, self._floor) - dense[group] for group in self.sample.groups]
         counted = [value / scale.get(group, 1.0) for group, value in zip(self.sample.groups, over, strict=True)]
         return self.objective(np.array(counted))

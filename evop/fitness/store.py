@@ -1,4 +1,4 @@
-"""Measurements that runs share: summed losses of a pattern on a stretch of the search sample, also in a file."""
+"""Measurements that runs share: summed losses of a pattern on an increment of the search sample, also in a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from evop.errors import EvopError
 from patterns import Pattern
 
-SCHEMA = "evop.fitness.store/2"
+SCHEMA = "evop.store/3"
 
 Sums = Mapping[str, float | None]
 """Group -> summed loss in nats, or None where it was no number; groups that were not measured are missing."""
@@ -38,15 +38,15 @@ class LossStore:
             self._file = folder / f"{name}.jsonl"
             self._open(identity)
 
-    def get(self, pattern: Pattern, stretch: int) -> Sums:
-        """What was measured of a pattern on a stretch of the sample."""
-        return self._sums.get((pattern.levels, stretch), {})
+    def get(self, pattern: Pattern, increment: int) -> Sums:
+        """What was measured of a pattern on an increment of the sample."""
+        return self._sums.get((pattern.levels, increment), {})
 
-    def put(self, pattern: Pattern, stretch: int, sums: Sums) -> None:
+    def put(self, pattern: Pattern, increment: int, sums: Sums) -> None:
         """Keep a measurement; one line is written at once, so that searches side by side do not tear it."""
-        self._add(pattern.levels, stretch, sums)
+        self._add(pattern.levels, increment, sums)
         if self._file is not None:
-            row = {"levels": list(pattern.levels), "stretch": stretch, "sums": dict(sums)}
+            row = {"levels": list(pattern.levels), "increment": increment, "sums": dict(sums)}
             with self._file.open("a") as file:
                 file.write(json.dumps(row, allow_nan=False) + "\n")
 
@@ -68,9 +68,9 @@ class LossStore:
     def _read(self, line: bytes) -> None:
         try:
             row = json.loads(line)
-            self._add(tuple(row["levels"]), row["stretch"], row["sums"])
+            self._add(tuple(row["levels"]), row["increment"], row["sums"])
         except (ValueError, KeyError, TypeError):
             return
 
-    def _add(self, levels: tuple[int, ...], stretch: int, sums: Sums) -> None:
-        self._sums[levels, stretch] = {**self._sums.get((levels, stretch), {}), **sums}
+    def _add(self, levels: tuple[int, ...], increment: int, sums: Sums) -> None:
+        self._sums[levels, increment] = {**self._sums.get((levels, increment), {}), **sums}

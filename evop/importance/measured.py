@@ -13,7 +13,7 @@ from evop.importance.site import Site
 from evop.importance.statistics import Statistics, gather
 from evop.model.families.family import Block, Sliced
 from evop.model.loaded import LoadedModel
-from evop.removal.ranking import Orders
+from evop.removal.ranking import Ranking
 from evop.removal.space import THINNED
 from evop.tokens.passages import TokenPassages
 from patterns import PatternSpace
@@ -49,9 +49,9 @@ def refuse_importance(metric: str, grain: str, over: str) -> None:
         raise EvopError(f"--importance-over {over}: --importance {metric} does not look at groups; leave it out")
 
 
-def measured_orders(
+def measured_ranking(
     evaluator: Evaluator, passages: TokenPassages, *, metric: str, over: str, compensate: bool, seed: int
-) -> Orders:
+) -> Ranking:
     """Rank the units of a space's parts.
 
     Args:
@@ -64,7 +64,7 @@ def measured_orders(
     """
     loaded, space, passages = evaluator.loaded, evaluator.space, passages.as_text()
     if metric == "none":
-        return Orders()
+        return Ranking()
     if metric == INFLUENCE:
         return evaluator.halving(lambda batch_tokens: _influence(loaded, space, passages, batch_tokens, over))
     sites = sites_of(loaded, space, coupled=metric == "magnitude")
@@ -75,7 +75,7 @@ def measured_orders(
             lambda batch_tokens: gather(loaded.model, sites, passages, batch_tokens, gradients=gradients)
         )
     importance = unit_importance(metric, over, sites, statistics, seed)
-    return Orders(importance, _fill(statistics) if compensate and statistics else {})
+    return Ranking(importance, _fill(statistics) if compensate and statistics else {})
 
 
 def sites_of(loaded: LoadedModel, space: PatternSpace, *, coupled: bool) -> list[Site]:
@@ -115,7 +115,7 @@ def _fill(statistics: Statistics) -> dict[str, np.ndarray]:
 
 def _influence(
     loaded: LoadedModel, space: PatternSpace, passages: TokenPassages, batch_tokens: int, over: str
-) -> Orders:
+) -> Ranking:
     family = loaded.family
     layers = [
         StreamLayer(layer, layer.get_submodule(family.attn.adds), layer.get_submodule(family.mlp.adds))
@@ -124,4 +124,4 @@ def _influence(
     found = block_influence(
         loaded.model, layers, passages, batch_tokens, parallel=family.is_parallel(loaded.model.config), over=over
     )
-    return Orders({part.name: np.array([found[part.name]]) for part in space.parts})
+    return Ranking({part.name: np.array([found[part.name]]) for part in space.parts})

@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from evop.recipes.execution import Engine
+from evop.recipes.execution import Execution
 
 
-class AuditRecipe(Engine):
+class AuditRecipe(Execution):
     """An audit.
 
     Attributes:

@@ -10,7 +10,7 @@ from evop.errors import EvopError
 from evop.files.json_file import first_problem
 
 
-class Engine(BaseModel):
+class Execution(BaseModel):
     """How to run a model; none of it decides what is found, up to rounding."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -15,16 +15,16 @@ from calibration import DomainSource, Recipe, TaskSource
 from evop.errors import EvopError
 from evop.recipes.audit import AuditRecipe
 from evop.recipes.error import RecipeError, keys_of, section
-from evop.recipes.execution import Engine
+from evop.recipes.execution import Execution
 from evop.recipes.search import SearchRecipe
 from evop.recipes.yaml_file import read_yaml
 from patterns import OPTIONS
 
 CELLS = ("remove", "strategy", "seed")
 """The keys of ``search`` that may be lists; each combination is a cell, the first key varying slowest."""
-ENGINE = tuple(Engine.model_fields)
-SEARCHED = tuple(name for name in SearchRecipe.model_fields if name not in ENGINE)
-AUDITED = tuple(name for name in AuditRecipe.model_fields if name not in ENGINE)
+EXECUTION = tuple(Execution.model_fields)
+SEARCHED = tuple(name for name in SearchRecipe.model_fields if name not in EXECUTION)
+AUDITED = tuple(name for name in AuditRecipe.model_fields if name not in EXECUTION)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def cell_name(strategy: str, remove: float, seed: int) -> str:
     return f"{strategy}-{remove}-seed{seed}"
 
 
-class RunRecipe(Engine):
+class RunRecipe(Execution):
     """Everything ``evop run`` does; how to run the model stands at the top, once for all stages.
 
     Attributes:
@@ -114,7 +114,7 @@ class RunRecipe(Engine):
     @classmethod
     def _search(cls, value: Any) -> dict[str, Any]:
         """All fields with their defaults; every cell is valid."""
-        given = _without_engine(value, SEARCHED)
+        given = _without_execution(value, SEARCHED)
         lists = {key: _listed(key, given[key]) for key in CELLS if isinstance(given.get(key), list | tuple)}
         one = {**given, **{key: values[0] for key, values in lists.items()}}
         filled = section(SearchRecipe, one).model_dump(include=set(SEARCHED))
@@ -129,12 +129,12 @@ class RunRecipe(Engine):
     def _audit(cls, value: Any) -> Any:
         if value is False:
             return False
-        return section(AuditRecipe, _without_engine(value, AUDITED)).model_dump(include=set(AUDITED))
+        return section(AuditRecipe, _without_execution(value, AUDITED)).model_dump(include=set(AUDITED))
 
     @property
-    def engine(self) -> dict[str, Any]:
+    def execution(self) -> dict[str, Any]:
         """How to run the model."""
-        return {name: getattr(self, name) for name in ENGINE}
+        return {name: getattr(self, name) for name in EXECUTION}
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -142,7 +142,7 @@ class RunRecipe(Engine):
         lists = [value if isinstance(value, list) else [value] for value in (self.search[key] for key in CELLS)]
         chosen = (dict(zip(CELLS, values, strict=True)) for values in itertools.product(*lists))
         return tuple(
-            Cell(SearchRecipe.of(**{**self.search, **each, **self._options(each), **self.engine})) for each in chosen
+            Cell(SearchRecipe.of(**{**self.search, **each, **self._options(each), **self.execution})) for each in chosen
         )
 
     def _options(self, cell: dict[str, Any]) -> dict[str, None]:
@@ -162,7 +162,7 @@ class RunRecipe(Engine):
     def resolved(self) -> dict[str, Any]:
         """All keys with their defaults filled in, as plain values; a recipe itself."""
         content = self.model_dump(mode="json", include={"model", "out"})
-        content |= self.model_dump(mode="json", include=set(ENGINE))
+        content |= self.model_dump(mode="json", include=set(EXECUTION))
         content["calibration"] = self.calibration
         if isinstance(self.calibration, Recipe):
             rest = self.calibration.model_dump(mode="json", exclude={"domains"})
@@ -224,10 +224,10 @@ def _listed(key: str, values: Any) -> list[Any]:
     return list(values)
 
 
-def _without_engine(content: Any, known: Collection[str]) -> dict[str, Any]:
+def _without_execution(content: Any, known: Collection[str]) -> dict[str, Any]:
     """The keys of a stage's section; how to run the model stands at the top."""
-    given = keys_of(content, (*known, *ENGINE)) if isinstance(content, dict) else keys_of(content, known)
+    given = keys_of(content, (*known, *EXECUTION)) if isinstance(content, dict) else keys_of(content, known)
     for key in given:
-        if key in ENGINE:
+        if key in EXECUTION:
             raise RecipeError((key,), "belongs at the top of the recipe, where it holds for all stages")
     return given

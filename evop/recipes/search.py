@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from evop.errors import EvopError
 from evop.losses import losses_of
-from evop.recipes.execution import Engine
+from evop.recipes.execution import Execution
 
 CACHE_MB = 1024
 """Mebibytes of the dense model's streams that a search keeps, where nothing else is asked for."""
@@ -16,7 +16,7 @@ DEFAULT_EVALUATIONS = 400
 """Where no limit is given and the strategy would go on for ever."""
 
 
-class SearchRecipe(Engine):
+class SearchRecipe(Execution):
     """A search: what to remove, how to look for it, how long.
 
     Attributes:

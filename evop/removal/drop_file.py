@@ -15,7 +15,7 @@ from evop.files.json_file import whole
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
 from evop.removal.pattern_file import PatternFile
-from evop.removal.ranking import Orders
+from evop.removal.ranking import Ranking
 from evop.removal.space import layer_count, pattern_space
 from patterns import Pattern, PatternSpace
 
@@ -38,7 +38,7 @@ def given_pattern(path: str | Path, checkpoint: Checkpoint) -> PatternFile:
     if place.suffix != ".txt" or place.is_dir():
         return PatternFile.find(place)
     space, pattern = _read(place, checkpoint)
-    reached, cut = space.reached(pattern).block_params, Orders().cut(space, pattern)
+    reached, cut = space.reached(pattern).block_params, Ranking().cut(space, pattern)
     return PatternFile.describe(checkpoint, space, pattern, cut, remove=reached, cost="params")
 
 

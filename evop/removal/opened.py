@@ -9,6 +9,7 @@ from pathlib import Path
 from evop.files.json_file import inside, sha256
 from evop.files.names import CORRECTIONS, LATENCY, PATTERN, TRIALS
 from evop.model.checkpoint import Checkpoint
+from evop.model.families import family_of
 from evop.removal.cut import Cut
 from evop.removal.drop_file import given_pattern
 from evop.removal.pattern_file import PatternFile
@@ -72,6 +73,7 @@ def open_pattern(path: str | Path, checkpoint: Checkpoint) -> OpenedPattern:
     Raises:
         EvopError: nothing there, a pattern of another model, or biases that are missing or another pattern's.
     """
+    family_of(checkpoint.model_type)  # of an architecture that nobody can prune, say that first
     file, place = given_pattern(path, checkpoint), inside(path, PATTERN)
     space, pattern = file.on(checkpoint)
     return OpenedPattern(Path(path), place, file, space, pattern, file.cut(place.with_name(CORRECTIONS)))

@@ -23,7 +23,7 @@ COUNTED = 0.01
 
 
 @dataclass(frozen=True)
-class Orders:
+class Ranking:
     """How much every unit of every part matters, and with it the order in which units leave; what stands in for them.
 
     Attributes:
@@ -36,13 +36,13 @@ class Orders:
     fill: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
-    def random(cls, space: PatternSpace, seed: int) -> Orders:
+    def random(cls, space: PatternSpace, seed: int) -> Ranking:
         """Every part's units in random order."""
         thin = [part for part in space.parts if part.units]
         return cls({part.name: generator("order", seed, part.name).random(part.units[-1]) for part in thin})
 
     @classmethod
-    def load(cls, path: Path) -> Orders:
+    def load(cls, path: Path) -> Ranking:
         """Read ``orders.npz``.
 
         Raises:
@@ -55,7 +55,7 @@ class Orders:
                     what, _, name = key.partition("/")
                     found[what][name] = file[key]
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise EvopError(f"{path} holds no orders of units ({error}); move the run away and search again") from error
+            raise EvopError(f"{path} holds no ranking ({error}); move the run away and search again") from error
         return cls(**found)
 
     def save(self, path: Path) -> None:

@@ -30,7 +30,7 @@ def pattern_space(
     width_step: int | None = None,
     compensate: bool = False,
 ) -> PatternSpace:
-    """All patterns of a model at a grain; what its units matter is not known yet (``Orders.priced``).
+    """All patterns of a model at a grain; what its units matter is not known yet (``Ranking.priced``).
 
     Args:
         checkpoint: the model.

@@ -49,7 +49,7 @@ class Trace:
         tokens = 0
         for trial in self.log.trials:
             tokens += trial.measurement.tokens
-            judged = trial.met and trial.effort == full and trial.measurement.whole
+            judged = trial.met and trial.fidelity == full and trial.measurement.whole
             if judged and (not found or trial.value < found[-1].value):
                 found.append(Step(tokens, trial.value, self._worst(trial)))
         return found
@@ -61,6 +61,6 @@ class Trace:
 
     def _worst(self, trial: Trial) -> tuple[str, float]:
         scale = self.log.header.get("scale_by") or {}
-        over = excess(trial.measurement.losses, self.log.header["dense"][str(trial.effort)])
+        over = excess(trial.measurement.losses, self.log.header["dense"][str(trial.fidelity)])
         group = max(over, key=lambda group: over[group] / scale.get(group, 1.0))
         return group, over[group]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evop.errors import EvopError
-from evop.removal.ranking import Orders
+from evop.removal.ranking import Ranking
 from evop.timing.table import FILE as LATENCY
 from evop.timing.table import LatencyTable
 from patterns import TrialLog
@@ -27,7 +27,7 @@ class SearchRun:
         return self.folder / "trials.jsonl"
 
     @property
-    def orders(self) -> Path:
+    def ranking(self) -> Path:
         """Which units leave first; a search of whole parts has none."""
         return self.folder / "orders.npz"
 
@@ -53,7 +53,7 @@ class SearchRun:
         """
         if self.header is None:
             there = self.folder.iterdir() if self.folder.is_dir() else []
-            unfinished = {self.trials.with_suffix(".tmp"), self.orders, self.orders.with_name("orders.tmp.npz")}
+            unfinished = {self.trials.with_suffix(".tmp"), self.ranking, self.ranking.with_name("orders.tmp.npz")}
             unfinished |= {self.latency, self.latency.with_name("latency.tmp.json")}
             if self.folder.is_file() or any(path not in unfinished for path in there):
                 raise EvopError(f"--out {self.folder} is not empty and holds no search; choose a new folder")
@@ -69,7 +69,7 @@ class SearchRun:
         self,
         identity: Mapping[str, Any],
         derived: Mapping[str, Any],
-        orders: Orders,
+        ranking: Ranking,
         table: LatencyTable | None = None,
     ) -> TrialLog:
         """The log that is there, or a new one; ``refuse_another`` has seen the identity before.
@@ -77,14 +77,14 @@ class SearchRun:
         Args:
             identity: what makes a search this search and no other.
             derived: what follows from the identity, and is written down to be measured once.
-            orders: they are on the disk before the log is.
+            ranking: they are on the disk before the log is.
             table: of times, likewise; None where the budget counts none.
         """
         if self._logged is not None:
             return self._logged
         self.folder.mkdir(parents=True, exist_ok=True)
-        if orders.importance:
-            orders.save(self.orders)
+        if ranking.importance:
+            ranking.save(self.ranking)
         if table is not None:
             table.write(self.latency)
         return TrialLog.create(self.trials, {**identity, **derived})

@@ -31,7 +31,7 @@ from patterns import search as run_loop
 
 
 @dataclass(frozen=True)
-class Desk:
+class SearchLoop:
     """One search at work."""
 
     recipe: SearchRecipe
@@ -61,7 +61,7 @@ class Desk:
                     self.setup.log,
                     self._measuring(engine, meter, stop),
                     stop,
-                    efforts=sample.efforts,
+                    fidelities=sample.fidelities,
                     spent=aside,
                     bounds=recipe.bounds,
                     on_trial=meter,
@@ -126,7 +126,7 @@ class Desk:
         late = [
             trial
             for trial in last.values()
-            if trial.measurement.at_least and trial.effort == full.passages and trial.round >= trials[-1].round - 1
+            if trial.measurement.at_least and trial.fidelity == full.passages and trial.round >= trials[-1].round - 1
         ]
         if not late or self.recipe.tokens is not None:
             return values, {}

@@ -68,7 +68,7 @@ class ProgressMeter:
         """One more trial, measured or replayed."""
         self.patterns.add(trial.pattern)
         self.tokens += trial.measurement.tokens
-        whole = trial.effort == self.fitness.sample.full.passages
+        whole = trial.fidelity == self.fitness.sample.full.passages
         good = whole and trial.met and trial.measurement.whole
         if good and (self.best is None or trial.value < self.best.value):
             self.best = trial

@@ -1,4 +1,4 @@
-"""What a search needs before its first pattern: orders of units, the dense model's losses, scales, the log."""
+"""What a search needs before its first pattern: the ranking of units, the dense model's losses, scales, the log."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from calibration import CalibrationSet
 from calibration.seeded import generator
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
-from evop.fitness.efforts import efforts_of
+from evop.fitness.fidelities import fidelities_of
 from evop.fitness.fitness import Fitness
 from evop.fitness.sample import Losses, Sample
 from evop.fitness.store import LossStore
-from evop.importance.measured import measured_orders, passes
+from evop.importance.measured import measured_ranking, passes
 from evop.losses.objectives import objective_of
 from evop.losses.table import excess
 from evop.recipes.search import SearchRecipe
-from evop.removal.ranking import Orders
+from evop.removal.ranking import Ranking
 from evop.searching.folder import SearchRun
 from evop.searching.identity import identity_asked, identity_found
 from evop.searching.passages import ObjectivePassages, at_chance, objective_passages
 from evop.searching.progress import Progress, Watch
 from evop.timing.table import LatencyTable
-from patterns import FINALISTS, Budget, Effort, TrialLog
+from patterns import FINALISTS, Budget, Fidelity, TrialLog
 
 SCALE_PATTERNS = 32
 """Random patterns whose median excess is the unit of ``--scale random``."""
@@ -83,8 +83,8 @@ def set_up(
     passages = passages.without(guessed)
     tokens = _tokens_before(recipe, passages.search.total)
     _refuse_too_few_tokens(recipe, passages, tokens)
-    orders = _orders(recipe, run, evaluator, passages, watch)
-    evaluator = evaluator.ordered(orders)
+    ranking = _ranking(recipe, run, evaluator, passages, watch)
+    evaluator = evaluator.ordered(ranking)
     budget = Budget(evaluator.space, budget.remove, budget.cost)
     identity = {
         **identity_asked(recipe, calibration, budget),
@@ -92,9 +92,9 @@ def set_up(
     }
     run.refuse_another(identity)
     watch(Progress("dense"))
-    efforts = efforts_of(passages.search)
-    sample = Sample(evaluator, passages.search, efforts, _store(recipe, identity, efforts))
-    dense = header.get("dense") or {str(effort.passages): sample.dense(effort) for effort in sample.efforts}
+    fidelities = fidelities_of(passages.search)
+    sample = Sample(evaluator, passages.search, fidelities, _store(recipe, identity, fidelities))
+    dense = header.get("dense") or {str(fidelity.passages): sample.dense(fidelity) for fidelity in sample.fidelities}
     plain = Fitness(sample, objective_of(recipe.objective), {int(n): losses for n, losses in dense.items()})
     scale = header.get("scale_by") or (_scale(plain, budget) if recipe.scale == "random" else None)
     derived = {
@@ -104,7 +104,7 @@ def set_up(
         "dense": dense,
         "scale_by": scale,
     }
-    log = run.log(identity, derived, orders, table)
+    log = run.log(identity, derived, ranking, table)
     fitness = Fitness(sample, plain.objective, plain.dense, scale)
     return SearchSetup(calibration, budget, passages, fitness, log, tokens)
 
@@ -133,16 +133,16 @@ def _refuse_too_few_tokens(recipe: SearchRecipe, passages: ObjectivePassages, to
         )
 
 
-def _orders(
+def _ranking(
     recipe: SearchRecipe, run: SearchRun, evaluator: Evaluator, passages: ObjectivePassages, watch: Watch
-) -> Orders:
-    """The orders of a run that is there, else those measured now."""
+) -> Ranking:
+    """Read the ranking of a run that is there, else measure one."""
     if recipe.importance == "none":
-        return Orders()
+        return Ranking()
     if run.header is not None:
-        return Orders.load(run.orders)
+        return Ranking.load(run.ranking)
     watch(Progress("importance"))
-    return measured_orders(
+    return measured_ranking(
         evaluator,
         passages.search,
         metric=recipe.importance,
@@ -152,12 +152,12 @@ def _orders(
     )
 
 
-def _store(recipe: SearchRecipe, identity: Mapping[str, object], efforts: tuple[Effort, ...]) -> LossStore:
+def _store(recipe: SearchRecipe, identity: Mapping[str, object], fidelities: tuple[Fidelity, ...]) -> LossStore:
     """Where measurements are shared by searches of one space, sample, meter and dtype, on whatever device."""
     from pathlib import Path
 
     same = ("space", "search_tokens", "dtype", "loss")
-    key = {name: identity[name] for name in same} | {"efforts": [effort.passages for effort in efforts]}
+    key = {name: identity[name] for name in same} | {"fidelities": [fidelity.passages for fidelity in fidelities]}
     return LossStore(Path(recipe.store) if recipe.store else None, key)
 
 

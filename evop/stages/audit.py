@@ -29,7 +29,7 @@ from evop.recipes.audit import AuditRecipe
 from evop.removal.cut import Cut
 from evop.removal.opened import OpenedPattern
 from evop.removal.pattern_file import ModelName
-from evop.removal.ranking import Orders
+from evop.removal.ranking import Ranking
 from evop.report.audit_plot import draw_audit
 from evop.report.page import page
 from evop.timing.pattern_speed import time_patterns
@@ -237,7 +237,7 @@ def _measure(
     counted = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
     report(f"{split}: {counted}, {passages.total:,} tokens, {passages.cut} cut")
     report(f"{split}: dense, {', '.join(candidate.name for candidate in candidates)}")
-    evaluator = Evaluator(loaded, candidates[0].space, Orders(), max_tokens, batch_size, cache_mb=0)
+    evaluator = Evaluator(loaded, candidates[0].space, Ranking(), max_tokens, batch_size, cache_mb=0)
     lines = evaluator.line_losses([Cut(), *(candidate.cut for candidate in candidates)], passages)
     if not np.isfinite(lines).all():
         raise EvopError(f"losses on {split} are not finite at --dtype {loaded.dtype}; use --dtype float32")

@@ -152,7 +152,7 @@ class _Run:
         """One audit a budget, all of its patterns side by side."""
         if self.recipe.audit is False:
             return
-        asked = AuditRecipe.of(**self.recipe.audit, **self.recipe.engine)
+        asked = AuditRecipe.of(**self.recipe.audit, **self.recipe.execution)
         options, budgets = _identity(asked), self.recipe.budgets
         for number, (remove, cells) in enumerate(budgets.items(), 1):
             place = self.folder.audit(remove)

@@ -17,11 +17,11 @@ from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import LoadedModel, load_model
 from evop.recipes.search import SearchRecipe
 from evop.removal.compensation_file import FILE as CORRECTIONS
-from evop.removal.ranking import Orders
+from evop.removal.ranking import Ranking
 from evop.removal.space import THINNED, pattern_space
 from evop.searching.folder import SearchRun
 from evop.searching.identity import identity_asked
-from evop.searching.loop import Desk
+from evop.searching.loop import SearchLoop
 from evop.searching.progress import Progress, Watch
 from evop.searching.result import SearchResult
 from evop.searching.setup import set_up
@@ -81,7 +81,7 @@ def search(
     evaluator = Evaluator(
         loaded,
         budget.space,
-        Orders(),
+        Ranking(),
         recipe.max_tokens,
         recipe.batch_size,
         recipe.loss,
@@ -90,7 +90,7 @@ def search(
         profile=Profile(exact=recipe.profile),
     )
     setup = set_up(recipe, given, budget, run, evaluator, watch, table)
-    result = Desk(recipe, run, setup, watch, report).run_search()
+    result = SearchLoop(recipe, run, setup, watch, report).run_search()
     if table is None or result.interrupted:
         return result
     watch(Progress("timing"))

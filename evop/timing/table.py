@@ -67,7 +67,7 @@ class LatencyTable(JsonFile):
         outside: microseconds of embeddings, last norm and head.
     """
 
-    SCHEMA: ClassVar[str] = "evop.timing/1"
+    SCHEMA: ClassVar[str] = "evop.latency/1"
     version: str
     model: ModelName
     device: str

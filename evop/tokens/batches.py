@@ -77,8 +77,8 @@ class Layout:
     positions: torch.Tensor | None = None
 
 
-def layout(passages: TokenPassages, batch: Sequence[int]) -> Layout:
-    """How a batch, of text or of items, is laid out."""
+def lay_out(passages: TokenPassages, batch: Sequence[int]) -> Layout:
+    """How a batch, of text or of items, is layout out."""
     items = [passages.item(i) for i in batch]
     if items[0] is not None:
         return _of_items([item for item in items if item is not None])

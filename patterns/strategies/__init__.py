@@ -24,7 +24,7 @@ class Strategy(Protocol):
 
     finishes: bool
     """Whether it ends by itself, without a limit."""
-    effort: float
+    fidelity: float
     """Share of the search sample on which the patterns last asked are to be measured, in (0, 1]."""
     keep: int | None
     """How many of the best of the patterns last asked decide what it does next; None: all of them do.

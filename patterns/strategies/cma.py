@@ -68,7 +68,7 @@ class CMA:
 
     def __init__(self, budget: Budget, seed: int) -> None:
         self.budget = budget
-        self.effort = LOOK
+        self.fidelity = LOOK
         self._rng = np.random.default_rng(seed)
         self._free = list(budget.space.free)
         self._values: dict[tuple[Pattern, float], float] = {}
@@ -85,12 +85,12 @@ class CMA:
 
     def tell(self, values: Mapping[Pattern, float]) -> None:
         """Learn, and choose what comes next."""
-        self._values.update(((pattern, self.effort), values[pattern]) for pattern in self._asked)
+        self._values.update(((pattern, self.fidelity), values[pattern]) for pattern in self._asked)
         self._met.update(dict.fromkeys(pattern for pattern in self._asked if self.budget.met(pattern)))
         learnt = self._surrogate.learn(self._values)
-        looked = self.effort < 1.0
+        looked = self.fidelity < 1.0
         fresh = self._unknown(self._met, full=True) if looked else self._unknown(self._candidates(learnt))
-        self.effort = 1.0 if looked else LOOK
+        self.fidelity = 1.0 if looked else LOOK
         chosen = self._promising(fresh, FULL if looked else self._looked) if learnt else fresh[: self._looked]
         # Nothing left to choose: a space without anything new ends the search by itself.
         self._asked = chosen or [self.budget.draw(self._rng)]

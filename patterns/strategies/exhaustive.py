@@ -18,7 +18,7 @@ class Exhaustive:
     """
 
     finishes = True
-    effort = 1.0
+    fidelity = 1.0
     keep: int | None = None
 
     def __init__(self, budget: Budget, seed: int) -> None:

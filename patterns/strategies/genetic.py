@@ -41,7 +41,7 @@ class Genetic:
     """
 
     finishes = True
-    effort = 1.0
+    fidelity = 1.0
     keep: int | None = None
 
     def __init__(self, budget: Budget, seed: int, *, elitism: int = 0, patience: int | None = None) -> None:
@@ -101,7 +101,7 @@ def tournament(scores: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def cross(genes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Each row of the first half exchanges a stretch with its row of the second half.
+    """Each row of the first half exchanges an increment with its row of the second half.
 
     Both cuts are drawn from 0 .. genes - 1 and the end is exclusive, as in scikit-opt: the last gene stays.
 

@@ -27,7 +27,7 @@ class Greedy:
     """
 
     finishes = True
-    effort = 1.0
+    fidelity = 1.0
     keep = 1
 
     def __init__(self, budget: Budget, seed: int) -> None:

@@ -36,7 +36,7 @@ class Policy:
     """
 
     finishes = False
-    effort = 1.0
+    fidelity = 1.0
     keep: int | None = None
 
     def __init__(self, budget: Budget, seed: int) -> None:

@@ -16,7 +16,7 @@ class Random:
     """Patterns drawn at random from those that meet the budget, parts leaving in random order."""
 
     finishes = False
-    effort = 1.0
+    fidelity = 1.0
     keep: int | None = None
 
     def __init__(self, budget: Budget, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""What was measured, as a guess of what was not: a Gaussian process over patterns and efforts."""
+"""What was measured, as a guess of what was not: a Gaussian process over patterns and fidelities."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ OWN = 2.0
 REACH = 8.0
 """So many whole parts in which two patterns differ, and they tell little of each other."""
 APART = 0.1
-"""Variance of what a smaller effort sees otherwise from pattern to pattern, against what the whole sample sees."""
+"""Variance of what a smaller fidelity sees otherwise from pattern to pattern, against what the whole sample sees."""
 NOISE, LOOK_NOISE = 1e-3, 1e-2
-"""Variance of what no function of the pattern explains, in full and at a smaller effort."""
+"""Variance of what no function of the pattern explains, in full and at a smaller fidelity."""
 MOST = 400
 """Measurements learnt from, half of them the best and half the newest; the cost grows with their third power."""
 
 
 class Surrogate:
-    """Guesses the logarithm of patterns' values in full from values at all efforts.
+    """Guesses the logarithm of patterns' values in full from values at all fidelities.
 
     A pattern is the share of each part's importance that is gone. Its value is a sum of the parts' own effects, and
-    of a smooth function of all of them; a smaller effort adds a shift, and a smaller smooth function of its own.
+    of a smooth function of all of them; a smaller fidelity adds a shift, and a smaller smooth function of its own.
     Losses multiply rather than add where parts leave together, hence logarithms.
 
-    Source: Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), algorithm 2.1; efforts as in
+    Source: Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), algorithm 2.1; fidelities as in
     Kennedy and O'Hagan, "Predicting the output from a complex computer code when fast approximations are available"
     (2000), with the whole sample as their costly code.
     """
@@ -40,7 +40,7 @@ class Surrogate:
         """Fit to measurements; failed ones are left out.
 
         Args:
-            values: pattern and effort -> value; an effort of 1.0 is the whole sample.
+            values: pattern and fidelity -> value; a fidelity of 1.0 is the whole sample.
 
         Returns:
             Whether there was anything to learn from.
@@ -49,14 +49,14 @@ class Surrogate:
         if not keys:
             return False
         y = _logarithms(np.array([values[key] for key in keys]))
-        effort = np.array([effort for _, effort in keys])
+        fidelity = np.array([fidelity for _, fidelity in keys])
         self._x = self._features([pattern for pattern, _ in keys])
-        full = y[effort == 1.0]
+        full = y[fidelity == 1.0]
         self._mean, self._scale = float((full if full.size else y).mean()), float(y.std()) or 1.0
         alike = self._alike(self._x, self._x)
-        same = (effort[:, None] == effort) & (effort < 1.0)
+        same = (fidelity[:, None] == fidelity) & (fidelity < 1.0)
         self._factor = np.linalg.cholesky(
-            alike + same * (1.0 + APART * alike) + np.diag(np.where(effort < 1.0, LOOK_NOISE, NOISE))
+            alike + same * (1.0 + APART * alike) + np.diag(np.where(fidelity < 1.0, LOOK_NOISE, NOISE))
         )
         half = np.linalg.solve(self._factor, (y - self._mean) / self._scale)
         self._weights = np.linalg.solve(self._factor.T, half)

@@ -29,8 +29,8 @@ class Swap:
     offspring, 2 survivors, shares 1/16 and 1 for depth); switches that may trade one unit against several of another
     kind (EvoPress: equal counts of each kind); tokens that are the same for every pattern, so that each is measured
     once (EvoPress: drawn anew); and a new start when the parent has outlived some generations, for a (1+32) can
-    stick. Where the sample has fewer efforts than there are steps, those of one effort merge, for nothing is measured
-    again. It never ends by itself.
+    stick. Where the sample has fewer fidelities than there are steps, those of one fidelity merge, for nothing is
+    measured again. It never ends by itself.
 
     Source: EvoPress (arXiv 2410.14649), section 3 and its code.
 
@@ -103,7 +103,7 @@ class Swap:
             self._select(len(STEPS) - 1, [parent])
 
     def _select(self, step: int, patterns: list[Pattern]) -> None:
-        self._step, self._asked, self.effort = step, patterns, STEPS[step][0]
+        self._step, self._asked, self.fidelity = step, patterns, STEPS[step][0]
         self.keep: int | None = 1 if self._parent is None else STEPS[step][1]
 
     def _child(self, parent: Pattern) -> Pattern:

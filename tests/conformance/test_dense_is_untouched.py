@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 from sites import token_passages
-from tiny import SHAPE, TINY, load, logits, orders, random_ids
+from tiny import SHAPE, TINY, load, logits, random_ids, ranking
 
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.importance import IMPORTANCES
-from evop.importance.measured import INFLUENCE, measured_orders
+from evop.importance.measured import INFLUENCE, measured_ranking
 from evop.losses import METERS
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
@@ -47,9 +47,9 @@ def _everything(model: torch.nn.Module) -> list[Any]:
 def _cuts(space: PatternSpace, hidden: int) -> list[Cut]:
     """Everything gone; where units may leave, also some gone and some thinned, with a bias."""
     tops = [part.top for part in space.parts]
-    cuts = [orders(space).cut(space, Pattern(tuple(tops)))]
+    cuts = [ranking(space).cut(space, Pattern(tuple(tops)))]
     if space.grain in THINNED:
-        some = orders(space).cut(space, Pattern(tuple((i + 1) % (top + 1) for i, top in enumerate(tops))))
+        some = ranking(space).cut(space, Pattern(tuple((i + 1) % (top + 1) for i, top in enumerate(tops))))
         cuts.append(replace(some, bias={place: np.ones(hidden, dtype=np.float32) for place in some.kept}))
     return cuts
 
@@ -87,14 +87,14 @@ def _failing(model: torch.nn.Module, name: str) -> Any:
 def test_a_measurement_that_fails_leaves_no_trace(name, loss, tiny_folder):
     loaded = load_model(Checkpoint.find(tiny_folder(name)), "cpu", "float32")
     space = pattern_space(loaded.checkpoint, "mixed")
-    evaluator = Evaluator.of(loaded, space, 64, 2, loss).ordered(orders(space))
+    evaluator = Evaluator.of(loaded, space, 64, 2, loss).ordered(ranking(space))
     pattern = Pattern(tuple(1 for _ in space.parts))
     before = _everything(loaded.model)
     (right,) = evaluator.losses([pattern], PASSAGES)
     assert _everything(loaded.model) == before
     hook = _failing(loaded.model, name)
     with pytest.raises(EvopError, match="out of memory on cpu"):
-        list(Evaluator.of(loaded, space, 64, 2, loss).ordered(orders(space)).losses([pattern], PASSAGES))
+        list(Evaluator.of(loaded, space, 64, 2, loss).ordered(ranking(space)).losses([pattern], PASSAGES))
     hook.remove()
     assert _everything(loaded.model) == before
     (again,) = evaluator.losses([pattern], PASSAGES)
@@ -110,7 +110,9 @@ def test_ranking_units_leaves_no_trace(name, metric, fails, tiny_folder):
     evaluator, before = Evaluator.of(loaded, space, 64), _everything(loaded.model)
     hook = _failing(loaded.model, name) if fails else None
     with pytest.raises(EvopError, match="out of memory on cpu") if fails else nullcontext():
-        found = measured_orders(evaluator, PASSAGES, metric=metric, over="mean", compensate=metric != INFLUENCE, seed=0)
+        found = measured_ranking(
+            evaluator, PASSAGES, metric=metric, over="mean", compensate=metric != INFLUENCE, seed=0
+        )
         assert set(found.importance) == {part.name for part in space.parts}
     if hook:
         hook.remove()

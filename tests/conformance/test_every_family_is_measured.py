@@ -11,7 +11,7 @@ from tiny import SHAPE, TINY, load, logits, random_ids
 import evop.hf  # noqa: F401
 from evop.evaluator import Evaluator
 from evop.export.parity import TOLERANCE, compare
-from evop.importance.measured import INFLUENCE, measured_orders
+from evop.importance.measured import INFLUENCE, measured_ranking
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
 from evop.model.loaded import load_model
@@ -39,9 +39,9 @@ def test_a_corrected_cut_is_masked_as_it_is_saved(name, grain, tiny_folder, tmp_
     loaded = _loaded(tiny_folder(name), grain)
     space = pattern_space(loaded.checkpoint, grain, compensate=True)
     evaluator = Evaluator.of(loaded, space, 64)
-    orders = measured_orders(evaluator, PASSAGES, metric="flap", over="worst", compensate=True, seed=0)
+    ranking = measured_ranking(evaluator, PASSAGES, metric="flap", over="worst", compensate=True, seed=0)
     pattern = Pattern(tuple(1 + i % (part.top - 1) if part.top > 1 else 0 for i, part in enumerate(space.parts)))
-    cut = corrected(orders.cut(space, pattern), loaded, orders.fill)
+    cut = corrected(ranking.cut(space, pattern), loaded, ranking.fill)
     assert set(cut.bias) == set(cut.kept)
     digest = write_corrections(cut, tmp_path / FILE)
     file = PatternFile.describe(loaded.checkpoint, space, pattern, cut, remove=0.1, cost="params", corrections=digest)
@@ -71,6 +71,6 @@ def test_every_block_turns_the_stream(name, tiny_folder):
     loaded = _loaded(tiny_folder(name), "subblock")
     space = pattern_space(loaded.checkpoint, "subblock")
     evaluator = Evaluator.of(loaded, space, 64)
-    orders = measured_orders(evaluator, PASSAGES, metric=INFLUENCE, over="mean", compensate=False, seed=0)
-    assert set(orders.importance) == {part.name for part in space.parts}
-    assert all(torch.tensor(value).gt(0).all() for value in orders.importance.values())
+    ranking = measured_ranking(evaluator, PASSAGES, metric=INFLUENCE, over="mean", compensate=False, seed=0)
+    assert set(ranking.importance) == {part.name for part in space.parts}
+    assert all(torch.tensor(value).gt(0).all() for value in ranking.importance.values())

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from evop.evaluator import Evaluator
-from evop.fitness.efforts import efforts_of
+from evop.fitness.fidelities import fidelities_of
 from evop.fitness.sample import Sample
 from evop.fitness.store import LossStore
 from evop.losses import METERS
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_model
 from evop.reference import corpus_files, model_dir
-from evop.removal.ranking import Orders
+from evop.removal.ranking import Ranking
 from evop.removal.space import GRAINS, THINNED, pattern_space
 from evop.tokens.passages import TokenPassages
 from patterns import Budget
@@ -47,14 +47,14 @@ def passages(loaded):
 def ranked(space, fills):
     """Units in random order; where wanted, something that stands in for those that leave."""
     if space.grain not in THINNED:
-        return Orders()
+        return Ranking()
     rng, wide = np.random.default_rng(5), {"attn": GROUPS * HEADS_A_GROUP * HEAD, "mlp": WIDTH}
-    orders = Orders.random(space, seed=3)
+    ranking = Ranking.random(space, seed=3)
     fill = {part.name: rng.normal(0, 0.3, wide[part.kind]).astype(np.float32) for part in space.parts}
-    return replace(orders, fill=fill) if fills else orders
+    return replace(ranking, fill=fill) if fills else ranking
 
 
-def plain_model(loaded, space, orders, pattern):
+def plain_model(loaded, space, ranking, pattern):
     """Written apart from the evaluator: layers really deleted, columns of weights set to zero, biases added."""
     model, gone = copy.deepcopy(loaded.model), []
     for part, level in zip(space.parts, pattern.levels, strict=True):
@@ -67,11 +67,11 @@ def plain_model(loaded, space, orders, pattern):
         if level == part.top:
             out.weight = torch.nn.Parameter(torch.zeros_like(out.weight))
         elif level:
-            first = sorted(enumerate(orders.importance[part.name]), key=lambda pair: pair[1])[: part.units[level]]
+            first = sorted(enumerate(ranking.importance[part.name]), key=lambda pair: pair[1])[: part.units[level]]
             columns = [unit * size + i for unit, _ in first for i in range(size)]
             dense = out.weight.detach().double()
-            if orders.fill:
-                mean = torch.from_numpy(orders.fill[part.name]).double()
+            if ranking.fill:
+                mean = torch.from_numpy(ranking.fill[part.name]).double()
                 added = dense[:, columns] @ mean[columns]
                 out.bias = torch.nn.Parameter(added.to(torch.float16).float())  # as the checkpoint stores it
             dense[:, columns] = 0
@@ -122,10 +122,10 @@ def test_the_evaluator_agrees_with_each_pattern_run_alone(
     loaded, passages, dense_chances, grain, loss, fills, batch_size
 ):
     space = pattern_space(loaded.checkpoint, grain, compensate=fills)
-    orders, patterns = ranked(space, fills), asked(space)
-    evaluator = Evaluator.of(loaded, space, 256, batch_size, loss).ordered(orders)
+    ranking, patterns = ranked(space, fills), asked(space)
+    evaluator = Evaluator.of(loaded, space, 256, batch_size, loss).ordered(ranking)
     for pattern, table in zip(patterns, evaluator.losses(patterns, passages), strict=True):
-        pruned = plain_model(loaded, space, orders, pattern)
+        pruned = plain_model(loaded, space, ranking, pattern)
         expected = np.array([plain(dense_chances, pruned, ids, loss) for ids in passages.ids])
         assert (np.abs(table.loss - expected) / passages.scored).max() < 1e-5
         assert list(table.counts) == [len(ids) - 1 for ids in passages.ids]
@@ -138,23 +138,23 @@ def test_the_evaluator_agrees_with_each_pattern_run_alone(
 def test_a_larger_effort_goes_on_where_a_smaller_one_ended(loaded, passages, dense_chances, loss, tmp_path):
     """Measured in steps or at once, from this search's measurements or another's: the same numbers, bit for bit."""
     space = pattern_space(loaded.checkpoint, "mixed")
-    orders, efforts = ranked(space, False), efforts_of(passages)
-    evaluator = Evaluator.of(loaded, space, 256, loss=loss).ordered(orders)
-    assert len(efforts) > 1
+    ranking, fidelities = ranked(space, False), fidelities_of(passages)
+    evaluator = Evaluator.of(loaded, space, 256, loss=loss).ordered(ranking)
+    assert len(fidelities) > 1
     (_, pattern, _) = asked(space)
-    stepwise = Sample(evaluator, passages, efforts, LossStore(tmp_path, {}))
-    steps = [stepwise.losses(pattern, effort) for effort in efforts]
-    at_once = Sample(evaluator, passages, efforts)
-    shared = Sample(evaluator, passages, efforts, LossStore(tmp_path, {}))
-    assert [at_once.losses(pattern, effort) for effort in reversed(efforts)] == steps[::-1]
-    assert [shared.losses(pattern, effort) for effort in efforts] == steps
+    stepwise = Sample(evaluator, passages, fidelities, LossStore(tmp_path, {}))
+    steps = [stepwise.losses(pattern, fidelity) for fidelity in fidelities]
+    at_once = Sample(evaluator, passages, fidelities)
+    shared = Sample(evaluator, passages, fidelities, LossStore(tmp_path, {}))
+    assert [at_once.losses(pattern, fidelity) for fidelity in reversed(fidelities)] == steps[::-1]
+    assert [shared.losses(pattern, fidelity) for fidelity in fidelities] == steps
     (file,) = tmp_path.iterdir()
-    assert len(file.read_text().splitlines()) == 1 + len(efforts)  # each stretch was measured once, by the first
-    pruned = plain_model(loaded, space, orders, pattern)
+    assert len(file.read_text().splitlines()) == 1 + len(fidelities)  # each increment was measured once, by the first
+    pruned = plain_model(loaded, space, ranking, pattern)
     alone = np.array([plain(dense_chances, pruned, ids, loss) for ids in passages.ids])
-    for effort, losses in zip(efforts, steps, strict=True):
+    for fidelity, losses in zip(fidelities, steps, strict=True):
         for group, mean in losses.items():
-            mine = [i for i, name in enumerate(passages.groups[: effort.passages]) if name == group]
+            mine = [i for i, name in enumerate(passages.groups[: fidelity.passages]) if name == group]
             assert mean == pytest.approx(alone[mine].sum() / passages.scored[mine].sum(), abs=1e-5)
 
 

@@ -155,12 +155,12 @@ WRITTEN = ("trials.jsonl", "orders.npz", "pattern.json", "corrections.safetensor
 
 @pytest.mark.parametrize("options", CUT.values(), ids=CUT)
 def test_a_search_cut_anywhere_goes_on_and_writes_the_same_bytes(calibration, tmp_path, options):
-    """What a kill leaves: orders without a log, a log with a torn line alone, a round half written."""
+    """What a kill leaves: a ranking without a log, a log with a torn line alone, a round half written."""
     whole = tmp_path / "whole"
     run(calibration, whole, **options)
     log = (whole / "trials.jsonl").read_bytes()
-    efforts = [json.loads(line)["effort"] for line in log.splitlines()[1:]]
-    assert len(set(efforts)) == (2 if options["strategy"] == "swap" else 1)
+    fidelities = [json.loads(line)["fidelity"] for line in log.splitlines()[1:]]
+    assert len(set(fidelities)) == (2 if options["strategy"] == "swap" else 1)
     lines = log.splitlines(keepends=True)
     for name, left in {"orders": None, "torn": [lines[0], b'{"round"'], "middle": lines[:-3]}.items():
         cut = tmp_path / name
@@ -201,7 +201,7 @@ def test_what_a_thinned_search_is_made_of_is_identity_but_its_store_is_not(calib
 
 
 def test_other_orders_are_another_search(calibration, tmp_path):
-    """A run whose orders were lost or swapped is not gone on with."""
+    """A run whose ranking was lost or swapped is not gone on with."""
     for seed in (0, 1):
         run(calibration, tmp_path / str(seed), **THIN, strategy="random", importance="random", seed=seed, evaluations=2)
     options = {**THIN, "strategy": "random", "importance": "random", "evaluations": 3}
@@ -209,10 +209,10 @@ def test_other_orders_are_another_search(calibration, tmp_path):
     with pytest.raises(EvopError, match="holds another search: its space is"):
         run(calibration, tmp_path / "0", **options)
     (tmp_path / "0" / "orders.npz").write_bytes(b"torn")
-    with pytest.raises(EvopError, match=r"orders\.npz holds no orders of units"):
+    with pytest.raises(EvopError, match=r"orders\.npz holds no ranking"):
         run(calibration, tmp_path / "0", **options)
     (tmp_path / "0" / "orders.npz").unlink()
-    with pytest.raises(EvopError, match=r"orders\.npz holds no orders of units"):
+    with pytest.raises(EvopError, match=r"orders\.npz holds no ranking"):
         run(calibration, tmp_path / "0", **options)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from saved import assert_generates_alike, assert_same, assert_saves_again
-from tiny import MODEL_TYPES, TINY, build, load, logits, orders, random_ids, removing, write_pattern
+from tiny import MODEL_TYPES, TINY, build, load, logits, random_ids, ranking, removing, write_pattern
 
 import evop.hf  # noqa: F401
 from evop.errors import EvopError
@@ -28,7 +28,7 @@ from evop.removal.compensation_file import FILE as CORRECTIONS
 from evop.removal.compensation_file import write_corrections
 from evop.removal.masking import masked
 from evop.removal.pattern_file import PatternFile
-from evop.removal.ranking import Orders
+from evop.removal.ranking import Ranking
 from evop.removal.space import GRAINS, THINNED, pattern_space
 from evop.stages.prune import prune
 from patterns import Budget, Pattern, PatternSpace
@@ -97,7 +97,7 @@ def test_masked_equals_saved(name: str, grain: str, deploy: str, tiny_folder, tm
     for number, pattern in enumerate(_patterns(space)):
         out = tmp_path / f"{number}"
         written = prune(folder, write_pattern(tmp_path / "p.json", space, pattern, folder), out, parity=False)
-        cut, claimed = orders(space).cut(space, pattern), space.removed(pattern).params
+        cut, claimed = ranking(space).cut(space, pattern), space.removed(pattern).params
         pruned = assert_same(dense, cut, claimed, written, ids, cell)
         if deploy == "stock":
             assert written.kind == "stock", pattern
@@ -157,7 +157,7 @@ def _write_corrected(checkpoint: Checkpoint, space: PatternSpace, pattern: Patte
         block = family.block(part.kind)
         weight = family.layer_list(loaded.model)[part.layer].get_submodule(block.out).weight
         fill[part.name] = rng.normal(0, 0.3, weight.shape[block.out_axis]).astype(np.float32)
-    cut = corrected(orders(space).cut(space, pattern), loaded, fill)
+    cut = corrected(ranking(space).cut(space, pattern), loaded, fill)
     run.mkdir()
     digest = write_corrections(cut, run / CORRECTIONS)
     file = PatternFile.describe(checkpoint, space, pattern, cut, remove=0.1, cost="params", corrections=digest)
@@ -174,7 +174,7 @@ def test_a_wrong_mask_is_caught(name, tiny_folder, tmp_path):
         prune(folder, write_pattern(tmp_path / "p.json", space, right, folder), tmp_path / "out", parity=False).folder
     )
     for wrong in (("layers.1.mlp",), ("layers.1.mlp", "layers.3.attn"), ("layers.2.mlp", "layers.2.attn")):
-        with masked(dense, family, Orders().cut(space, space.pattern(wrong))):
+        with masked(dense, family, Ranking().cut(space, space.pattern(wrong))):
             _, ratio, greedy = compare(logits(dense, ids), logits(pruned, ids))
         assert ratio > 100 * TOLERANCE
         assert not greedy
@@ -193,7 +193,7 @@ def test_masked_equals_saved_on_trained_models(which, parts, tmp_path):
     written = prune(folder, write_pattern(tmp_path / "p.json", space, pattern, folder), tmp_path / "out", parity=False)
     dense, pruned = load(folder), load(written.folder)
     ids = random_ids(length=64) % Checkpoint.find(folder).config["vocab_size"]
-    cut = Orders().cut(space, pattern)
+    cut = Ranking().cut(space, pattern)
     with masked(dense, family, cut):
         _, ratio, greedy = compare(logits(dense, ids), logits(pruned, ids))
     assert ratio <= TOLERANCE

@@ -7,7 +7,7 @@ import pytest
 import rich.style  # noqa: F401  (draws a global random number when it is first imported)
 import torch
 from sets import small_set
-from toys import EFFORTS, Landscape, subblock_space
+from toys import FIDELITIES, Landscape, subblock_space
 
 from evop.reference import model_dir
 from evop.stages.audit import audit
@@ -38,7 +38,7 @@ def test_strategies_depend_on_their_seed_alone(tmp_path, name):
         before = global_state()
         log = TrialLog.create(tmp_path / str(n), {})
         land = Landscape(budget.space)
-        loop(make_strategy(name, budget, seed), budget, log, land, Stop(80), efforts=EFFORTS)
+        loop(make_strategy(name, budget, seed), budget, log, land, Stop(80), fidelities=FIDELITIES)
         assert global_state() == before
         logs.append(log.path.read_bytes())
     assert logs[0] == logs[1]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sets import small_set
 from sites import token_items, token_passages
-from tiny import SHAPE, TINY, orders
+from tiny import SHAPE, TINY, ranking
 
 import evop.hf  # noqa: F401
 from evop.evaluator import Evaluator
@@ -40,7 +40,7 @@ def evaluators(folder, grain, loss):
     space = pattern_space(checkpoint, grain)
 
     def made(**options):
-        return Evaluator(loaded, space, orders(space), 64, 2, loss, **options).ordered(orders(space))
+        return Evaluator(loaded, space, ranking(space), 64, 2, loss, **options).ordered(ranking(space))
 
     return made
 
@@ -142,7 +142,7 @@ def test_bounds_change_neither_what_is_asked_nor_what_is_answered(strategy, eval
         out = tmp_path / str(bounds)
         result = search(model_dir(), calibration, out, **options)
         trials = [json.loads(line) for line in (out / "trials.jsonl").read_text().splitlines()[1:]]
-        asked = list(dict.fromkeys((trial["round"], *trial["levels"], trial["effort"]) for trial in trials))
+        asked = list(dict.fromkeys((trial["round"], *trial["levels"], trial["fidelity"]) for trial in trials))
         answer = (result.pattern.removed, result.account.finalists, result.pattern.claim)
         found[bounds] = (asked, answer, sum(trial["tokens"] for trial in trials))
         assert bounds or not any(trial.get("at_least") for trial in trials)

@@ -28,7 +28,7 @@ THIN = {
     **{"grain": "mixed", "deploy": "any", "strategy": "swap", "evaluations": 100},
     **{"scale": "random", "compensate": "bias"},
 }
-"""Units leave, patterns are cut and gone on with, at two efforts."""
+"""Units leave, patterns are cut and gone on with, at two fidelities."""
 RAY = {"engine": "ray", "workers": 2}
 WRITTEN = ("trials.jsonl", "pattern.json")
 
@@ -88,7 +88,7 @@ def test_two_workers_write_the_bytes_of_one_process(cluster, calibration, tmp_pa
     alone = run(calibration, tmp_path / "alone", **THIN)
     assert same(alone, run(calibration, tmp_path / "run", **THIN, **RAY, store=str(store)))
     trials = [json.loads(line) for line in (alone / "trials.jsonl").read_text().splitlines()[1:]]
-    assert len({trial["effort"] for trial in trials}) == 2
+    assert len({trial["fidelity"] for trial in trials}) == 2
     (file,) = store.iterdir()
     before = file.read_bytes()
     assert same(alone, run(calibration, tmp_path / "again", **THIN, store=str(store)))

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from toys import EFFORTS, GROUPS, Landscape, subblock_space
+from toys import FIDELITIES, GROUPS, Landscape, subblock_space
 
 from calibration.seeded import generator
 from evop.engines import ENGINES, make_engine, ray_engine, refuse_engine
@@ -25,7 +25,7 @@ def request(count):
     while len(patterns) < count:
         drawn = Budget(SPACE, 0.25).draw(rng)
         patterns += [] if drawn in patterns else [drawn]
-    return Request(3, patterns, EFFORTS[-1], [0.1 * at for at in range(count)])
+    return Request(3, patterns, FIDELITIES[-1], [0.1 * at for at in range(count)])
 
 
 class Crew:
@@ -64,7 +64,7 @@ class Crew:
 def engine_with(monkeypatch):
     def made(crew, said=None):
         sample = SimpleNamespace(
-            store=LossStore(None, {}), efforts=EFFORTS, evaluator=SimpleNamespace(profile=Profile())
+            store=LossStore(None, {}), fidelities=FIDELITIES, evaluator=SimpleNamespace(profile=Profile())
         )
         monkeypatch.setattr(ray_engine, "Cluster", lambda plan, workers: crew)
         monkeypatch.setattr(ray_engine.Plan, "of", lambda recipe, fitness: None)
@@ -87,7 +87,7 @@ def test_a_request_is_dealt_out_once_and_what_begins_alike_stays_together(count,
     for chunk in dealt:
         assert list(chunk.request.patterns) == [asked.patterns[at] for at in chunk.places]
         assert list(chunk.request.bounds) == [asked.bounds[at] for at in chunk.places]
-        assert (chunk.request.round, chunk.request.effort, chunk.order) == (3, EFFORTS[-1], GROUPS)
+        assert (chunk.request.round, chunk.request.fidelity, chunk.order) == (3, FIDELITIES[-1], GROUPS)
     assert [row for chunk in dealt for row in chunk.known] == [(asked.patterns[0], 1, {"toy": 2.0})]
 
 

@@ -9,7 +9,7 @@ from tiny import SHAPE
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.importance import of_model
-from evop.importance.measured import measured_orders
+from evop.importance.measured import measured_ranking
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_model
 from evop.removal.space import pattern_space
@@ -63,7 +63,7 @@ def test_a_batch_size_that_was_asked_for_is_not_halved(tiny_folder):
 def test_importance_halves_as_well(grain, metric, pass_, tiny_folder, monkeypatch):
     ranked = []
     options = {"metric": metric, "over": "mean", "compensate": False, "seed": 0}
-    ranked.append(measured_orders(evaluator_of(tiny_folder, grain), PASSAGES, **options))
+    ranked.append(measured_ranking(evaluator_of(tiny_folder, grain), PASSAGES, **options))
     real, asked = getattr(of_model, pass_), []
 
     def short_of_memory(*words, **named):
@@ -74,10 +74,10 @@ def test_importance_halves_as_well(grain, metric, pass_, tiny_folder, monkeypatc
 
     monkeypatch.setattr(of_model, pass_, short_of_memory)
     evaluator = evaluator_of(tiny_folder, grain)
-    ranked.append(measured_orders(evaluator, PASSAGES, **options))
+    ranked.append(measured_ranking(evaluator, PASSAGES, **options))
     assert asked == [512, 256, 128]
     assert evaluator.batch_tokens == 128
-    one, other = (orders.importance or orders.scores for orders in ranked)
+    one, other = (ranking.importance or ranking.scores for ranking in ranked)
     assert one.keys() == other.keys()
     assert all(np.allclose(one[part], other[part], rtol=1e-4) for part in one)
 

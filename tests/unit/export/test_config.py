@@ -10,7 +10,7 @@ from evop.export.plan import planned
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
 from evop.removal.modeling_evop import cache_slots
-from evop.removal.ranking import Orders
+from evop.removal.ranking import Ranking
 
 SLIDING, FULL = "sliding_attention", "full_attention"
 
@@ -18,7 +18,7 @@ SLIDING, FULL = "sliding_attention", "full_attention"
 def config(folder, *names):
     checkpoint = Checkpoint.find(folder)
     family, (space, pattern) = family_of(checkpoint.model_type), removing(folder, *names)
-    return pruned_config(checkpoint, family, planned(checkpoint, family, Orders().cut(space, pattern)))
+    return pruned_config(checkpoint, family, planned(checkpoint, family, Ranking().cut(space, pattern)))
 
 
 def test_stock_changes_the_number_of_layers_alone(tiny_folder):

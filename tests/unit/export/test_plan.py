@@ -5,7 +5,7 @@ from toys import layer_space, subblock_space
 
 from evop.errors import EvopError
 from evop.export.plan import LayerPlan, NewLayer
-from evop.removal.ranking import Orders
+from evop.removal.ranking import Ranking
 
 
 def any_count(kind, units):
@@ -14,12 +14,12 @@ def any_count(kind, units):
 
 def plan(*names, layers=4):
     space = subblock_space(layers)
-    return LayerPlan.of(Orders().cut(space, space.pattern(names)), layers, stock_count=any_count)
+    return LayerPlan.of(Ranking().cut(space, space.pattern(names)), layers, stock_count=any_count)
 
 
 def test_whole_layers_are_stock_and_renumbered():
     space = layer_space(4)
-    cut = Orders().cut(space, space.pattern(["layers.0", "layers.2"]))
+    cut = Ranking().cut(space, space.pattern(["layers.0", "layers.2"]))
     found = LayerPlan.of(cut, 4, stock_count=any_count)
     assert found.kind == "stock"
     assert found.layers == (NewLayer(1, 1), NewLayer(3, 3))

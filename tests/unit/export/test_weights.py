@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from tiny import build, load, logits, orders, random_ids, removing, write_pattern
+from tiny import build, load, logits, random_ids, ranking, removing, write_pattern
 from transformers import AutoModelForCausalLM
 
 import evop.hf  # noqa: F401
@@ -22,7 +22,7 @@ from evop.export.plan import planned
 from evop.export.weights import plan_shards, write_weights
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
-from evop.removal.ranking import Orders
+from evop.removal.ranking import Ranking
 from evop.removal.space import pattern_space
 from evop.stages.prune import prune
 from patterns import Pattern
@@ -49,7 +49,7 @@ def raw(folder):
 
 def planned_for(checkpoint, *names):
     space, pattern = removing(checkpoint.folder, *names)
-    return planned(checkpoint, family_of(checkpoint.model_type), Orders().cut(space, pattern))
+    return planned(checkpoint, family_of(checkpoint.model_type), Ranking().cut(space, pattern))
 
 
 def pruned(folder, out, *names):
@@ -117,7 +117,7 @@ def test_an_added_bias_is_stored_as_its_weight_is(tmp_path):
     wide = {name: tensor.float() if "down_proj" in name else tensor for name, tensor in tensors.items()}
     save_file(wide, folder / "model.safetensors", metadata={"format": "pt"})
     space = pattern_space(Checkpoint.find(folder), "mixed", compensate=True)
-    cut = orders(space).cut(space, Pattern((1,) * len(space.parts)))
+    cut = ranking(space).cut(space, Pattern((1,) * len(space.parts)))
     bias = {place: np.full(32, 0.1, dtype=np.float32) for place in cut.kept}
     plan = planned(Checkpoint.find(folder), family_of("llama"), replace(cut, bias=bias))
     write_weights(Checkpoint.find(folder), plan_shards(Checkpoint.find(folder), family_of("llama"), plan), tmp_path)

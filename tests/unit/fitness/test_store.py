@@ -8,7 +8,7 @@ from evop.errors import EvopError
 from evop.fitness.store import LossStore
 from evop.recipes.search import SearchRecipe
 from evop.searching.setup import _store
-from patterns import Effort, Pattern
+from patterns import Fidelity, Pattern
 
 IDENTITY = {"space": "s", "search_tokens": "t", "dtype": "float32", "loss": "nll"}
 A, B = Pattern((0, 1)), Pattern((1, 0))
@@ -53,7 +53,7 @@ def test_other_spaces_samples_meters_and_dtypes_have_files_of_their_own(filled, 
 
 
 @pytest.mark.parametrize(
-    "torn", [b'{"levels": [1, 0], "str', b'{"levels": [1, 0], "stretch": 0, "sums": {', b"\xff\xfe"]
+    "torn", [b'{"levels": [1, 0], "str', b'{"levels": [1, 0], "increment": 0, "sums": {', b"\xff\xfe"]
 )
 def test_a_torn_line_is_passed_over_and_what_follows_it_is_read(filled, torn):
     with filled.open("ab") as file:
@@ -67,7 +67,7 @@ def test_a_torn_line_is_passed_over_and_what_follows_it_is_read(filled, torn):
 
 
 @pytest.mark.parametrize(
-    "line", ["{}", "[]", "3", "null", '"x"', '{"levels": 3, "stretch": 0, "sums": {}}', '{"schema": 1}']
+    "line", ["{}", "[]", "3", "null", '"x"', '{"levels": 3, "increment": 0, "sums": {}}', '{"schema": 1}']
 )
 def test_lines_that_are_no_measurements_are_passed_over(filled, line):
     with filled.open("a") as file:
@@ -85,7 +85,7 @@ def test_a_file_that_was_opened_and_not_yet_written_is_begun(filled):
 
 
 @pytest.mark.parametrize(
-    "content", ["no store\n", '{"schema": "evop.fitness.store/0"}\n', '{"schema": "evop.trials/1"}\n', "[]\n"]
+    "content", ["no store\n", '{"schema": "evop.store/0"}\n', '{"schema": "evop.trials/1"}\n', "[]\n"]
 )
 def test_a_file_that_holds_something_else_is_refused(filled, content):
     filled.write_text(content)
@@ -95,8 +95,8 @@ def test_a_file_that_holds_something_else_is_refused(filled, content):
 
 
 def test_searches_of_other_efforts_share_nothing(tmp_path):
-    """A stretch is counted from the effort before: the same number means other passages."""
-    recipe, efforts = SearchRecipe(store=str(tmp_path)), (Effort(1, 10), Effort(4, 40))
-    _store(recipe, IDENTITY, efforts).put(A, 1, SUMS)
-    assert _store(recipe, IDENTITY, efforts).get(A, 1) == SUMS
-    assert _store(recipe, IDENTITY, (Effort(2, 20), Effort(4, 40))).get(A, 1) == {}
+    """An increment is counted from the fidelity before: the same number means other passages."""
+    recipe, fidelities = SearchRecipe(store=str(tmp_path)), (Fidelity(1, 10), Fidelity(4, 40))
+    _store(recipe, IDENTITY, fidelities).put(A, 1, SUMS)
+    assert _store(recipe, IDENTITY, fidelities).get(A, 1) == SUMS
+    assert _store(recipe, IDENTITY, (Fidelity(2, 20), Fidelity(4, 40))).get(A, 1) == {}

@@ -9,7 +9,7 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny import TINY, load, logits, orders, random_ids, removing, write_pattern
+from tiny import TINY, load, logits, random_ids, ranking, removing, write_pattern
 
 import evop.hf  # noqa: F401
 from evop.errors import EvopError
@@ -19,7 +19,7 @@ from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
 from evop.model.families.family import GRAINS
 from evop.removal.masking import masked
-from evop.removal.ranking import Orders
+from evop.removal.ranking import Ranking
 from evop.removal.space import pattern_space
 from evop.stages.prune import prune
 from patterns import Pattern
@@ -85,7 +85,7 @@ def test_checkpoints_of_the_hub_with_buffers_and_without_the_prefix(name, bare, 
     file = write_pattern(tmp_path / "p.json", space, pattern, tmp_path / "old")
     written = prune(tmp_path / "old", file, tmp_path / "new", parity=False)
     assert not any("masked_bias" in key or "inv_freq" in key for key in load_file(tmp_path / "new/model.safetensors"))
-    with masked(load(tmp_path / "old"), family, Orders().cut(space, pattern)) as dense:
+    with masked(load(tmp_path / "old"), family, Ranking().cut(space, pattern)) as dense:
         assert compare(logits(dense, ids), logits(load(written.folder), ids))[1] <= TOLERANCE
     assert written.parameters[0] - written.parameters[1] == space.removed(pattern).params
 
@@ -97,7 +97,7 @@ def test_checkpoints_of_the_hub_with_buffers_and_without_the_prefix(name, bare, 
         tmp_path / "thin",
         parity=False,
     )
-    with masked(load(tmp_path / "old"), family, orders(thin).cut(thin, some)) as dense:
+    with masked(load(tmp_path / "old"), family, ranking(thin).cut(thin, some)) as dense:
         assert compare(logits(dense, ids), logits(load(written.folder), ids))[1] <= TOLERANCE
 
 
@@ -125,7 +125,7 @@ def test_parallel_blocks_of_different_layers_are_not_packed(tiny_folder):
     for name in ("gpt_neox", "gpt_neox_sequential"):
         checkpoint, family = Checkpoint.find(tiny_folder(name)), family_of("gpt_neox")
         packed, whole = (
-            planned(checkpoint, family, Orders().cut(space, pattern))
+            planned(checkpoint, family, Ranking().cut(space, pattern))
             for parts in (("layers.0.mlp", "layers.1.attn"), ("layers.1.attn", "layers.1.mlp"))
             for space, pattern in [removing(tiny_folder(name), *parts)]
         )

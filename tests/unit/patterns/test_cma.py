@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 from test_strategies import SPACES, run
-from toys import EFFORTS, Exact, Landscape, effort, layer_space, subblock_space
+from toys import FIDELITIES, Exact, Landscape, fidelity, layer_space, subblock_space
 
 from patterns import Budget, Stop, TrialLog, finalists, make_strategy, search
 
-THREE = (effort(1, 24), effort(4, 100), effort(16, 400))
+THREE = (fidelity(1, 24), fidelity(4, 100), fidelity(16, 400))
 
 
 def test_it_looks_at_many_and_measures_few_in_full(tmp_path):
     budget = Budget(subblock_space(12), 0.25)
     log = TrialLog.create(tmp_path / "log", {})
-    search(make_strategy("cma", budget, 0), budget, log, Exact(budget.space), Stop(100), efforts=THREE)
+    search(make_strategy("cma", budget, 0), budget, log, Exact(budget.space), Stop(100), fidelities=THREE)
     rounds: dict = {}
     for trial in log.trials:
         rounds.setdefault(trial.round, []).append(trial)
@@ -23,7 +23,7 @@ def test_it_looks_at_many_and_measures_few_in_full(tmp_path):
     assert all(trial.met for trial in log.trials[len(first) :])
     looked = set(first)
     for number in range(1, 9):
-        assert {trial.effort for trial in rounds[number]} == {16 if number % 2 else 4}
+        assert {trial.fidelity for trial in rounds[number]} == {16 if number % 2 else 4}
         assert len(rounds[number]) == (3 if number % 2 else 8)
         if number % 2:
             assert {trial.pattern for trial in rounds[number]} <= looked
@@ -38,7 +38,7 @@ def test_it_finds_the_optimum_within_a_quarter_of_the_space(tmp_path, layers):
     for seed in range(5):
         land = Exact(budget.space, seed)
         log = TrialLog.create(tmp_path / str(seed), {})
-        search(make_strategy("cma", budget, seed), budget, log, land, Stop(len(every) // 4), efforts=EFFORTS)
+        search(make_strategy("cma", budget, seed), budget, log, land, Stop(len(every) // 4), fidelities=FIDELITIES)
         found += finalists(log.trials, 4)[0].value == min(map(land.value, every))
     assert found >= 4
 
@@ -46,7 +46,7 @@ def test_it_finds_the_optimum_within_a_quarter_of_the_space(tmp_path, layers):
 def test_where_there_is_one_effort_no_pattern_is_measured_twice(tmp_path):
     budget = Budget(subblock_space(12), 0.25)
     log, land = TrialLog.create(tmp_path / "log", {}), Exact(budget.space)
-    search(make_strategy("cma", budget, 0), budget, log, land, Stop(80), efforts=THREE[-1:])
+    search(make_strategy("cma", budget, 0), budget, log, land, Stop(80), fidelities=THREE[-1:])
     assert len(land.asked) == len(set(land.asked)) == 80
     assert finalists(log.trials, 16)
 
@@ -57,7 +57,7 @@ def test_patterns_that_failed_a_look_are_not_measured_in_full(space):
     land, strategy, failed = Landscape(budget.space), make_strategy("cma", budget, 0), set()
     for _ in range(12):
         asked = strategy.ask()
-        if strategy.effort == 1.0:
+        if strategy.fidelity == 1.0:
             assert not failed & set(asked)
         values = {pattern: np.inf if n % 2 else land.value(pattern) for n, pattern in enumerate(asked)}
         failed |= {pattern for pattern, value in values.items() if not np.isfinite(value)}

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from test_strategies import SPACES, TINY, run
-from toys import Exact, Landscape, effort, ladder_space, layer_space, subblock_space
+from toys import Exact, Landscape, fidelity, ladder_space, layer_space, subblock_space
 
 from patterns import Budget, Pattern, PatternSpace, Stop, TrialLog, finalists, make_strategy, search
 
-THREE = (effort(1, 24), effort(4, 100), effort(16, 400))
+THREE = (fidelity(1, 24), fidelity(4, 100), fidelity(16, 400))
 
 
 def scored(space: PatternSpace, scores) -> PatternSpace:
@@ -24,12 +24,12 @@ def scored(space: PatternSpace, scores) -> PatternSpace:
 def test_swap_looks_at_many_and_measures_few_in_full(tmp_path):
     budget = Budget(subblock_space(12), 0.25)
     log = TrialLog.create(tmp_path / "log", {})
-    search(make_strategy("swap", budget, 0), budget, log, Exact(budget.space), Stop(300), efforts=THREE)
+    search(make_strategy("swap", budget, 0), budget, log, Exact(budget.space), Stop(300), fidelities=THREE)
     rounds = {}
     for trial in log.trials:
         rounds.setdefault(trial.round, []).append(trial)
     assert len(rounds[0]) > 60
-    assert [{t.effort for t in rounds[n]} for n in range(4)] == [{1}, {1}, {4}, {16}]
+    assert [{t.fidelity for t in rounds[n]} for n in range(4)] == [{1}, {1}, {4}, {16}]
     assert len(rounds[1]) <= 32
     assert len(rounds[2]) == 8
     assert len(rounds[3]) == 3
@@ -40,7 +40,7 @@ def test_swap_looks_at_many_and_measures_few_in_full(tmp_path):
 def test_where_there_is_one_effort_swap_measures_no_pattern_twice(tmp_path):
     budget = Budget(subblock_space(12), 0.25)
     log, land = TrialLog.create(tmp_path / "log", {}), Exact(budget.space)
-    search(make_strategy("swap", budget, 0), budget, log, land, Stop(300), efforts=THREE[-1:], bounds=False)
+    search(make_strategy("swap", budget, 0), budget, log, land, Stop(300), fidelities=THREE[-1:], bounds=False)
     assert len(land.asked) == len(set(land.asked)) == 300
     assert finalists(log.trials, 16)
 
@@ -64,7 +64,7 @@ def test_swap_never_loses_its_parent():
     best = []
     for _ in range(60):
         asked = strategy.ask()
-        full = strategy.effort == 1.0
+        full = strategy.fidelity == 1.0
         strategy.tell({pattern: land.value(pattern) for pattern in asked})
         if full:
             best.append(min(map(land.value, asked)))

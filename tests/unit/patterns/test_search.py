@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from toys import EFFORTS, Landscape, subblock_space
+from toys import FIDELITIES, Landscape, subblock_space
 
 from patterns import STRATEGIES, Budget, PatternError, Stop, TrialLog, make_strategy, search
 
@@ -11,7 +11,7 @@ BUDGET = Budget(subblock_space(8, "stock"), 0.25)
 def run(path, name="cma", stop=None, land=None, seed=0, log=None):
     log = log or (TrialLog.open(path) if path.exists() else TrialLog.create(path, {"seed": seed}))
     land = land or Landscape(BUDGET.space)
-    reason = search(make_strategy(name, BUDGET, seed), BUDGET, log, land, stop or Stop(40), efforts=EFFORTS)
+    reason = search(make_strategy(name, BUDGET, seed), BUDGET, log, land, stop or Stop(40), fidelities=FIDELITIES)
     return log, land, reason
 
 
@@ -52,7 +52,7 @@ def test_tokens_bound_a_search_and_what_is_set_aside_counts(tmp_path):
         log,
         Landscape(BUDGET.space),
         Stop(tokens=1000),
-        efforts=EFFORTS,
+        fidelities=FIDELITIES,
         spent=250,
     )
     assert reason == "tokens"
@@ -113,7 +113,7 @@ def test_a_damaged_log_is_refused(tmp_path):
 def test_the_log_holds_no_times(tmp_path):
     run(tmp_path / "log")
     for line in (tmp_path / "log").read_text().splitlines()[1:]:
-        assert set(json.loads(line)) == {"round", "levels", "met", "effort", "value", "tokens", "losses"}
+        assert set(json.loads(line)) == {"round", "levels", "met", "fidelity", "value", "tokens", "losses"}
 
 
 def test_a_larger_effort_of_what_was_measured_is_no_further_evaluation(tmp_path):
@@ -123,4 +123,4 @@ def test_a_larger_effort_of_what_was_measured_is_no_further_evaluation(tmp_path)
     log, _, reason = run(tmp_path / "short", "swap", Stop(limit))
     assert reason == "evaluations"
     assert len({trial.pattern for trial in log.trials}) == limit
-    assert any(trial.met and trial.effort == EFFORTS[-1].passages for trial in log.trials)
+    assert any(trial.met and trial.fidelity == FIDELITIES[-1].passages for trial in log.trials)

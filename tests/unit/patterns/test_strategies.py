@@ -2,7 +2,7 @@ from itertools import count
 
 import numpy as np
 import pytest
-from toys import EFFORTS, Landscape, ladder_space, layer_space, subblock_space
+from toys import FIDELITIES, Landscape, ladder_space, layer_space, subblock_space
 
 from patterns import (
     OPTIONS,
@@ -46,20 +46,20 @@ def run(tmp_path, name, budget, seed=0, evaluations=60, landscape=None, file="tr
     log = TrialLog.create(tmp_path / file, {"seed": seed})
     land = landscape or Landscape(budget.space)
     strategy = make_strategy(name, budget, seed, **options)
-    reason = search(strategy, budget, log, land, Stop(evaluations), efforts=EFFORTS)
+    reason = search(strategy, budget, log, land, Stop(evaluations), fidelities=FIDELITIES)
     return log, land, reason, strategy
 
 
 def check(log, budget, strategy):
-    """Everything asked is legal, told apart rightly, measured to its end once an effort, and there is an answer."""
+    """Everything asked is legal, told apart rightly, measured to its end once a fidelity, and there is an answer."""
     assert all(budget.space.legal(trial.pattern) for trial in log.trials)
     assert all(trial.met == budget.met(trial.pattern) for trial in log.trials)
-    whole = [(trial.pattern, trial.effort) for trial in log.trials if trial.measurement.whole]
+    whole = [(trial.pattern, trial.fidelity) for trial in log.trials if trial.measurement.whole]
     assert len(set(whole)) == len(whole)
     best = finalists(log.trials, 4)
     if best:
         assert len(best) <= 8
-        assert best[0].value == min(t.value for t in log.trials if t.met and t.effort == 4)
+        assert best[0].value == min(t.value for t in log.trials if t.met and t.fidelity == 4)
     answer = best[0].pattern if best else strategy.completion({trial.pattern: trial.value for trial in log.trials})
     assert budget.met(answer)
 
@@ -110,7 +110,7 @@ def test_failed_measurements_do_not_stop_a_search(tmp_path, name, space, every):
 
     log = TrialLog.create(tmp_path / "t.jsonl", {})
     strategy = make_strategy(name, budget, 0)
-    search(strategy, budget, log, measure, Stop(120), efforts=EFFORTS)
+    search(strategy, budget, log, measure, Stop(120), fidelities=FIDELITIES)
     assert any(trial.measurement.failed for trial in log.trials)
     assert all(np.isfinite(trial.value) for trial in finalists(log.trials, 4))
     assert [t.value for t in TrialLog.open(tmp_path / "t.jsonl").trials] == [t.value for t in log.trials]
@@ -126,7 +126,7 @@ def test_a_search_over_ladders_goes_on_byte_for_byte(tmp_path, name, space, firs
     whole, *_ = run(tmp_path, name, budget, evaluations=100)
     run(tmp_path, name, budget, evaluations=first, file="parts")
     log = TrialLog.open(tmp_path / "parts")
-    search(make_strategy(name, budget, 0), budget, log, Landscape(budget.space), Stop(100), efforts=EFFORTS)
+    search(make_strategy(name, budget, 0), budget, log, Landscape(budget.space), Stop(100), fidelities=FIDELITIES)
     assert log.path.read_bytes() == whole.path.read_bytes()
 
 

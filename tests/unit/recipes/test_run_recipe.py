@@ -6,8 +6,8 @@ import pytest
 
 from calibration import Recipe
 from evop.errors import EvopError
-from evop.recipes.execution import Engine
-from evop.recipes.run import ENGINE, SEARCHED, RunRecipe
+from evop.recipes.execution import Execution
+from evop.recipes.run import EXECUTION, SEARCHED, RunRecipe
 from evop.recipes.search import SearchRecipe
 from evop.recipes.yaml_file import write_yaml
 
@@ -64,9 +64,9 @@ def test_domains_may_be_a_mapping(tmp_path):
 def test_the_resolved_recipe_says_every_field_and_means_the_same(tmp_path):
     recipe = read(tmp_path, GOOD)
     content = recipe.resolved()
-    assert set(content["search"]) == set(SEARCHED) == set(SearchRecipe.model_fields) - set(Engine.model_fields)
+    assert set(content["search"]) == set(SEARCHED) == set(SearchRecipe.model_fields) - set(Execution.model_fields)
     assert set(content["calibration"]) == set(Recipe.model_fields)
-    assert set(content) >= {*ENGINE, "audit", "prune"}
+    assert set(content) >= {*EXECUTION, "audit", "prune"}
     write_yaml(tmp_path / "again.yaml", content, "as it was resolved")
     assert RunRecipe.read(tmp_path / "again.yaml") == recipe
     assert [path.name for path in tmp_path.glob("again*")] == ["again.yaml"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny import build, orders
+from tiny import build, ranking
 
 from evop.errors import EvopError
 from evop.files.json_file import sha256
@@ -37,7 +37,7 @@ def test_a_bias_is_the_weights_of_what_leaves_times_what_they_read(name, stored,
     inputs = 0 if turned else 1
     width = {"attn": 32, "mlp": tensors[f"{mlp.format(0)}.weight"].shape[inputs]}
     fill = {part.name: rng.normal(0.5, 0.3, width[part.kind]).astype(np.float32) for part in space.parts}
-    cut = corrected(orders(space).cut(space, pattern), loaded, fill)
+    cut = corrected(ranking(space).cut(space, pattern), loaded, fill)
     assert set(cut.bias) == set(cut.kept) == {("attn", layer) for layer in range(3)}
     for (kind, layer), kept in cut.kept.items():
         path = {"attn": attn, "mlp": mlp}[kind].format(layer)
@@ -58,7 +58,7 @@ def test_a_bias_is_the_weights_of_what_leaves_times_what_they_read(name, stored,
 def test_nothing_is_corrected_where_nothing_is_known(tiny_folder):
     loaded = load_model(Checkpoint.find(tiny_folder("llama")), "cpu", "float32")
     space = pattern_space(loaded.checkpoint, "mixed")
-    cut = orders(space).cut(space, Pattern((1,) * len(space.parts)))
+    cut = ranking(space).cut(space, Pattern((1,) * len(space.parts)))
     assert corrected(cut, loaded, {}) is cut
 
 

@@ -16,7 +16,7 @@ from evop.files.json_file import sha256
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
 from evop.removal.pattern_file import Claim, ModelName, Origin, PatternFile
-from evop.removal.ranking import Orders
+from evop.removal.ranking import Ranking
 from evop.report.card import CardFacts, model_card
 from evop.stages.prune import prune
 
@@ -59,7 +59,7 @@ def facts(folder, *names, name=None, **changes):
     checkpoint = Checkpoint(folder, name or str(folder))
     path = write_pattern(folder.parent / "p.json", space, pattern, folder)
     file = PatternFile.read(path).model_copy(update={"claim": CLAIM, "origin": ORIGIN})
-    plan = planned(checkpoint, family_of(checkpoint.model_type), Orders().cut(space, pattern))
+    plan = planned(checkpoint, family_of(checkpoint.model_type), Ranking().cut(space, pattern))
     return dataclasses.replace(CardFacts(checkpoint, file, plan, (100, 60), (200, 120), PARITY), **changes)
 
 

@@ -15,6 +15,7 @@ from tiny import build, removing, write_pattern
 
 from evop.errors import EvopError
 from evop.export import parity
+from evop.export import write as writing
 from evop.export.parity import Beside, ParityReport, check
 from evop.model.checkpoint import Checkpoint
 from evop.removal.cut import Cut
@@ -134,7 +135,7 @@ def test_a_refusing_disk(model, pattern, out, monkeypatch):
     def broken(*_):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(stage, "write_weights", broken)
+    monkeypatch.setattr(writing, "write_weights", broken)
     refused("Input/output error", model, pattern, out)
 
 
@@ -142,7 +143,7 @@ def test_an_interruption_leaves_nothing(model, pattern, out, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(stage, "write_weights", interrupted)
+    monkeypatch.setattr(writing, "write_weights", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prune(model, pattern, out, parity=False)
     assert not list(out.parent.iterdir())

@@ -8,7 +8,7 @@ from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
 from evop.model.loaded import load_model
 from evop.removal.cut import Cut
-from evop.removal.ranking import Orders
+from evop.removal.ranking import Ranking
 from evop.removal.space import layer_count, pattern_space
 from evop.timing import measure, speed
 from evop.timing.measure import measured_table
@@ -37,7 +37,7 @@ def test_a_stand_in_has_the_parameters_the_space_says(name, tiny_folder):
         except ValueError:
             continue
         pattern = space.dense.with_level(1, 1).with_level(2, space.parts[2].top)
-        pruned = stand_in(checkpoint, Orders.random(space, 0).cut(space, pattern), CPU, "float32")
+        pruned = stand_in(checkpoint, Ranking.random(space, 0).cut(space, pattern), CPU, "float32")
         assert dense.num_parameters() - pruned.num_parameters() == space.removed(pattern).params
         assert measure_speed(pruned, SHORT).kv_bytes > 0
     assert torch.equal(state, torch.random.get_rng_state())

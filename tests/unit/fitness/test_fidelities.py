@@ -1,4 +1,4 @@
-"""Efforts: nested, every group in the smallest."""
+"""Fidelities: nested, every group in the smallest."""
 
 from itertools import pairwise
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sites import token_passages
 
-from evop.fitness.efforts import SHARES, efforts_of, stretches
-from patterns import Effort
+from evop.fitness.fidelities import SHARES, fidelities_of, increments
+from patterns import Fidelity
 
 
 def sample(passages_of, seed=0):
@@ -27,19 +27,19 @@ SAMPLES = {
 
 @pytest.mark.parametrize("passages", SAMPLES.values(), ids=SAMPLES)
 def test_every_effort_is_a_prefix_with_every_group_and_the_last_is_all(passages):
-    efforts = efforts_of(passages)
-    assert efforts[-1] == Effort(len(passages.ids), passages.total, passages.tokens_by_group)
-    assert all(a.passages < b.passages and a.tokens < b.tokens for a, b in pairwise(efforts))
-    for effort in efforts:
-        assert set(passages.groups[: effort.passages]) == set(passages.groups)
-        assert effort.tokens == sum(len(ids) - 1 for ids in passages.ids[: effort.passages])
-    parts = stretches(passages, efforts)
+    fidelities = fidelities_of(passages)
+    assert fidelities[-1] == Fidelity(len(passages.ids), passages.total, passages.tokens_by_group)
+    assert all(a.passages < b.passages and a.tokens < b.tokens for a, b in pairwise(fidelities))
+    for fidelity in fidelities:
+        assert set(passages.groups[: fidelity.passages]) == set(passages.groups)
+        assert fidelity.tokens == sum(len(ids) - 1 for ids in passages.ids[: fidelity.passages])
+    parts = increments(passages, fidelities)
     assert [ids for part in parts for ids in part.ids] == list(passages.ids)
-    assert np.cumsum([len(part.ids) for part in parts]).tolist() == [effort.passages for effort in efforts]
+    assert np.cumsum([len(part.ids) for part in parts]).tolist() == [fidelity.passages for fidelity in fidelities]
 
 
 def test_shares_of_a_large_sample():
-    assert [effort.passages for effort in efforts_of(SAMPLES["large"])] == [13, 50, 200]
+    assert [fidelity.passages for fidelity in fidelities_of(SAMPLES["large"])] == [13, 50, 200]
     assert SHARES == (1 / 16, 1 / 4, 1.0)
 
 
@@ -47,10 +47,10 @@ def test_a_group_that_comes_late_makes_the_smallest_effort_larger():
     """A sixteenth of 200 passages is 13, but the last group begins at 21."""
     large = SAMPLES["large"]
     late = large.take([i for i, group in enumerate(large.groups) if group != "g4"][:20] + list(range(4, 200, 5)))
-    assert efforts_of(late)[0].passages == 21
+    assert fidelities_of(late)[0].passages == 21
 
 
 def test_small_samples_have_fewer_efforts():
-    assert [effort.passages for effort in efforts_of(SAMPLES["small"])] == [6, 12]
-    assert [effort.passages for effort in efforts_of(SAMPLES["one each"])] == [6]
-    assert [effort.passages for effort in efforts_of(SAMPLES["one passage"])] == [1]
+    assert [fidelity.passages for fidelity in fidelities_of(SAMPLES["small"])] == [6, 12]
+    assert [fidelity.passages for fidelity in fidelities_of(SAMPLES["one each"])] == [6]
+    assert [fidelity.passages for fidelity in fidelities_of(SAMPLES["one passage"])] == [1]

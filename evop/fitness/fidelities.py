@@ -1,0 +1,36 @@
+"""Fidelities: how much of the search sample a pattern is measured on, in nested steps."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+from evop.tokens.passages import TokenPassages
+from patterns import Fidelity
+
+SHARES = (1 / 16, 1 / 4, 1.0)
+"""Shares of the passages at which a fidelity may end; the first that holds every group is the smallest."""
+
+
+def fidelities_of(passages: TokenPassages) -> tuple[Fidelity, ...]:
+    """The fidelities of a sample, ascending; the last is the whole.
+
+    Each is a prefix of the sample's fixed, group-balanced order, and holds every group, so that the worst group can
+    be named at every fidelity. A small sample has fewer fidelities than there are shares.
+    """
+    count = len(passages.ids)
+    first = {group: i for i, group in reversed(list(enumerate(passages.groups)))}
+    covering = 1 + max(first.values())
+    ends = sorted({max(covering, math.ceil(share * count)) for share in SHARES})
+    return tuple(fidelity_of(passages.take(range(end))) for end in ends)
+
+
+def fidelity_of(passages: TokenPassages) -> Fidelity:
+    """The fidelity that is all of some passages."""
+    return Fidelity(len(passages.ids), passages.total, passages.tokens_by_group)
+
+
+def increments(passages: TokenPassages, fidelities: tuple[Fidelity, ...]) -> tuple[TokenPassages, ...]:
+    """What each fidelity adds to the one before; measured apart, so that a larger fidelity continues a smaller one."""
+    ends = [0, *(fidelity.passages for fidelity in fidelities)]
+    return tuple(passages.take(range(a, b)) for a, b in pairwise(ends))
