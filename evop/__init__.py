@@ -3,6 +3,8 @@
 The stages are plain functions, imported when first used (``import evop`` loads no torch):
 
     >>> from evop import build_calibration_set, search, audit, prune  # doctest: +SKIP
+
+Rooms are called ``searching`` and ``auditing``: a subpackage ``search`` would overwrite the function ``evop.search``.
 """
 
 from importlib import import_module, util
