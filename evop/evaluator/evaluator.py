@@ -16,8 +16,9 @@ from evop.evaluator.layer_stack import LayerStack
 from evop.evaluator.prefixes import PrefixTree
 from evop.evaluator.profile import Profile
 from evop.evaluator.walk import Walk
-from evop.losses import ItemMeter, Meter, losses_of, make_item_meter, make_meter
+from evop.losses import ItemMeter, Meter
 from evop.losses.lines import of_lines
+from evop.losses.loss import Loss
 from evop.losses.next_token import NextToken
 from evop.losses.table import LossTable
 from evop.model.loaded import LoadedModel
@@ -32,6 +33,7 @@ Result = TypeVar("Result")
 AUTO_BATCH_TOKENS = {"cpu": 512, "cuda": 16384, "mps": 4096}
 """Padded tokens a forward pass with ``--batch-size auto``; halved when memory runs out."""
 NEXT_TOKEN = NextToken()
+NLL = Loss.named("nll")
 Tick = Callable[[], None]
 
 
@@ -55,7 +57,7 @@ class Evaluator:
         ranking: which units of thinned parts leave first.
         max_tokens: the length passages were cut at.
         batch_size: passages of full length a forward pass, or None to fit the device.
-        loss: what is measured: ``nll`` or ``kl`` of text, ``accuracy`` or ``accuracy_norm`` of items, or one of each.
+        loss: what is measured.
         cache_mb: mebibytes of dense streams to keep at most.
         share: whether patterns share their beginnings; alone, each is run from the first layer.
         tick: called after every batch; what it raises ends the measuring, and leaves no trace in the model.
@@ -66,7 +68,7 @@ class Evaluator:
     ranking: Ranking
     max_tokens: int
     batch_size: int | None = None
-    loss: str = "nll"
+    loss: Loss = NLL
     cache_mb: int = 0
     share: bool = True
     tick: Tick = nothing
@@ -86,14 +88,13 @@ class Evaluator:
             )
         auto = AUTO_BATCH_TOKENS[self.loaded.device.type]
         self._batch_tokens = self.batch_size * self.max_tokens if self.batch_size else auto
-        text, items = losses_of(self.loss)
-        self._meter, self._item_meter = make_meter(text), make_item_meter(items)
+        self._meter, self._item_meter = self.loss.meter, self.loss.item_meter
         self._cache = DenseCache(self.cache_mb << 20)
         self._stack = LayerStack(self.loaded.model, self.loaded.family)
 
     @classmethod
     def of(
-        cls, loaded: LoadedModel, space: PatternSpace, max_tokens: int, batch_size: int | None = None, loss: str = "nll"
+        cls, loaded: LoadedModel, space: PatternSpace, max_tokens: int, batch_size: int | None = None, loss: Loss = NLL
     ) -> Evaluator:
         """Of a space that knows nothing of what its units matter; it can measure whole parts."""
         return cls(loaded, space, Ranking(), max_tokens, batch_size, loss)

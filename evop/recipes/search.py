@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, field_validator
 
 from evop.errors import EvopError
-from evop.losses import losses_of
+from evop.losses.loss import Loss
 from evop.recipes.execution import Execution
 
 CACHE_MB = 1024
 """Mebibytes of the dense model's streams that a search keeps, where nothing else is asked for."""
+
+
+def _loss(value: Any) -> Any:
+    try:
+        return Loss.named(value) if isinstance(value, str) else value
+    except EvopError as error:
+        raise ValueError(str(error).removeprefix("--loss ")) from error
+
+
+LossField = Annotated[Loss, BeforeValidator(_loss), PlainSerializer(str)]
+"""A loss, written as its name."""
 DEFAULT_EVALUATIONS = 400
 """Where no limit is given and the strategy would go on for ever."""
 
@@ -64,7 +75,7 @@ class SearchRecipe(Execution):
     elitism: int | None = Field(default=None, ge=0)
     patience: int | None = Field(default=None, ge=1)
     objective: str = "worst"
-    loss: str = "nll"
+    loss: LossField = Loss.named("nll")
     scale: Literal["none", "random"] = "none"
     cost: str = "params"
     latency_batch: int | None = Field(default=None, ge=1)
@@ -96,15 +107,6 @@ class SearchRecipe(Execution):
     def _as_typed(cls, value: Any) -> Any:
         """``none``, or names with commas between, as on the command line."""
         return (() if value == "none" else tuple(value.split(","))) if isinstance(value, str) else value
-
-    @field_validator("loss")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        try:
-            losses_of(value)
-        except EvopError as error:
-            raise ValueError(str(error).removeprefix("--loss ")) from error
-        return value
 
     @property
     def strategy_options(self) -> dict[str, int]:

@@ -21,8 +21,8 @@ from evop.auditing.table import LEVEL, RESAMPLES, SplitLosses, group_frame, spli
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.files.json_file import whole
-from evop.losses import losses_of
 from evop.losses.lines import items_of
+from evop.losses.loss import Loss
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import LoadedModel, load_model
 from evop.recipes.audit import AuditRecipe
@@ -217,7 +217,7 @@ def _labels(calibration: CalibrationSet) -> dict[str, str]:
 def _metric(candidates: list[Candidate]) -> str:
     """How the first pattern that was searched on items compared choices."""
     origins = [c.file.origin for c in candidates if c.file and c.file.origin]
-    return next((found for origin in origins if (found := losses_of(origin.loss)[1])), "accuracy")
+    return next((found for origin in origins if (found := Loss.named(origin.loss).items)), "accuracy")
 
 
 def _measure(
