@@ -32,6 +32,7 @@ from evop.removal.pattern_file import ModelName
 from evop.removal.ranking import Ranking
 from evop.report.audit_plot import draw_audit
 from evop.report.page import page
+from evop.stages.one_error import one_error
 from evop.timing.pattern_speed import time_patterns
 from evop.timing.speed_file import FILE as SPEED
 from evop.timing.speed_file import SpeedFile
@@ -55,6 +56,7 @@ class AuditResult:
     """Of the patterns beside the dense model, where they were timed."""
 
 
+@one_error
 def audit(
     model: str | Path,
     calibration: str | Path | CalibrationSet,

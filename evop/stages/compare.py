@@ -14,6 +14,7 @@ from evop.auditing.audit_file import AuditedPattern, AuditFile, SummaryRow
 from evop.errors import EvopError
 from evop.files.json_file import sha256
 from evop.losses.loss import Loss
+from evop.stages.one_error import one_error
 from evop.stages.search import SearchResult
 
 SETTINGS = (
@@ -44,6 +45,7 @@ class _Audit:
         return next((row for row in self.file.summary if (row.pattern, row.split, row.kind) == asked), None)
 
 
+@one_error
 def compare(paths: str | Path | Sequence[str | Path], audits: str | Path | Sequence[str | Path] = ()) -> pd.DataFrame:
     """Search runs as one table: what was asked, reached, spent, claimed, and measured by an audit.
 

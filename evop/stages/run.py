@@ -20,6 +20,7 @@ from evop.report.frontier_plot import draw_frontier
 from evop.searching.plan import SearchPlan, searched_space
 from evop.searching.progress import Watch
 from evop.stages.compare import compare
+from evop.stages.one_error import one_error
 from evop.stages.run_folder import RunFolder
 from evop.stages.run_set import refuse_another_set
 from evop.stages.run_steps import Report, RunSteps, named
@@ -50,6 +51,7 @@ class RunResult:
     picture: Path | None
 
 
+@one_error
 def run(
     recipe: str | Path | RunRecipe,
     *,

@@ -21,12 +21,14 @@ from evop.searching.plan import SearchPlan, searched_space
 from evop.searching.progress import Progress, Watch
 from evop.searching.result import SearchResult
 from evop.searching.setup import set_up
+from evop.stages.one_error import one_error
 from evop.timing.answer_speed import time_answer
 from evop.timing.chosen_table import table_of_run
 
 __all__ = ["SearchResult", "run_plan", "search"]
 
 
+@one_error
 def search(
     model: str | Path,
     calibration: str | Path | CalibrationSet,

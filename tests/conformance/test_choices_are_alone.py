@@ -59,7 +59,7 @@ def test_text_and_items_are_measured_side_by_side(tiny_folder):
     from evop.tokens.passages import TokenPassages
 
     loaded = load_model(Checkpoint.find(tiny_folder("llama")), "cpu", "float32")
-    evaluator = Evaluator.of(loaded, pattern_space(loaded.checkpoint, "subblock"), 64, loss="nll+accuracy")
+    evaluator = Evaluator.of(loaded, pattern_space(loaded.checkpoint, "subblock"), 64, loss=Loss.named("nll+accuracy"))
     text = ITEMS.as_text()
     both = TokenPassages(
         text.ids + ITEMS.ids,
