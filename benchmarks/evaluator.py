@@ -30,7 +30,7 @@ import torch
 from evop.evaluator import Evaluator
 from evop.evaluator.layer_stack import LayerStack
 from evop.evaluator.prefixes import DENSE, GONE, PrefixTree
-from evop.losses import make_meter
+from evop.losses.next_token import NextToken
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import LoadedModel, load_model
 from evop.recipes.search import CACHE_MB
@@ -141,7 +141,7 @@ def bound(loaded: LoadedModel, plain: Evaluator, patterns: Sequence[Pattern], ti
 @torch.inference_mode()
 def pieces(loaded: LoadedModel, passages: TokenPassages, batch_tokens: int) -> Times:
     """Measure the pieces: of blocks the mean over all layers."""
-    stack, meter = LayerStack(loaded.model, loaded.family), make_meter("nll")
+    stack, meter = LayerStack(loaded.model, loaded.family), NextToken()
     before = attn = mlp = head = 0.0
     layers = range(len(stack.layers))
     with stack.opened():

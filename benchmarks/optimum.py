@@ -39,7 +39,7 @@ from evop.recipes.search import SearchRecipe
 from evop.recipes.words import calibration_recipe
 from evop.reference import corpus_files, model_dir
 from evop.removal.ranking import Ranking
-from evop.stages.search import plan
+from evop.searching.plan import SearchPlan, searched_space
 from evop.tokens.passages import TokenPassages, tokenize
 from patterns import Budget, Measurement, Pattern, Request, Stop, TrialLog, finalists, make_strategy, search
 
@@ -111,7 +111,7 @@ class Bench:
     def measured(self, space: Space) -> tuple[Budget, dict[str, Measured]]:
         """The budget of a space, and the losses of its patterns on every split."""
         recipe = SearchRecipe.of(remove=space.remove, grain=space.grain, deploy=space.deploy)
-        _, budget = plan(self.loaded.checkpoint, recipe)
+        budget = SearchPlan.of(self.loaded.checkpoint, recipe, searched_space(self.loaded.checkpoint, recipe)).budget
         evaluator = Evaluator.of(self.loaded, budget.space, MAX_TOKENS, BATCH)
         metric = default_importance(space.grain)
         if metric != "none":

@@ -39,8 +39,9 @@ from evop.recipes.search import SearchRecipe
 from evop.recipes.words import calibration_recipe
 from evop.reference import corpus_files, model_dir
 from evop.removal.space import THINNED
+from evop.searching.plan import SearchPlan, searched_space
 from evop.stages.audit import audit
-from evop.stages.search import plan, search
+from evop.stages.search import search
 from patterns import PatternError
 
 TOKENS = {"main": 800_000, "grains": 500_000, "importance": 500_000}
@@ -151,7 +152,8 @@ class Bench:
     def refusal(self, cell: Cell) -> str | None:
         """Why a cell cannot be searched, or None where it can."""
         try:
-            plan(Checkpoint.find(self.model), SearchRecipe.of(**self.recipe(cell)))
+            checkpoint, recipe = Checkpoint.find(self.model), SearchRecipe.of(**self.recipe(cell))
+            SearchPlan.of(checkpoint, recipe, searched_space(checkpoint, recipe))
         except (EvopError, PatternError) as error:
             return str(error)
         return None

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 from evop.version import __version__
 
 if TYPE_CHECKING:
-    from calibration import CalibrationSet, Recipe, build_calibration_set
+    from calibration import CalibrationSet, Recipe
+    from evop.errors import EvopError
     from evop.recipes.run import RunRecipe
     from evop.stages.audit import AuditResult, audit
+    from evop.stages.calibrate import build_calibration_set
     from evop.stages.compare import compare
     from evop.stages.prune import PruneResult, prune
     from evop.stages.run import RunResult, run
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AuditResult",
     "CalibrationSet",
+    "EvopError",
     "PruneResult",
     "Recipe",
     "RunRecipe",
@@ -55,7 +58,8 @@ _HOMES = {
     "compare": "evop.stages.compare",
     "CalibrationSet": "calibration",
     "Recipe": "calibration",
-    "build_calibration_set": "calibration",
+    "build_calibration_set": "evop.stages.calibrate",
+    "EvopError": "evop.errors",
 }
 
 

@@ -1,7 +1,7 @@
-"""The one exception base of the evop room.
+"""The error of evop.
 
-``EvopError`` is what the command line prints as one line; the rooms below have ``CalibrationError`` and
-``PatternError`` of their own, and the command line treats all three alike.
+``calibration`` and ``patterns`` know nothing of evop and have an error of their own, ``CalibrationError`` and
+``PatternError``. What leaves a stage is an ``EvopError``, whatever package it began in.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from patterns.ledger import FINALISTS, Fidelity, Request
 from patterns.search import Measure, finalists, search
 from patterns.space import COSTS, Cost, Part, Pattern, PatternSpace, Reached
 from patterns.stop import Stop
-from patterns.strategies import OPTIONS, STRATEGIES, Strategy, default_strategy, make_strategy
+from patterns.strategies import OPTIONS, STRATEGIES, Strategy, default_strategy, make_strategy, refuse_strategy
 from patterns.trials import Measurement, Trial, TrialLog
 
 __all__ = [
@@ -35,5 +35,6 @@ __all__ = [
     "default_strategy",
     "finalists",
     "make_strategy",
+    "refuse_strategy",
     "search",
 ]

@@ -10,7 +10,7 @@ import numpy as np
 from calibration import CalibrationSet
 from evop.auditing.audit_file import AuditedPattern
 from evop.auditing.table import SplitLosses
-from evop.losses import losses_of
+from evop.losses.loss import Loss
 from evop.model.checkpoint import Checkpoint
 from evop.removal.cut import Cut
 from evop.removal.drop_file import DROP_FILE
@@ -93,8 +93,9 @@ def described(
     origin, claim = (candidate.file.origin, candidate.file.claim) if candidate.file else (None, None)
     measured = None
     if claim and origin and origin.calibration == calibration.fingerprint:
-        alike = dict(zip(("text", "item"), losses_of(origin.loss), strict=True))
-        comparable = [kind for kind, own in (("text", "nll"), ("item", metric)) if alike[kind] == own]
+        searched = Loss.named(origin.loss)
+        alike = {"text": searched.text == "nll", "item": searched.items == metric}
+        comparable = [kind for kind, same in alike.items() if same]
         audited = [split for split in splits if split.split == "audit" and split.kind in comparable]
         here = [split.at_equal_counts(candidate.name)[0] for split in audited]
         measured = next((found[claim.worst_group] for found in here if claim.worst_group in found), None)

@@ -9,6 +9,7 @@ import numpy as np
 from calibration import CalibrationSet
 from evop.auditing.audit_file import Needs
 from evop.evaluator import Evaluator
+from evop.losses.loss import Loss
 from evop.losses.table import excess
 from evop.model.loaded import LoadedModel
 from evop.recipes.search import CACHE_MB
@@ -39,7 +40,9 @@ def measure_needs(
     grain = "layer" if loaded.family.refusal(config, "subblock", "any") else "subblock"
     space = pattern_space(loaded.checkpoint, grain, "any", ())
     passages = _glance(calibration, loaded, max_tokens)
-    evaluator = Evaluator(loaded, space, Ranking(), max_tokens, batch_size, "nll+accuracy", cache_mb=CACHE_MB)
+    evaluator = Evaluator(
+        loaded, space, Ranking(), max_tokens, batch_size, Loss.named("nll+accuracy"), cache_mb=CACHE_MB
+    )
     cuts = [evaluator.cut(space.pattern([part.name])) for part in space.parts]
     dense, *alone = (table.by_group for table in evaluator.of_cuts([Cut(), *cuts], passages))
     found = [excess(losses, dense) for losses in alone]

@@ -8,6 +8,7 @@ import sys
 from calibration.errors import CalibrationError
 from evop.cli import audit, calibrate, compare, demo, prune, run, search, show, speed
 from evop.cli.app import app
+from evop.cli.recipe_options import GroupedCommand
 from evop.errors import EvopError
 from patterns.errors import PatternError
 
@@ -22,7 +23,7 @@ for _command in (
     run.run,
     compare.compare,
 ):
-    app.command()(_command)
+    app.command(cls=GroupedCommand)(_command)
 
 
 def main() -> None:

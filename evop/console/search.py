@@ -7,7 +7,7 @@ from rich.console import Console
 from evop.console.speed import print_speed
 from evop.console.tables import new_table
 from evop.evaluator import Profile
-from evop.losses import lost_of, unit_of
+from evop.losses.loss import Loss
 from evop.searching.result import SearchResult
 
 LEFT_OUT_SHOWN = 8
@@ -47,10 +47,14 @@ def print_search(console: Console, result: SearchResult) -> None:
     if pattern.claim and pattern.origin:
         group = account.groups[pattern.claim.worst_group]
         console.print(
-            f"claimed {pattern.origin.objective} {lost_of(pattern.origin.loss)}: "
+            f"claimed {pattern.origin.objective} {Loss.named(pattern.origin.loss).word}: "
             f"{pattern.claim.search:.4f} on search, "
             f"{pattern.claim.select:.4f} on select (worst group there: {group}), "
-            + (unit_of(pattern.origin.loss) if pattern.origin.scale == "none" else "in units of a random pattern's"),
+            + (
+                Loss.named(pattern.origin.loss).unit
+                if pattern.origin.scale == "none"
+                else "in units of a random pattern's"
+            ),
             highlight=False,
             soft_wrap=True,
         )

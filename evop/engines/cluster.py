@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from evop.engines.chunk import Chunk, Lost, Outcome
-from evop.engines.worker import Plan, Worker
+from evop.engines.worker import Worker, WorkerPlan
 from evop.errors import EvopError, first_line
 
 KNOCKING = 5.0
@@ -29,7 +29,7 @@ class Cluster:
         EvopError: no Ray answers where ``RAY_ADDRESS`` says, or it has not room for so many.
     """
 
-    def __init__(self, plan: Plan, workers: int | None) -> None:
+    def __init__(self, plan: WorkerPlan, workers: int | None) -> None:
         self._ray: Any = import_module("ray")
         self._needs = {"CPU": 1, "GPU": 1} if plan.device == "cuda" else {"CPU": plan.threads}
         self._ours = not self._ray.is_initialized()

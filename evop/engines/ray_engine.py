@@ -8,7 +8,7 @@ from typing import Any
 
 from evop.engines.chunk import Chunk, Done, Lost, Refused, chunks
 from evop.engines.cluster import Cluster
-from evop.engines.worker import Plan
+from evop.engines.worker import WorkerPlan
 from evop.errors import EvopError
 from evop.fitness.fitness import Fitness
 from evop.recipes.search import SearchRecipe
@@ -73,7 +73,7 @@ class RayEngine:
 
     def _ready(self) -> Cluster:
         if self._cluster is None:
-            self._cluster = Cluster(Plan.of(self._recipe, self._fitness), self._recipe.workers)
+            self._cluster = Cluster(WorkerPlan.of(self._recipe, self._fitness), self._recipe.workers)
             self._idle = [self._cluster.hire() for _ in range(self._cluster.size)]
         return self._cluster
 

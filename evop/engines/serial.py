@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from evop.evaluator.evaluator import nothing
 from evop.fitness.fitness import Fitness
 from evop.recipes.search import SearchRecipe
 from patterns import Measurement, Request, Stop
@@ -27,20 +26,17 @@ class SerialEngine:
         self._fitness = fitness
 
     def measure(self, request: Request, order: Sequence[str], stop: Stop) -> list[Measurement]:
-        """All patterns together; ends between two batches where the search is over."""
-        evaluator = self._fitness.sample.evaluator
+        """Measure all patterns together; ends between two batches where the search is over."""
 
         def tick() -> None:
             if stop.over:
                 raise _Stopped
 
-        evaluator.tick = tick
         try:
-            return list(self._fitness(request.patterns, request.fidelity, request.bounds, order))
+            with self._fitness.sample.evaluator.ticking(tick):
+                return list(self._fitness(request.patterns, request.fidelity, request.bounds, order))
         except _Stopped:
             return []
-        finally:
-            evaluator.tick = nothing
 
     def close(self) -> None:
         """Nothing to let go of: the finalists are measured with the same model."""

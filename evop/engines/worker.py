@@ -9,9 +9,10 @@ import torch
 
 from evop.engines.chunk import Chunk, Done, Lost, Outcome, Refused, rows
 from evop.errors import EvopError, first_line
-from evop.evaluator import Evaluator, Profile
+from evop.evaluator import Profile
 from evop.fitness.fitness import Fitness
 from evop.fitness.sample import Losses, Sample
+from evop.fitness.search_evaluator import search_evaluator
 from evop.fitness.store import LossStore
 from evop.losses.objectives import Objective
 from evop.model.checkpoint import Checkpoint
@@ -23,7 +24,7 @@ from patterns import Fidelity, PatternSpace
 
 
 @dataclass(frozen=True)
-class Plan:
+class WorkerPlan:
     """All that a worker is built from: light, for it reads the weights itself.
 
     Attributes:
@@ -55,8 +56,8 @@ class Plan:
     scale: Mapping[str, float] | None
 
     @classmethod
-    def of(cls, recipe: SearchRecipe, fitness: Fitness) -> Plan:
-        """To judge as a fitness does."""
+    def of(cls, recipe: SearchRecipe, fitness: Fitness) -> WorkerPlan:
+        """Plan a worker that judges as a fitness does."""
         sample = fitness.sample
         evaluator, loaded = sample.evaluator, sample.evaluator.loaded
         return cls(
@@ -81,18 +82,8 @@ class Plan:
             EvopError: it cannot be loaded here.
         """
         torch.set_num_threads(self.threads)
-        recipe = self.recipe
-        loaded = load_model(self.checkpoint, self.device, self.dtype, recipe.trust_remote_code)
-        evaluator = Evaluator(
-            loaded,
-            self.space,
-            self.ranking,
-            recipe.max_tokens,
-            recipe.batch_size,
-            recipe.loss,
-            cache_mb=recipe.cache_mb,
-            share=recipe.share,
-        )
+        loaded = load_model(self.checkpoint, self.device, self.dtype, self.recipe.trust_remote_code)
+        evaluator = search_evaluator(self.recipe, loaded, self.space, self.ranking)
         return Fitness(Sample(evaluator, self.passages, self.fidelities), self.objective, self.dense, self.scale)
 
 
@@ -103,7 +94,7 @@ class Worker:
         plan: what it is built from; the model is loaded with the first chunk.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: WorkerPlan) -> None:
         self._plan = plan
         self._fitness: Fitness | None = None
 

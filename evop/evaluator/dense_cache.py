@@ -28,30 +28,30 @@ class DenseCache:
     _room: int | None = None
 
     def deal(self) -> None:
-        """What comes from now on is measured together; it shares out the room that is left."""
+        """Share out the room that is left among what comes from now on: it is measured together."""
         self._room = None
 
-    def get(self, key: Key, step: int) -> torch.Tensor | None:
-        """The dense stream before a step of a batch, or None."""
-        return self._streams.get(key, {}).get(step)
+    def get(self, key: Key, layers: int) -> torch.Tensor | None:
+        """The stream of a batch behind so many layers of the dense model, or None."""
+        return self._streams.get(key, {}).get(layers)
 
-    def offer(self, key: Key, step: int, stream: torch.Tensor, share: float) -> None:
+    def offer(self, key: Key, layers: int, stream: torch.Tensor, share: float) -> None:
         """Keep a stream between two layers, if its layer is among those that there is room for.
 
         Args:
             key: of the batch.
-            step: before which it flows; earlier ones are offered first.
+            layers: how many it has come through; fewer are offered first.
             stream: [batch, length, hidden].
             share: of the padded tokens measured together that the batch has.
         """
         if self._room is None:
             self._room = int((self.bytes - self.used) * share / stream.nbytes)
         if len(self._streams.get(key, {})) < self._room:
-            self.keep(key, step, stream)
+            self.keep(key, layers, stream)
 
-    def keep(self, key: Key, step: int, stream: torch.Tensor) -> None:
+    def keep(self, key: Key, layers: int, stream: torch.Tensor) -> None:
         """Keep a stream if there is room at all."""
         kept = self._streams.setdefault(key, {})
-        if step not in kept and self.used + stream.nbytes <= self.bytes:
-            kept[step] = stream
+        if layers not in kept and self.used + stream.nbytes <= self.bytes:
+            kept[layers] = stream
             self.used += stream.nbytes

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 import torch
 
 from evop.errors import EvopError
+from evop.evaluator.batch_size import BatchSize, Result
 from evop.evaluator.dense_cache import DenseCache
 from evop.evaluator.layer_stack import LayerStack
 from evop.evaluator.prefixes import PrefixTree
 from evop.evaluator.profile import Profile
 from evop.evaluator.walk import Walk
-from evop.losses import ItemMeter, Meter, losses_of, make_item_meter, make_meter
+from evop.losses import ItemMeter, Meter
 from evop.losses.lines import of_lines
+from evop.losses.loss import Loss
 from evop.losses.next_token import NextToken
 from evop.losses.table import LossTable
 from evop.model.loaded import LoadedModel
@@ -28,15 +30,8 @@ from evop.tokens.batches import batches, lay_out
 from evop.tokens.passages import TokenPassages
 from patterns import Pattern, PatternSpace
 
-Result = TypeVar("Result")
-AUTO_BATCH_TOKENS = {"cpu": 512, "cuda": 16384, "mps": 4096}
-"""Padded tokens a forward pass with ``--batch-size auto``; halved when memory runs out."""
 NEXT_TOKEN = NextToken()
-Tick = Callable[[], None]
-
-
-def nothing() -> None:
-    """Does nothing."""
+NLL = Loss.named("nll")
 
 
 @dataclass
@@ -55,10 +50,11 @@ class Evaluator:
         ranking: which units of thinned parts leave first.
         max_tokens: the length passages were cut at.
         batch_size: passages of full length a forward pass, or None to fit the device.
-        loss: what is measured: ``nll`` or ``kl`` of text, ``accuracy`` or ``accuracy_norm`` of items, or one of each.
+        loss: what is measured.
         cache_mb: mebibytes of dense streams to keep at most.
         share: whether patterns share their beginnings; alone, each is run from the first layer.
-        tick: called after every batch; what it raises ends the measuring, and leaves no trace in the model.
+        profile: is told where the time goes.
+        batch: how much goes through the model at once.
     """
 
     loaded: LoadedModel
@@ -66,12 +62,12 @@ class Evaluator:
     ranking: Ranking
     max_tokens: int
     batch_size: int | None = None
-    loss: str = "nll"
+    loss: Loss = NLL
     cache_mb: int = 0
     share: bool = True
-    tick: Tick = nothing
     profile: Profile = field(default_factory=Profile)
-    _batch_tokens: int = field(init=False)
+    batch: BatchSize = field(init=False)
+    _tick: Callable[[], None] = field(init=False)
     _meter: Meter = field(init=False)
     _item_meter: ItemMeter = field(init=False)
     _cache: DenseCache = field(init=False)
@@ -84,30 +80,24 @@ class Evaluator:
                 f"--max-tokens {self.max_tokens} is more than the {positions} positions of "
                 f"{self.loaded.checkpoint.name}; give at most {positions}"
             )
-        auto = AUTO_BATCH_TOKENS[self.loaded.device.type]
-        self._batch_tokens = self.batch_size * self.max_tokens if self.batch_size else auto
-        text, items = losses_of(self.loss)
-        self._meter, self._item_meter = make_meter(text), make_item_meter(items)
+        self.batch = BatchSize.of(self.batch_size, self.max_tokens, self.loaded.device)
+        self._tick = lambda: None
+        self._meter, self._item_meter = self.loss.meter, self.loss.item_meter
         self._cache = DenseCache(self.cache_mb << 20)
         self._stack = LayerStack(self.loaded.model, self.loaded.family)
 
     @classmethod
     def of(
-        cls, loaded: LoadedModel, space: PatternSpace, max_tokens: int, batch_size: int | None = None, loss: str = "nll"
+        cls, loaded: LoadedModel, space: PatternSpace, max_tokens: int, batch_size: int | None = None, loss: Loss = NLL
     ) -> Evaluator:
         """Of a space that knows nothing of what its units matter; it can measure whole parts."""
         return cls(loaded, space, Ranking(), max_tokens, batch_size, loss)
 
     def ordered(self, ranking: Ranking) -> Evaluator:
         """The same with units ranked, and their levels priced."""
-        found = replace(self, space=ranking.priced(self.space), ranking=ranking)
-        found._batch_tokens = self._batch_tokens
-        return found
-
-    @property
-    def batch_tokens(self) -> int:
-        """Padded tokens of one forward pass at most."""
-        return self._batch_tokens
+        ranked = replace(self, space=ranking.priced(self.space), ranking=ranking)
+        ranked.batch = self.batch  # what memory has room for is known by now
+        return ranked
 
     def losses(self, patterns: Iterable[Pattern], passages: TokenPassages) -> list[LossTable]:
         """The loss table of each pattern."""
@@ -141,31 +131,35 @@ class Evaluator:
             EvopError: out of memory with the smallest batch, or with the one asked for.
         """
         together = [cuts] if self.share else [[cut] for cut in cuts]
-        found = [self.halving(partial(self._measured, some, passages)) for some in together if some]
+        found = [self.backoff(partial(self._measured, some, passages)) for some in together if some]
         return np.concatenate(found) if found else np.zeros((0, passages.lines[-1]))
 
-    def halving(self, run: Callable[[int], Result]) -> Result:
-        """Run something that takes a size of batch, in padded tokens; smaller from then on where memory runs out.
+    def backoff(self, run: Callable[[int], Result]) -> Result:
+        """Run something that takes padded tokens per batch; with smaller batches from then on where memory runs out.
 
         Raises:
             EvopError: out of memory with the smallest batch, or with the one asked for.
         """
-        while True:
-            try:
-                return run(self._batch_tokens)
-            except torch.OutOfMemoryError as error:
-                if self._cache.used:  # what only saves time goes first, and does not come back
-                    self._cache = DenseCache(0)
-                    torch.cuda.empty_cache()
-                    continue
-                smaller = self._batch_tokens // 2
-                if self.batch_size or smaller < self.max_tokens:
-                    raise EvopError(
-                        f"out of memory on {self.loaded.device} with {self._batch_tokens} tokens a batch; use a "
-                        "smaller --batch-size or --max-tokens, or --dtype bfloat16"
-                    ) from error
-                torch.cuda.empty_cache()
-                self._batch_tokens = smaller
+        return self.batch.backoff(run, self._let_go)
+
+    @contextmanager
+    def ticking(self, tick: Callable[[], None]) -> Iterator[None]:
+        """Call something after every batch, for the length of a ``with`` block.
+
+        What it raises ends the measuring, and leaves no trace in the model.
+        """
+        before, self._tick = self._tick, tick
+        try:
+            yield
+        finally:
+            self._tick = before
+
+    def _let_go(self) -> bool:
+        """Drop the dense streams, which only save time; they do not come back."""
+        held = self._cache.used > 0
+        if held:
+            self._cache = DenseCache(0)
+        return held
 
     @torch.inference_mode()
     def _measured(self, cuts: Sequence[Cut], passages: TokenPassages, batch_tokens: int) -> np.ndarray:
@@ -184,7 +178,7 @@ class Evaluator:
                 lines = np.concatenate([np.arange(passages.lines[i], passages.lines[i + 1]) for i in batch])
                 for same, sums in walk.losses():
                     loss[np.ix_(np.array(same), lines)] = sums.numpy()
-                self.tick()
+                self._tick()
         self.profile.padded += everything * len(cuts)
         self.profile.read += sum(map(len, passages.ids)) * len(cuts)
         self.profile.cache_bytes = self._cache.used

@@ -20,13 +20,46 @@ class Thinning(NamedTuple):
 
 State = str | Thinning
 """What a cut makes of a block: ``DENSE``, ``GONE`` or a ``Thinning``."""
-Step = tuple[State, ...]
-"""The states of the blocks that are run in one step: of one block, or of both of a layer."""
 
 
-def states(cut: Cut, layers: int) -> list[tuple[State, State]]:
-    """What a cut makes of attention and MLP of every layer."""
-    return [(_state(cut, ("attn", layer)), _state(cut, ("mlp", layer))) for layer in range(layers)]
+class Step(NamedTuple):
+    """What is run at once: one block of a layer, or both.
+
+    Attributes:
+        layer: index of the decoder layer.
+        attn: what the cut makes of its attention; None where the step does not run it.
+        mlp: what the cut makes of its MLP; None where the step does not run it.
+    """
+
+    layer: int
+    attn: State | None
+    mlp: State | None
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks it runs; what is gone is not run."""
+        return sum(state not in (None, GONE) for state in (self.attn, self.mlp))
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether it runs its blocks as the dense model does."""
+        return {self.attn, self.mlp} <= {None, DENSE}
+
+    @property
+    def ends_layer(self) -> bool:
+        """Whether the next step is of the next layer."""
+        return self.mlp is not None
+
+    def and_then(self, mlp: Step) -> Step:
+        """Join a step of an attention with that of the MLP behind it."""
+        return self._replace(mlp=mlp.mlp)
+
+
+def steps_of(cut: Cut, layers: int, parallel: bool) -> Iterator[Step]:
+    """List the steps of a cut: one per layer where attention and MLP read the same input, else two."""
+    for layer in range(layers):
+        attn, mlp = _state(cut, ("attn", layer)), _state(cut, ("mlp", layer))
+        yield from [Step(layer, attn, mlp)] if parallel else [Step(layer, attn, None), Step(layer, None, mlp)]
 
 
 def _state(cut: Cut, place: Place) -> State:
@@ -64,35 +97,34 @@ class PrefixTree:
 
     Attributes:
         root: the empty prefix.
-        steps: steps of every cut: two a layer, or one where attention and MLP read the same input.
-        parallel: whether they do.
     """
 
     root: Node
-    steps: int
-    parallel: bool
 
     @classmethod
     def of(cls, cuts: Sequence[Cut], layers: int, parallel: bool) -> PrefixTree:
-        """Write cuts together; equal ones become one."""
+        """Write cuts together; equal ones become one.
+
+        Args:
+            cuts: what leaves.
+            layers: how many decoder layers the dense model has.
+            parallel: whether attention and MLP read the same input, so that a layer is one step.
+        """
         root = Node()
         for index, cut in enumerate(cuts):
-            pairs = states(cut, layers)
-            steps: list[Step] = list(pairs) if parallel else [(state,) for pair in pairs for state in pair]
             path = [root]
-            for step in steps:
+            for step in steps_of(cut, layers, parallel):
                 path.append(path[-1].children.setdefault(step, Node()))
             if not path[-1].cuts:
                 for node in path:
                     node.weight += 1
             path[-1].cuts.append(index)
-        return cls(root, layers if parallel else 2 * layers, parallel)
+        return cls(root)
 
-    def runs(self) -> Iterator[tuple[int, Step]]:
-        """Every step that is run, with its number."""
-        waiting = [(0, self.root)]
+    def runs(self) -> Iterator[Step]:
+        """List every step that is run."""
+        waiting = [self.root]
         while waiting:
-            number, node = waiting.pop()
-            for step, child in node.children.items():
-                yield number, step
-                waiting.append((number + 1, child))
+            for step, child in waiting.pop().children.items():
+                yield step
+                waiting.append(child)

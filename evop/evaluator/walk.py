@@ -10,7 +10,7 @@ import torch
 
 from evop.evaluator.dense_cache import DenseCache, Key
 from evop.evaluator.layer_stack import LayerStack
-from evop.evaluator.prefixes import DENSE, GONE, Node, PrefixTree, State, Step
+from evop.evaluator.prefixes import DENSE, GONE, Node, PrefixTree, Step
 from evop.evaluator.profile import Profile
 from evop.losses import Meter
 from evop.tokens.batches import Layout
@@ -22,9 +22,8 @@ TARGET_BYTES = 1 << 28
 
 
 class _Pending(NamedTuple):
-    """A step to be run: its number, the step, the prefix it leads to, the stream it starts from."""
+    """A step to be run: the step, the prefix it leads to, the stream it starts from."""
 
-    number: int
     step: Step
     node: Node
     stream: torch.Tensor
@@ -61,57 +60,53 @@ class Walk:
         self._targets: dict[int, torch.Tensor] = {}
 
     def losses(self) -> Iterator[tuple[list[int], torch.Tensor]]:
-        """Cuts that are one, and their summed loss on each line: float64 [lines]."""
+        """Run all cuts; yields the indices of those that are equal, and their summed loss per line: float64 [lines]."""
         with self.profile.of("before the layers"):
             entered = self.stack.enter(self.layout)
         if self.meter.needs_dense:
             with self.profile.of("dense targets"):
                 self._dense_rows = self._rows(self._dense_end(entered))
-        waiting = [_Pending(0, step, node, entered, True) for step, node in self.tree.root.heavy_first]
+        waiting = [_Pending(step, node, entered, True) for step, node in self.tree.root.heavy_first]
         while waiting:
             # Taken from the end: the lightest branch first. The heaviest, taken last, lets go of what it starts from,
             # so that no more than log2 of the cuts' number of streams wait at any time.
-            number, node, stream, dense = self._run(waiting.pop())
-            if number == self.tree.steps:
+            node, stream, dense = self._run(waiting.pop())
+            if not node.children:
                 yield node.cuts, self._loss(self._rows(stream))
-            waiting += [_Pending(number, step, child, stream, dense) for step, child in node.heavy_first]
+            waiting += [_Pending(step, child, stream, dense) for step, child in node.heavy_first]
 
-    def _run(self, turn: _Pending) -> tuple[int, Node, torch.Tensor, bool]:
-        """The number of the step after a turn, the prefix it leads to, its stream, whether it is the dense model's."""
-        number, step, node, stream, dense = turn
-        if not self.tree.parallel and number % 2 == 0 and len(node.children) == 1:
+    def _run(self, pending: _Pending) -> tuple[Node, torch.Tensor, bool]:
+        """Run a step; returns the prefix it leads to, its stream, and whether that is the dense model's."""
+        step, node, stream, dense = pending
+        if not step.ends_layer and len(node.children) == 1:
             # Nothing branches off between attention and MLP: the layer is run as one.
-            ((second, node),) = node.children.items()
-            step = (*step, *second)
-        attn: State
-        mlp: State
-        attn, mlp = step if len(step) == 2 else (step[0], GONE) if number % 2 == 0 else (GONE, step[0])
-        layer = number if self.tree.parallel else number // 2
-        after = number + 1 if self.tree.parallel else number + len(step)
-        between = self.tree.parallel or after % 2 == 0
-        dense = dense and set(step) == {DENSE}
-        whole = (attn != GONE) + (mlp != GONE)
-        tokens = self.layout.ids.numel() * whole / (2 * len(self.stack.layers))
-        if dense and between and (kept := self.cache.get(self.key, after)) is not None:
+            ((behind, node),) = node.children.items()
+            step = step.and_then(behind)
+        dense = dense and step.is_dense
+        # Streams are kept between layers only: half of them would serve hardly more patterns.
+        kept_after = step.layer + 1 if dense and step.ends_layer else None
+        tokens = self.layout.ids.numel() * step.blocks / (2 * len(self.stack.layers))
+        if kept_after is not None and (kept := self.cache.get(self.key, kept_after)) is not None:
             self.profile.cached += tokens
-            return after, node, kept, True
+            return node, kept, True
         with self.profile.of("blocks"):
-            stream = self.stack.run(layer, attn, mlp, stream)
+            stream = self.stack.run(step.layer, step.attn or GONE, step.mlp or GONE, stream)
         self.profile.block_tokens += tokens
-        if dense and between:
-            self.cache.offer(self.key, after, stream, self.share)
-        return after, node, stream, dense
+        if kept_after is not None:
+            self.cache.offer(self.key, kept_after, stream, self.share)
+        return node, stream, dense
 
     def _dense_end(self, entered: torch.Tensor) -> torch.Tensor:
-        """What the dense model's last layer puts out."""
-        kept = self.cache.get(self.key, self.tree.steps)
+        """Run the dense model; returns what its last layer puts out."""
+        layers = len(self.stack.layers)
+        kept = self.cache.get(self.key, layers)
         if kept is not None:
             return kept
         stream = entered
-        for layer in range(len(self.stack.layers)):
+        for layer in range(layers):
             stream = self.stack.run(layer, DENSE, DENSE, stream)
         self.profile.block_tokens += self.layout.ids.numel()
-        self.cache.keep(self.key, self.tree.steps, stream)
+        self.cache.keep(self.key, layers, stream)
         return stream
 
     def _rows(self, stream: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,6 @@ from functools import cached_property
 import numpy as np
 
 from evop.fitness.sample import Losses, Sample
-from evop.losses import floor_of
 from evop.losses.objectives import Objective
 from evop.losses.table import excess
 from patterns import Fidelity, Measurement, Pattern, Trial
@@ -95,15 +94,12 @@ class Fitness:
         yield len(groups)
 
     @cached_property
-    def _floor(self) -> float:
-        """What no loss can be less than."""
-        return floor_of(self.sample.evaluator.loss)
-
-    @cached_property
     def _can_cut(self) -> bool:
         """Whether some groups can tell that a value is large, whatever the others'; a mean over losses without a
         floor cannot."""
-        return math.isfinite(self.objective(np.array([self._floor, *[0.0] * (len(self.sample.groups) - 1)])))
+        return math.isfinite(
+            self.objective(np.array([self.sample.evaluator.loss.floor, *[0.0] * (len(self.sample.groups) - 1)]))
+        )
 
     def _may_matter(self, pattern: Pattern, fidelity: Fidelity, groups: Sequence[str], limit: float) -> bool:
         losses = self.sample.found(pattern, fidelity, groups)
@@ -123,6 +119,6 @@ class Fitness:
         Every objective grows with each group's excess, so it is least where theirs are.
         """
         dense, scale = self.dense[fidelity.passages], self.scale or {}
-        over = [losses.get(group, self._floor) - dense[group] for group in self.sample.groups]
+        over = [losses.get(group, self.sample.evaluator.loss.floor) - dense[group] for group in self.sample.groups]
         counted = [value / scale.get(group, 1.0) for group, value in zip(self.sample.groups, over, strict=True)]
         return self.objective(np.array(counted))

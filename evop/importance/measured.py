@@ -66,12 +66,12 @@ def measured_ranking(
     if metric == "none":
         return Ranking()
     if metric == INFLUENCE:
-        return evaluator.halving(lambda batch_tokens: _influence(loaded, space, passages, batch_tokens, over))
+        return evaluator.backoff(lambda batch_tokens: _influence(loaded, space, passages, batch_tokens, over))
     sites = sites_of(loaded, space, coupled=metric == "magnitude")
     statistics = None
     if passes(metric, compensate):
         gradients = importance_of(metric).needs_gradients
-        statistics = evaluator.halving(
+        statistics = evaluator.backoff(
             lambda batch_tokens: gather(loaded.model, sites, passages, batch_tokens, gradients=gradients)
         )
     importance = unit_importance(metric, over, sites, statistics, seed)

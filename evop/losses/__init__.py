@@ -5,8 +5,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
-from evop.errors import EvopError, refuse_unknown
-
 if TYPE_CHECKING:
     import numpy as np
     import torch
@@ -66,55 +64,7 @@ ITEM_METERS: dict[str, str] = {
 """``--loss`` of items -> ``module:class``, as for text."""
 
 
-def losses_of(loss: str) -> tuple[str | None, str | None]:
-    """What a ``--loss`` measures of text, and of items; None where it leaves them out.
-
-    Raises:
-        EvopError: an unknown name, or two for the same.
-
-    Example:
-        >>> losses_of("nll+accuracy"), losses_of("kl")
-        (('nll', 'accuracy'), ('kl', None))
-    """
-    names = loss.split("+")
-    for name in names:
-        refuse_unknown("--loss", name, [*METERS, *ITEM_METERS])
-    text, items = ([name for name in names if name in table] for table in (METERS, ITEM_METERS))
-    if max(len(text), len(items)) > 1:
-        known = f"one of {', '.join(METERS)}, one of {', '.join(ITEM_METERS)}"
-        raise EvopError(f"--loss {loss}: expected {known}, or one of each joined by +")
-    return text[0] if text else None, items[0] if items else None
-
-
-def make_meter(loss: str | None) -> Meter:
-    """Build a meter of text by name; that of the next token where there is none to measure."""
-    return _made(METERS[loss or "nll"])
-
-
-def make_item_meter(loss: str | None) -> ItemMeter:
-    """Build a meter of items by name; plain accuracy where there are none to measure."""
-    return _made(ITEM_METERS[loss or "accuracy"])
-
-
-def floor_of(loss: str) -> float:
-    """What no group's loss can be less than."""
-    text, items = losses_of(loss)
-    floors = [make_meter(text).floor] if text else []
-    return min([*floors, *([make_item_meter(items).floor] if items else [])])
-
-
-def lost_of(loss: str) -> str:
-    """What a search by a loss calls what a group lost."""
-    text, items = losses_of(loss)
-    return {"nll": "excess", "kl": "divergence"}[text] if text and not items else "loss" if text else "loss of accuracy"
-
-
-def unit_of(loss: str) -> str:
-    """In what it is counted, where it is not scaled."""
-    text, items = losses_of(loss)
-    return "nats a token, or share of the items" if text and items else "nats a token" if text else "share of the items"
-
-
-def _made(place: str) -> Any:
+def made(place: str) -> Any:
+    """Build a meter from ``module:class``."""
     module, _, name = place.partition(":")
     return getattr(import_module(module), name)()

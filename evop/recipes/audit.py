@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from evop.recipes.execution import Execution
+from evop.recipes.option import HARNESS, option
 
 
 class AuditRecipe(Execution):
-    """An audit.
+    """An audit: what is measured beside the losses of every group, and how."""
 
-    Attributes:
-        max_tokens: how long passages may be; None takes what the search took.
-        metric: how choices are compared: ``accuracy``, or ``accuracy_norm``; None takes what the search took.
-        speed: whether the patterns are timed beside the dense model.
-        lm_eval: tasks of lm-evaluation-harness to run on the dense model and on every pattern.
-        lm_eval_path: a folder with task files of one's own.
-        lm_eval_groups: column of the tasks' documents that names their group; None to cluster them by their words.
-        lm_eval_limit: samples of a task at most.
-        needs: whether every part is taken away alone, on a few passages of every group, to see which group needs it.
-    """
-
-    max_tokens: int | None = Field(default=None, ge=2)
-    metric: Literal["accuracy", "accuracy_norm"] | None = None
-    speed: bool = True
-    needs: bool = True
-    lm_eval: tuple[str, ...] = ()
-    lm_eval_path: str | None = None
-    lm_eval_groups: str | None = None
-    lm_eval_limit: int | None = Field(default=None, ge=1)
+    max_tokens: Annotated[int | None, option("Tokens per passage at most; else as searched.", ge=2)] = None
+    metric: Annotated[
+        Literal["accuracy", "accuracy_norm"] | None,
+        option("How choices are compared: accuracy, or accuracy_norm: nats per character; else as searched."),
+    ] = None
+    speed: Annotated[bool, option("Time the patterns beside the dense model.")] = True
+    needs: Annotated[
+        bool, option("Take every part away alone, on a few passages per group, to see which group needs which layer.")
+    ] = True
+    lm_eval: Annotated[
+        tuple[str, ...],
+        option("Tasks to run on the dense model and on every pattern, commas between.", HARNESS, shown="none"),
+    ] = ()
+    lm_eval_path: Annotated[str | None, option("A folder with task files of your own.", HARNESS)] = None
+    lm_eval_groups: Annotated[
+        str | None, option("Column of their documents that names the group; else they are clustered.", HARNESS)
+    ] = None
+    lm_eval_limit: Annotated[int | None, option("Samples per task at most.", HARNESS, ge=1)] = None
 
     @field_validator("lm_eval", mode="before")
     @classmethod
     def _as_typed(cls, value: Any) -> Any:
-        """Names with commas between, as on the command line."""
+        """Take names with commas between apart, as on the command line."""
         return tuple(value.split(",")) if isinstance(value, str) else value

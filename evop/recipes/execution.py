@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from evop.errors import EvopError
 from evop.files.json_file import first_problem
+from evop.recipes.option import RUNNING, option
 
 
 class Execution(BaseModel):
@@ -15,17 +16,23 @@ class Execution(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    device: Annotated[str, option("auto, cpu, cuda or mps; spread: layers over all GPUs.", RUNNING)] = "auto"
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"], option("auto, float32, bfloat16 or float16.", RUNNING)
+    ] = "auto"
+    batch_size: Annotated[
+        int | None, option("Passages of full length per forward pass, or auto.", RUNNING, shown="auto", ge=1)
+    ] = None
+    revision: Annotated[str | None, option("Branch, tag or commit of a hub model.", RUNNING)] = None
+    trust_remote_code: Annotated[bool, option("Run code that comes with the model.", RUNNING)] = False
+
     @field_validator("batch_size", mode="before")
     @classmethod
     def _auto(cls, value: Any) -> Any:
-        """``auto``, as on the command line."""
+        """Read ``auto``, as on the command line."""
+        if isinstance(value, str) and value != "auto" and not value.isdigit():
+            raise ValueError("expected auto or a number from 1 on")
         return None if value == "auto" else value
-
-    device: str = "auto"
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    batch_size: int | None = Field(default=None, ge=1)
-    revision: str | None = None
-    trust_remote_code: bool = False
 
     @classmethod
     def of(cls, **options: Any) -> Self:

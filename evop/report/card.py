@@ -11,7 +11,7 @@ from typing import Any
 from evop.auditing.audit_file import AuditFile
 from evop.export.parity import ParityReport
 from evop.export.plan import LayerPlan
-from evop.losses import lost_of, unit_of
+from evop.losses.loss import Loss
 from evop.model.checkpoint import Checkpoint
 from evop.removal.pattern_file import PatternFile
 from evop.removal.space import COST_CONTEXT
@@ -183,9 +183,9 @@ def _groups(facts: CardFacts, pattern_sha256: str) -> str:
     if facts.pattern.claim is None:
         return ""
     origin = facts.pattern.origin
-    loss = origin.loss if origin else "nll"
+    loss = Loss.named(origin.loss if origin else "nll")
     text = (
-        f"What each group lost ({lost_of(loss)}, {unit_of(loss)}) on the `select` split, on which this pattern was "
+        f"What each group lost ({loss.word}, {loss.unit}) on the `select` split, on which this pattern was "
         "chosen among the finalists: the claim of the search, **not an audit**. `evop audit` measures the rest."
     )
     return _table(text, claimed_groups(facts.pattern.claim, facts.labels))

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from calibration import CalibrationSet
 from evop.auditing.audit_file import AuditFile
-from evop.losses import unit_of
+from evop.losses.loss import Loss
 from evop.report.groups_plot import groups_figure
 from evop.report.map_plot import map_figure
 from evop.report.needs_plot import needs_figure
@@ -141,7 +141,7 @@ def _search(audit: AuditFile, runs: Mapping[str, Path], labels: dict[str, str]) 
     )
     pictures: list[Picture] = []
     for pattern, trace in traces:
-        unit = unit_of(str(trace.log.header["loss"]))
+        unit = Loss.named(str(trace.log.header["loss"])).unit
         figure = search_figure(trace, labels, unit, pattern.claimed_group_on_audit)
         pictures.append(_picture(figure, "" if pictures else caption, pattern.name if len(traces) > 1 else ""))
     return Section("search", "search", title, figures=tuple(pictures))

@@ -116,7 +116,7 @@ class Answer:
         origin = Origin(
             strategy=recipe.strategy,
             objective=recipe.objective,
-            loss=recipe.loss,
+            loss=recipe.loss.name,
             scale=recipe.scale,
             importance=recipe.importance,
             importance_over=recipe.importance_over,

@@ -81,6 +81,8 @@ class SearchRun:
             table: of times, likewise; None where the budget counts none.
         """
         if self._logged is not None:
+            if table is not None and not self.latency.is_file():
+                table.write(self.latency)
             return self._logged
         self.folder.mkdir(parents=True, exist_ok=True)
         if ranking.importance:

@@ -6,21 +6,21 @@ from typing import Any
 
 from calibration import CalibrationSet
 from evop.model.loaded import LoadedModel
-from evop.recipes.search import SearchRecipe
 from evop.searching.passages import ObjectivePassages
-from patterns import Budget, PatternSpace
+from evop.searching.plan import SearchPlan
+from patterns import PatternSpace
 
 
-def identity_asked(recipe: SearchRecipe, calibration: CalibrationSet, budget: Budget) -> dict[str, Any]:
-    """What makes a search this search and no other, as far as it is known before the model is loaded.
+def identity_asked(plan: SearchPlan, calibration: CalibrationSet) -> dict[str, Any]:
+    """List what makes a search this search and no other, as far as it is known before the model is loaded.
 
     Limits, device, batch size, engine and store are not part of it.
 
     Args:
-        recipe: with no ``auto`` left in it.
+        plan: what is searched, and how.
         calibration: the set.
-        budget: its space may not yet know what units matter.
     """
+    recipe, budget = plan.recipe, plan.budget
     space = budget.space
     chosen = (
         *("strategy", "elitism", "patience", "seed", "objective", "loss", "scale"),
@@ -37,6 +37,7 @@ def identity_asked(recipe: SearchRecipe, calibration: CalibrationSet, budget: Bu
         "cost": budget.cost,
         **{name: space.origin[name] for name in ("latency",) if name in space.origin},
         **{name: getattr(recipe, name) for name in chosen},
+        "loss": recipe.loss.name,
     }
 
 

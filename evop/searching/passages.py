@@ -11,7 +11,6 @@ import numpy as np
 from calibration import CalibrationSet, Group
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
-from evop.losses import losses_of
 from evop.losses.significance import wilson
 from evop.recipes.search import SearchRecipe
 from evop.tokens.passages import TokenPassages, tokenize
@@ -59,7 +58,7 @@ def objective_passages(calibration: CalibrationSet, tokenizer: Any, recipe: Sear
     Raises:
         EvopError: no group has enough, or text meets items without a common unit.
     """
-    kinds = _kinds(recipe.loss)
+    kinds = recipe.loss.kinds
     candidates = [group for group in calibration.groups if not group.unseen and group.kind in kinds]
     if not candidates:
         measured, have = ("text", "items") if "text" in kinds else ("items", "text")
@@ -124,12 +123,6 @@ def at_chance(passages: ObjectivePassages, evaluator: Evaluator) -> dict[str, st
                 f"({chance:.0%}) for certain"
             )
     return found
-
-
-def _kinds(loss: str) -> list[str]:
-    """The kinds of groups that a loss measures."""
-    text, items = losses_of(loss)
-    return [*(["text"] if text else []), *(["item"] if items else [])]
 
 
 def _needed(group: Group, recipe: SearchRecipe) -> str:

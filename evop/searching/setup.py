@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,17 +14,19 @@ from evop.evaluator import Evaluator
 from evop.fitness.fidelities import fidelities_of
 from evop.fitness.fitness import Fitness
 from evop.fitness.sample import Losses, Sample
+from evop.fitness.search_evaluator import search_evaluator
 from evop.fitness.store import LossStore
 from evop.importance.measured import measured_ranking, passes
 from evop.losses.objectives import objective_of
 from evop.losses.table import excess
+from evop.model.loaded import LoadedModel
 from evop.recipes.search import SearchRecipe
 from evop.removal.ranking import Ranking
 from evop.searching.folder import SearchRun
 from evop.searching.identity import identity_asked, identity_found
 from evop.searching.passages import ObjectivePassages, at_chance, objective_passages
+from evop.searching.plan import SearchPlan
 from evop.searching.progress import Progress, Watch
-from evop.timing.table import LatencyTable
 from patterns import FINALISTS, Budget, Fidelity, TrialLog
 
 SCALE_PATTERNS = 32
@@ -63,20 +65,14 @@ class SearchSetup:
 
 
 def set_up(
-    recipe: SearchRecipe,
-    calibration: CalibrationSet,
-    budget: Budget,
-    run: SearchRun,
-    evaluator: Evaluator,
-    watch: Watch,
-    table: LatencyTable | None = None,
+    plan: SearchPlan, calibration: CalibrationSet, run: SearchRun, loaded: LoadedModel, watch: Watch
 ) -> SearchSetup:
     """Read the passages, rank the units, measure the dense model, open the log.
 
     What a log's header and the files beside it say is not measured again. A table of times, where the budget counts
     them, was measured before; it is written with the rest.
     """
-    loaded = evaluator.loaded
+    recipe, evaluator = plan.recipe, search_evaluator(plan.recipe, loaded, plan.budget.space)
     passages = objective_passages(calibration, loaded.tokenizer, recipe)
     header = run.header or {}
     guessed = header.get("at_chance", {}) if header else at_chance(passages, evaluator)
@@ -85,11 +81,8 @@ def set_up(
     _refuse_too_few_tokens(recipe, passages, tokens)
     ranking = _ranking(recipe, run, evaluator, passages, watch)
     evaluator = evaluator.ordered(ranking)
-    budget = Budget(evaluator.space, budget.remove, budget.cost)
-    identity = {
-        **identity_asked(recipe, calibration, budget),
-        **identity_found(loaded, passages, evaluator.space),
-    }
+    budget = replace(plan.budget, space=evaluator.space)
+    identity = {**identity_asked(plan, calibration), **identity_found(loaded, passages, evaluator.space)}
     run.refuse_another(identity)
     watch(Progress("dense"))
     fidelities = fidelities_of(passages.search)
@@ -104,7 +97,7 @@ def set_up(
         "dense": dense,
         "scale_by": scale,
     }
-    log = run.log(identity, derived, ranking, table)
+    log = run.log(identity, derived, ranking, plan.table)
     fitness = Fitness(sample, plain.objective, plain.dense, scale)
     return SearchSetup(calibration, budget, passages, fitness, log, tokens)
 

@@ -21,8 +21,8 @@ from evop.auditing.table import LEVEL, RESAMPLES, SplitLosses, group_frame, spli
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.files.json_file import whole
-from evop.losses import losses_of
 from evop.losses.lines import items_of
+from evop.losses.loss import Loss
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import LoadedModel, load_model
 from evop.recipes.audit import AuditRecipe
@@ -32,6 +32,7 @@ from evop.removal.pattern_file import ModelName
 from evop.removal.ranking import Ranking
 from evop.report.audit_plot import draw_audit
 from evop.report.page import page
+from evop.stages.one_error import one_error
 from evop.timing.pattern_speed import time_patterns
 from evop.timing.speed_file import FILE as SPEED
 from evop.timing.speed_file import SpeedFile
@@ -55,6 +56,7 @@ class AuditResult:
     """Of the patterns beside the dense model, where they were timed."""
 
 
+@one_error
 def audit(
     model: str | Path,
     calibration: str | Path | CalibrationSet,
@@ -217,7 +219,7 @@ def _labels(calibration: CalibrationSet) -> dict[str, str]:
 def _metric(candidates: list[Candidate]) -> str:
     """How the first pattern that was searched on items compared choices."""
     origins = [c.file.origin for c in candidates if c.file and c.file.origin]
-    return next((found for origin in origins if (found := losses_of(origin.loss)[1])), "accuracy")
+    return next((found for origin in origins if (found := Loss.named(origin.loss).items)), "accuracy")
 
 
 def _measure(

@@ -13,7 +13,8 @@ import pandas as pd
 from evop.auditing.audit_file import AuditedPattern, AuditFile, SummaryRow
 from evop.errors import EvopError
 from evop.files.json_file import sha256
-from evop.losses import losses_of
+from evop.losses.loss import Loss
+from evop.stages.one_error import one_error
 from evop.stages.search import SearchResult
 
 SETTINGS = (
@@ -44,6 +45,7 @@ class _Audit:
         return next((row for row in self.file.summary if (row.pattern, row.split, row.kind) == asked), None)
 
 
+@one_error
 def compare(paths: str | Path | Sequence[str | Path], audits: str | Path | Sequence[str | Path] = ()) -> pd.DataFrame:
     """Search runs as one table: what was asked, reached, spent, claimed, and measured by an audit.
 
@@ -123,7 +125,7 @@ def _by_pattern(audits: Iterable[Path]) -> dict[str, list[_Audit]]:
 
 def _by_kind(rows: list[tuple[dict[str, Any], list[_Audit]]]) -> pd.DataFrame:
     """What audits say, of the kind of groups that the searches over one model and set have in common."""
-    on_text = {_over(row) for row, _ in rows if losses_of(row["loss"])[0]}
+    on_text = {_over(row) for row, _ in rows if Loss.named(row["loss"]).text}
     kinds = [("text", "item") if _over(row) in on_text else ("item", "text") for row, _ in rows]
     pairs = zip(rows, kinds, strict=True)
     return pd.DataFrame([row | _audited(audits, row["calibration"], *kind) for (row, audits), kind in pairs])

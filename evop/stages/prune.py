@@ -18,6 +18,7 @@ from evop.model.checkpoint import Checkpoint
 from evop.removal.opened import OpenedPattern, open_pattern
 from evop.report.card import CardFacts, model_card
 from evop.searching.search_file import SearchFile
+from evop.stages.one_error import one_error
 from evop.timing.chosen_table import priced_as_searched
 
 
@@ -40,6 +41,7 @@ class PruneResult:
     parity: ParityReport | None
 
 
+@one_error
 def prune(
     model: str | Path,
     pattern: str | Path,

@@ -2,48 +2,31 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from calibration import CalibrationSet, build_calibration_set
-from evop.auditing.audit_file import AuditFile
-from evop.errors import EvopError
-from evop.files.json_file import inside, sha256, whole
+from evop.files.json_file import inside, whole
+from evop.files.names import LATENCY
 from evop.model.checkpoint import Checkpoint
-from evop.recipes.audit import AuditRecipe
-from evop.recipes.run import Cell, RunRecipe
+from evop.recipes.run import RunRecipe
+from evop.recipes.search import SearchRecipe
 from evop.report.frontier_plot import draw_frontier
+from evop.searching.plan import SearchPlan, searched_space
 from evop.searching.progress import Watch
-from evop.stages.audit import audit
 from evop.stages.compare import compare
-from evop.stages.prune import prune
+from evop.stages.one_error import one_error
 from evop.stages.run_folder import RunFolder
 from evop.stages.run_set import refuse_another_set
-from evop.stages.search import SearchResult, asked_space, plan, search
+from evop.stages.run_steps import Report, RunSteps, named
 from evop.timing.chosen_table import given_or_measured
-from evop.timing.table import FILE as LATENCY
-from patterns import PatternError
-
-HOW_IT_RUNS = {
-    "device",
-    "batch_size",
-    "trust_remote_code",
-    "store",
-    "engine",
-    "workers",
-    "share",
-    "cache_mb",
-    "profile",
-}
-"""Options that do not change what a stage finds."""
-
-Report = Callable[[str], None]
+from evop.timing.table import LatencyTable
+from patterns import PatternSpace
 
 
 @contextmanager
@@ -68,6 +51,7 @@ class RunResult:
     picture: Path | None
 
 
+@one_error
 def run(
     recipe: str | Path | RunRecipe,
     *,
@@ -87,157 +71,82 @@ def run(
     """
     asked = recipe if isinstance(recipe, RunRecipe) else RunRecipe.read(recipe)
     checkpoint = Checkpoint.find(asked.model, asked.revision)
-    for cell in asked.cells:  # rather now than after the hours that the cells before it take
-        with _named(f"search {cell.name}"):
-            asked_space(checkpoint, cell.recipe) if cell.recipe.cost == "latency" else plan(checkpoint, cell.recipe)
     folder = RunFolder(asked.out)
+    cells = {cell.name: _stored(cell.recipe, folder) for cell in asked.cells}
+    # Rather now than after the hours that the searches before it take, a search is refused that cannot be run.
+    untimed = _planned(checkpoint, {name: each for name, each in cells.items() if each.cost != "latency"})
+    spaces = _spaces(checkpoint, {name: each for name, each in cells.items() if each.cost == "latency"})
     folder.claim(asked, None if isinstance(recipe, RunRecipe) else Path(recipe))
-    times = _timed(asked, folder, checkpoint, report)
-    job = _Run(asked, folder, checkpoint, _calibrated(asked, folder, report), report, watching, times)
-    job.search()
-    job.audit()
-    pruned = job.prune()
-    return job.conclude(pruned)
+    timed = _timed(checkpoint, {name: cells[name] for name in spaces}, spaces, folder, report)
+    calibration = _calibrated(asked, folder, report)
+    steps = RunSteps(asked, folder, checkpoint, calibration, {**untimed, **timed}, report, watching)
+    for step in itertools.chain(steps.searches(), steps.audits(), steps.checkpoints()):
+        step.take(report)
+    return _concluded(asked, folder, tuple(steps.chosen()))
 
 
-@dataclass(frozen=True)
-class _Run:
-    """Everything the stages of one run share."""
+def _stored(recipe: SearchRecipe, folder: RunFolder) -> SearchRecipe:
+    """The recipe of a search that shares what it measures with the others of the run."""
+    return recipe.model_copy(update={"store": recipe.store or str(folder.store)})
 
-    recipe: RunRecipe
-    folder: RunFolder
-    checkpoint: Checkpoint
-    calibration: CalibrationSet
-    report: Report
-    watching: Callable[[], AbstractContextManager[Watch]]
-    times: Path | None = None
-    """The table of times that all cells share; None where their budget counts no time."""
 
-    def _step(self, line: str) -> None:
-        self.report(f"  {line}")
+def _spaces(checkpoint: Checkpoint, cells: Mapping[str, SearchRecipe]) -> dict[str, PatternSpace]:
+    found = {}
+    for name, recipe in cells.items():
+        with named(f"search {name}"):
+            found[name] = searched_space(checkpoint, recipe)
+    return found
 
-    def search(self) -> None:
-        """Every cell's search."""
-        cells = self.recipe.cells
-        for number, cell in enumerate(cells, 1):
-            head, place = f"search {number} of {len(cells)}: {cell.name}", self.folder.search(cell)
-            options = _identity(cell.recipe)
-            if self._is_searched(cell, options):
-                self.report(f"{head}: done before, unchanged")
-                continue
-            self.report(f"{head}: goes on" if (place / "trials.jsonl").is_file() else head)
-            with _named(head), self.watching() as watch:
-                asked = cell.recipe.model_dump() | {"store": cell.recipe.store or str(self.folder.store)}
-                asked |= {} if self.times is None else {"latency_table": str(self.times)}
-                result = search(self.recipe.model, self.calibration, place, watch=watch, report=self._step, **asked)
-            if result.interrupted:
-                raise KeyboardInterrupt
-            found = result.account
-            self.folder.add_done("searches", cell.name, options)
-            self.report(
-                f"{head}: {found.evaluations} evaluations, {found.tokens['total']:,} tokens, stopped by: "
-                f"{found.stopped}{', completed from the ranking' if found.completed else ''}"
-            )
 
-    def _is_searched(self, cell: Cell, options: dict[str, Any]) -> bool:
-        if self.folder.done.searches.get(cell.name) != options:
-            return False
-        try:
-            account = SearchResult.read(self.folder.search(cell)).account
-        except EvopError:  # a file is missing, or of another version: the search writes them again from its log
-            return False
-        return (account.model.fingerprint, account.calibration) == self._parents
+def _planned(
+    checkpoint: Checkpoint,
+    cells: Mapping[str, SearchRecipe],
+    spaces: Mapping[str, PatternSpace] | None = None,
+    table: LatencyTable | None = None,
+) -> dict[str, SearchPlan]:
+    """Cell's name -> its search as planned.
 
-    def audit(self) -> None:
-        """One audit a budget, all of its patterns side by side."""
-        if self.recipe.audit is False:
-            return
-        asked = AuditRecipe.of(**self.recipe.audit, **self.recipe.execution)
-        options, budgets = _identity(asked), self.recipe.budgets
-        for number, (remove, cells) in enumerate(budgets.items(), 1):
-            place = self.folder.audit(remove)
-            head = f"audit {number} of {len(budgets)}: {place.name}"
-            if self.folder.done.audits.get(place.name) == options and self._is_audited(place, cells):
-                self.report(f"{head}: done before, unchanged")
-                continue
-            self.report(f"{head}: {len(cells)} pattern(s)")
-            runs = [self.folder.search(cell) for cell in cells]
-            self.folder.withdraw_done("audits", place.name)
-            with _named(head):
-                audit(self.recipe.model, self.calibration, runs, place, report=self._step, **asked.model_dump())
-            self.folder.add_done("audits", place.name, options)
+    Raises:
+        EvopError: a search that cannot be run; says which.
+    """
+    spaces = spaces or _spaces(checkpoint, cells)
+    plans = {}
+    for name, recipe in cells.items():
+        with named(f"search {name}"):
+            plans[name] = SearchPlan.of(checkpoint, recipe, spaces[name], table)
+    return plans
 
-    def _is_audited(self, place: Path, cells: tuple[Cell, ...]) -> bool:
-        try:
-            found = AuditFile.find(place)
-        except EvopError:
-            return False
-        measured = {row.name: row.sha256 for row in found.patterns if row.sha256}
-        same = (found.model.fingerprint, found.calibration) == self._parents
-        return same and measured == self.folder.pattern_hashes(cells)
 
-    @property
-    def _parents(self) -> tuple[str, str]:
-        """Fingerprints of what every stage starts from."""
-        return self.checkpoint.fingerprint, self.calibration.fingerprint
+def _timed(
+    checkpoint: Checkpoint,
+    cells: Mapping[str, SearchRecipe],
+    spaces: Mapping[str, PatternSpace],
+    folder: RunFolder,
+    report: Report,
+) -> dict[str, SearchPlan]:
+    """Plan the searches by time; the table of times they share is measured once."""
+    if not cells:
+        return {}
+    name, first = next(iter(cells.items()))
+    place = inside(first.latency_table, LATENCY) if first.latency_table else folder.latency
+    again = {"latency_table": str(place)} if place.is_file() else {}
+    table = given_or_measured(checkpoint, spaces[name], first.model_copy(update=again), report)
+    if place == folder.latency:
+        table.write(place)
+    return _planned(checkpoint, cells, spaces, table)
 
-    def prune(self) -> tuple[Path, ...]:
-        """A checkpoint of every cell chosen, by its folder."""
-        chosen = self._chosen()
-        for number, (place, cell) in enumerate(chosen.items(), 1):
-            head = f"checkpoint {number} of {len(chosen)}: {place.name}, the pattern of {cell.name}"
-            if self._is_pruned(place, cell):
-                self.report(f"{head}: done before, unchanged")
-                continue
-            self.report(head)
-            if (place / "pattern.json").is_file():
-                shutil.rmtree(place)
-            with _named(head):
-                prune(
-                    self.recipe.model,
-                    self.folder.search(cell),
-                    place,
-                    audit=None if self.recipe.audit is False else self.folder.audit(cell.recipe.remove),
-                    revision=self.recipe.revision,
-                    trust_remote_code=self.recipe.trust_remote_code,
-                    report=self._step,
-                )
-        return tuple(chosen)
 
-    def _is_pruned(self, place: Path, cell: Cell) -> bool:
-        """Whether a checkpoint holds the pattern, and the audit, that there are now."""
-        now = {"pattern.json": self.folder.pattern(cell)}
-        if self.recipe.audit is not False:
-            now["audit.json"] = self.folder.audit(cell.recipe.remove) / "audit.json"
-        elif (place / "audit.json").is_file():
-            return False
-        return all((place / n).is_file() and sha256(place / n) == sha256(source) for n, source in now.items())
-
-    def _chosen(self) -> dict[Path, Cell]:
-        if self.recipe.prune == "none":
-            return {}
-        if self.recipe.prune == "all":
-            return {self.folder.pruned(cell): cell for cell in self.recipe.cells}
-        budgets = self.recipe.budgets.items()
-        return {self.folder.pruned(remove): min(cells, key=self._claimed) for remove, cells in budgets}
-
-    def _claimed(self, cell: Cell) -> float:
-        claim = SearchResult.read(self.folder.search(cell)).pattern.claim
-        assert claim is not None, "a search writes what it claims"
-        return claim.select
-
-    def conclude(self, pruned: tuple[Path, ...]) -> RunResult:
-        """The table, and the frontier where there are several budgets."""
-        place, budgets = self.folder.folder, self.recipe.budgets
-        audits = [] if self.recipe.audit is False else [self.folder.audit(remove) for remove in budgets]
-        table = compare([self.folder.search(cell) for cell in self.recipe.cells], audits)
-        picture = place / "frontier.png" if audits and len(budgets) > 1 else None
-        with whole(place / "comparison.csv") as csv:
-            table.to_csv(csv, index=False)
-        if picture:
-            with whole(picture) as drawn:
-                draw_frontier(table, drawn)
-        return RunResult(place, table, pruned, picture)
+def _concluded(recipe: RunRecipe, folder: RunFolder, pruned: tuple[Path, ...]) -> RunResult:
+    """Write the table, and the frontier where there are several budgets."""
+    audits = [] if recipe.audit is False else [folder.audit(remove) for remove in recipe.budgets]
+    table = compare([folder.search(cell) for cell in recipe.cells], audits)
+    picture = folder.folder / "frontier.png" if audits and len(recipe.budgets) > 1 else None
+    with whole(folder.folder / "comparison.csv") as csv:
+        table.to_csv(csv, index=False)
+    if picture:
+        with whole(picture) as drawn:
+            draw_frontier(table, drawn)
+    return RunResult(folder.folder, table, pruned, picture)
 
 
 def _calibrated(recipe: RunRecipe, folder: RunFolder, report: Report) -> CalibrationSet:
@@ -254,34 +163,3 @@ def _calibrated(recipe: RunRecipe, folder: RunFolder, report: Report) -> Calibra
     built = build_calibration_set(recipe.calibration, report=lambda line: report(f"  {line}"))
     built.save(folder.set)
     return built
-
-
-def _timed(recipe: RunRecipe, folder: RunFolder, checkpoint: Checkpoint, report: Report) -> Path | None:
-    """The table of times all cells share, measured once; every cell's budget is then known to be one it can meet."""
-    cells = [cell for cell in recipe.cells if cell.recipe.cost == "latency"]
-    if not cells:
-        return None
-    first = cells[0].recipe
-    place = inside(first.latency_table, LATENCY) if first.latency_table else folder.latency
-    again = {"latency_table": str(place)} if place.is_file() else {}
-    table = given_or_measured(checkpoint, asked_space(checkpoint, first), first.model_copy(update=again), report)
-    if place == folder.latency:
-        table.write(place)
-    for cell in cells:
-        with _named(f"search {cell.name}"):
-            plan(checkpoint, cell.recipe, table=table)
-    return place
-
-
-def _identity(recipe: Any) -> dict[str, Any]:
-    """What a stage was asked for, as JSON has it, without how it is run."""
-    return recipe.model_dump(mode="json", exclude=HOW_IT_RUNS)
-
-
-@contextmanager
-def _named(head: str) -> Iterator[None]:
-    """Say in an error which of the many it was."""
-    try:
-        yield
-    except (EvopError, PatternError) as error:
-        raise EvopError(f"{head}: {error}") from error

@@ -11,11 +11,13 @@ from evop.files.json_file import whole
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import DTYPES, choose_device, choose_dtype
 from evop.removal.pattern_file import PatternFile
+from evop.stages.one_error import one_error
 from evop.timing.speed_file import SpeedFile
 from evop.timing.table import FILE, LatencyTable
 from evop.timing.workload import Workload
 
 
+@one_error
 def speed(
     model: str | Path,
     pruned: str | Path | Sequence[str | Path],

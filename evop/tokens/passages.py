@@ -126,7 +126,7 @@ def tokenize(passages: Iterable[Passage], tokenizer: Any, max_tokens: int) -> To
     Chats are rendered with the model's own template. Items are read as ``TokenItem`` says.
 
     Raises:
-        EvopError: a chat passage and no chat template, or nothing left to score.
+        EvopError: a chat passage and no chat template, or passages that leave nothing to score.
     """
     rows: list[tuple[tuple[int, ...], str, str, bool, TokenItem | None]] = []
     passages = list(passages)
@@ -139,8 +139,10 @@ def tokenize(passages: Iterable[Passage], tokenizer: Any, max_tokens: int) -> To
         ids = _ids(passage, tokenizer)
         if len(ids) >= 2:  # a single token leaves nothing to score
             rows.append((tuple(ids[:max_tokens]), passage.group, passage.document, len(ids) > max_tokens, None))
-    if not rows:
+    if not rows and passages:
         raise EvopError("none of the passages has two tokens or more; give longer text")
+    if not rows:
+        return TokenPassages((), (), (), ())
     columns = list(zip(*rows, strict=True))
     return TokenPassages(*columns) if any(columns[-1]) else TokenPassages(*columns[:-1])
 

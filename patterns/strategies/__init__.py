@@ -71,6 +71,31 @@ FEW = 200
 """A space of at most so many patterns is measured whole, where no strategy is asked for."""
 
 
+def refuse_strategy(name: str, **options: int | None) -> None:
+    """Check that there is a strategy of a name and that it takes some options.
+
+    Args:
+        name: a key of ``STRATEGIES``.
+        **options: keys of ``OPTIONS``; None is left to the strategy.
+
+    Raises:
+        PatternError: unknown name, or an option that is unknown, of another strategy, or out of range.
+    """
+    if name not in STRATEGIES:
+        raise PatternError(f"strategy {name!r} is unknown; choose one of {', '.join(STRATEGIES)}")
+    for option in (option for option, value in options.items() if value is not None):
+        takers = OPTIONS.get(option, ())
+        if not takers:
+            raise PatternError(f"strategy option {option!r} is unknown; the options are {', '.join(OPTIONS)}")
+        if name not in takers:
+            does = f"{takers[0]} does" if len(takers) == 1 else f"{' and '.join(takers)} do"
+            raise PatternError(f"strategy {name} takes no {option}; {does}")
+    if options.get("elitism") is not None:
+        from patterns.strategies.genetic import refuse_elitism
+
+        refuse_elitism(options["elitism"])
+
+
 def make_strategy(name: str, budget: Budget, seed: int, **options: int | None) -> Strategy:
     """Build a strategy by name.
 
@@ -85,16 +110,8 @@ def make_strategy(name: str, budget: Budget, seed: int, **options: int | None) -
     """
     import importlib
 
-    if name not in STRATEGIES:
-        raise PatternError(f"strategy {name!r} is unknown; choose one of {', '.join(STRATEGIES)}")
+    refuse_strategy(name, **options)
     given = {option: value for option, value in options.items() if value is not None}
-    for option in given:
-        takers = OPTIONS.get(option, ())
-        if not takers:
-            raise PatternError(f"strategy option {option!r} is unknown; the options are {', '.join(OPTIONS)}")
-        if name not in takers:
-            does = f"{takers[0]} does" if len(takers) == 1 else f"{' and '.join(takers)} do"
-            raise PatternError(f"strategy {name} takes no {option}; {does}")
     module, _, attribute = STRATEGIES[name].partition(":")
     return getattr(importlib.import_module(module), attribute)(budget, seed, **given)
 

@@ -17,6 +17,16 @@ TOURNAMENT = 3
 MUTATION = 0.001
 
 
+def refuse_elitism(elitism: int | None) -> None:
+    """Check how many patterns are to go over unchanged.
+
+    Raises:
+        PatternError: a negative number, or all of a generation.
+    """
+    if elitism is not None and not 0 <= elitism < POPULATION:
+        raise PatternError(f"elitism must lie in 0 .. {POPULATION - 1} (patterns of {POPULATION}), found {elitism}")
+
+
 class Genetic:
     """Tournaments, two-point crossover, rare mutation, and random repair to the budget.
 
@@ -45,8 +55,7 @@ class Genetic:
     keep: int | None = None
 
     def __init__(self, budget: Budget, seed: int, *, elitism: int = 0, patience: int | None = None) -> None:
-        if not 0 <= elitism < POPULATION:
-            raise PatternError(f"elitism must lie in 0 .. {POPULATION - 1} (patterns of {POPULATION}), found {elitism}")
+        refuse_elitism(elitism)
         if patience is not None and patience < 1:
             raise PatternError(f"patience must be at least 1 generation, found {patience}")
         self.budget = budget

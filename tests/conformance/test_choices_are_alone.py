@@ -11,6 +11,7 @@ from torch.nn import functional
 
 import evop.hf  # noqa: F401
 from evop.evaluator import Evaluator
+from evop.losses.loss import Loss
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_model
 from evop.removal.cut import Cut
@@ -41,7 +42,7 @@ def test_choices_behind_one_query_cost_what_they_cost_alone(name, tiny_folder):
     grain = "layer" if loaded.family.is_parallel(loaded.model.config) else "subblock"
     space = pattern_space(loaded.checkpoint, grain)
     ends = [space.pattern([part.name]) for part in (space.parts[0], space.parts[-1])]
-    evaluator = Evaluator.of(loaded, space, 64, loss="accuracy")
+    evaluator = Evaluator.of(loaded, space, 64, loss=Loss.named("accuracy"))
     cuts = [Cut(), *map(evaluator.cut, ends)]
     together = evaluator.line_losses(cuts, ITEMS)
     evaluator.share = False
@@ -58,7 +59,7 @@ def test_text_and_items_are_measured_side_by_side(tiny_folder):
     from evop.tokens.passages import TokenPassages
 
     loaded = load_model(Checkpoint.find(tiny_folder("llama")), "cpu", "float32")
-    evaluator = Evaluator.of(loaded, pattern_space(loaded.checkpoint, "subblock"), 64, loss="nll+accuracy")
+    evaluator = Evaluator.of(loaded, pattern_space(loaded.checkpoint, "subblock"), 64, loss=Loss.named("nll+accuracy"))
     text = ITEMS.as_text()
     both = TokenPassages(
         text.ids + ITEMS.ids,

@@ -17,6 +17,7 @@ from evop.evaluator import Evaluator
 from evop.importance import IMPORTANCES
 from evop.importance.measured import INFLUENCE, measured_ranking
 from evop.losses import METERS
+from evop.losses.loss import Loss
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
 from evop.model.loaded import load_model
@@ -87,14 +88,14 @@ def _failing(model: torch.nn.Module, name: str) -> Any:
 def test_a_measurement_that_fails_leaves_no_trace(name, loss, tiny_folder):
     loaded = load_model(Checkpoint.find(tiny_folder(name)), "cpu", "float32")
     space = pattern_space(loaded.checkpoint, "mixed")
-    evaluator = Evaluator.of(loaded, space, 64, 2, loss).ordered(ranking(space))
+    evaluator = Evaluator.of(loaded, space, 64, 2, Loss.named(loss)).ordered(ranking(space))
     pattern = Pattern(tuple(1 for _ in space.parts))
     before = _everything(loaded.model)
     (right,) = evaluator.losses([pattern], PASSAGES)
     assert _everything(loaded.model) == before
     hook = _failing(loaded.model, name)
     with pytest.raises(EvopError, match="out of memory on cpu"):
-        list(Evaluator.of(loaded, space, 64, 2, loss).ordered(ranking(space)).losses([pattern], PASSAGES))
+        list(Evaluator.of(loaded, space, 64, 2, Loss.named(loss)).ordered(ranking(space)).losses([pattern], PASSAGES))
     hook.remove()
     assert _everything(loaded.model) == before
     (again,) = evaluator.losses([pattern], PASSAGES)

@@ -12,6 +12,7 @@ from evop.fitness.fidelities import fidelities_of
 from evop.fitness.sample import Sample
 from evop.fitness.store import LossStore
 from evop.losses import METERS
+from evop.losses.loss import Loss
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_model
 from evop.reference import corpus_files, model_dir
@@ -123,7 +124,7 @@ def test_the_evaluator_agrees_with_each_pattern_run_alone(
 ):
     space = pattern_space(loaded.checkpoint, grain, compensate=fills)
     ranking, patterns = ranked(space, fills), asked(space)
-    evaluator = Evaluator.of(loaded, space, 256, batch_size, loss).ordered(ranking)
+    evaluator = Evaluator.of(loaded, space, 256, batch_size, Loss.named(loss)).ordered(ranking)
     for pattern, table in zip(patterns, evaluator.losses(patterns, passages), strict=True):
         pruned = plain_model(loaded, space, ranking, pattern)
         expected = np.array([plain(dense_chances, pruned, ids, loss) for ids in passages.ids])
@@ -139,7 +140,7 @@ def test_a_larger_effort_goes_on_where_a_smaller_one_ended(loaded, passages, den
     """Measured in steps or at once, from this search's measurements or another's: the same numbers, bit for bit."""
     space = pattern_space(loaded.checkpoint, "mixed")
     ranking, fidelities = ranked(space, False), fidelities_of(passages)
-    evaluator = Evaluator.of(loaded, space, 256, loss=loss).ordered(ranking)
+    evaluator = Evaluator.of(loaded, space, 256, loss=Loss.named(loss)).ordered(ranking)
     assert len(fidelities) > 1
     (_, pattern, _) = asked(space)
     stepwise = Sample(evaluator, passages, fidelities, LossStore(tmp_path, {}))

@@ -16,6 +16,7 @@ from evop.evaluator.layer_stack import LayerStack
 from evop.fitness.fitness import Fitness
 from evop.fitness.sample import Sample
 from evop.losses import ITEM_METERS, METERS
+from evop.losses.loss import Loss
 from evop.losses.objectives import OBJECTIVES
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
@@ -40,7 +41,7 @@ def evaluators(folder, grain, loss):
     space = pattern_space(checkpoint, grain)
 
     def made(**options):
-        return Evaluator(loaded, space, ranking(space), 64, 2, loss, **options).ordered(ranking(space))
+        return Evaluator(loaded, space, ranking(space), 64, 2, Loss.named(loss), **options).ordered(ranking(space))
 
     return made
 

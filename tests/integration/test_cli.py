@@ -197,7 +197,7 @@ def search(road, out, *more, model=MODEL, calibration=None):
         (["--protect", "layers.99"], "cannot protect 'layers.99'"),
         (["--device", "cuda:7"], "--device cuda:7"),
         (["--dtype", "int3"], "dtype"),
-        (["--batch-size", "many"], "--batch-size many"),
+        (["--batch-size", "many"], "option batch_size: expected auto or a number from 1 on (found 'many')"),
         (["--min-group-tokens", "100000"], "no group of the calibration set has 100000 tokens"),
     ],
 )

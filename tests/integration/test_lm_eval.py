@@ -10,6 +10,7 @@ import pytest
 from calibration import Passage
 from evop.evaluator import Evaluator
 from evop.losses import ITEM_METERS
+from evop.losses.loss import Loss
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_model
 from evop.reference import model_dir
@@ -72,7 +73,7 @@ def test_every_choice_costs_what_the_harness_says(tmp_path, monkeypatch):
     read = tokenize(passages, loaded.tokenizer, 512)
     space = pattern_space(loaded.checkpoint, "subblock")
     for loss, metric in zip(ITEM_METERS, ("acc", "acc_norm"), strict=True):
-        evaluator = Evaluator.of(loaded, space, 512, loss=loss)
+        evaluator = Evaluator.of(loaded, space, 512, loss=Loss.named(loss))
         (costs,), (table,) = evaluator.line_losses([Cut()], read), evaluator.of_cuts([Cut()], read)
         for i, sample in enumerate(samples):
             theirs = np.array([float(response[0]) for response in sample["filtered_resps"]])

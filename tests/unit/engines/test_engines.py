@@ -67,7 +67,7 @@ def engine_with(monkeypatch):
             store=LossStore(None, {}), fidelities=FIDELITIES, evaluator=SimpleNamespace(profile=Profile())
         )
         monkeypatch.setattr(ray_engine, "Cluster", lambda plan, workers: crew)
-        monkeypatch.setattr(ray_engine.Plan, "of", lambda recipe, fitness: None)
+        monkeypatch.setattr(ray_engine.WorkerPlan, "of", lambda recipe, fitness: None)
         recipe = SearchRecipe.of(engine="ray", workers=crew.size)
         return RayEngine(recipe, SimpleNamespace(sample=sample), (said if said is not None else []).append)
 

@@ -8,7 +8,7 @@ from tiny import SHAPE
 
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
-from evop.importance import of_model
+from evop.importance import measured
 from evop.importance.measured import measured_ranking
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_model
@@ -30,7 +30,7 @@ def evaluator_of(tiny_folder, grain="mixed", batch_size=None):
 
 
 def holding(most, asked, run):
-    """A step for which there is room with so many tokens a batch."""
+    """A step for which there is room with so many tokens per batch."""
 
     def step(batch_tokens):
         asked.append(batch_tokens)
@@ -43,17 +43,17 @@ def holding(most, asked, run):
 
 def test_batches_halve_until_there_is_room_and_stay_so(evaluator):
     asked = []
-    assert evaluator.halving(holding(150, asked, lambda batch_tokens: batch_tokens)) == 128
-    assert evaluator.halving(holding(150, asked, lambda batch_tokens: -batch_tokens)) == -128
+    assert evaluator.backoff(holding(150, asked, lambda batch_tokens: batch_tokens)) == 128
+    assert evaluator.backoff(holding(150, asked, lambda batch_tokens: -batch_tokens)) == -128
     assert asked == [512, 256, 128, 128]
-    with pytest.raises(EvopError, match="out of memory on cpu with 64 tokens a batch"):
-        evaluator.halving(holding(1, asked, int))
+    with pytest.raises(EvopError, match="out of memory on cpu with 64 tokens per batch"):
+        evaluator.backoff(holding(1, asked, int))
 
 
 def test_a_batch_size_that_was_asked_for_is_not_halved(tiny_folder):
     asked = []
-    with pytest.raises(EvopError, match="out of memory on cpu with 256 tokens a batch; use a smaller --batch-size"):
-        evaluator_of(tiny_folder, batch_size=4).halving(holding(1, asked, int))
+    with pytest.raises(EvopError, match="out of memory on cpu with 256 tokens per batch; use a smaller --batch-size"):
+        evaluator_of(tiny_folder, batch_size=4).backoff(holding(1, asked, int))
     assert asked == [256]
 
 
@@ -64,7 +64,7 @@ def test_importance_halves_as_well(grain, metric, pass_, tiny_folder, monkeypatc
     ranked = []
     options = {"metric": metric, "over": "mean", "compensate": False, "seed": 0}
     ranked.append(measured_ranking(evaluator_of(tiny_folder, grain), PASSAGES, **options))
-    real, asked = getattr(of_model, pass_), []
+    real, asked = getattr(measured, pass_), []
 
     def short_of_memory(*words, **named):
         asked.append(next(word for word in words if isinstance(word, int)))
@@ -72,11 +72,11 @@ def test_importance_halves_as_well(grain, metric, pass_, tiny_folder, monkeypatc
             raise NO_ROOM
         return real(*words, **named)
 
-    monkeypatch.setattr(of_model, pass_, short_of_memory)
+    monkeypatch.setattr(measured, pass_, short_of_memory)
     evaluator = evaluator_of(tiny_folder, grain)
     ranked.append(measured_ranking(evaluator, PASSAGES, **options))
     assert asked == [512, 256, 128]
-    assert evaluator.batch_tokens == 128
+    assert evaluator.batch.tokens == 128
     one, other = (ranking.importance or ranking.scores for ranking in ranked)
     assert one.keys() == other.keys()
     assert all(np.allclose(one[part], other[part], rtol=1e-4) for part in one)
@@ -93,7 +93,7 @@ def test_what_is_kept_to_save_time_goes_before_batches_shrink(evaluator):
             raise NO_ROOM
         return batch_tokens
 
-    assert evaluator.halving(short_of_room_once) == 512
+    assert evaluator.backoff(short_of_room_once) == 512
     assert asked == [512, 512]
     evaluator.dense(PASSAGES)
     assert evaluator._cache.used == 0

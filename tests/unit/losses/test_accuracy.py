@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evop.errors import EvopError
-from evop.losses import floor_of, losses_of
 from evop.losses.accuracy import Accuracy, NormalisedAccuracy
+from evop.losses.loss import Loss
 from evop.tokens.items import TokenItem
 
 
@@ -55,10 +55,11 @@ def test_what_is_no_number_is_no_answer():
 
 
 def test_losses_are_named_one_of_text_and_one_of_items():
-    assert losses_of("accuracy_norm+kl") == ("kl", "accuracy_norm")
-    assert floor_of("accuracy") == 0.0
-    assert floor_of("nll+accuracy") == -np.inf
+    both = Loss.named("accuracy_norm+kl")
+    assert (both.text, both.items, str(both)) == ("kl", "accuracy_norm", "accuracy_norm+kl")
+    assert Loss.named("accuracy").floor == 0.0
+    assert Loss.named("nll+accuracy").floor == -np.inf
     with pytest.raises(EvopError, match="one of each joined by"):
-        losses_of("nll+kl")
+        Loss.named("nll+kl")
     with pytest.raises(EvopError, match="accuracyy"):
-        losses_of("accuracyy")
+        Loss.named("accuracyy")

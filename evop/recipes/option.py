@@ -1,0 +1,27 @@
+"""How a recipe describes one of its fields: once, for the command line, for YAML and for Python."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+UNITS = "What may leave"
+SEARCHING = "How it is searched"
+GROUPS = "What is measured on"
+TIME = "Budgets of time, with --cost latency"
+HARNESS = "Tasks of lm-evaluation-harness, with evop[eval]"
+RUNNING = "How the model is run"
+
+
+def option(description: str, panel: str = "", *, shown: str | None = None, **limits: Any) -> Any:
+    """Describe a field of a recipe.
+
+    Args:
+        description: what it says, in one sentence that a newcomer reads once.
+        panel: the heading that ``--help`` puts it under; "" for what everybody needs.
+        shown: what its default is called where that is no plain value; such an option is typed as words, which the
+            recipe takes apart.
+        **limits: as for ``pydantic.Field``, such as ``ge``.
+    """
+    return Field(description=description, json_schema_extra={"panel": panel, "shown": shown}, **limits)

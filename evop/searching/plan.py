@@ -1,0 +1,91 @@
+"""What a search looks for and how, decided once, before any weights are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from evop.engines import refuse_engine
+from evop.importance.measured import default_importance, refuse_importance
+from evop.losses.objectives import objective_of
+from evop.model.checkpoint import Checkpoint
+from evop.recipes.search import SearchRecipe
+from evop.removal.space import pattern_space
+from evop.timing.chosen_table import refuse_options
+from evop.timing.table import LatencyTable
+from patterns import Budget, PatternSpace, default_strategy, refuse_strategy
+
+COUNTED = 2000
+"""So many patterns are counted before an exhaustive search that was asked for begins."""
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """A search as it will be run.
+
+    Attributes:
+        checkpoint: the model.
+        recipe: what was asked, every ``auto`` of what is searched, and how, decided.
+        budget: what has to go, over the space of the model; the space does not know yet what its units matter.
+        table: what every level of every part takes; None where the budget counts no time.
+        choice: a line that says which strategy was chosen for the caller and why, or how many patterns it has to
+            measure; empty where there is nothing to say.
+    """
+
+    checkpoint: Checkpoint
+    recipe: SearchRecipe
+    budget: Budget
+    table: LatencyTable | None
+    choice: str
+
+    @classmethod
+    def of(
+        cls, checkpoint: Checkpoint, recipe: SearchRecipe, space: PatternSpace, table: LatencyTable | None = None
+    ) -> SearchPlan:
+        """Decide what a recipe leaves open.
+
+        Args:
+            checkpoint: the model.
+            recipe: what was asked.
+            space: the model's, from ``searched_space``; without times.
+            table: the times, where the budget counts them.
+
+        Raises:
+            EvopError: an importance that the grain cannot have.
+            PatternError: a budget that cannot be met, or an unknown strategy, or an option it does not take.
+        """
+        budget = Budget(space if table is None else table.priced(space), recipe.remove, recipe.cost)
+        chosen, choice = {}, ""
+        if recipe.strategy == "auto":
+            chosen["strategy"], why = default_strategy(budget)
+            choice = f"strategy {chosen['strategy']}: {why}"
+        elif recipe.strategy == "exhaustive":
+            few = budget.few(COUNTED)
+            count = f"more than {COUNTED:,}" if few is None else f"{len(few):,}"
+            choice = f"strategy exhaustive: {count} patterns to measure"
+        if recipe.importance == "auto":
+            chosen["importance"] = default_importance(space.grain)
+        recipe = recipe.model_copy(update=chosen)
+        refuse_importance(recipe.importance, space.grain, recipe.importance_over)
+        refuse_strategy(recipe.strategy, **recipe.strategy_options)
+        return cls(checkpoint, recipe, budget, table, choice)
+
+
+def searched_space(checkpoint: Checkpoint, recipe: SearchRecipe) -> PatternSpace:
+    """Build the space that a search looks in, without times; refuse what can be refused without them.
+
+    Raises:
+        EvopError: an unknown objective, a grain the model cannot have, a table's options without ``--cost latency``, or
+            an engine that is not there.
+        PatternError: an unknown deploy, or a part to protect that is not there.
+    """
+    objective_of(recipe.objective)
+    refuse_options(recipe)
+    refuse_engine(recipe)
+    return pattern_space(
+        checkpoint,
+        recipe.grain,
+        recipe.deploy,
+        recipe.protect,
+        width_step=recipe.width_step,
+        compensate=recipe.compensate == "bias",
+    )

@@ -1,0 +1,235 @@
+"""What a run does one after the other: its searches, its audits, its checkpoints; what is done is not done again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from calibration import CalibrationSet
+from evop.auditing.audit_file import AuditFile
+from evop.errors import EvopError
+from evop.files.json_file import sha256
+from evop.files.names import AUDIT, PATTERN, TRIALS
+from evop.model.checkpoint import Checkpoint
+from evop.recipes.audit import AuditRecipe
+from evop.recipes.run import Cell, RunRecipe
+from evop.searching.folder import SearchRun
+from evop.searching.plan import SearchPlan
+from evop.searching.progress import Watch
+from evop.searching.result import SearchResult
+from evop.stages.audit import audit
+from evop.stages.prune import prune
+from evop.stages.run_folder import RunFolder
+from evop.stages.search import run_plan
+from patterns import PatternError
+
+HOW_IT_RUNS = {
+    "device",
+    "batch_size",
+    "trust_remote_code",
+    "store",
+    "engine",
+    "workers",
+    "share",
+    "cache_mb",
+    "profile",
+}
+"""Options that do not change what a stage finds."""
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that a run does.
+
+    Attributes:
+        head: says which of the many it is.
+        is_done: whether it was done before, and nothing it rests on has changed since.
+        do: does it.
+    """
+
+    head: str
+    is_done: Callable[[], bool]
+    do: Callable[[], None]
+
+    def take(self, report: Report) -> None:
+        """Do it, unless it is done."""
+        if self.is_done():
+            report(f"{self.head}: done before, unchanged")
+            return
+        with named(self.head):
+            self.do()
+
+
+@dataclass(frozen=True)
+class RunSteps:
+    """The steps of one run, and everything they share.
+
+    Attributes:
+        recipe: what was asked.
+        folder: where everything lies.
+        checkpoint: the model.
+        calibration: the set.
+        plans: cell's name -> its search as planned.
+        report: is given one line per step.
+        watching: opens what is shown the progress of one search.
+    """
+
+    recipe: RunRecipe
+    folder: RunFolder
+    checkpoint: Checkpoint
+    calibration: CalibrationSet
+    plans: Mapping[str, SearchPlan]
+    report: Report
+    watching: Callable[[], AbstractContextManager[Watch]]
+
+    def searches(self) -> Iterator[Step]:
+        """List every cell's search."""
+        cells = self.recipe.cells
+        for number, cell in enumerate(cells, 1):
+            head, options = f"search {number} of {len(cells)}: {cell.name}", identity(cell.recipe)
+            yield Step(head, self._is_searched(cell, options), self._search(head, cell, options))
+
+    def audits(self) -> Iterator[Step]:
+        """List one audit per budget, all of its patterns side by side."""
+        if self.recipe.audit is False:
+            return
+        asked = AuditRecipe.of(**self.recipe.audit, **self.recipe.execution)
+        for number, (remove, cells) in enumerate(self.recipe.budgets.items(), 1):
+            place = self.folder.audit(remove)
+            head = f"audit {number} of {len(self.recipe.budgets)}: {place.name}"
+            yield Step(head, self._is_audited(place, cells, asked), self._audit(head, place, cells, asked))
+
+    def checkpoints(self) -> Iterator[Step]:
+        """List a checkpoint of every cell that is chosen; the searches have to be done."""
+        chosen = self.chosen()
+        for number, (place, cell) in enumerate(chosen.items(), 1):
+            head = f"checkpoint {number} of {len(chosen)}: {place.name}, the pattern of {cell.name}"
+            yield Step(head, self._is_pruned(place, cell), self._prune(head, place, cell))
+
+    def chosen(self) -> dict[Path, Cell]:
+        """Choose the cells that get a checkpoint: folder of the checkpoint -> cell."""
+        if self.recipe.prune == "none":
+            return {}
+        if self.recipe.prune == "all":
+            return {self.folder.pruned(cell): cell for cell in self.recipe.cells}
+        budgets = self.recipe.budgets.items()
+        return {self.folder.pruned(remove): min(cells, key=self._claimed) for remove, cells in budgets}
+
+    def _say(self, line: str) -> None:
+        self.report(f"  {line}")
+
+    def _search(self, head: str, cell: Cell, options: dict[str, Any]) -> Callable[[], None]:
+        def do() -> None:
+            place = self.folder.search(cell)
+            self.report(f"{head}: goes on" if (place / TRIALS).is_file() else head)
+            with self.watching() as watch:
+                result = run_plan(self.plans[cell.name], self.calibration, SearchRun(place), watch, self._say)
+            if result.interrupted:
+                raise KeyboardInterrupt
+            account = result.account
+            self.folder.add_done("searches", cell.name, options)
+            self.report(
+                f"{head}: {account.evaluations} evaluations, {account.tokens['total']:,} tokens, stopped by: "
+                f"{account.stopped}{', completed from the ranking' if account.completed else ''}"
+            )
+
+        return do
+
+    def _is_searched(self, cell: Cell, options: dict[str, Any]) -> Callable[[], bool]:
+        def is_done() -> bool:
+            if self.folder.done.searches.get(cell.name) != options:
+                return False
+            try:
+                account = SearchResult.read(self.folder.search(cell)).account
+            except EvopError:  # a file is missing, or of another version: the search writes them again from its log
+                return False
+            return (account.model.fingerprint, account.calibration) == self._parents
+
+        return is_done
+
+    def _audit(self, head: str, place: Path, cells: tuple[Cell, ...], asked: AuditRecipe) -> Callable[[], None]:
+        def do() -> None:
+            self.report(f"{head}: {len(cells)} pattern(s)")
+            runs = [self.folder.search(cell) for cell in cells]
+            self.folder.withdraw_done("audits", place.name)
+            audit(self.recipe.model, self.calibration, runs, place, report=self._say, **asked.model_dump())
+            self.folder.add_done("audits", place.name, identity(asked))
+
+        return do
+
+    def _is_audited(self, place: Path, cells: tuple[Cell, ...], asked: AuditRecipe) -> Callable[[], bool]:
+        def is_done() -> bool:
+            if self.folder.done.audits.get(place.name) != identity(asked):
+                return False
+            try:
+                file = AuditFile.find(place)
+            except EvopError:
+                return False
+            measured = {row.name: row.sha256 for row in file.patterns if row.sha256}
+            same = (file.model.fingerprint, file.calibration) == self._parents
+            return same and measured == self.folder.pattern_hashes(cells)
+
+        return is_done
+
+    def _prune(self, head: str, place: Path, cell: Cell) -> Callable[[], None]:
+        def do() -> None:
+            self.report(head)
+            if (place / PATTERN).is_file():
+                shutil.rmtree(place)
+            prune(
+                self.recipe.model,
+                self.folder.search(cell),
+                place,
+                audit=None if self.recipe.audit is False else self.folder.audit(cell.recipe.remove),
+                revision=self.recipe.revision,
+                trust_remote_code=self.recipe.trust_remote_code,
+                report=self._say,
+            )
+
+        return do
+
+    def _is_pruned(self, place: Path, cell: Cell) -> Callable[[], bool]:
+        """Whether a checkpoint holds the pattern, and the audit, that there are now."""
+
+        def is_done() -> bool:
+            now = {PATTERN: self.folder.pattern(cell)}
+            if self.recipe.audit is not False:
+                now[AUDIT] = self.folder.audit(cell.recipe.remove) / AUDIT
+            elif (place / AUDIT).is_file():
+                return False
+            return all((place / n).is_file() and sha256(place / n) == sha256(source) for n, source in now.items())
+
+        return is_done
+
+    def _claimed(self, cell: Cell) -> float:
+        claim = SearchResult.read(self.folder.search(cell)).pattern.claim
+        assert claim is not None, "a search writes what it claims"
+        return claim.select
+
+    @property
+    def _parents(self) -> tuple[str, str]:
+        """Fingerprints of what every stage starts from."""
+        return self.checkpoint.fingerprint, self.calibration.fingerprint
+
+
+def identity(recipe: Any) -> dict[str, Any]:
+    """List what a stage was asked for, as JSON has it, without how it is run."""
+    return recipe.model_dump(mode="json", exclude=HOW_IT_RUNS)
+
+
+@contextmanager
+def named(head: str) -> Iterator[None]:
+    """Say in an error which of the many it was.
+
+    Raises:
+        EvopError: what was raised inside, with ``head`` before it.
+    """
+    try:
+        yield
+    except (EvopError, PatternError) as error:
+        raise EvopError(f"{head}: {error}") from error

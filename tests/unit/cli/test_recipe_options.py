@@ -1,0 +1,56 @@
+"""Every field of a recipe is an option of its command, described once; there is no option without a field."""
+
+import pytest
+import typer.main
+
+from evop.cli import app
+from evop.losses.loss import Loss
+from evop.recipes.audit import AuditRecipe
+from evop.recipes.search import SearchRecipe
+
+COMMANDS = {"search": SearchRecipe, "audit": AuditRecipe}
+ITS_OWN = {"model", "calibration", "out", "pattern", "help"}
+"""What a command is asked for beside its recipe."""
+
+
+def options(name):
+    return {option.name: option for option in typer.main.get_command(app).commands[name].params}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_fields_and_options_are_the_same(name):
+    assert set(options(name)) - ITS_OWN == set(COMMANDS[name].model_fields)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_says_what_it_does_and_leaves_its_default_to_the_recipe(name):
+    for field, description in COMMANDS[name].model_fields.items():
+        option = options(name)[field]
+        assert option.help == description.description, field
+        assert option.help.endswith((".", "none")), field
+        assert option.default is None, field
+
+
+def test_a_beginner_sees_few():
+    """What everybody needs stands first, in one block; the rest under its heading."""
+    for name in COMMANDS:
+        first = [option for option in options(name).values() if option.rich_help_panel is None]
+        assert len(first) <= 13, name
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "asked"),
+    [
+        ("search", ["--batch-size", "auto", "--no-bounds", "--protect", "none"], {"bounds": False, "protect": ()}),
+        ("search", ["--loss", "kl+accuracy", "--profile"], {"profile": True, "loss": Loss.named("kl+accuracy")}),
+        ("audit", ["--lm-eval", "arc_easy,boolq", "--no-needs"], {"lm_eval": ("arc_easy", "boolq"), "needs": False}),
+    ],
+)
+def test_words_become_fields(name, words, asked):
+    """What is typed reaches the recipe; what is not typed is the recipe's default."""
+    command, recipe = typer.main.get_command(app).commands[name], COMMANDS[name]
+    needed = [word for own in ("model", "calibration", "out", "pattern") if own in options(name) for word in (own, "x")]
+    typed = [f"--{word}" if word != "x" else word for word in needed]
+    values = command.make_context(name, [*typed, *words]).params
+    given = {key: value for key, value in values.items() if key in recipe.model_fields and value is not None}
+    assert recipe.of(**given) == recipe().model_copy(update=asked)
