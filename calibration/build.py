@@ -60,7 +60,7 @@ def build_calibration_set(recipe: Recipe, *, report: Callable[[str], None] | Non
 
 
 def _clustered(reading: Reading, vectors: np.ndarray, recipe: Recipe) -> Mapping[str, Clustering]:
-    """Domain -> its clusters: those that a task came with, else of k-means."""
+    """Cluster each domain: as its task gives the clusters, else by k-means."""
     clusterings = {}
     for name, rows in rows_by_domain(reading.passages).items():
         brought = [reading.clusters.get(reading.passages[i].id) for i in rows]

@@ -30,7 +30,7 @@ def domain_of(key: str) -> str:
 
 
 def normalised(text: str) -> str:
-    """Reduce a text to what its identity hangs on: Unicode forms and case folded, runs of white space one space."""
+    """Reduce a text to what its identity depends on: Unicode forms and case folded, runs of white space one space."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
@@ -178,7 +178,7 @@ def passage_id(text: str | None, messages: tuple[dict[str, Any], ...] | None = N
 
 
 def rows_by_domain(passages: Iterable[Passage]) -> dict[str, list[int]]:
-    """Domain -> the indices of its passages, ascending; domains in the order of their first passages."""
+    """Find the indices of each domain's passages, ascending; domains in the order of their first passages."""
     rows: dict[str, list[int]] = {}
     for i, passage in enumerate(passages):
         rows.setdefault(passage.domain, []).append(i)

@@ -108,11 +108,11 @@ def continuations(passages: Sequence[Passage], seed: int) -> list[tuple[Passage,
     pairs = []
     for pool in pools.values():
         for p, query, rest in pool:
-            own = _ending(rest, ENDING)
-            others = _others(pool, p, own, seed)
+            right = _ending(rest, ENDING)
+            others = _others(pool, p, right, seed)
             if len(others) == CHOICES - 1:
                 gold = int(digest("place", seed, p.id), 16) % CHOICES
-                choices = (*others[:gold], own, *others[gold:])
+                choices = (*others[:gold], right, *others[gold:])
                 item = Passage.item(continued_domain(p.domain), p.document, query, choices, gold)
                 pairs.append((item.placed(cluster=p.cluster, split=p.split), p))
     place = {p.id: i for i, p in enumerate(passages)}
@@ -134,14 +134,14 @@ def _ending(rest: str, length: int) -> str:
     return rest[: min(ends, key=lambda end: (abs(end - length), end))]
 
 
-def _others(pool: Sequence[tuple[Passage, str, str]], p: Passage, own: str, seed: int) -> list[str]:
-    """Choose endings of others as long as the own one, each of another document; fewer where there are no more."""
+def _others(pool: Sequence[tuple[Passage, str, str]], p: Passage, right: str, seed: int) -> list[str]:
+    """Choose endings as long as the right one, each of another document; fewer where there are no more."""
     chosen: list[str] = []
     documents = {p.document}
     for other, _, rest in sorted(pool, key=lambda entry: digest("other", seed, p.id, entry[0].id)):
-        ending = _ending(rest, len(own))
-        alike = abs(len(ending) - len(own)) <= LENGTHS_APART * len(own)
-        if other.document not in documents and alike and ending not in (own, *chosen):
+        ending = _ending(rest, len(right))
+        alike = abs(len(ending) - len(right)) <= LENGTHS_APART * len(right)
+        if other.document not in documents and alike and ending not in (right, *chosen):
             chosen.append(ending)
             documents.add(other.document)
         if len(chosen) == CHOICES - 1:

@@ -90,7 +90,7 @@ def _clustered(
 def _weakest(
     passages: Sequence[Passage], split: Split, clusterings: Mapping[str, Clustering], recipe: Recipe
 ) -> dict[str, int]:
-    """Domain -> its smallest cluster that lacks tokens, items or documents; nothing for a domain of one cluster."""
+    """Find each domain's smallest cluster that lacks tokens, items or documents; none in a domain of one cluster."""
     amounts: Counter[tuple[str, int, str]] = Counter()  # tokens of text, or items
     sizes: Counter[tuple[str, int]] = Counter()
     documents = Counter((name, cluster) for name, cluster, _ in {(p.domain, p.cluster, p.document) for p in passages})

@@ -2,7 +2,7 @@
 
 A document never lies in two splits. Whole clusters are held out as ``unseen``; a document that reaches into one
 gives its other passages up. The other documents are shared out to the search pool, ``select`` and ``audit`` so
-that each cluster is present in all three. Every choice hangs on ``split_seed`` and the name of what is chosen, so
+that each cluster is present in all three. Every choice depends on ``split_seed`` and the name of what is chosen, so
 neither the sampler nor another domain changes it.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibration.errors import CalibrationError
-from calibration.passage import Passage
+from calibration.passage import Passage, rows_by_domain
 from calibration.recipe import FEWEST_DOCUMENTS
 from calibration.seeded import digest, generator
 
@@ -55,8 +55,8 @@ def split_passages(
         caps: passages of a group at most, by kind and split; the search pool has none.
     """
     held_out = {
-        domain: choose_held_out(members, hold_out, generator("hold out", split_seed, domain))
-        for domain, members in by_domain(passages).items()
+        domain: choose_held_out([passages[i] for i in rows], hold_out, generator("hold out", split_seed, domain))
+        for domain, rows in rows_by_domain(passages).items()
     }
     touching = {p.document for p in passages if p.cluster in held_out[p.domain]}
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -176,14 +176,6 @@ def refuse_empty_splits(passages: Sequence[Passage], split: Split) -> None:
             )
 
 
-def by_domain(passages: Sequence[Passage]) -> dict[str, list[Passage]]:
-    """Domain -> its passages, in order."""
-    table: defaultdict[str, list[Passage]] = defaultdict(list)
-    for p in passages:
-        table[p.domain].append(p)
-    return dict(table)
-
-
 def _affordable(passages: Sequence[Passage], reach: Mapping[int, set[str]], held_out: set[int], most: float) -> bool:
     """Check that holding clusters out costs a share of the others at most, and leaves each of them documents."""
     touching = set().union(*(reach[c] for c in held_out))
@@ -196,7 +188,7 @@ def _affordable(passages: Sequence[Passage], reach: Mapping[int, set[str]], held
 def _capped(
     passages: Sequence[Passage], splits: Sequence[str], caps: Mapping[str, Mapping[str, int]], seed: int
 ) -> list[str]:
-    """Take the passages of a group beyond its cap out of their split; which ones stay hangs on the seed."""
+    """Take the passages of a group beyond its cap out of their split; which ones stay depends on the seed."""
     result = [""] * len(passages)
     for i in under_caps(passages, splits, caps, seed):
         result[i] = splits[i]

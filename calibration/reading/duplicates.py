@@ -35,8 +35,9 @@ def near_duplicates(texts: Sequence[str], kin: Sequence[str | None] | None = Non
     dropped = []
     for i, prefix in enumerate(prefixes):
         candidates = {j for shingle in prefix for j in index.get(shingle, ())}
-        own = None if kin is None else kin[i]
-        if any(_alike(sets[i], sets[j]) for j in candidates if own is None or kin is None or kin[j] != own):
+        if kin is not None and kin[i] is not None:
+            candidates = {j for j in candidates if kin[j] != kin[i]}
+        if any(_alike(sets[i], sets[j]) for j in candidates):
             dropped.append(i)
             continue
         for shingle in prefix:

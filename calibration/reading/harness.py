@@ -145,6 +145,7 @@ def task_manager(folder: str | Path | None) -> Any:
 
 @functools.cache
 def _shipped_tasks() -> Any:
+    """Make the manager of the tasks that lm_eval ships; reading their files takes seconds."""
     from lm_eval.tasks import TaskManager
 
     return TaskManager()

@@ -18,7 +18,7 @@ _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 
 class Origin(Protocol):
-    """Gives rows, and says what they are of."""
+    """What gives rows, and says where they come from."""
 
     @property
     def where(self) -> str:
@@ -78,6 +78,7 @@ class LocalFile:
         return _documents(rows) if file_format(self.path.name) == "text" else rows
 
     def _stream(self, cache: str) -> Iterator[dict[str, Any]]:
+        """Read the rows as ``datasets`` sees them; whatever it raises becomes one line."""
         import datasets
 
         builder = str(file_format(self.path.name))
