@@ -225,13 +225,6 @@ def test_a_full_disk_leaves_nothing(built, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_unknown_recipe_key():
-    with pytest.raises(ValueError, match="extra"):
-        Recipe(domains=[DomainSource(name="a", source="b")], cluster=3)
-    with pytest.raises(ValueError, match="at least 1"):
-        Recipe(domains=[DomainSource(name="a", source="b")], clusters=0)
-
-
 def test_real_texts_of_one_source_in_rows(corpora):
     domains = [
         DomainSource(name="math", source=str(corpora / "math_word.jsonl")),

@@ -20,6 +20,10 @@ def counts(chosen, source):
     return [sum(where[p.id] == c for p in chosen) for c in source]
 
 
+def test_the_table_of_samplers():
+    assert list(SAMPLERS) == ["ccds", "proportional", "random", "evop"]
+
+
 def test_water_fill_by_hand():
     assert water_fill([2, 10, 10], 13) == [2, 5, 6]
     assert water_fill([1, 1], 5) == [1, 1]
