@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import ValidationError
 
 from calibration.errors import CalibrationError, one_line
 from calibration.manifest import SCHEMA, Manifest
+from calibration.parquet import from_parquet, to_parquet
 from calibration.passage import SPLITS, Group, Passage
+from calibration.picture import draw_clusters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,11 +31,11 @@ class CalibrationSet:
     """Passages of several domains, clustered and split; made by ``build_calibration_set`` or ``load``.
 
     Attributes:
-        manifest: the recipe, counts, groups, notes and checksums.
+        manifest: recipe, counts, groups, notes and checksums of the set.
         passages: the passages of the four splits; within each, in a fixed order whose prefixes are balanced over
             the groups.
-        centroids: float32 ``[number of groups, dim]``, in the order of ``groups``.
-        positions: float32 ``[len(passages), 2]``, each passage on the map of its domain.
+        centroids: mean vector of each group, float32 ``[groups, dim]``, in the order of ``groups``.
+        positions: position of each passage on the map of its domain, float32 ``[passages, 2]``.
 
     Example:
         >>> sets = CalibrationSet.load("sets/mine")  # doctest: +SKIP
@@ -51,8 +53,8 @@ class CalibrationSet:
     def of(
         cls, manifest: Manifest, passages: tuple[Passage, ...], centroids: np.ndarray, positions: np.ndarray
     ) -> "CalibrationSet":
-        """A set from its parts; the checksums in the manifest are filled in."""
-        files = {PASSAGES: _parquet(passages, positions), CENTROIDS: _npy(centroids)}
+        """Make a set of its parts; the checksums in the manifest are filled in."""
+        files = {PASSAGES: to_parquet(passages, positions), CENTROIDS: _npy(centroids)}
         checksums = {name: sha256(content).hexdigest() for name, content in files.items()}
         manifest = manifest.model_copy(update={"files": checksums})
         return cls(manifest, passages, centroids, positions, files)
@@ -68,8 +70,20 @@ class CalibrationSet:
         entries = self.manifest.groups
         return tuple(Group(e.domain, e.cluster, e.name, e.unseen, e.kind) for e in entries)
 
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """Group key -> what a person reads; of a group that no search could see, that it has no search passages.
+
+        Such a group was neither held out nor sampled.
+        """
+        sampled = {passage.group for passage in self.split("search")}
+        return {
+            group.key: group.label if group.unseen or group.key in sampled else f"{group.label} (no search passages)"
+            for group in self.groups
+        }
+
     def split(self, name: str) -> tuple[Passage, ...]:
-        """The passages of a split, in its fixed order.
+        """Take the passages of a split, in its fixed order.
 
         Raises:
             CalibrationError: not one of ``search``, ``select``, ``audit``, ``unseen``.
@@ -79,7 +93,11 @@ class CalibrationSet:
         return tuple(p for p in self.passages if p.split == name)
 
     def passage_frame(self) -> "pd.DataFrame":
-        """One row a passage: id, document, domain, cluster, name, split, tokens (estimated), text, x, y."""
+        """Make a table, one row per passage.
+
+        Columns: id, document, domain, cluster, name (of the passage's group), split, tokens (estimated), text, x and y
+        (its position on the map of its domain).
+        """
         import pandas as pd
 
         names = {group.key: group.name for group in self.groups}
@@ -106,8 +124,6 @@ class CalibrationSet:
         Raises:
             CalibrationError: the folder holds something else, or cannot be written (the disk is full).
         """
-        from calibration.picture import draw_clusters
-
         target = Path(folder)
         _refuse_foreign(target)
         try:
@@ -120,7 +136,7 @@ class CalibrationSet:
             fresh.mkdir()
             for name, content in self._files.items():
                 (fresh / name).write_bytes(content)
-            (fresh / PICTURE).write_bytes(draw_clusters(self))
+            (fresh / PICTURE).write_bytes(self._picture())
             (fresh / MANIFEST).write_bytes(self.manifest.file_bytes())
             if target.exists():
                 target.rename(temporary / "old")
@@ -131,6 +147,12 @@ class CalibrationSet:
             if (temporary / "old").is_dir() and not target.exists():
                 (temporary / "old").rename(target)
             shutil.rmtree(temporary, ignore_errors=True)
+
+    def _picture(self) -> bytes:
+        """Draw the map of the domains that were read; continuations lie where their text lies."""
+        made = {entry.name for entry in self.manifest.domains if entry.kind == "continuation"}
+        groups = [group for group in self.groups if group.domain not in made]
+        return draw_clusters(groups, self.passages, self.positions)
 
     @classmethod
     def load(cls, folder: str | Path) -> "CalibrationSet":
@@ -147,18 +169,19 @@ class CalibrationSet:
                 files[name] = (place / name).read_bytes()
             except OSError as error:
                 raise CalibrationError(f"{place / name}: cannot be read: {one_line(error)}; rebuild it") from error
-            found, expected = sha256(files[name]).hexdigest(), manifest.files.get(name, "none")
-            if found != expected:
+            checksum, expected = sha256(files[name]).hexdigest(), manifest.files.get(name, "none")
+            if checksum != expected:
                 raise CalibrationError(
-                    f"{place / name}: wrong checksum: found {found[:12]}, the manifest says {expected[:12]}; "
+                    f"{place / name}: wrong checksum: found {checksum[:12]}, the manifest says {expected[:12]}; "
                     f"the file was changed, build the set again"
                 )
-        passages, positions = _read_parquet(files[PASSAGES])
+        passages, positions = from_parquet(files[PASSAGES])
         centroids = np.load(io.BytesIO(files[CENTROIDS]), allow_pickle=False)
         return cls(manifest, passages, centroids, positions, files)
 
 
 def _read_manifest(place: Path) -> Manifest:
+    """Read the manifest in a folder, checking schema and keys."""
     path = place / MANIFEST
     if not place.is_dir():
         raise CalibrationError(f"{place}: no such folder; expected a calibration set, made by evop calibrate")
@@ -185,65 +208,19 @@ def _refuse_foreign(target: Path) -> None:
         return
     if not target.is_dir():
         raise CalibrationError(f"{target}: is a file, expected a folder; choose another place")
-    found = {entry.name for entry in target.iterdir()}
-    foreign = sorted(found - {MANIFEST, PASSAGES, CENTROIDS, PICTURE})
-    if found and (foreign or MANIFEST not in found):
+    names = {entry.name for entry in target.iterdir()}
+    foreign = sorted(names - {MANIFEST, PASSAGES, CENTROIDS, PICTURE})
+    if names and (foreign or MANIFEST not in names):
         raise CalibrationError(
-            f"{target}: holds {', '.join(foreign or sorted(found))[:80]}, expected an empty folder or a calibration "
+            f"{target}: holds {', '.join(foreign or sorted(names))[:80]}, expected an empty folder or a calibration "
             f"set; choose another folder"
         )
-    if MANIFEST in found:
+    if MANIFEST in names:
         _read_manifest(target)
 
 
 def _npy(array: np.ndarray) -> bytes:
+    """Encode an array as an ``.npy`` file."""
     stream = io.BytesIO()
     np.save(stream, array, allow_pickle=False)
     return stream.getvalue()
-
-
-def _parquet(passages: tuple[Passage, ...], positions: np.ndarray) -> bytes:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    def chat(p: Passage) -> str | None:
-        return None if p.messages is None else json.dumps(p.messages, ensure_ascii=False)
-
-    columns: dict[str, Any] = {
-        "id": pa.array([p.id for p in passages], pa.string()),
-        "document": pa.array([p.document for p in passages], pa.string()),
-        "domain": pa.array([p.domain for p in passages], pa.string()),
-        "cluster": pa.array([p.cluster for p in passages], pa.int32()),
-        "split": pa.array([p.split for p in passages], pa.string()),
-        "text": pa.array([p.text for p in passages], pa.string()),
-        "messages": pa.array([chat(p) for p in passages], pa.string()),
-        "choices": pa.array([p.choices for p in passages], pa.list_(pa.string())),
-        "gold": pa.array([p.gold for p in passages], pa.int32()),
-        "x": pa.array(positions[:, 0], pa.float32()),
-        "y": pa.array(positions[:, 1], pa.float32()),
-    }
-    stream = io.BytesIO()
-    pq.write_table(pa.table(columns), stream, compression="zstd")
-    return stream.getvalue()
-
-
-def _read_parquet(content: bytes) -> tuple[tuple[Passage, ...], np.ndarray]:
-    import pyarrow.parquet as pq
-
-    rows = pq.ParquetFile(io.BytesIO(content)).read().to_pylist()
-    passages = tuple(
-        Passage(
-            id=row["id"],
-            document=row["document"],
-            domain=row["domain"],
-            text=row["text"],
-            messages=None if row["messages"] is None else tuple(json.loads(row["messages"])),
-            cluster=row["cluster"],
-            split=row["split"],
-            choices=None if row["choices"] is None else tuple(row["choices"]),
-            gold=row["gold"],
-        )
-        for row in rows
-    )
-    positions = np.array([[row["x"], row["y"]] for row in rows], dtype=np.float32).reshape(-1, 2)
-    return passages, positions

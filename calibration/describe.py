@@ -1,4 +1,4 @@
-"""What is in a calibration set, as plain rows for a table."""
+"""What is in a calibration set, group by group, as plain rows for a table."""
 
 from typing import TypedDict
 
@@ -6,7 +6,7 @@ from calibration.calibration_set import CalibrationSet
 
 
 class GroupCounts(TypedDict):
-    """One group: passages a split, estimated tokens over all splits, and whether it is held out."""
+    """One group: passages by split, estimated tokens over all splits, and whether it is held out."""
 
     domain: str
     cluster: int
@@ -20,7 +20,10 @@ class GroupCounts(TypedDict):
 
 
 def describe(calibration_set: CalibrationSet) -> list[GroupCounts]:
-    """One row a group, domain by domain; what must be known besides is in ``calibration_set.manifest.notes``."""
+    """Make one row per group, domain by domain.
+
+    What must be known besides is in ``calibration_set.manifest.notes``.
+    """
     return [
         GroupCounts(
             domain=entry.domain,

@@ -9,6 +9,6 @@ class CalibrationError(ValueError):
 
 
 def one_line(error: BaseException) -> str:
-    """The message of another library's error on one line of at most 200 characters."""
+    """Put the message of another library's error on one line of at most 200 characters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 200 else text[:197] + "..."

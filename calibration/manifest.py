@@ -6,26 +6,28 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from calibration.passage import GroupKind, group_key
 from calibration.recipe import Recipe
 
 SCHEMA: Literal["evop.calibration_set/2"] = "evop.calibration_set/2"
 
 
 class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class SourceEntry(_Entry):
     """One source as it was read.
 
     Attributes:
-        source: what the person typed.
-        sha256: of a local file, hex; None for a hub dataset.
-        revision: commit of a hub dataset; None for a local file, and for a cached copy of which none is known.
-        column: column read; of a task, what its columns are read as; of one of lm_eval, which documents were read.
-        group_by: column that named the documents; None for a document a row.
-        rows: rows read.
-        cut_short: True if ``limit`` was reached before its end.
+        source: the specification that the person typed.
+        sha256: checksum (hex) of a local file; None for a hub dataset.
+        revision: commit of a hub dataset; None for a local file, and for a cached copy whose commit is not known.
+        column: name of the column read; of a task, what its columns are read as, and of one of lm_eval, which
+            documents were read.
+        group_by: name of the column that named the documents; None where each row is a document.
+        rows: number of rows read.
+        cut_short: whether ``limit`` was reached before the end of the source.
     """
 
     source: str
@@ -38,7 +40,15 @@ class SourceEntry(_Entry):
 
 
 class MergeEntry(_Entry):
-    """A cluster too small to judge, and the one it was joined to (numbers and names before merging)."""
+    """A cluster too small to judge, and the one it was merged into (numbers and names from before).
+
+    Attributes:
+        cluster: number of the small cluster.
+        name: name of the small cluster.
+        passages: number of passages in the small cluster.
+        into: number of the cluster it was merged into.
+        into_name: name of the cluster it was merged into.
+    """
 
     cluster: int
     name: str
@@ -48,28 +58,28 @@ class MergeEntry(_Entry):
 
 
 class DomainEntry(_Entry):
-    """One domain: what was read, dropped, clustered and split. All counts are passages unless they say otherwise.
+    """One domain: what was read, dropped, clustered and split. All counts are of passages unless they say otherwise.
 
     Attributes:
-        name: the domain's name.
+        name: name of the domain.
         kind: ``text``; ``task``; ``continuation`` for a task made of another domain's text.
-        made_of: the domain whose text a continuation is made of.
-        sources: where it came from; of a continuation, what its text came from.
-        documents: documents with at least one passage left.
+        made_of: name of the domain whose text a continuation is made of; None for others.
+        sources: entries of the sources the domain was read from; of a continuation, those of its text.
+        documents: number of documents with at least one passage left.
         passages: passages left after dropping near-duplicates; the clusters are made of these.
-        empty_rows: rows without text.
-        short_documents: documents under five words, dropped.
-        near_duplicates: dropped because an earlier passage of any domain says nearly the same.
-        given_up: dropped because their document reaches into a held-out cluster.
-        over_cap: left out of ``select``, ``audit`` and ``unseen`` by the caps a group.
-        not_sampled: in the search pool, not chosen by the sampler.
-        clusters: clusters after merging.
-        clusters_before_merging: clusters k-means made.
-        clusters_chosen_by: how their number was chosen.
-        silhouette: cosine silhouette by number of clusters, where that was chosen automatically.
-        merges: clusters joined to another.
+        empty_rows: number of rows without text.
+        short_documents: number of documents under five words, which were dropped.
+        near_duplicates: passages dropped because an earlier one of any domain says nearly the same.
+        given_up: passages dropped because their document reaches into a held-out cluster.
+        over_cap: passages left out of ``select``, ``audit`` and ``unseen`` by the caps per group.
+        not_sampled: passages of the search pool that the sampler did not choose.
+        clusters: number of clusters after merging.
+        clusters_before_merging: number of clusters before any were merged.
+        clusters_chosen_by: how the number of clusters was chosen.
+        silhouette: cosine silhouette by number of clusters, where that number was chosen automatically.
+        merges: entries of the clusters merged into another, in the order they were merged.
         held_out: numbers of the clusters kept ``unseen``.
-        splits: passages stored a split.
+        splits: passages stored, by split.
     """
 
     name: str
@@ -92,50 +102,51 @@ class DomainEntry(_Entry):
     held_out: list[int] = Field(default_factory=list)
     splits: dict[str, int] = Field(default_factory=dict)
 
-    def reading_line(self) -> str:
-        """One line on what was read."""
-        dropped = [
-            f"{count} {what}"
-            for count, what in (
-                (self.empty_rows, "empty rows"),
-                (self.short_documents, "documents under five words"),
-                (self.near_duplicates, "near-duplicate passages"),
-            )
-            if count
-        ]
-        what = "passages" if self.kind == "text" else "items"
-        line = f"{self.name}: {self.passages} {what} of {self.documents} documents"
-        return line + (f"; dropped {', '.join(dropped)}" if dropped else "")
-
 
 class GroupEntry(_Entry):
-    """One group: its name, passages in the pool, and passages and estimated tokens in each split."""
+    """One group.
+
+    Attributes:
+        domain: name of the group's domain.
+        cluster: number of the cluster in the domain.
+        name: most telling terms of the cluster.
+        unseen: whether the cluster is held out of the search.
+        kind: ``text``, or ``item`` for questions with choices.
+        pool: number of passages in the search pool, of which the sampler chose.
+        passages: number of passages stored, by split.
+        tokens: estimated tokens of the passages stored, by split.
+    """
 
     domain: str
     cluster: int
     name: str
     unseen: bool
-    kind: Literal["text", "item"]
+    kind: GroupKind
     pool: int
     passages: dict[str, int]
     tokens: dict[str, int]
+
+    @property
+    def key(self) -> str:
+        """Key of the group, such as ``law/3``."""
+        return group_key(self.domain, self.cluster)
 
 
 class Manifest(_Entry):
     """``manifest.json``. Same recipe, same data and same versions give the same bytes.
 
     Attributes:
-        schema_: written as ``schema``.
-        recipe: the recipe as it was asked for.
-        versions: of the libraries the result depends on.
-        embedding_dim: length of a vector.
-        domains: one entry a domain, in order.
-        groups: one entry a group, in the order of the centroids.
-        notes: everything a user must know.
+        schema_: name and version of the schema, written as ``schema``.
+        recipe: recipe that the set was built from.
+        versions: versions of the libraries the set depends on, by name.
+        embedding_dim: length of a passage's vector.
+        domains: one entry per domain, in order.
+        groups: one entry per group, in the order of the centroids.
+        notes: sentences on everything a user must know.
         files: SHA-256 (hex) of the other files of the set, by name.
     """
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
 
     schema_: Literal["evop.calibration_set/2"] = Field(default=SCHEMA, alias="schema")
     recipe: Recipe
@@ -147,11 +158,11 @@ class Manifest(_Entry):
     files: dict[str, str]
 
     def as_json(self) -> dict[str, Any]:
-        """The manifest as plain JSON values, ``schema`` first."""
+        """Convert the manifest to plain JSON values, ``schema`` first."""
         return self.model_dump(mode="json", by_alias=True)
 
     def file_bytes(self) -> bytes:
-        """What ``manifest.json`` holds: indented, UTF-8."""
+        """Encode the content of ``manifest.json``: indented JSON, UTF-8."""
         return (json.dumps(self.as_json(), indent=2, ensure_ascii=False) + "\n").encode()
 
     @property

@@ -1,4 +1,4 @@
-"""What a user must know about a calibration set, in sentences."""
+"""Notes: what a user must know about a calibration set, in sentences."""
 
 from collections.abc import Sequence
 
@@ -9,14 +9,14 @@ from calibration.recipe import Recipe
 
 
 def notes_of(recipe: Recipe, domains: Sequence[DomainEntry], groups: Sequence[GroupEntry]) -> list[str]:
-    """The notes: what holds for several domains is said once, the rest domain by domain."""
-    own = [note for entry in domains for note in _split_notes(recipe, entry) + _count_notes(recipe, entry)]
+    """Write the notes of a set: what holds for several domains is said once, the rest domain by domain."""
+    by_domain = [note for entry in domains for note in _split_notes(recipe, entry) + _count_notes(recipe, entry)]
     return [
         *_reading_note(recipe, domains),
         *_evaluated_note(domains),
         *_nothing_unseen_note(recipe, domains),
         *_given_up_note(domains),
-        *own,
+        *by_domain,
         *_absent_note(recipe, groups),
         *_token_notes(recipe, groups),
     ]
@@ -25,23 +25,23 @@ def notes_of(recipe: Recipe, domains: Sequence[DomainEntry], groups: Sequence[Gr
 def _reading_note(recipe: Recipe, domains: Sequence[DomainEntry]) -> list[str]:
     notes = []
     for kind, what in (("text", "passages a domain"), ("task", "items a domain, or a cluster that it brings")):
-        mine = [entry for entry in domains if entry.kind == kind]
-        cut = [f"{entry.name} to row {part.rows}" for entry in mine for part in entry.sources if part.cut_short]
-        said = f"read in part (limit {recipe.limit} {what}; if a source is sorted, shuffle it first): "
-        notes += [said + ", ".join(cut)] if cut else []
+        of_kind = [entry for entry in domains if entry.kind == kind]
+        in_part = [f"{entry.name} to row {part.rows}" for entry in of_kind for part in entry.sources if part.cut_short]
+        opening = f"read in part (limit {recipe.limit} {what}; if a source is sorted, shuffle it first): "
+        notes += [opening + ", ".join(in_part)] if in_part else []
     return notes
 
 
 def _evaluated_note(domains: Sequence[DomainEntry]) -> list[str]:
     same = list(dict.fromkeys(part.source for entry in domains for part in entry.sources if EVALUATED in part.column))
-    said = "lm_eval has no training documents, so an audit by --lm-eval asks what was searched on: "
-    return [said + ", ".join(same)] if same else []
+    opening = "lm_eval has no training documents, so an audit by --lm-eval asks what was searched on: "
+    return [opening + ", ".join(same)] if same else []
 
 
 def _given_up_note(domains: Sequence[DomainEntry]) -> list[str]:
-    given = [f"{entry.name} {entry.given_up} of {entry.passages}" for entry in domains if entry.given_up]
-    said = "passages given up, because their documents reach into a held-out cluster: "
-    return [said + ", ".join(given)] if given else []
+    counts = [f"{entry.name} {entry.given_up} of {entry.passages}" for entry in domains if entry.given_up]
+    opening = "passages given up, because their documents reach into a held-out cluster: "
+    return [opening + ", ".join(counts)] if counts else []
 
 
 def _nothing_unseen_note(recipe: Recipe, domains: Sequence[DomainEntry]) -> list[str]:
@@ -69,14 +69,15 @@ def _split_notes(recipe: Recipe, entry: DomainEntry) -> list[str]:
 
 
 def _count_notes(recipe: Recipe, entry: DomainEntry) -> list[str]:
-    found, (wanted, what) = entry.splits["search"], _wanted(recipe, entry)
-    if found >= wanted:
+    count, (wanted, what) = entry.splits["search"], _wanted(recipe, entry)
+    if count >= wanted:
         return []
-    said = f"{entry.name}: {found} search {what} instead of {wanted}; "
+    opening = f"{entry.name}: {count} search {what} instead of {wanted}; "
     if not entry.not_sampled:
-        return [said + "its pool has no more"]
+        return [opening + "its pool has no more"]
     return [
-        said + f"sampler {recipe.sampler} ends with as many as the largest cluster has, and left {entry.not_sampled} "
+        opening
+        + f"sampler {recipe.sampler} ends with as many as the largest cluster has, and left {entry.not_sampled} "
         f"of the pool unused"
     ]
 
@@ -88,12 +89,12 @@ def _wanted(recipe: Recipe, entry: DomainEntry) -> tuple[int, str]:
 def _absent_note(recipe: Recipe, groups: Sequence[GroupEntry]) -> list[str]:
     absent = [g for g in groups if not g.unseen and not g.passages["search"]]
     notes = []
-    if unchosen := [f"{g.domain}/{g.cluster} (pool {g.pool})" for g in absent if g.pool]:
+    if unchosen := [f"{g.key} (pool {g.pool})" for g in absent if g.pool]:
         notes.append(
             f"no search passages (sampler {recipe.sampler} chose none of their pools), so absent from the objective, "
             f"though still in select and audit: {', '.join(unchosen)}"
         )
-    if empty := [f"{g.domain}/{g.cluster}" for g in absent if not g.pool]:
+    if empty := [g.key for g in absent if not g.pool]:
         notes.append(
             f"no search items, so absent from the objective (too few passages of like length to make them of): "
             f"{', '.join(empty)}"
@@ -110,12 +111,10 @@ def _token_notes(recipe: Recipe, groups: Sequence[GroupEntry]) -> list[str]:
             ("text", recipe.min_group_tokens, "estimated tokens"),
             ("item", recipe.min_group_items, "items"),
         ):
-            found = {
-                f"{g.domain}/{g.cluster}": g.tokens[split] if kind == "text" else g.passages[split]
-                for g in present
-                if g.kind == kind
+            counts = {
+                g.key: g.tokens[split] if kind == "text" else g.passages[split] for g in present if g.kind == kind
             }
-            few = [f"{group} ({count})" for group, count in found.items() if count < needed]
+            few = [f"{group} ({count})" for group, count in counts.items() if count < needed]
             if few:
                 notes.append(f"fewer than the {needed} {what} a group needs to be judged, in {split}: {', '.join(few)}")
     return notes

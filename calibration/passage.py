@@ -4,25 +4,38 @@ import hashlib
 import json
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 SPLITS = ("search", "select", "audit", "unseen")
 JOINED_BY = " "
 """What stands between a query and a choice."""
+GroupKind = Literal["text", "item"]
+"""``text`` of passages and chats, ``item`` of questions with choices."""
 
-# Scripts written without spaces (kana, Han, Thai): each character counts as a word.
+# Of scripts written without spaces (kana, Han, Thai), each character counts as a word.
 _UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 
 
+def group_key(domain: str, cluster: int) -> str:
+    """Compose the key of a group, such as ``law/3``."""
+    return f"{domain}/{cluster}"
+
+
+def domain_of(key: str) -> str:
+    """Take the domain from the key of a group: ``law`` from ``law/3``."""
+    return key.rsplit("/", 1)[0]
+
+
 def normalised(text: str) -> str:
-    """The text as identity sees it: compatible Unicode forms folded, lower case, white space collapsed."""
+    """Reduce a text to what its identity depends on: Unicode forms and case folded, runs of white space one space."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def words(text: str) -> list[str]:
-    """The words of the normalised text, in order; punctuation is not a word.
+    """List the words of the normalised text, in order; punctuation is not a word.
 
     Example:
         >>> words("Don't panic,  PANIC.")
@@ -32,24 +45,26 @@ def words(text: str) -> list[str]:
 
 
 def estimated_tokens(text: str) -> int:
-    """Tokens a text will roughly have, at four characters a token (no tokenizer is known in this package)."""
+    """Estimate the tokens of a text, at four characters per token (no tokenizer is known in this package)."""
     return -(-len(text) // 4)
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A piece of text, or one chat, cut from a document of a domain; or an item: a question with its choices.
+    """A piece of the text of a document, or one chat; or an item: a question with its choices.
 
     Attributes:
-        id: hash (20 hex digits) of the normalised content; unique in a set.
-        document: what it was cut from: source file or dataset, then the row or the ``--group-by`` value.
-        domain: the domain's name.
-        text: the text, or None for a chat; the query of an item, which may be empty.
-        messages: the chat as ``{"role", "content"}`` dicts, or None for a text. Exactly one of the two is set.
+        id: hash (20 hex digits) of the passage's normalised content; unique in a set.
+        document: name of the document that holds the passage: source file or dataset, then the row or the
+            ``--group-by`` value.
+        domain: name of the passage's domain.
+        text: text of the passage, or None for a chat; the query of an item, which may be empty.
+        messages: the chat as ``{"role", "content"}`` dicts, or None for a text. Exactly one of text and messages is
+            set.
         choices: what may follow the query of an item, at least two; None for a text or a chat.
-        gold: which choice is right, from 0; -1 where there are none.
-        cluster: number of its cluster in the domain; -1 before clustering.
-        split: one of ``SPLITS``, or "" before splitting.
+        gold: number of the right choice, from 0; -1 for a text or a chat.
+        cluster: number of the passage's cluster in the domain; -1 before clustering.
+        split: name of the passage's split, one of ``SPLITS``; "" before splitting.
     """
 
     id: str
@@ -74,30 +89,30 @@ class Passage:
         text: str | None = None,
         messages: tuple[dict[str, Any], ...] | None = None,
     ) -> "Passage":
-        """A new passage, its id computed from its content."""
+        """Make a passage of a text or a chat; its id is computed from its content."""
         return cls(passage_id(text, messages), document, domain, text, messages)
 
     @classmethod
     def item(cls, domain: str, document: str, query: str, choices: tuple[str, ...], gold: int) -> "Passage":
-        """A new item, its id computed from all it holds."""
+        """Make an item; its id is computed from query, choices and gold."""
         content = json.dumps(["item", normalised(query), [normalised(choice) for choice in choices], gold])
         return cls(_hashed(content), document, domain, query, choices=choices, gold=gold)
 
     @property
-    def kind(self) -> str:
-        """``item``, or ``text`` (a chat too)."""
+    def kind(self) -> GroupKind:
+        """``item`` for a question with choices, ``text`` for a text or a chat."""
         return "text" if self.choices is None else "item"
 
     @property
     def group(self) -> str:
-        """Key of its group, e.g. ``law/3``."""
-        return f"{self.domain}/{self.cluster}"
+        """Key of the passage's group, such as ``law/3``."""
+        return group_key(self.domain, self.cluster)
 
     @property
     def plain(self) -> str:
-        """Its text for embedding, naming and comparing.
+        """The text by which the passage is embedded, named and compared.
 
-        Of a chat, the contents of its messages, a line each; of an item, its query and the right choice.
+        Of a chat, the contents of its messages, one per line; of an item, its query and the right choice.
         """
         if self.choices is not None:
             return f"{self.text}{JOINED_BY}{self.choices[self.gold]}".strip()
@@ -107,11 +122,11 @@ class Passage:
 
     @property
     def tokens(self) -> int:
-        """Estimated tokens (characters / 4); of an item, all its choices counted."""
+        """Estimated tokens (characters / 4) of the passage; of an item, those of all its choices."""
         return estimated_tokens(self.plain if self.choices is None else " ".join((self.text or "", *self.choices)))
 
     def placed(self, *, cluster: int | None = None, split: str | None = None) -> "Passage":
-        """The same passage in another cluster or split."""
+        """Copy the passage into another cluster or split."""
         return replace(
             self,
             cluster=self.cluster if cluster is None else cluster,
@@ -124,32 +139,32 @@ class Group:
     """One cluster of one domain, the unit everything is reported by.
 
     Attributes:
-        domain: the domain's name.
-        cluster: number of the cluster in it, 0 the largest.
-        name: its most telling terms, e.g. ``tax, revenue, fiscal``.
-        unseen: True if the whole cluster is held out of the search.
-        kind: ``text``, or ``item`` for a cluster of questions with choices.
+        domain: name of the group's domain.
+        cluster: number of the cluster in the domain, 0 the largest.
+        name: most telling terms of the cluster, such as ``tax, revenue, fiscal``.
+        unseen: whether the whole cluster is held out of the search.
+        kind: what the group's passages are: ``text``, or ``item`` for questions with choices.
     """
 
     domain: str
     cluster: int
     name: str
     unseen: bool
-    kind: str = "text"
+    kind: GroupKind = "text"
 
     @property
     def key(self) -> str:
-        """E.g. ``law/3``."""
-        return f"{self.domain}/{self.cluster}"
+        """Key of the group, such as ``law/3``."""
+        return group_key(self.domain, self.cluster)
 
     @property
     def label(self) -> str:
-        """E.g. ``law/3 tax, revenue, fiscal``."""
+        """Key and name of the group, such as ``law/3 tax, revenue, fiscal``."""
         return f"{self.key} {self.name}".rstrip()
 
 
 def passage_id(text: str | None, messages: tuple[dict[str, Any], ...] | None = None) -> str:
-    """The id a passage with this content has; what a file of precomputed embeddings is keyed by.
+    """Compute the id of a passage from its content; a file of precomputed embeddings is keyed by it.
 
     Args:
         text: the text, or None for a chat.
@@ -160,6 +175,14 @@ def passage_id(text: str | None, messages: tuple[dict[str, Any], ...] | None = N
     else:
         content = json.dumps([[str(m["role"]), normalised(str(m["content"]))] for m in messages])
     return _hashed(content)
+
+
+def rows_by_domain(passages: Iterable[Passage]) -> dict[str, list[int]]:
+    """Find the indices of each domain's passages, ascending; domains in the order of their first passages."""
+    rows: dict[str, list[int]] = {}
+    for i, passage in enumerate(passages):
+        rows.setdefault(passage.domain, []).append(i)
+    return rows
 
 
 def _hashed(content: str) -> str:

@@ -1,10 +1,11 @@
-"""What a person asks for when a calibration set is built."""
+"""The recipe of a calibration set: what a person asks for when one is built."""
 
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 SEED_LIMIT = 2**32 - 1
+"""The largest seed that scikit-learn takes."""
 FEWEST_DOCUMENTS = 3
 """Documents that a domain needs: search, select and audit take one each."""
 
@@ -13,10 +14,10 @@ class DomainSource(BaseModel):
     """One domain and where its text comes from; a name given twice joins two sources in one domain.
 
     Attributes:
-        name: the domain's name: letters, digits, ``_``, ``-`` and ``.``.
+        name: name of the domain: letters, digits, ``_``, ``-`` and ``.``.
         source: a local file ``path[:column]`` or a hub dataset ``repo/name:config:split:column``.
-        group_by: column that names the document of a row, for this domain alone; "" makes each row a document;
-            None follows ``Recipe.group_by``.
+        group_by: name of the column that names the document of a row, for this domain alone; "" makes each row a
+            document; None follows ``Recipe.group_by``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -30,10 +31,10 @@ class TaskSource(BaseModel):
     """One task: questions with choices, of a file, a hub dataset or lm_eval.
 
     Attributes:
-        name: names its domain; with a column of domains, the first part of their names.
+        name: name of the task's domain; with a column of domains, the first part of their names.
         source: a local file, a hub dataset ``repo/name:config:split``, or ``lm_eval:task`` and ``lm_eval:task:folder``.
-        columns: what the file calls its ``query``, ``choices`` (or several columns, joined by ``+``), ``gold``,
-            ``document``, ``domain`` and ``cluster``, where it calls them otherwise; the last three may be missing.
+        columns: names of the columns of ``query``, ``choices`` (or several columns, joined by ``+``), ``gold``,
+            ``document``, ``domain`` and ``cluster``, where they have others; the last three may be missing.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,22 +50,23 @@ class Recipe(BaseModel):
     """Everything a calibration set depends on, besides the text itself.
 
     Attributes:
-        domains: the domains of text.
-        tasks: the tasks; a domain or a task at least.
-        continuations: domains of whose text tasks are made: which of four endings is a passage's own; ``all`` for all.
-        clusters: clusters a domain, or "auto": the best cosine silhouette of 3 to 8.
-        passages: search passages a domain.
-        items: search items a domain of questions.
+        domains: domains of text and their sources.
+        tasks: tasks and their sources; there is a domain or a task at least.
+        continuations: names of the domains of whose text tasks are made, which ask which of four endings is a passage's
+            own; ``all`` for all.
+        clusters: number of clusters per domain, or "auto": the best cosine silhouette of 3 to 8.
+        passages: search passages per domain.
+        items: search items per domain of questions.
         hold_out: fraction of each domain's clusters kept ``unseen``: at least one, always leaving two; 0 for none.
-        group_by: column that names the document of a row; None makes each row a document.
+        group_by: name of the column that names the document of a row; None makes each row a document.
         embedder: ``lexical``, a sentence-transformers model by name or path, or ``precomputed:FILE.parquet``.
         sampler: how search passages are chosen from the search pool: ``ccds``, ``proportional``, ``random`` or
             ``evop``.
         seed: seed of the search sample.
         split_seed: seed of clustering and splits; ``select``, ``audit`` and ``unseen`` depend on no other.
         passage_chars: wanted length of a passage, in characters.
-        limit: passages a domain read at most, from the front of its sources; items a cluster, of a task that brings
-            its own clusters.
+        limit: passages read per domain at most, from the front of its sources; items per cluster, of a task that
+            brings its own clusters.
         min_group_tokens: estimated tokens a cluster must have in the search pool, ``select`` and ``audit``.
         select_passages: passages of a group in ``select``, at most.
         audit_passages: passages of a group in ``audit`` and in ``unseen``, at most.
@@ -107,8 +109,8 @@ class Recipe(BaseModel):
     def _something_to_read(self) -> Self:
         if not self.domains and not self.tasks:
             raise ValueError("expected at least one domain or task")
-        few = {"select_items": self.select_items, "audit_items": self.audit_items, "items": self.items}
-        for name, count in few.items():
+        item_counts = {"select_items": self.select_items, "audit_items": self.audit_items, "items": self.items}
+        for name, count in item_counts.items():
             if count < self.min_group_items and (self.tasks or self.continuations):
                 raise ValueError(
                     f"{name} {count} is less than min_group_items {self.min_group_items}, which a group needs"
@@ -130,11 +132,11 @@ class Recipe(BaseModel):
 
     @property
     def caps(self) -> dict[str, dict[str, int]]:
-        """Passages of a group at most, by kind and split; the search pool has no such limit."""
+        """Passages per group at most, by kind and split; the search pool has no such limit."""
         most = {"text": (self.select_passages, self.audit_passages), "item": (self.select_items, self.audit_items)}
         return {kind: {"select": few, "audit": many, "unseen": many} for kind, (few, many) in most.items()}
 
     def group_by_of(self, domain: DomainSource) -> str | None:
-        """The column that names the document of a row of this domain, or None for one document a row."""
+        """Name the column that names the document of a row of a domain; None where each row is a document."""
         chosen = self.group_by if domain.group_by is None else domain.group_by
         return chosen or None

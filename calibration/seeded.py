@@ -8,7 +8,7 @@ import numpy as np
 
 
 def digest(*words: object) -> str:
-    """SHA-256 (hex) of some words; two different lists of words never give the same one.
+    """Hash some words by SHA-256 (hex); two different lists of words never give the same hash.
 
     Args:
         *words: what is chosen, e.g. a seed, a domain and a passage id.
@@ -17,7 +17,7 @@ def digest(*words: object) -> str:
 
 
 def generator(*words: object) -> np.random.Generator:
-    """A generator for one purpose: the same words, the same stream, whatever else was drawn before.
+    """Make a generator for one purpose: the same words, the same stream, whatever else was drawn before.
 
     Example:
         >>> int(generator(0, "law").integers(100)) == int(generator(0, "law").integers(100))
@@ -28,7 +28,7 @@ def generator(*words: object) -> np.random.Generator:
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """BLAS and OpenMP on one thread meanwhile: sums in a fixed order, hence the same bytes on every run."""
+    """Keep BLAS and OpenMP on one thread meanwhile: sums in a fixed order, hence the same bytes on every run."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     with threadpool_limits(1):

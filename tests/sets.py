@@ -9,7 +9,7 @@ DOMAINS = ("code_python", "legal_statute", "math_word")
 
 
 def small_set(**options: object) -> CalibrationSet:
-    """Three domains, two searched clusters each, short passages: a pattern takes a fraction of a second."""
+    """Build a set of three domains, two searched clusters each: a pattern is measured in a fraction of a second."""
     files = corpus_files()
     recipe = Recipe.model_validate(
         {

@@ -1,1 +1,1 @@
-"""Which passages a set keeps: merged groups, splits, samples, their order, continuations."""
+"""Which passages a set keeps: merged clusters, splits, samples, their order, continuations."""

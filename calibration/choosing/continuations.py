@@ -2,82 +2,146 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 
+from calibration.choosing.split import under_caps
+from calibration.errors import CalibrationError
 from calibration.passage import Passage
+from calibration.recipe import Recipe
 from calibration.seeded import digest
 
 SUFFIX = "continuation"
 CHOICES = 4
+"""Endings that an item offers."""
 QUERY, ENDING = 400, 120
-"""Characters of a query, and of its endings, about; a passage is cut between two words."""
+"""Characters of a query, and of its endings, about; a passage is parted between two words."""
 SHORTEST_QUERY = 60
+"""Characters of a query at least."""
 LENGTHS_APART = 0.1
 """Endings of an item differ in length by at most this share of the right one's."""
 _SPACE = re.compile(r"\s+")
 
 
+@dataclass(frozen=True)
+class ContinuedDomain:
+    """The items made of the text of one domain.
+
+    Attributes:
+        name: name of the items' domain, such as ``law.continuation``.
+        base: name of the domain whose text they are made of.
+        items: the items that the caps leave, in the clusters and splits of their passages.
+        documents: number of documents that items could be made of.
+        made: number of items that could be made.
+        sources: id of the passage that an item is made of, by the item's id.
+    """
+
+    name: str
+    base: str
+    items: tuple[Passage, ...]
+    documents: int
+    made: int
+    sources: dict[str, str]
+
+
 def continued_domain(domain: str) -> str:
-    """The name of the domain of such items, such as ``law.continuation``."""
+    """Name the domain of the items made of a domain's text, such as ``law.continuation``."""
     return f"{domain}.{SUFFIX}"
 
 
+def continued_domains(
+    recipe: Recipe, passages: Sequence[Passage], taken: Collection[str], report: Callable[[str], None]
+) -> tuple[ContinuedDomain, ...]:
+    """Make items of the text of every domain that the recipe names; with ``all``, of those of which some can be made.
+
+    Args:
+        recipe: names the domains, and holds caps and seed.
+        passages: clustered and split passages of all domains, with no group capped.
+        taken: names of the domains that are there already.
+        report: gets a line of text for a domain of which no items can be made.
+
+    Raises:
+        CalibrationError: a name is taken, or no items can be made of a domain that the recipe names.
+    """
+    domains = []
+    for base in recipe.continued:
+        name = continued_domain(base)
+        if name in taken:
+            raise CalibrationError(f"continuations of {base}: there is a domain {name} already; rename it")
+        pairs = continuations([p for p in passages if p.domain == base], recipe.split_seed)
+        made = [item for item, _ in pairs]
+        kept = under_caps(made, [item.split for item in made], recipe.caps, recipe.split_seed)
+        if not kept and "all" in recipe.continuations:
+            report(f"{base}: no continuations can be made of it")
+            continue
+        if not kept:
+            raise CalibrationError(
+                f"continuations of {base}: no passage can be cut between two words into a beginning and an ending with "
+                f"three like it in its cluster and split; chats and scripts without spaces cannot, other text can be "
+                f"longer: more of it, or longer --passage-chars"
+            )
+        documents = len({item.document for item in made})
+        sources = {item.id: passage.id for item, passage in pairs}
+        domains.append(ContinuedDomain(name, base, tuple(made[i] for i in kept), documents, len(made), sources))
+    return tuple(domains)
+
+
 def continuations(passages: Sequence[Passage], seed: int) -> list[tuple[Passage, Passage]]:
-    """Items made of the passages of a domain: the beginning of a passage, its own next words and three others.
+    """Make items of the passages of a domain: the beginning of a passage, its own next words and three others.
 
     The others are the words that follow a beginning of the same length in passages of other documents, of the same
     cluster and split, and as long in characters, so that neither topic nor length gives the answer away. Chats and
-    passages too short to be cut give none.
+    passages too short to be parted give none.
 
     Args:
-        passages: clustered and split, of one domain; those in no split are passed over.
-        seed: which others, and where the right ending stands.
+        passages: clustered and split passages of one domain; those in no split are passed over.
+        seed: decides which others, and where the right ending stands.
 
     Returns:
-        An item, in the cluster and split of its passage, and the passage; in the order of the passages.
+        Pairs of an item, in the cluster and split of its passage, and the passage; in the order of the passages.
     """
     pools: defaultdict[tuple[int, str], list[tuple[Passage, str, str]]] = defaultdict(list)
     for p in passages:
         parted = _parted(p.text) if p.split and p.messages is None else None
         if parted:
             pools[p.cluster, p.split].append((p, *parted))
-    found = []
+    pairs = []
     for pool in pools.values():
         for p, query, rest in pool:
-            own = _ending(rest, ENDING)
-            others = _others(pool, p, own, seed)
+            right = _ending(rest, ENDING)
+            others = _others(pool, p, right, seed)
             if len(others) == CHOICES - 1:
-                at = int(digest("place", seed, p.id), 16) % CHOICES
-                choices = (*others[:at], own, *others[at:])
-                item = Passage.item(continued_domain(p.domain), p.document, query, choices, at)
-                found.append((item.placed(cluster=p.cluster, split=p.split), p))
-    order = {p.id: i for i, p in enumerate(passages)}
-    return sorted(found, key=lambda pair: order[pair[1].id])
+                gold = int(digest("place", seed, p.id), 16) % CHOICES
+                choices = (*others[:gold], right, *others[gold:])
+                item = Passage.item(continued_domain(p.domain), p.document, query, choices, gold)
+                pairs.append((item.placed(cluster=p.cluster, split=p.split), p))
+    place = {p.id: i for i, p in enumerate(passages)}
+    return sorted(pairs, key=lambda pair: place[pair[1].id])
 
 
 def _parted(text: str | None) -> tuple[str, str] | None:
-    """A beginning and what follows it, the space between them gone; None for a text too short."""
-    said = (text or "").strip()
-    spaces = [match for match in _SPACE.finditer(said) if match.end() <= min(QUERY, len(said) - ENDING)]
+    """Part a text into a beginning and what follows it, the space between them gone; None for a text too short."""
+    whole = (text or "").strip()
+    spaces = [match for match in _SPACE.finditer(whole) if match.end() <= min(QUERY, len(whole) - ENDING)]
     if not spaces or spaces[-1].start() < SHORTEST_QUERY:
         return None
-    return said[: spaces[-1].start()], said[spaces[-1].end() :]
+    return whole[: spaces[-1].start()], whole[spaces[-1].end() :]
 
 
 def _ending(rest: str, length: int) -> str:
-    """Its first words, together about that many characters."""
+    """Take the first words, together about ``length`` characters."""
     ends = [match.start() for match in _SPACE.finditer(rest)] + [len(rest)]
     return rest[: min(ends, key=lambda end: (abs(end - length), end))]
 
 
-def _others(pool: Sequence[tuple[Passage, str, str]], p: Passage, own: str, seed: int) -> list[str]:
-    """Endings of others as long as the own one, each of another document; fewer where there are no more."""
+def _others(pool: Sequence[tuple[Passage, str, str]], p: Passage, right: str, seed: int) -> list[str]:
+    """Choose endings as long as the right one, each of another document; fewer where there are no more."""
     chosen: list[str] = []
     documents = {p.document}
     for other, _, rest in sorted(pool, key=lambda entry: digest("other", seed, p.id, entry[0].id)):
-        ending = _ending(rest, len(own))
-        alike = abs(len(ending) - len(own)) <= LENGTHS_APART * len(own)
-        if other.document not in documents and alike and ending not in (own, *chosen):
+        ending = _ending(rest, len(right))
+        alike = abs(len(ending) - len(right)) <= LENGTHS_APART * len(right)
+        if other.document not in documents and alike and ending not in (right, *chosen):
             chosen.append(ending)
             documents.add(other.document)
         if len(chosen) == CHOICES - 1:

@@ -8,14 +8,14 @@ from calibration.seeded import digest
 
 
 def balanced_order(passages: Sequence[Passage], domains: Sequence[str], seed: int) -> list[Passage]:
-    """Round-robin over groups: the first passage of each, then the second of each, and so on.
+    """Order passages by turns of their groups: the first passage of each, then the second of each, and so on.
 
     A round goes through the domains in turn, so that a prefix shorter than a round is balanced over domains.
     Within a group the order is random by seed, and does not change when passages are added or taken away.
 
     Args:
         passages: the passages of one split.
-        domains: the domains' names, in order.
+        domains: names of the domains, in the order of their turns.
         seed: seed of the order within a group.
     """
     members: defaultdict[tuple[str, int], list[Passage]] = defaultdict(list)

@@ -61,7 +61,7 @@ def largest_remainders(sizes: Sequence[int], total: int) -> list[int]:
 
 
 def ccds(pools: Pools, n: int, rng: np.random.Generator) -> list[Passage]:
-    """Cluster-based calibration data sampling: an equal share of each cluster, random within a cluster.
+    """Draw an equal share of each cluster, at random within it: cluster-based calibration data sampling.
 
     Args:
         pools: the search pool of one domain, by cluster.
@@ -75,7 +75,7 @@ def ccds(pools: Pools, n: int, rng: np.random.Generator) -> list[Passage]:
 
 
 def proportional(pools: Pools, n: int, rng: np.random.Generator) -> list[Passage]:
-    """Each cluster gives in proportion to its share of the pool, random within a cluster.
+    """Draw of each cluster in proportion to its share of the pool, at random within it.
 
     The uniform draw without its luck: what ``random`` gives each cluster on average. A cluster whose share is
     less than one passage may give none.
@@ -89,12 +89,12 @@ def proportional(pools: Pools, n: int, rng: np.random.Generator) -> list[Passage
 
 
 def uniform(pools: Pools, n: int, rng: np.random.Generator) -> list[Passage]:
-    """A uniform draw from the whole pool of a domain, clusters unheeded; a rival CCDS is measured against."""
+    """Draw uniformly from the whole pool of a domain, clusters unheeded; a rival CCDS is measured against."""
     return _shuffled([p for c in sorted(pools) for p in pools[c]], rng)[:n]
 
 
 def evop_released(pools: Pools, n: int, rng: np.random.Generator) -> list[Passage]:
-    """What EvoP's released code does in place of the quota it computes; a rival CCDS is measured against.
+    """Draw as EvoP's released code does in place of the quota it computes; a rival CCDS is measured against.
 
     The released code's: the order inside each cluster is shuffled; then, until there is enough, one cluster is
     chosen uniformly at random and gives the item of number ``i``, where ``i`` is one counter that all clusters
@@ -103,7 +103,7 @@ def evop_released(pools: Pools, n: int, rng: np.random.Generator) -> list[Passag
     with as many items as the largest cluster has.
 
     Different here: an item is a passage of this domain's search pool, not a chunk of 60 sentences of the whole
-    corpus; n counts passages, while there chunks are joined until they pass 2,048 tokens, cut to 2,048, and
+    corpus; n counts passages, while there chunks are joined until they pass 2,048 tokens, truncated to 2,048, and
     counted as such sequences; each domain is drawn by itself, with its own counter; embedder and number of
     clusters are the recipe's, not BERT and 5; one generator draws everything, not two global ones; and the order
     of the draw is not kept, since the set has its own.
@@ -140,7 +140,7 @@ SAMPLERS: dict[str, Sampler] = {
 
 
 def _by_quota(share: Share, pools: Pools, n: int, rng: np.random.Generator) -> list[Passage]:
-    """Of each cluster, a random choice of as many as ``share`` gives it; clusters come to it in random order."""
+    """Draw of each cluster as many as ``share`` gives it; the clusters come to ``share`` in random order."""
     clusters = [sorted(pools)[i] for i in rng.permutation(len(pools))]
     quota = dict(zip(clusters, share([len(pools[c]) for c in clusters], n), strict=True))
     return [p for c in sorted(pools) for p in _shuffled(pools[c], rng)[: quota[c]]]

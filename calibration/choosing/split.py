@@ -2,7 +2,7 @@
 
 A document never lies in two splits. Whole clusters are held out as ``unseen``; a document that reaches into one
 gives its other passages up. The other documents are shared out to the search pool, ``select`` and ``audit`` so
-that each cluster is present in all three. Every choice hangs on ``split_seed`` and the name of what is chosen, so
+that each cluster is present in all three. Every choice depends on ``split_seed`` and the name of what is chosen, so
 neither the sampler nor another domain changes it.
 """
 
@@ -12,12 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibration.passage import Passage
+from calibration.errors import CalibrationError
+from calibration.passage import Passage, rows_by_domain
 from calibration.recipe import FEWEST_DOCUMENTS
 from calibration.seeded import digest, generator
 
-SHARES = {"search": 0.50, "select": 0.15, "audit": 0.35}  # of the passages of documents not held out
-MOST_GIVEN_UP = (0.5, 0.6, 0.7, 0.8, 0.9)  # of a domain's other passages, to hold a cluster out; tried in turn
+SHARES = {"search": 0.50, "select": 0.15, "audit": 0.35}
+"""Share of each split in the passages of documents that are not held out."""
+MOST_GIVEN_UP = (0.5, 0.6, 0.7, 0.8, 0.9)
+"""Share of a domain's other passages that holding clusters out may cost, at most; tried in turn."""
 
 
 @dataclass(frozen=True)
@@ -25,16 +28,16 @@ class Split:
     """Where every passage lies.
 
     Attributes:
-        splits: a passage's split, in the order of the passages; "search" is the whole pool a sampler chooses
-            from, "" is nowhere.
-        places: the same with no group capped.
-        held_out: clusters kept ``unseen``, by domain.
+        splits: split of each passage, in the order of the passages; "search" is the whole pool a sampler chooses
+            from, "" is no split.
+        uncapped: split of each passage with no group capped.
+        held_out: numbers of the clusters kept ``unseen``, by domain.
         given_up: passages dropped because their document reaches into a held-out cluster, by domain.
-        over_cap: passages left out by the caps a group, by domain.
+        over_cap: passages left out by the caps per group, by domain.
     """
 
     splits: tuple[str, ...]
-    places: tuple[str, ...]
+    uncapped: tuple[str, ...]
     held_out: dict[str, tuple[int, ...]]
     given_up: dict[str, int]
     over_cap: dict[str, int]
@@ -48,12 +51,12 @@ def split_passages(
     Args:
         passages: clustered passages of all domains.
         hold_out: fraction of each domain's clusters kept ``unseen``.
-        split_seed: the seed.
+        split_seed: decides which clusters, documents and passages go where.
         caps: passages of a group at most, by kind and split; the search pool has none.
     """
     held_out = {
-        domain: choose_held_out(members, hold_out, generator("hold out", split_seed, domain))
-        for domain, members in by_domain(passages).items()
+        domain: choose_held_out([passages[i] for i in rows], hold_out, generator("hold out", split_seed, domain))
+        for domain, rows in rows_by_domain(passages).items()
     }
     touching = {p.document for p in passages if p.cluster in held_out[p.domain]}
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -72,7 +75,7 @@ def split_passages(
 
 
 def held_out_count(clusters: int, hold_out: float) -> int:
-    """Clusters to hold out: the fraction, at least one, always leaving two; none of fewer than three.
+    """Count the clusters to hold out: the fraction, at least one, always leaving two; none of fewer than three.
 
     Example:
         >>> [held_out_count(k, 0.2) for k in (2, 3, 5, 8)]
@@ -84,7 +87,7 @@ def held_out_count(clusters: int, hold_out: float) -> int:
 
 
 def choose_held_out(passages: Sequence[Passage], hold_out: float, rng: np.random.Generator) -> tuple[int, ...]:
-    """Clusters of one domain to hold out: a random choice among those that cost the others at most half.
+    """Choose clusters of one domain to hold out: at random among those that cost the others at most half.
 
     What holding out costs is the passages that documents reaching into the held-out clusters give up. Where every
     cluster costs more than half, 60% may be given up, and so on up to 90%. A cluster is also passed over if another
@@ -122,9 +125,9 @@ def share_out(documents: Mapping[str, Mapping[str, int]], shares: Mapping[str, f
     three documents of a group go to three different splits.
 
     Args:
-        documents: passages a group, by document.
+        documents: passages per group, by document.
         shares: wanted share of each split.
-        seed: the seed.
+        seed: decides the order of documents, and ties.
 
     Returns:
         The split of each document.
@@ -153,16 +156,28 @@ def share_out(documents: Mapping[str, Mapping[str, int]], shares: Mapping[str, f
     return place
 
 
-def by_domain(passages: Sequence[Passage]) -> dict[str, list[Passage]]:
-    """The passages of each domain, in order."""
-    table: defaultdict[str, list[Passage]] = defaultdict(list)
-    for p in passages:
-        table[p.domain].append(p)
-    return dict(table)
+def refuse_empty_splits(passages: Sequence[Passage], split: Split) -> None:
+    """Check that every domain has a passage in the search pool, in ``select`` and in ``audit``.
+
+    Raises:
+        CalibrationError: a domain has none in some of them.
+    """
+    filled: dict[str, set[str]] = {p.domain: set() for p in passages}
+    documents: dict[str, set[str]] = {p.domain: set() for p in passages}
+    for p, where in zip(passages, split.splits, strict=True):
+        filled[p.domain].add(where)
+        documents[p.domain].add(p.document)
+    for name, splits in filled.items():
+        missing = [where for where in SHARES if where not in splits]
+        if missing:
+            raise CalibrationError(
+                f"domain {name}: its {len(documents[name])} documents leave {' and '.join(missing)} empty, expected "
+                f"documents of its own in each; give it more documents, or a group_by with more values"
+            )
 
 
 def _affordable(passages: Sequence[Passage], reach: Mapping[int, set[str]], held_out: set[int], most: float) -> bool:
-    """Holding these out costs at most this share of the other passages, and leaves documents in every cluster."""
+    """Check that holding clusters out costs a share of the others at most, and leaves each of them documents."""
     touching = set().union(*(reach[c] for c in held_out))
     others = [p for p in passages if p.cluster not in held_out]
     given_up = sum(p.document in touching for p in others)
@@ -173,7 +188,7 @@ def _affordable(passages: Sequence[Passage], reach: Mapping[int, set[str]], held
 def _capped(
     passages: Sequence[Passage], splits: Sequence[str], caps: Mapping[str, Mapping[str, int]], seed: int
 ) -> list[str]:
-    """The splits, with the passages of a group beyond its cap put nowhere; which ones stay hangs on the seed."""
+    """Take the passages of a group beyond its cap out of their split; which ones stay depends on the seed."""
     result = [""] * len(passages)
     for i in under_caps(passages, splits, caps, seed):
         result[i] = splits[i]
@@ -183,7 +198,7 @@ def _capped(
 def under_caps(
     passages: Sequence[Passage], splits: Sequence[str], caps: Mapping[str, Mapping[str, int]], seed: int
 ) -> list[int]:
-    """Which passages their group's cap leaves in their split, ascending; it hangs on the seed."""
+    """Choose by seed the passages that their group's cap leaves in their split; indices, ascending."""
     members: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for i, (p, split) in enumerate(zip(passages, splits, strict=True)):
         members[p.group, split].append(i)

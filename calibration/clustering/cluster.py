@@ -9,7 +9,9 @@ from calibration.errors import CalibrationError
 from calibration.seeded import generator, one_thread
 
 AUTO_CLUSTERS = range(3, 9)
-AUTO_SAMPLE = 2000  # passages the silhouette is computed on, at most
+"""Numbers of clusters that are tried."""
+AUTO_SAMPLE = 2000
+"""Passages that the silhouette is computed on, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,8 +21,8 @@ class Clustering:
     Attributes:
         labels: int64 ``[n]``, the cluster of each passage, 0 the largest.
         centroids: float32 ``[k, dim]``, mean vector of each cluster.
-        silhouette: mean cosine silhouette by number of clusters tried; empty if k was given.
-        given: the name of the cluster that each passage came with; empty where k-means made the clusters.
+        silhouette: mean cosine silhouette by number of clusters tried; empty if the number was given.
+        given: name of the cluster that each passage came with; empty where k-means made the clusters.
     """
 
     labels: np.ndarray
@@ -45,23 +47,25 @@ class Clustering:
         return len(self.centroids)
 
     def assign(self, vectors: np.ndarray) -> np.ndarray:
-        """Cluster of new vectors, int64 ``[n]``: the nearest centroid."""
+        """Assign new vectors to the clusters of their nearest centroids; int64 ``[n]``."""
         return np.argmin(_squared_distances(vectors, self.centroids), axis=1)
 
     def nearest(self, cluster: int) -> int:
-        """The other cluster whose centroid is nearest."""
+        """Find the cluster whose centroid is nearest to that of another."""
         distances = _squared_distances(self.centroids[cluster : cluster + 1], self.centroids)[0]
         distances[cluster] = np.inf
         return int(np.argmin(distances))
 
 
 def cluster_domain(domain: str, vectors: np.ndarray, clusters: int | str, seed: int) -> Clustering:
-    """k-means on one domain, k given or the best cosine silhouette of 3 to 8 on at most 2,000 of its passages.
+    """Cluster one domain by k-means, into a given number of clusters or into 3 to 8, by the best cosine silhouette.
+
+    The silhouette is computed on at most 2,000 passages.
 
     Args:
         domain: the domain's name, for messages.
         vectors: float32 ``[n, dim]``, rows of unit length.
-        clusters: k, or "auto".
+        clusters: number of clusters, or "auto" for the one of the best silhouette.
         seed: seed of k-means and of the silhouette's sample.
 
     Raises:
@@ -87,20 +91,20 @@ def cluster_domain(domain: str, vectors: np.ndarray, clusters: int | str, seed: 
 
 
 def given_clusters(vectors: np.ndarray, names: Sequence[str]) -> Clustering:
-    """The clusters that items came with, by their names."""
+    """Make the clusters that items came with, by the name of each item's cluster."""
     number = {name: i for i, name in enumerate(dict.fromkeys(names))}
     clustering = summarised(vectors, np.array([number[name] for name in names], dtype=np.int64))
     return replace(clustering, given=tuple(names))
 
 
 def merged(vectors: np.ndarray, clustering: Clustering, cluster: int, into: int) -> Clustering:
-    """The clustering with one cluster joined to another, numbered anew."""
+    """Merge one cluster into another and number the clusters anew."""
     labels = np.where(clustering.labels == cluster, into, clustering.labels)
     return replace(summarised(vectors, labels, clustering.silhouette), given=clustering.given)
 
 
 def summarised(vectors: np.ndarray, labels: np.ndarray, silhouette: dict[int, float] | None = None) -> Clustering:
-    """A clustering from labels: numbered by size, the largest 0 (ties by first passage), with mean vectors."""
+    """Make a clustering of labels: numbered by size, the largest 0 (ties by first passage), with mean vectors."""
     used, first, counts = np.unique(labels, return_index=True, return_counts=True)
     order = np.lexsort((first, -counts))
     number = {int(used[old]): new for new, old in enumerate(order)}
@@ -116,6 +120,7 @@ def _kmeans(vectors: np.ndarray, k: int, seed: int) -> np.ndarray:
 
 
 def _silhouettes(vectors: np.ndarray, tried: dict[int, np.ndarray], rng: np.random.Generator) -> dict[int, float]:
+    """Score each number of clusters by its mean cosine silhouette; those that leave a sample one cluster have none."""
     from sklearn.metrics import silhouette_score
 
     chosen: np.ndarray | Sequence[int] = np.arange(len(vectors))
@@ -130,6 +135,6 @@ def _silhouettes(vectors: np.ndarray, tried: dict[int, np.ndarray], rng: np.rand
 
 
 def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Squared Euclidean distances, float64 ``[len(a), len(b)]``."""
+    """Compute squared Euclidean distances, float64 ``[len(a), len(b)]``."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     return (a**2).sum(1)[:, None] - 2 * a @ b.T + (b**2).sum(1)[None]

@@ -9,18 +9,18 @@ from typing import Any, Protocol
 import numpy as np
 
 from calibration.errors import CalibrationError, one_line
-from calibration.passage import Passage, words
+from calibration.passage import Passage, rows_by_domain, words
 from calibration.seeded import one_thread
 
 
 class Embedder(Protocol):
-    """Turns passages into vectors of unit length; deterministic."""
+    """What turns passages into vectors of unit length; deterministic."""
 
     def embed(self, passages: Sequence[Passage]) -> np.ndarray:
-        """Vectors, float32 ``[len(passages), dim]``, each of length 1 (or 0 for a passage without features)."""
+        """Embed passages: float32 ``[len(passages), dim]``, each of length 1 (or 0 for one without features)."""
 
     def notes(self, passages: Sequence[Passage]) -> list[str]:
-        """What a user must know about these vectors; often nothing."""
+        """Say what a user must know about these vectors; often nothing."""
 
 
 class LexicalEmbedder:
@@ -45,21 +45,20 @@ class LexicalEmbedder:
         self.seed = seed
 
     def embed(self, passages: Sequence[Passage]) -> np.ndarray:
-        """Vectors, float32 ``[n, 64]``, zeros at the end for a domain too small to fill them."""
+        """Embed passages: float32 ``[n, 64]``, with zeros at the end for a domain too small to fill them."""
         vectors = np.zeros((len(passages), self.dim), dtype=np.float32)
-        for domain in dict.fromkeys(passage.domain for passage in passages):
-            rows = [i for i, passage in enumerate(passages) if passage.domain == domain]
+        for rows in rows_by_domain(passages).values():
             with one_thread():
                 reduced = self._reduced(self._weighted([passages[i].plain for i in rows]))
             vectors[rows, : reduced.shape[1]] = unit_length(reduced)
         return vectors
 
     def notes(self, passages: Sequence[Passage]) -> list[str]:
-        """Nothing to say."""
+        """Say nothing: every passage is read whole."""
         return []
 
     def _weighted(self, texts: Sequence[str]) -> Any:
-        """TF-IDF of hashed words and pairs of words, a SciPy sparse matrix."""
+        """Weight hashed words and pairs of words by TF-IDF; a SciPy sparse matrix."""
         from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
         counts = HashingVectorizer(
@@ -75,7 +74,7 @@ class LexicalEmbedder:
         return TfidfTransformer(sublinear_tf=True).fit_transform(counts[:, np.flatnonzero(kept)])
 
     def _reduced(self, weighted: Any) -> np.ndarray:
-        """Its first left singular vectors times their singular values, float64 ``[n, at most 64]``."""
+        """Compute the first left singular vectors times their singular values, float64 ``[n, at most 64]``."""
         from sklearn.utils.extmath import randomized_svd
 
         dim = min(self.dim, *weighted.shape)
@@ -110,14 +109,14 @@ class SentenceEmbedder:
                 ) from error
 
     def embed(self, passages: Sequence[Passage]) -> np.ndarray:
-        """Vectors, float32 ``[n, the model's dim]``."""
+        """Embed passages: float32 ``[n, the model's dim]``."""
         texts = [passage.plain for passage in passages]
         with _quiet_transformers():
             vectors = self.model.encode(texts, show_progress_bar=False, convert_to_numpy=True)
         return unit_length(np.asarray(vectors))
 
     def notes(self, passages: Sequence[Passage]) -> list[str]:
-        """Says so when the model reads only the beginning of some passages."""
+        """Say so when the model reads only the beginning of some passages."""
         reads = self.model.get_max_seq_length()
         longer = sum(passage.tokens > reads for passage in passages) if reads else 0
         if not longer:
@@ -170,7 +169,11 @@ class PrecomputedEmbedder:
         self.row = {str(key): i for i, key in enumerate(table["id"].to_pylist())}
 
     def embed(self, passages: Sequence[Passage]) -> np.ndarray:
-        """Vectors, float32 ``[n, dim]``; raises ``CalibrationError`` if any passage has none."""
+        """Look passages up: float32 ``[n, dim]``.
+
+        Raises:
+            CalibrationError: a passage has no vector.
+        """
         missing = [passage.id for passage in passages if passage.id not in self.row]
         if missing:
             raise CalibrationError(
@@ -180,7 +183,7 @@ class PrecomputedEmbedder:
         return unit_length(self.vectors[[self.row[passage.id] for passage in passages]])
 
     def notes(self, passages: Sequence[Passage]) -> list[str]:
-        """Nothing to say."""
+        """Say nothing: how the vectors were made is not known."""
         return []
 
 
@@ -192,7 +195,7 @@ EMBEDDERS: dict[str, type[LexicalEmbedder] | type[SentenceEmbedder] | type[Preco
 
 
 def embedder(spec: str, seed: int) -> Embedder:
-    """The embedder a recipe names.
+    """Make the embedder that a recipe names.
 
     Args:
         spec: ``lexical``, ``precomputed:FILE.parquet``, or the name or path of a sentence-transformers model
@@ -206,20 +209,20 @@ def embedder(spec: str, seed: int) -> Embedder:
 
 
 def unit_length(vectors: np.ndarray) -> np.ndarray:
-    """Rows scaled to length 1, float32; a row of zeros stays."""
+    """Scale rows to length 1, float32; a row of zeros stays."""
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
     return (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
 
 
 def _words_and_pairs(text: str) -> list[str]:
-    """The words of a text, and its pairs of neighbours."""
+    """List the words of a text, then its pairs of neighbouring words."""
     single = words(text)
     return single + [f"{a} {b}" for a, b in itertools.pairwise(single)]
 
 
 @contextlib.contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """No progress bars from ``transformers`` meanwhile; its setting is put back after."""
+    """Silence the progress bars of ``transformers`` meanwhile; its setting is put back after."""
     from transformers.utils import logging
 
     bars = logging.is_progress_bar_enabled()

@@ -1,4 +1,4 @@
-"""A name for each cluster, in words a person can tell clusters apart by."""
+"""Names of clusters, in words that a person can tell them apart by."""
 
 import functools
 import re
@@ -10,24 +10,26 @@ import numpy as np
 from calibration.clustering.cluster import Clustering
 
 TERMS = 3
+"""Terms of a name at most."""
 # Words and identifiers; no numbers, no "ll" of "you'll", no "don" of "don't".
 _TERM = re.compile(r"(?<!\w['\u2019])\b[^\W\d_]\w+\b(?!['\u2019]t\b)")
-_LONGEST = 24  # characters; longer terms are shown cut
+_LONGEST = 24
+"""Characters of a term at most; a longer one is abbreviated."""
 
 
 def names_of(clustering: Clustering, texts: Sequence[str]) -> list[str]:
-    """Name each cluster: as it came, those joined to the largest of a cluster counted; else by telling terms.
+    """Name each cluster by telling terms, or as it came: by the largest merged into it and the count of the others.
 
     Args:
-        clustering: of the passages of one domain.
-        texts: the passages.
+        clustering: clusters of the passages of one domain.
+        texts: plain text of each of these passages.
     """
     if not clustering.given:
         return cluster_names(texts, clustering.labels)
     names = []
     for cluster in range(clustering.k):
-        found = Counter(clustering.given[int(i)] for i in np.flatnonzero(clustering.labels == cluster))
-        (largest, _), *others = found.most_common()
+        sizes = Counter(clustering.given[int(i)] for i in np.flatnonzero(clustering.labels == cluster))
+        (largest, _), *others = sizes.most_common()
         names.append(f"{largest} and {len(others)} more" if others else largest)
     return names
 
@@ -41,11 +43,11 @@ def cluster_names(texts: Sequence[str], labels: np.ndarray) -> list[str]:
     left out.
 
     Args:
-        texts: passages of one domain.
-        labels: int ``[n]``, the cluster of each, from 0 up.
+        texts: plain text of each passage of one domain.
+        labels: int ``[n]``, the cluster of each passage, from 0 up.
 
     Returns:
-        A name a cluster, e.g. ``tax, revenue, fiscal``; "" where nothing is told.
+        One name per cluster, such as ``tax, revenue, fiscal``; "" where no term tells it from the others.
 
     Source: Grootendorst 2022, "BERTopic: neural topic modeling with a class-based TF-IDF procedure".
     """
@@ -62,7 +64,7 @@ def cluster_names(texts: Sequence[str], labels: np.ndarray) -> list[str]:
 
 
 def _name(shares: Sequence[dict[str, float]], cluster: int) -> str:
-    """The most telling terms of one cluster."""
+    """Join the most telling terms of one cluster."""
     weights = {}
     for term, share in shares[cluster].items():
         mean = sum(other.get(term, 0.0) for other in shares) / len(shares)
@@ -84,12 +86,12 @@ def _stop_words() -> frozenset[str]:
 
 
 def _tells(term: str) -> bool:
-    """Not a stop word, and longer than two letters if it is written in Latin ones."""
+    """Check that a term is no stop word, and longer than two letters if it is written in ASCII ones."""
     return (len(term) > 2 or not term.isascii()) and term not in _stop_words()
 
 
 def _variants(a: str, b: str) -> bool:
-    """``tax`` and ``taxes``: one begins with the other, but for the last two letters."""
+    """Check whether one term begins with the other, but for its last two letters: ``tax`` and ``taxes``."""
     short, long = sorted((a, b), key=len)
     stem = short[: max(3, len(short) - 2)]
     return len(long) - len(short) <= 3 and long.startswith(stem)

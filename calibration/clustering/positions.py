@@ -1,4 +1,4 @@
-"""Where a passage lies on the map of its domain."""
+"""Positions of passages on the map of their domain."""
 
 import numpy as np
 

@@ -9,23 +9,23 @@ from calibration.passage import normalised, words
 from calibration.seeded import digest
 
 SHINGLE = 5  # words
-NUMERATOR, DENOMINATOR = 4, 5  # similarity of at least 4/5, in whole numbers
+NUMERATOR, DENOMINATOR = 4, 5  # similarity of at least 4/5, in whole numbers so that equality is exact
 
 
 def near_duplicates(texts: Sequence[str], kin: Sequence[str | None] | None = None) -> list[int]:
-    """Which texts repeat an earlier one, going through them in order; the first of its like stays.
+    """Find the texts that repeat an earlier one, going through them in order; the first of its like stays.
 
     Two texts are near-duplicates if the Jaccard similarity of their sets of 5-word shingles is at least 0.8; a
     text with fewer than five words is one shingle. No pair is missed: of two such sets, ordered alike with the
     rarest shingle first, the first ``n - ceil(0.8 n) + 1`` share at least one, so only those are looked up.
 
     Args:
-        texts: the texts, in order of right.
-        kin: what they belong to; two of the same may be alike, such as questions on one document, which stay together.
-            None belongs to nothing.
+        texts: the texts, in the order in which they take precedence.
+        kin: what each text belongs to; two texts of the same may be alike, such as questions on one document, which
+            stay together. None belongs to nothing.
 
     Returns:
-        Indices of the texts to drop, ascending. No two of the texts left are near-duplicates, but of one kin.
+        Indices of the texts to drop, ascending. No two of the texts left are near-duplicates, unless of the same kin.
 
     Source: Chaudhuri, Ganti, Kaushik 2006, "A primitive operator for similarity joins" (prefix filter); Bayardo,
         Ma, Srikant 2007, "Scaling up all pairs similarity search".
@@ -35,8 +35,9 @@ def near_duplicates(texts: Sequence[str], kin: Sequence[str | None] | None = Non
     dropped = []
     for i, prefix in enumerate(prefixes):
         candidates = {j for shingle in prefix for j in index.get(shingle, ())}
-        own = None if kin is None else kin[i]
-        if any(_alike(sets[i], sets[j]) for j in candidates if own is None or kin is None or kin[j] != own):
+        if kin is not None and kin[i] is not None:
+            candidates = {j for j in candidates if kin[j] != kin[i]}
+        if any(_alike(sets[i], sets[j]) for j in candidates):
             dropped.append(i)
             continue
         for shingle in prefix:
@@ -45,7 +46,7 @@ def near_duplicates(texts: Sequence[str], kin: Sequence[str | None] | None = Non
 
 
 def _alike(a: np.ndarray, b: np.ndarray) -> bool:
-    """Jaccard of two sorted arrays of distinct uint64 is at least 4/5."""
+    """Check that the Jaccard similarity of two sorted arrays of distinct uint64 is at least 4/5."""
     if min(len(a), len(b)) * DENOMINATOR < max(len(a), len(b)) * NUMERATOR:
         return False
     union = np.union1d(a, b).size
@@ -53,7 +54,7 @@ def _alike(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def _shingles(texts: Sequence[str]) -> tuple[list[np.ndarray], list[list[int]]]:
-    """Each text's shingles (sorted uint64 hashes), and of its rarest ones those that another text has too."""
+    """Hash each text's shingles (sorted uint64), and pick of its rarest ones those that another text has too."""
     vocabulary: dict[str, int] = {}
     sets = [_hashes(text, vocabulary) for text in texts]
     if not sets:
@@ -70,7 +71,7 @@ def _shingles(texts: Sequence[str]) -> tuple[list[np.ndarray], list[list[int]]]:
 
 
 def _hashes(text: str, vocabulary: dict[str, int]) -> np.ndarray:
-    """The distinct shingles of a text as 64-bit hashes, sorted; never empty."""
+    """Hash the distinct shingles of a text to 64 bits, sorted; never empty."""
     tokens = words(text)
     if len(tokens) < SHINGLE:
         whole = " ".join(tokens) or normalised(text)
@@ -84,7 +85,7 @@ def _hashes(text: str, vocabulary: dict[str, int]) -> np.ndarray:
 
 
 def _mix(x: np.ndarray) -> np.ndarray:
-    """A bijection of 64-bit integers that spreads every bit (splitmix64's finaliser)."""
+    """Mix 64-bit integers by a bijection that spreads every bit (splitmix64's finaliser)."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -18,15 +18,15 @@ _BLOCK = 1 << 20  # bytes
 
 
 def file_format(path: str) -> str | None:
-    """The ``datasets`` builder for a file name (``json``, ``parquet``, ``csv``, ``text``), or None if unknown."""
+    """Name the ``datasets`` builder for a file name (``json``, ``parquet``, ``csv``, ``text``); None if unknown."""
     return FORMATS.get(_suffixes(path)[0])
 
 
 def checked_sha256(path: Path) -> str:
-    """SHA-256 of a file; raises if it is missing, empty, or a text file that is not UTF-8. Read a block at a time.
+    """Compute the SHA-256 (hex) of a file that can be read, a block at a time.
 
     Raises:
-        CalibrationError: one line that names the file and what is wrong with it.
+        CalibrationError: the file is missing, empty, or a text file that is not UTF-8.
     """
     if not path.exists():
         raise CalibrationError(f"{path}: no such file; check the path")
@@ -45,18 +45,18 @@ def checked_sha256(path: Path) -> str:
 
 
 def explain(path: Path, error: BaseException) -> CalibrationError:
-    """One line on why ``datasets`` could not read a file: for JSON, the line that is no JSON object."""
+    """Say on one line why ``datasets`` could not read a file: for JSON, the line that is no JSON object."""
     plain, _ = _suffixes(path.name)
-    found = _bad_json_line(path) if plain in (".jsonl", ".json") else None
-    if found:
-        return CalibrationError(f"{path}: {found}")
+    fault = _bad_json_line(path) if plain in (".jsonl", ".json") else None
+    if fault:
+        return CalibrationError(f"{path}: {fault}")
     return CalibrationError(
         f"{path}: cannot be read as {file_format(path.name)}: {one_line(error)}; check the file, or convert it to JSONL"
     )
 
 
 def _suffixes(path: str) -> tuple[str, str]:
-    """The suffix that tells the format, and the one that tells the compression ("" for none)."""
+    """Take from a file name the suffix of the format, and that of the compression ("" for none)."""
     name = Path(path)
     packed = name.suffix.lower()
     if packed in COMPRESSIONS:
@@ -65,13 +65,13 @@ def _suffixes(path: str) -> tuple[str, str]:
 
 
 def _opened(path: Path) -> BinaryIO:
-    """The file's content, unpacked."""
+    """Open the file's content, unpacked."""
     packed = _suffixes(path.name)[1]
     return cast(BinaryIO, COMPRESSIONS[packed](path, "rb") if packed else path.open("rb"))
 
 
 def _check_utf8(path: Path, stream: BinaryIO) -> int:
-    """Bytes in the stream; raises at the first that is not UTF-8, naming line and byte."""
+    """Count the bytes in the stream; raise at the first that is not UTF-8, naming line and byte."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     done, lines = 0, 1
     while True:
@@ -92,7 +92,7 @@ def _check_utf8(path: Path, stream: BinaryIO) -> int:
 
 
 def _bad_json_line(path: Path) -> str | None:
-    """Which line of a JSON Lines file cannot be read, and why; None if every line can."""
+    """Say which line of a JSON Lines file cannot be read, and why; None if every line can."""
     with _opened(path) as stream:
         first = stream.read(_BLOCK).lstrip()[:1]
     with _opened(path) as stream:

@@ -2,12 +2,13 @@
 
 import contextlib
 import difflib
+import functools
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from calibration.errors import CalibrationError, one_line
 from calibration.passage import JOINED_BY
@@ -22,23 +23,26 @@ INSTALL = "needs lm_eval, which is not installed; pip install 'evop[eval]'"
 
 @dataclass
 class HarnessTask:
-    """A task of lm_eval, or a group of them.
+    """A task of lm_eval, or a group of tasks.
 
     Attributes:
-        where: start of every message about it.
-        name: as lm_eval knows it.
-        folder: with task files of one's own; None for those of lm_eval alone.
+        where: start of every message about the task.
+        task: name of the task in lm_eval.
+        folder: folder with task files of the user's own; None for those of lm_eval alone.
         read: which documents were read, by name of the task.
     """
 
     where: str
-    name: str
+    task: str
     folder: str | None
     read: dict[str, str] = field(default_factory=dict)
 
+    sha256: ClassVar[str | None] = None
+    revision: ClassVar[str | None] = None
+
     @classmethod
     def open(cls, where: str, spec: str) -> "HarnessTask":
-        """What ``lm_eval:TASK`` or ``lm_eval:TASK:FOLDER`` means.
+        """Open the task that ``lm_eval:TASK`` or ``lm_eval:TASK:FOLDER`` means.
 
         Raises:
             CalibrationError: lm_eval is not there, or does not know the task.
@@ -46,49 +50,55 @@ class HarnessTask:
         name, _, folder = spec.removeprefix(PREFIX).partition(":")
         if find_spec("lm_eval") is None:
             raise CalibrationError(f"{where}: {INSTALL}")
-        found = cls(where, name, folder or None)
         with quiet():
-            unknown = unknown_task([name], task_manager(found.folder))
+            unknown = unknown_task([name], task_manager(folder))
         if unknown:
             raise CalibrationError(f"{where}: {unknown}")
-        return found
+        return cls(where, name, folder or None)
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """The columns of a document, what is asked as ``query``, ``choices`` and ``gold``, and the ``task``.
+    @property
+    def name(self) -> str:
+        """Start of the names of the task's documents, such as ``lm_eval:arc_easy``."""
+        return f"{PREFIX}{self.task}"
+
+    def rows(self, cache: str) -> Iterator[dict[str, Any]]:
+        """Read the rows: the columns of a document, ``query``, ``choices`` and ``gold`` as asked, and the ``task``.
 
         The training documents of a task that has some, so that what lm_eval evaluates stays unseen. Of a group, every
-        task is a ``cluster``.
+        task is a ``cluster``. lm_eval keeps what it downloads in a cache of its own.
 
         Raises:
             CalibrationError: it cannot be read, or asks for something else than one of several choices.
         """
         try:
             with quiet():
-                tasks = task_manager(self.folder).load([self.name])["tasks"]
+                tasks = task_manager(self.folder).load([self.task])["tasks"]
                 for name, task in tasks.items():
-                    own = {"task": name} if len(tasks) == 1 else {"task": name, "cluster": name}
+                    labels = {"task": name} if len(tasks) == 1 else {"task": name, "cluster": name}
                     self._refuse(name, task)
                     task.set_fewshot_seed(SEED)
                     self.read[name] = TRAINING if task.has_training_docs() else EVALUATED
                     for document in task.training_docs() if task.has_training_docs() else task.eval_docs:
-                        yield {**own, **document, **self._asked(name, task, document)}
+                        yield {**labels, **document, **self._question(name, task, document)}
         except CalibrationError:
             raise
         except Exception as error:  # lm_eval raises whatever a task's own code does
             raise CalibrationError(f"{self.where}: lm_eval cannot read it: {one_line(error)}") from error
 
     def _refuse(self, name: str, task: Any) -> None:
-        found = None
+        """Raise unless the task asks for one of several choices after a query."""
+        fault = None
         if task.OUTPUT_TYPE != "multiple_choice":
-            found = f"is {task.OUTPUT_TYPE}; evop audit --lm-eval {name} scores such a task"
+            fault = f"is {task.OUTPUT_TYPE}; evop audit --lm-eval {name} scores such a task"
         elif task.multiple_input:
-            found = "puts its choices before the text"
+            fault = "puts its choices before the text"
         elif task.multiple_target:
-            found = "has several right answers"
-        if found:
-            raise CalibrationError(f"{self.where}: {name} {found}; expected one of several choices after a query")
+            fault = "has several right answers"
+        if fault:
+            raise CalibrationError(f"{self.where}: {name} {fault}; expected one of several choices after a query")
 
-    def _asked(self, name: str, task: Any, document: dict[str, Any]) -> dict[str, Any]:
+    def _question(self, name: str, task: Any, document: dict[str, Any]) -> dict[str, Any]:
+        """Put a document as the task does: ``query`` with its examples, ``choices``, and which of them is ``gold``."""
         shots = task.config.num_fewshot or 0
         query = task.fewshot_context(document, shots, gen_prefix=task.doc_to_prefix(document))
         choices = [f"{task.config.target_delimiter}{choice}" for choice in task.doc_to_choice(document)]
@@ -102,13 +112,13 @@ class HarnessTask:
 
     @property
     def read_as(self) -> str:
-        """Which documents of it were read."""
+        """Which documents of the task were read, in words."""
         return " and ".join(sorted(set(self.read.values())))
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """What lm_eval says of its own tasks is no news to who asks for one."""
+    """Silence the log lines of lm_eval meanwhile: what it says of its other tasks is no news to who asks for one."""
     logger = logging.getLogger("lm_eval")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -119,15 +129,31 @@ def quiet() -> Iterator[None]:
 
 
 def task_manager(folder: str | Path | None) -> Any:
-    """What lm_eval knows, with task files of one's own."""
+    """Make lm_eval's manager of the tasks that it ships and of the task files in a folder, which take precedence.
+
+    lm_eval's own files are read once per process, for there are more than ten thousand; those of the folder each time.
+    """
     from lm_eval.tasks import TaskManager
 
-    return TaskManager(include_path=str(folder) if folder else None)
+    if not folder:
+        return _shipped_tasks()
+    manager = TaskManager(include_path=str(folder), include_defaults=False)
+    for name, entry in _shipped_tasks().task_index.items():
+        manager.task_index.setdefault(name, entry)
+    return manager
+
+
+@functools.cache
+def _shipped_tasks() -> Any:
+    """Make the manager of the tasks that lm_eval ships; reading their files takes seconds."""
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager()
 
 
 def unknown_task(names: Sequence[str], manager: Any) -> str | None:
-    """The first name that is no task, and what may be meant, on one line."""
-    known = manager.all_tasks
+    """Say on one line which is the first name that is no task, and what may be meant; None if all are tasks."""
+    known = manager.task_index
     unknown = next((name for name in names if name not in known), None)
     if unknown is None:
         return None

@@ -1,9 +1,9 @@
-"""Long documents into passages that end where a reader would pause."""
+"""Long documents into pieces that end where a reader would pause."""
 
 import re
 
 _FULL_STOP = "[.!?\u2026]['\"\u201d\u2019)\\]]*"  # with closing quotes and brackets
-# Best pause first. Each pattern's match ends where a passage may end.
+# Best pause first. Each pattern's match ends where a piece may end.
 _PAUSES = tuple(
     re.compile(pattern)
     for pattern in (
@@ -16,10 +16,10 @@ _PAUSES = tuple(
 _SPACE = re.compile(r"\s+")
 
 
-def cut(text: str, size: int) -> list[str]:
-    """Cut a text into passages of about ``size`` characters, at paragraph, line or sentence ends.
+def pieces_of(text: str, size: int) -> list[str]:
+    """Split a text into pieces of about ``size`` characters, at paragraph, line or sentence ends.
 
-    The pause chosen lies in the second half of the window; without one the passage ends between two words, and
+    The pause chosen lies in the second half of the window; without one the piece ends between two words, and
     inside a word only if that word alone is longer than ``size``. A last piece shorter than a quarter of ``size``
     is joined to the one before it.
 
@@ -28,10 +28,10 @@ def cut(text: str, size: int) -> list[str]:
         size: wanted length in characters, at least 1.
 
     Returns:
-        The passages in order; together they are the text, and none is longer than 1.25 ``size``.
+        The pieces in order; together they are the text, and none is longer than 1.25 ``size``.
 
     Example:
-        >>> cut("One two. Three four. Five six seven.", 22)
+        >>> pieces_of("One two. Three four. Five six seven.", 22)
         ['One two. Three four. ', 'Five six seven.']
     """
     assert size >= 1
@@ -49,7 +49,7 @@ def cut(text: str, size: int) -> list[str]:
 
 
 def _pause(text: str, start: int, size: int) -> int:
-    """Where the passage that begins at ``start`` ends: at most ``size`` characters on."""
+    """Find the end of the piece that begins at ``start``: at most ``size`` characters on."""
     window = text[start : start + size]
     for pattern in _PAUSES:
         ends = [match.end() for match in pattern.finditer(window) if match.end() * 2 >= size]

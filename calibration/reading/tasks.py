@@ -7,17 +7,25 @@ from typing import Any
 
 from calibration.errors import CalibrationError
 from calibration.passage import Passage
-from calibration.reading.sources import Source, open_source, rows_of
+from calibration.reading.harness import HarnessTask
+from calibration.reading.origins import rows_of
+from calibration.reading.sources import Source, open_source
 from calibration.recipe import TaskSource
 
 REQUIRED = ("query", "choices", "gold")
 OPTIONAL = ("document", "domain", "cluster")
 ANSWER_SHOWN = 40
+"""Characters of an answer that an error shows."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a task: the item, and the cluster it was given; None where it is to be clustered like a passage."""
+    """One row of a task.
+
+    Attributes:
+        item: the row's question with its choices.
+        cluster: name of the cluster that the row gives its item; None where the item is to be clustered like a passage.
+    """
 
     item: Passage
     cluster: str | None
@@ -28,9 +36,9 @@ class Task:
     """One opened task; iterating ``rows`` reads it.
 
     Attributes:
-        name: names its domain, or the first part of its domains' names.
-        source: where it is read from; counts the rows.
-        columns: what its columns are called, by what they are read as; complete once the first row was read.
+        name: name of the task's domain, or the first part of its domains' names.
+        source: the opened source of the rows; counts them.
+        columns: names of the columns, by what they are read as; complete once the first row was read.
     """
 
     name: str
@@ -39,34 +47,35 @@ class Task:
     _domains: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, asked: TaskSource) -> "Task":
-        """A task, checked as far as that goes without reading rows.
+    def open(cls, task: TaskSource) -> "Task":
+        """Open a task, checked as far as that goes without reading rows.
 
         Raises:
             CalibrationError: a missing or empty file, or a specification that means nothing.
         """
-        columns: dict[str, str] = {str(role): name for role, name in asked.columns.items()}
-        source = open_source(asked.name, asked.source, columns.get("document"), "task")
+        columns: dict[str, str] = {str(role): name for role, name in task.columns.items()}
+        source = open_source(task.name, task.source, columns.get("document"), "task")
         if source.column is not None:
             raise CalibrationError(
                 f"{source.where}: a task has no single column; name its columns one by one, such as "
-                f"--task-columns {asked.name}=query:question,choices:options"
+                f"--task-columns {task.name}=query:question,choices:options"
             )
-        return cls(asked.name, source, columns)
+        return cls(task.name, source, columns)
 
     @property
     def read_as(self) -> str:
-        """What its columns are read as, on one line."""
+        """What the task's columns are read as, on one line; of a task of lm_eval, also which documents were read."""
         columns = ", ".join(f"{role} {name}" for role, name in self.columns.items())
-        return f"{columns}; {self.source.harness.read_as}" if self.source.harness else columns
+        origin = self.source.origin
+        return f"{columns}; {origin.read_as}" if isinstance(origin, HarnessTask) else columns
 
     def rows(self) -> Iterator[Row]:
-        """Its items in order.
+        """Read the items in order.
 
         Raises:
             CalibrationError: unreadable, a column it does not have, or a row that is no such item.
         """
-        with rows_of(self.source) as rows:
+        with rows_of(self.source.origin) as rows:
             for row in rows:
                 if not self.source.rows:
                     self._find_columns(list(row))
@@ -74,9 +83,10 @@ class Task:
                 yield self._row(row)
 
     def _find_columns(self, there: list[str]) -> None:
-        given = dict(self.columns)
-        roles = [*REQUIRED, *(role for role in OPTIONAL if role in given or role in there)]
-        self.columns = {role: given.get(role, role) for role in roles}
+        """Settle ``columns`` by those of the first row: a role that was given no name is a column of its own name."""
+        renamed = dict(self.columns)
+        roles = [*REQUIRED, *(role for role in OPTIONAL if role in renamed or role in there)]
+        self.columns = {role: renamed.get(role, role) for role in roles}
         for role, name in self.columns.items():
             missing = next((part for part in (_parts(role, name)) if part not in there), None)
             if missing is not None:
@@ -87,6 +97,7 @@ class Task:
         self.source.group_by = self.columns.get("document")
 
     def _row(self, row: dict[str, Any]) -> Row:
+        """Turn the columns of a row into an item and its cluster."""
         query = row[self.columns["query"]]
         choices, labels = self._choices(row)
         gold = self._gold(row[self.columns["gold"]], choices, labels)
@@ -102,6 +113,7 @@ class Task:
         return Row(item, str(cluster))
 
     def _domain(self, row: dict[str, Any]) -> str:
+        """Name the domain of a row; two values that would give one name are refused."""
         value = row.get(self.columns.get("domain", ""))
         if value is None:
             return self.name
@@ -114,44 +126,46 @@ class Task:
         return f"{self.name}.{name}"
 
     def _choices(self, row: dict[str, Any]) -> tuple[tuple[str, ...], list[str]]:
-        """The choices, and their labels where the file has some."""
+        """Take the choices of a row, and their labels where the file has some."""
         parts = _parts("choices", self.columns["choices"])
-        found = row[parts[0]] if len(parts) == 1 else [row[part] for part in parts]
+        content = row[parts[0]] if len(parts) == 1 else [row[part] for part in parts]
         labels: list[str] = []
-        if isinstance(found, dict) and {"text", "label"} <= set(found):
-            labels, found = [str(label) for label in found["label"]], found["text"]
-        texts = list(found) if isinstance(found, list | tuple) else []
+        if isinstance(content, dict) and {"text", "label"} <= set(content):
+            labels, content = [str(label) for label in content["label"]], content["text"]
+        texts = list(content) if isinstance(content, list | tuple) else []
         if len(texts) < 2 or not all(isinstance(text, str) and text.strip() for text in texts):
             raise CalibrationError(
-                f"{self._here}: choices {str(found)[:ANSWER_SHOWN]!r}, expected a list of at least two texts, or "
+                f"{self._here}: choices {str(content)[:ANSWER_SHOWN]!r}, expected a list of at least two texts, or "
                 f"columns joined by +"
             )
         return tuple(texts), labels
 
     def _gold(self, answer: Any, choices: tuple[str, ...], labels: list[str]) -> int:
-        """The number of the right choice, from a number from 0, a label, a letter or the choice itself."""
-        said = str(answer).strip()
+        """Find the number of the right choice by a number from 0, a label, a letter or the choice itself."""
+        text = str(answer).strip()
         readings = {
-            "a label": labels.index(said) if said in labels else None,
-            "a number from 0": int(said) if said.isdecimal() and not labels else None,
-            "a choice": choices.index(said) if isinstance(answer, str) and said in choices else None,
-            "a letter": ord(said.upper()) - ord("A") if len(said) == 1 and said.isascii() and said.isalpha() else None,
+            "a label": labels.index(text) if text in labels else None,
+            "a number from 0": int(text) if text.isdecimal() and not labels else None,
+            "a choice": choices.index(text) if isinstance(answer, str) and text in choices else None,
+            "a letter": ord(text.upper()) - ord("A") if len(text) == 1 and text.isascii() and text.isalpha() else None,
         }
-        found = {how: i for how, i in readings.items() if i is not None and i < len(choices)}
-        if len(set(found.values())) == 1:
-            return next(iter(found.values()))
-        if found:
-            ways = ", ".join(f"{how} ({choices[i][:ANSWER_SHOWN]!r})" for how, i in found.items())
-            raise CalibrationError(f"{self._here}: gold {said[:ANSWER_SHOWN]!r} may be read as {ways}; give its number")
+        possible = {how: i for how, i in readings.items() if i is not None and i < len(choices)}
+        if len(set(possible.values())) == 1:
+            return next(iter(possible.values()))
+        if possible:
+            ways = ", ".join(f"{how} ({choices[i][:ANSWER_SHOWN]!r})" for how, i in possible.items())
+            raise CalibrationError(f"{self._here}: gold {text[:ANSWER_SHOWN]!r} may be read as {ways}; give its number")
         raise CalibrationError(
-            f"{self._here}: gold {said[:ANSWER_SHOWN]!r}, expected 0 to {len(choices) - 1}, "
+            f"{self._here}: gold {text[:ANSWER_SHOWN]!r}, expected 0 to {len(choices) - 1}, "
             f"{'one of ' + ', '.join(labels) if labels else 'a letter'}, or one of its choices"
         )
 
     @property
     def _here(self) -> str:
+        """Start of every message about the row that is read."""
         return f"{self.source.where}, row {self.source.rows}"
 
 
 def _parts(role: str, name: str) -> list[str]:
+    """List the columns that a role is read from: choices may lie in several, joined by ``+``."""
     return name.split("+") if role == "choices" else [name]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from calibration import EMBEDDERS, Passage
+from calibration import EMBEDDERS, Group, Passage
 from calibration.clustering.cluster import cluster_domain, given_clusters
 from calibration.clustering.names import names_of
 from calibration.reading.harness import INSTALL, task_manager, unknown_task
@@ -211,7 +211,8 @@ def _groups(task: str, samples: Sequence[dict[str, Any]], column: str | None) ->
         clustering = given_clusters(vectors, [str(sample["doc"][column]) for sample in samples])
     for cluster, name in enumerate(names_of(clustering, [passage.plain for passage in passages])):
         mine = np.flatnonzero(clustering.labels == cluster).tolist()
-        groups[f"{task}/{cluster}"] = (f"{task}/{cluster} {name}", mine)
+        group = Group(task, cluster, name, unseen=False)
+        groups[group.key] = (group.label, mine)
     return groups
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from calibration.passage import domain_of
 from evop.auditing.answers import Answers
 from evop.losses.lines import items_of
 from evop.losses.table import LossTable
@@ -177,7 +178,7 @@ def _group_rows(split: SplitLosses, pattern: str, labels: Mapping[str, str]) -> 
                 "kind": split.kind,
                 "group": group,
                 "label": labels[group],
-                "domain": group.rsplit("/", 1)[0],
+                "domain": domain_of(group),
                 "passages": len(mine),
                 "documents": len({split.passages.documents[i] for i in mine}),
                 "tokens": split.passages.tokens_by_group[group],

@@ -23,8 +23,9 @@ def map_figure(calibration: CalibrationSet, audit: AuditFile, kind: str) -> Figu
         kind: ``text`` or ``item``.
     """
     first = audit.patterns[0].name
-    excess = {row.group: row.excess for row in audit.groups if (row.pattern, row.kind) == (first, kind)}
-    domains = list(dict.fromkeys(group.rsplit("/", 1)[0] for group in excess))
+    losses = [row for row in audit.groups if (row.pattern, row.kind) == (first, kind)]
+    excess = {row.group: row.excess for row in losses}
+    domains = list(dict.fromkeys(row.domain for row in losses))
     columns = min(COLUMNS, len(domains))
     rows = math.ceil(len(domains) / columns)
     figure = new_figure(8.6, 0.5 + 2.05 * rows)

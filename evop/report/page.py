@@ -48,14 +48,13 @@ def page(
     """
     names = [pattern.name for pattern in audit.patterns]
     colour = colours(names, {pattern.name for pattern in audit.patterns if pattern.sha256 is None})
-    labels = {group.key: group.label for group in calibration.groups}
     sections = [
         _verdict(audit),
         _groups(audit),
         *_harness(audit),
         _patterns(audit),
-        _needs(audit, labels),
-        _search(audit, runs, labels),
+        _needs(audit, calibration.labels),
+        _search(audit, runs, calibration.labels),
         _map(audit, calibration),
         _size(audit, speed),
         _again(audit, calibration, command),

@@ -56,7 +56,7 @@ class SearchSetup:
     @property
     def labels(self) -> dict[str, str]:
         """Group key -> what a person reads."""
-        return {group.key: group.label for group in self.calibration.groups}
+        return self.calibration.labels
 
     @property
     def set_aside(self) -> int:

@@ -94,7 +94,7 @@ def audit(
     metric = recipe.metric or _metric(candidates)
     measure = partial(_measure, given, loaded, candidates, max_tokens, metric, recipe.batch_size, report)
     splits = [losses for split in AUDITED if given.split(split) for losses in measure(split)]
-    groups, summary = group_frame(splits, _labels(given)), summary_frame(splits)
+    groups, summary = group_frame(splits, given.labels), summary_frame(splits)
     file = AuditFile(
         version=__version__,
         model=ModelName.of(checkpoint),
@@ -205,15 +205,6 @@ def _command(
         elif value not in (None, (), AuditRecipe.model_fields[name].default):
             words += [f"--{option}", ",".join(value) if isinstance(value, tuple | list) else str(value)]
     return shlex.join([*words, "--out", str(out)])
-
-
-def _labels(calibration: CalibrationSet) -> dict[str, str]:
-    """Group key -> what a person reads; says of a group that no search on this set could see it."""
-    sampled = {passage.group for passage in calibration.split("search")}
-    return {
-        group.key: group.label if group.unseen or group.key in sampled else f"{group.label} (no search passages)"
-        for group in calibration.groups
-    }
 
 
 def _metric(candidates: list[Candidate]) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from saved import assert_generates_alike, assert_same, assert_saves_again
+from shared import MODELS, shared_folder
 from tiny import MODEL_TYPES, TINY, build, load, logits, random_ids, ranking, removing, write_pattern
 
 import evop.hf  # noqa: F401
@@ -34,7 +35,6 @@ from evop.stages.prune import prune
 from patterns import Budget, Pattern, PatternSpace
 from patterns.legality import DEPLOYS
 
-SHARED = Path(__file__).parents[3] / "shared"
 CELLS = list(itertools.product(TINY, GRAINS, DEPLOYS))
 CHOSEN: dict[tuple[str, str], list[tuple[str, ...]]] = {
     ("layer", "any"): [("layers.0",), ("layers.0", "layers.1", "layers.2")],
@@ -183,9 +183,7 @@ def test_a_wrong_mask_is_caught(name, tiny_folder, tmp_path):
 @pytest.mark.parametrize("parts", [("layers.3.mlp", "layers.4.attn", "layers.7"), ("layers.0.attn", "layers.4.mlp")])
 @pytest.mark.parametrize("which", ["reference", "stories260K", "bitllama-3M"])
 def test_masked_equals_saved_on_trained_models(which, parts, tmp_path):
-    folder = model_dir() if which == "reference" else SHARED / "models" / which
-    if not folder.is_dir():
-        pytest.skip(f"{which} lies beside the repository where there is one, not here: {folder}")
+    folder = model_dir() if which == "reference" else shared_folder(MODELS / which)
     family = family_of(Checkpoint.find(folder).model_type)
     layers = int(Checkpoint.find(folder).config["num_hidden_layers"])
     names = [name for part in parts for name in _both(part) if int(name.split(".")[1]) < layers]

@@ -8,10 +8,9 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+from shared import CORPORA, shared_folder
 
 from calibration import SAMPLERS, CalibrationSet, DomainSource, Recipe, build_calibration_set
-
-CORPORA = Path(__file__).resolve().parents[3] / "shared" / "data" / "corpora"
 
 
 def shingles(text: str) -> set[tuple[str, ...]]:
@@ -20,19 +19,19 @@ def shingles(text: str) -> set[tuple[str, ...]]:
 
 
 def leaks(built: CalibrationSet) -> list[str]:
-    """Every pair of passages in two splits that share a document, or 80% of their shingles."""
+    """Say every pair of passages in two splits that share a document, and every pair that shares 80% of shingles."""
     table = [(p, shingles(p.plain)) for p in built.passages]
-    found = []
-    for (a, mine), (b, other) in itertools.combinations(table, 2):
+    pairs = []
+    for (a, of_a), (b, of_b) in itertools.combinations(table, 2):
         if a.split != b.split and a.document == b.document:
-            found.append(f"document {a.document}: {a.split} and {b.split}")
-        if 5 * len(mine & other) >= 4 * len(mine | other):
-            found.append(f"near-duplicates {a.id} ({a.split}), {b.id} ({b.split})")
-    return found
+            pairs.append(f"document {a.document}: {a.split} and {b.split}")
+        if 5 * len(of_a & of_b) >= 4 * len(of_a | of_b):
+            pairs.append(f"near-duplicates {a.id} ({a.split}), {b.id} ({b.split})")
+    return pairs
 
 
 def messy_corpus(folder: Path, seed: int) -> list[DomainSource]:
-    """Two domains whose documents wander between topics, with copies, near-copies, and rows both domains have."""
+    """Write two domains whose documents wander between topics, with copies, near-copies, and rows both domains have."""
     rng = random.Random(seed)
     common = [f"common{i}" for i in range(200)]
     shared = [" ".join(rng.choices(common, k=40)) for _ in range(15)]
@@ -85,10 +84,9 @@ def test_one_file_in_two_domains(tmp_path):
     assert leaks(built) == []
 
 
-@pytest.mark.skipif(not CORPORA.is_dir(), reason=f"{CORPORA} is not on this machine")
 def test_no_leak_in_real_text():
-    names = ("biomedical", "legal_statute", "code_python")
-    domains = [DomainSource(name=name, source=str(CORPORA / f"{name}.jsonl")) for name in names]
+    corpora, names = shared_folder(CORPORA), ("biomedical", "legal_statute", "code_python")
+    domains = [DomainSource(name=name, source=str(corpora / f"{name}.jsonl")) for name in names]
     built = build_calibration_set(Recipe(domains=domains, group_by="source", limit=500))
     assert sum(entry.near_duplicates for entry in built.manifest.domains) > 0
     assert leaks(built) == []
@@ -122,4 +120,4 @@ def test_a_document_that_lies_in_two_files_of_a_domain_is_one_document(tmp_path)
     for passage in built.passages:
         splits.setdefault(passage.plain.split()[0], set()).add(passage.split)
     assert len(splits) > 10
-    assert all(len(found) == 1 for found in splits.values())
+    assert all(len(of_book) == 1 for of_book in splits.values())

@@ -42,7 +42,7 @@ def road(tmp_path_factory):
 def absent(road):
     """The groups without search passages; at least one."""
     entries = CalibrationSet.load(road / "set").manifest.groups
-    found = [f"{g.domain}/{g.cluster}" for g in entries if not g.unseen and not g.passages["search"]]
+    found = [g.key for g in entries if not g.unseen and not g.passages["search"]]
     assert found
     return found
 

@@ -9,7 +9,7 @@ from calibration.choosing.sample import SAMPLERS, largest_remainders, water_fill
 from calibration.choosing.split import SHARES, share_out
 from calibration.passage import Passage, words
 from calibration.reading.duplicates import near_duplicates
-from calibration.reading.pieces import cut
+from calibration.reading.pieces import pieces_of
 
 examples = settings(deadline=None, max_examples=150, derandomize=True)
 
@@ -18,8 +18,8 @@ TEXT = st.text(st.sampled_from("abc.!?  \n\t。é"), max_size=400) | st.text(max
 
 @examples
 @given(TEXT, st.integers(1, 60))
-def test_cut_covers_the_text_in_pieces_not_too_long(text, size):
-    pieces = cut(text, size)
+def test_pieces_cover_the_text_and_are_not_too_long(text, size):
+    pieces = pieces_of(text, size)
     assert "".join(pieces) == text
     assert all(pieces)
     assert all(4 * len(piece) <= 5 * size for piece in pieces)
@@ -28,9 +28,9 @@ def test_cut_covers_the_text_in_pieces_not_too_long(text, size):
 
 @examples
 @given(st.lists(st.text(st.sampled_from("ab"), min_size=1, max_size=12), max_size=60), st.integers(12, 40))
-def test_cut_keeps_words_whole(tokens, size):
+def test_pieces_keep_words_whole(tokens, size):
     text = " ".join(tokens)
-    assert " ".join(cut(text, size)).split() == text.split()
+    assert " ".join(pieces_of(text, size)).split() == text.split()
 
 
 @examples

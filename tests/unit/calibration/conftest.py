@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shared import CORPORA, shared_folder
 
 from calibration import DomainSource, Recipe
 
-CORPORA = Path(__file__).resolve().parents[4] / "shared" / "data" / "corpora"
 TOPICS = {
     "law": ["statute court judge appeal plaintiff verdict", "tax revenue fiscal budget levy income"],
     "food": ["bread flour oven yeast dough crust", "soup onion broth carrot celery simmer"],
@@ -18,14 +18,14 @@ TOPICS = {
 
 
 def make_rows(topics: list[str], documents: int, passages: int, seed: int) -> list[dict[str, str]]:
-    """Rows of text, each of one topic, ``passages`` rows a document."""
+    """Make rows of text, ``passages`` rows per document and one topic per document."""
     rng = np.random.default_rng(seed)
     rows = []
     for number in range(documents):
-        own = topics[number % len(topics)].split()
+        telling = topics[number % len(topics)].split()
         filler = [f"word{i}" for i in range(300)]
         for _ in range(passages):
-            chosen = [str(rng.choice(own if rng.random() < 0.5 else filler)) for _ in range(60)]
+            chosen = [str(rng.choice(telling if rng.random() < 0.5 else filler)) for _ in range(60)]
             rows.append({"text": " ".join(chosen) + ".", "book": f"book {number}"})
     return rows
 
@@ -70,6 +70,4 @@ def recipe(two_domains: dict[str, Path]) -> Recipe:
 @pytest.fixture(scope="session")
 def corpora() -> Path:
     """The real held-out texts."""
-    if not CORPORA.is_dir():
-        pytest.skip(f"{CORPORA} is not on this machine")
-    return CORPORA
+    return shared_folder(CORPORA)

@@ -3,12 +3,22 @@
 import json
 import subprocess
 import sys
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 import calibration
-from calibration import CalibrationError, CalibrationSet, DomainSource, Recipe, build_calibration_set, describe
+from calibration import (
+    CalibrationError,
+    CalibrationSet,
+    DomainSource,
+    Recipe,
+    build_calibration_set,
+    describe,
+    read_passages,
+)
 
 FILES = ["centroids.npy", "clusters.png", "manifest.json", "passages.parquet"]
 
@@ -82,6 +92,25 @@ def test_groups_have_labels(built):
     assert sum(group.unseen for group in built.groups) == 2
     told = {name for group in built.groups for name in group.name.split(", ")}
     assert {"tide", "court", "whale"} & told or len(told) > 12
+
+
+def test_labels_say_which_groups_no_search_could_see(recipe):
+    built = build_calibration_set(recipe.model_copy(update={"sampler": "evop", "passages": 2}))
+    sampled = {p.group for p in built.split("search")}
+    assert len(sampled) < sum(not group.unseen for group in built.groups)
+    assert list(built.labels) == [group.key for group in built.groups]
+    for group in built.groups:
+        absent = not group.unseen and group.key not in sampled
+        assert built.labels[group.key] == group.label + (" (no search passages)" if absent else "")
+
+
+def test_what_a_build_counted_cannot_be_changed(built, recipe):
+    reading = read_passages(recipe)
+    with pytest.raises(FrozenInstanceError):
+        reading.domains["land"].passages = 0
+    for entry in (built.manifest, built.manifest.domains[0], built.manifest.groups[0]):
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(entry, next(iter(type(entry).model_fields)), None)
 
 
 def test_split_of_another_name(built):
@@ -194,13 +223,6 @@ def test_a_full_disk_leaves_nothing(built, tmp_path, monkeypatch):
     with pytest.raises(CalibrationError, match="No space left on device; nothing was saved"):
         built.save(tmp_path / "set")
     assert not list(tmp_path.iterdir())
-
-
-def test_unknown_recipe_key():
-    with pytest.raises(ValueError, match="extra"):
-        Recipe(domains=[DomainSource(name="a", source="b")], cluster=3)
-    with pytest.raises(ValueError, match="at least 1"):
-        Recipe(domains=[DomainSource(name="a", source="b")], clusters=0)
 
 
 def test_real_texts_of_one_source_in_rows(corpora):

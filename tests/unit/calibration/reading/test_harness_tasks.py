@@ -7,6 +7,7 @@ import json
 import pytest
 
 from calibration import CalibrationError, Recipe, TaskSource, build_calibration_set
+from calibration.reading.harness import task_manager
 from calibration.reading.tasks import Task
 
 pytest.importorskip("lm_eval", reason="lm_eval is not installed: pip install 'evop[eval]'")
@@ -79,6 +80,18 @@ def test_a_description_and_examples_precede_the_question(folder):
     assert [one.text for one, _ in items(f"lm_eval:plus:{folder}")] == [
         one.text for one, _ in items(f"lm_eval:plus:{folder}")
     ]
+
+
+def test_task_files_are_read_again_and_precede_those_of_lm_eval(folder):
+    before, _ = items(f"lm_eval:plus:{folder}")[0]
+    edit(folder, ("output_type", 'description: "Add. "\noutput_type'))
+    after, _ = items(f"lm_eval:plus:{folder}")[0]
+    assert after.text == f"Add. {before.text}"
+    edit(folder, ("task: plus", "task: arc_easy"))
+    with_folder, without = task_manager(folder).task_index, task_manager(None).task_index
+    assert with_folder["arc_easy"].yaml_path == folder / "plus.yaml" != without["arc_easy"].yaml_path
+    assert with_folder["arc_challenge"] is without["arc_challenge"]
+    assert not {"plus", "minus"} & set(without)
 
 
 def test_every_task_of_a_group_is_a_cluster_and_columns_may_be_named(folder):

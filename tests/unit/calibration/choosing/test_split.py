@@ -7,7 +7,14 @@ import pytest
 
 from calibration import SAMPLERS, CalibrationError, DomainSource, Passage, Recipe, build_calibration_set
 from calibration.choosing.order import balanced_order
-from calibration.choosing.split import SHARES, choose_held_out, held_out_count, share_out, split_passages
+from calibration.choosing.split import (
+    SHARES,
+    choose_held_out,
+    held_out_count,
+    refuse_empty_splits,
+    share_out,
+    split_passages,
+)
 
 CAPS = {"text": {"select": 1000, "audit": 1000, "unseen": 1000}}
 
@@ -182,12 +189,10 @@ def test_too_little_text_is_one_cluster_and_a_note(tmp_path):
 
 
 def test_empty_split_is_an_error():
-    from calibration.choosing.merge import _check_filled
-
     some = passages({"x": {0: 1}, "y": {0: 1}})
     split = split_passages(some, hold_out=0.0, split_seed=0, caps=CAPS)
     with pytest.raises(CalibrationError, match=r"domain d: its 2 documents leave .* empty"):
-        _check_filled(some, split)
+        refuse_empty_splits(some, split)
 
 
 def test_no_cluster_is_held_out_that_would_empty_another():

@@ -1,10 +1,12 @@
 """Reading sources: every format, every complaint."""
 
 import gzip
+import hashlib
 import json
 import logging
 import socket
 import tempfile
+from dataclasses import replace
 from datetime import datetime
 
 import pandas as pd
@@ -106,10 +108,12 @@ def test_rows_without_text_are_counted(tmp_path):
 
 def test_document_names(tmp_path):
     path = write(tmp_path / "a.jsonl", '{"text": "x", "book": "b1"}\n{"text": "y", "book": null}\n')
-    by_row = [document.name.split("#")[1] for document in open_source("d", str(path)).documents()]
-    by_book = [document.name.split("#")[1] for document in open_source("d", str(path), "book").documents()]
-    assert by_row == ["0", "1"]
-    assert by_book == ["book=b1", "1"]
+    file = f"a.jsonl@{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
+    assert [document.name for document in open_source("d", str(path)).documents()] == [f"{file}#0", f"{file}#1"]
+    by_book = open_source("d", str(path), "book")
+    assert [document.name for document in by_book.documents()] == [f"{file}#book=b1", f"{file}#1"]
+    joined = replace(open_source("d", str(path), "book"), joined=True)
+    assert [document.name for document in joined.documents()] == ["d#book=b1", f"{file}#1"]
 
 
 def bad_sources(folder):
@@ -197,7 +201,7 @@ def test_hub_specification(monkeypatch):
 
     monkeypatch.setattr(datasets, "load_dataset_builder", Builder)
     source = open_source("d", "org/name::test:body")
-    assert [document.text for document in source.documents()] == ["text"]
+    assert [(document.name, document.text) for document in source.documents()] == [("org/name::test#0", "text")]
     assert asked == [("org/name", None), "test"]
     assert source.revision is None  # no commit is known of a copy from the cache
 

@@ -20,6 +20,10 @@ def counts(chosen, source):
     return [sum(where[p.id] == c for p in chosen) for c in source]
 
 
+def test_the_table_of_samplers():
+    assert list(SAMPLERS) == ["ccds", "proportional", "random", "evop"]
+
+
 def test_water_fill_by_hand():
     assert water_fill([2, 10, 10], 13) == [2, 5, 6]
     assert water_fill([1, 1], 5) == [1, 1]
@@ -124,13 +128,13 @@ def test_groups_without_search_passages_are_named_and_stay_to_be_judged(recipe, 
     built = build_calibration_set(recipe.model_copy(update={"sampler": "evop", "passages": 2}))
     absent = [g for g in built.manifest.groups if not g.unseen and not g.passages["search"]]
     assert len(absent) >= 2  # of three searched clusters a domain, two passages reach two at most
-    listed = ", ".join(f"{g.domain}/{g.cluster} (pool {g.pool})" for g in absent)
+    listed = ", ".join(f"{g.key} (pool {g.pool})" for g in absent)
     (said,) = [note for note in built.manifest.notes if note.startswith("no search passages (sampler evop")]
     assert said.endswith(f"absent from the objective, though still in select and audit: {listed}")
     assert all(g.pool and g.passages["select"] and g.passages["audit"] for g in absent)
     assert [row["search"] for row in describe(built)] == [g.passages["search"] for g in built.manifest.groups]
     few = [note for note in built.manifest.notes if "in search" in note]
-    assert not any(f"{g.domain}/{g.cluster} (0)" in note for g in absent for note in few)
+    assert not any(f"{g.key} (0)" in note for g in absent for note in few)
     built.save(tmp_path / "set")
     assert (tmp_path / "set" / "clusters.png").stat().st_size > 10_000
     assert CalibrationSet.load(tmp_path / "set").manifest.notes == built.manifest.notes
