@@ -1,10 +1,12 @@
 """The recipe of a calibration set: what a person asks for when one is built."""
 
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 SEED_LIMIT = 2**32 - 1
+READING, GROUPS = "How text is read and split", "What a group holds"
+"""Headings of the options that not everybody needs."""
 """The largest seed that scikit-learn takes."""
 FEWEST_DOCUMENTS = 3
 """Documents that a domain needs: search, select and audit take one each."""
@@ -46,64 +48,68 @@ class TaskSource(BaseModel):
     )
 
 
-class Recipe(BaseModel):
-    """Everything a calibration set depends on, besides the text itself.
+def _option(description: str, panel: str = "", **limits: Any) -> Any:
+    """Describe a field; ``panel`` is the heading that a command's help puts it under."""
+    return Field(description=description, json_schema_extra={"panel": panel}, **limits)
 
-    Attributes:
-        domains: domains of text and their sources.
-        tasks: tasks and their sources; there is a domain or a task at least.
-        continuations: names of the domains of whose text tasks are made, which ask which of four endings is a passage's
-            own; ``all`` for all.
-        clusters: number of clusters per domain, or "auto": the best cosine silhouette of 3 to 8.
-        passages: search passages per domain.
-        items: search items per domain of questions.
-        hold_out: fraction of each domain's clusters kept ``unseen``: at least one, always leaving two; 0 for none.
-        group_by: name of the column that names the document of a row; None makes each row a document.
-        embedder: ``lexical``, a sentence-transformers model by name or path, or ``precomputed:FILE.parquet``.
-        sampler: how search passages are chosen from the search pool: ``ccds``, ``proportional``, ``random`` or
-            ``evop``.
-        seed: seed of the search sample.
-        split_seed: seed of clustering and splits; ``select``, ``audit`` and ``unseen`` depend on no other.
-        passage_chars: wanted length of a passage, in characters.
-        limit: passages read per domain at most, from the front of its sources; items per cluster, of a task that
-            brings its own clusters.
-        min_group_tokens: estimated tokens a cluster must have in the search pool, ``select`` and ``audit``.
-        select_passages: passages of a group in ``select``, at most.
-        audit_passages: passages of a group in ``audit`` and in ``unseen``, at most.
-        min_group_items: items a cluster of a task must have in the search pool, ``select`` and ``audit``.
-        select_items: items of a group in ``select``, at most.
-        audit_items: items of a group in ``audit`` and in ``unseen``, at most.
-    """
+
+class Recipe(BaseModel):
+    """Everything a calibration set depends on, besides the text itself."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    domains: list[DomainSource] = Field(default_factory=list)
-    tasks: list[TaskSource] = Field(default_factory=list)
-    continuations: list[str] = Field(default_factory=list)
-    clusters: int | Literal["auto"] = "auto"
-    passages: int = Field(default=64, ge=1)
-    items: int = Field(default=128, ge=1)
-    hold_out: float = Field(default=0.2, ge=0, lt=1)
-    group_by: str | None = None
-    embedder: str = Field(default="lexical", min_length=1)
-    sampler: str = "ccds"
-    seed: int = Field(default=0, ge=0, le=SEED_LIMIT)
-    split_seed: int = Field(default=0, ge=0, le=SEED_LIMIT)
-    passage_chars: int = Field(default=1000, ge=50)
-    limit: int = Field(default=10000, ge=1)
-    min_group_tokens: int = Field(default=512, ge=1)
-    select_passages: int = Field(default=8, ge=1)
-    audit_passages: int = Field(default=24, ge=1)
-    min_group_items: int = Field(default=8, ge=1)
-    select_items: int = Field(default=16, ge=1)
-    audit_items: int = Field(default=100, ge=1)
+    domains: Annotated[list[DomainSource], _option("Domains of text, and their sources.")] = Field(default_factory=list)
+    tasks: Annotated[list[TaskSource], _option("Tasks, and their sources.")] = Field(default_factory=list)
+    continuations: Annotated[
+        list[str], _option("Domains of whose text tasks are made: which of four endings is a passage's own; or all.")
+    ] = Field(default_factory=list)
+    clusters: Annotated[
+        int | Literal["auto"], _option("Clusters per domain, or auto: the best cosine silhouette of 3 to 8.")
+    ] = "auto"
+    passages: Annotated[int, _option("Search passages per domain.", ge=1)] = 64
+    items: Annotated[int, _option("Search questions per domain of questions.", ge=1)] = 128
+    hold_out: Annotated[
+        float,
+        _option("Fraction of each domain's clusters kept unseen: at least one, always leaving two; or 0.", ge=0, lt=1),
+    ] = 0.2
+    group_by: Annotated[
+        str | None, _option("Column that names the document of a row; without it, each row is a document.")
+    ] = None
+    embedder: Annotated[
+        str, _option("lexical, a sentence-transformers model by name or path, or precomputed:FILE.", min_length=1)
+    ] = "lexical"
+    sampler: Annotated[
+        str, _option("How search passages are chosen: ccds, proportional, random or evop (the released procedure).")
+    ] = "ccds"
+    seed: Annotated[int, _option("Of the search sample.", ge=0, le=SEED_LIMIT)] = 0
+    split_seed: Annotated[
+        int,
+        _option("Of clustering and splits; select, audit and unseen depend on no other.", READING, ge=0, le=SEED_LIMIT),
+    ] = 0
+    passage_chars: Annotated[int, _option("Wanted length of a passage, in characters.", READING, ge=50)] = 1000
+    limit: Annotated[
+        int,
+        _option("Passages read per domain at most, from the front; questions per cluster of a task.", READING, ge=1),
+    ] = 10000
+    min_group_tokens: Annotated[
+        int, _option("Estimated tokens a cluster needs in the search pool, select and audit.", GROUPS, ge=1)
+    ] = 512
+    select_passages: Annotated[int, _option("Passages per group in select at most.", GROUPS, ge=1)] = 8
+    audit_passages: Annotated[int, _option("Passages per group in audit and in unseen at most.", GROUPS, ge=1)] = 24
+    min_group_items: Annotated[
+        int, _option("Questions a cluster of a task needs in the search pool, select and audit.", GROUPS, ge=1)
+    ] = 8
+    select_items: Annotated[int, _option("Questions per group in select at most.", GROUPS, ge=1)] = 16
+    audit_items: Annotated[int, _option("Questions per group in audit and in unseen at most.", GROUPS, ge=1)] = 100
 
-    @field_validator("clusters")
+    @field_validator("clusters", mode="before")
     @classmethod
-    def _at_least_one_cluster(cls, value: int | str) -> int | str:
-        if isinstance(value, int) and value < 1:
-            raise ValueError("expected 'auto' or at least 1")
-        return value
+    def _auto_or_a_number(cls, value: Any) -> Any:
+        """Read ``auto`` or a number, also as typed."""
+        number = int(value) if isinstance(value, str) and value.isdigit() else value
+        if number != "auto" and (isinstance(number, str) or (isinstance(number, int) and number < 1)):
+            raise ValueError("expected auto or a number from 1 on")
+        return number
 
     @model_validator(mode="after")
     def _something_to_read(self) -> Self:

@@ -7,27 +7,10 @@ from typing import Annotated
 
 import typer
 
-from evop.errors import EvopError
-
 Model = Annotated[str, typer.Option("--model", help="A Hugging Face folder or hub name.")]
 SetFolder = Annotated[Path, typer.Option("--calibration", help="A calibration set's folder.")]
 Out = Annotated[Path, typer.Option("--out", help="Where to write; a folder.")]
-Seed = Annotated[int, typer.Option(min=0)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps; spread: layers over all GPUs.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
-BatchSize = Annotated[str, typer.Option(help="Passages of full length a forward pass, or auto.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub model.")]
 Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.")]
-
-
-def number_or_auto(option: str, given: str) -> int | None:
-    """What an option that takes ``auto`` or a number was given; None for ``auto``.
-
-    Raises:
-        EvopError: anything else.
-    """
-    if given == "auto":
-        return None
-    if not given.isdigit() or int(given) < 1:
-        raise EvopError(f"{option} {given}: expected auto or a number from 1 on")
-    return int(given)

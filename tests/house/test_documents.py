@@ -197,12 +197,11 @@ def test_every_table_of_the_benchmarks_stands_in_a_document():
     assert {path.stem for path in (ROOT / "benchmarks" / "results").glob("*.md")} == stands
 
 
-def test_the_help_and_the_recipe_name_every_sampler():
-    from calibration import SAMPLERS, Recipe
+def test_the_help_names_every_sampler():
+    from calibration import SAMPLERS
 
     (help_text,) = [option.help for option in COMMANDS["calibrate"].params if "--sampler" in option.opts]
-    assert set(SAMPLERS) == set(re.findall(r"\w+", help_text)) - {"or"}
-    assert all(f"``{name}``" in Recipe.__doc__ for name in SAMPLERS)
+    assert set(SAMPLERS) <= set(re.findall(r"\w+", help_text))
     assert set(SAMPLERS) == firsts("docs/guide.md", "--sampler")
 
 

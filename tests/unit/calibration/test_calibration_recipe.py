@@ -8,7 +8,7 @@ from calibration import DomainSource, Recipe
 def test_unknown_recipe_key():
     with pytest.raises(ValueError, match="extra"):
         Recipe(domains=[DomainSource(name="a", source="b")], cluster=3)
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="a number from 1 on"):
         Recipe(domains=[DomainSource(name="a", source="b")], clusters=0)
 
 

@@ -3,14 +3,17 @@
 import pytest
 import typer.main
 
+from calibration import Recipe
 from evop.cli import app
 from evop.losses.loss import Loss
 from evop.recipes.audit import AuditRecipe
 from evop.recipes.search import SearchRecipe
 
-COMMANDS = {"search": SearchRecipe, "audit": AuditRecipe}
-ITS_OWN = {"model", "calibration", "out", "pattern", "help"}
+COMMANDS = {"calibrate": Recipe, "search": SearchRecipe, "audit": AuditRecipe}
+ITS_OWN = {"model", "calibration", "out", "pattern", "help", "domain", "task", "task_columns"}
 """What a command is asked for beside its recipe."""
+IN_OTHER_WORDS = {"domains", "tasks", "continuations", "group_by"}
+"""Fields that ``calibrate`` asks for in words of its own: sources by name."""
 
 
 def options(name):
@@ -19,12 +22,14 @@ def options(name):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_fields_and_options_are_the_same(name):
-    assert set(options(name)) - ITS_OWN == set(COMMANDS[name].model_fields)
+    assert set(options(name)) - ITS_OWN - IN_OTHER_WORDS == set(COMMANDS[name].model_fields) - IN_OTHER_WORDS
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_says_what_it_does_and_leaves_its_default_to_the_recipe(name):
     for field, description in COMMANDS[name].model_fields.items():
+        if field in IN_OTHER_WORDS:
+            continue
         option = options(name)[field]
         assert option.help == description.description, field
         assert option.help.endswith((".", "none")), field
@@ -35,7 +40,7 @@ def test_a_beginner_sees_few():
     """What everybody needs stands first, in one block; the rest under its heading."""
     for name in COMMANDS:
         first = [option for option in options(name).values() if option.rich_help_panel is None]
-        assert len(first) <= 13, name
+        assert len(first) <= 15, name
 
 
 @pytest.mark.parametrize(
