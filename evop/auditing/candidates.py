@@ -10,10 +10,10 @@ import numpy as np
 from calibration import CalibrationSet
 from evop.auditing.audit_file import AuditedPattern
 from evop.auditing.table import SplitLosses
+from evop.files.names import DROP_LIST, PATTERN
 from evop.losses import losses_of
 from evop.model.checkpoint import Checkpoint
 from evop.removal.cut import Cut
-from evop.removal.drop_file import DROP_FILE
 from evop.removal.opened import OpenedPattern, open_pattern
 from evop.removal.pattern_file import PatternFile, ReachedFractions
 from evop.removal.ranking import Ranking
@@ -74,7 +74,7 @@ def _at_random(candidate: Candidate) -> Candidate | None:
 
 def _name(place: Path, found: list[Candidate]) -> str:
     """A short name no other pattern has: the run's folder, or the file."""
-    in_a_run = place.name in ("pattern.json", DROP_FILE)
+    in_a_run = place.name in (PATTERN, DROP_LIST)
     name = place.resolve().name if place.is_dir() else place.resolve().parent.name if in_a_run else place.stem
     taken = {candidate.name for candidate in found} | {"random"}
     return name if name not in taken else f"{name} ({len(found) + 1})"

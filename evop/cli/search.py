@@ -9,6 +9,7 @@ import typer
 
 from evop.cli.app import console, quiet, say
 from evop.cli.options import BatchSize, Device, Dtype, Model, Out, Revision, Seed, SetFolder, Trust, number_or_auto
+from evop.files.names import PATTERN
 from evop.recipes.search import CACHE_MB, SearchRecipe
 
 
@@ -130,4 +131,4 @@ def search(
     print_answer(console, result)
     if profile:
         print_profile(console, result.profile)
-    console.print(f"pattern: {out / 'pattern.json'}", soft_wrap=True)
+    console.print(f"pattern: {out / PATTERN}", soft_wrap=True)

@@ -56,12 +56,17 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A temporary name beside ``path``, renamed to it when the block ends well and removed when it does not."""
-    temporary = path.with_name(f"{path.stem}.tmp{path.suffix}")
+    temporary = temporary_of(path)
     try:
         yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_of(path: Path) -> Path:
+    """Name the file that ``whole`` writes first; a process that was killed may leave it."""
+    return path.with_name(f"{path.stem}.tmp{path.suffix}")
 
 
 def inside(place: str | Path, name: str) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from evop.errors import EvopError
 from evop.files.json_file import whole
+from evop.files.names import DROP_LIST
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
 from evop.removal.pattern_file import PatternFile
@@ -19,7 +20,6 @@ from evop.removal.ranking import Ranking
 from evop.removal.space import layer_count, pattern_space
 from patterns import Pattern, PatternSpace
 
-DROP_FILE = "layer_drop_config.txt"
 WORDS = {"none": (), "attn": ("attn",), "mlp": ("mlp",), "attn+mlp": ("attn", "mlp")}
 """The word of a line -> the kinds of block that leave."""
 _LIST = re.compile(r"[\[(]?\s*\d+(?:[\s,]+\d+)*\s*,?\s*[\])]?")
@@ -87,7 +87,7 @@ def _words(path: Path, layers: int) -> list[str]:
     try:
         content = path.read_text().rstrip()
     except FileNotFoundError as error:
-        raise EvopError(f"--pattern {path}: no such file; expected a {DROP_FILE}, a word a layer") from error
+        raise EvopError(f"--pattern {path}: no such file; expected a {DROP_LIST}, a word a layer") from error
     except UnicodeDecodeError as error:
         raise EvopError(f"{path} is not text; expected a word a line: {', '.join(WORDS)}") from error
     if listed := _LIST.fullmatch(content.strip()):

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 
 from evop.errors import EvopError
 from evop.files.json_file import JsonFile, inside
+from evop.files.names import PATTERN
 from evop.model.checkpoint import Checkpoint
 from evop.removal.compensation_file import read_corrections
 from evop.removal.cut import Cut, Place, from_ranges, place_of, to_ranges
@@ -124,7 +125,7 @@ class PatternFile(JsonFile):
         Raises:
             EvopError: nothing there; or not a pattern file.
         """
-        place = inside(path, "pattern.json")
+        place = inside(path, PATTERN)
         if not place.is_file():
             if Path(path).is_dir():
                 raise EvopError(f"--pattern {path}: the folder has no pattern.json; has its search finished?")

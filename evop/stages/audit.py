@@ -21,6 +21,7 @@ from evop.auditing.table import LEVEL, RESAMPLES, SplitLosses, group_frame, spli
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.files.json_file import whole
+from evop.files.names import AUDIT, SPEED
 from evop.losses import losses_of
 from evop.losses.lines import items_of
 from evop.model.checkpoint import Checkpoint
@@ -33,7 +34,6 @@ from evop.removal.ranking import Ranking
 from evop.report.audit_plot import draw_audit
 from evop.report.page import page
 from evop.timing.pattern_speed import time_patterns
-from evop.timing.speed_file import FILE as SPEED
 from evop.timing.speed_file import SpeedFile
 from evop.tokens.passages import TokenPassages, tokenize
 from evop.version import __version__
@@ -129,7 +129,7 @@ def _write_numbers(folder: Path, file: AuditFile, groups: pd.DataFrame) -> None:
         (folder / name).unlink(missing_ok=True)
     with whole(folder / "audit.csv") as csv:
         groups.to_csv(csv, index=False)
-        file.write(folder / "audit.json")
+        file.write(folder / AUDIT)
 
 
 def _write_all(folder: Path, file: AuditFile, groups: pd.DataFrame, speed: SpeedFile | None, made: str) -> None:

@@ -15,6 +15,7 @@ from calibration import CalibrationSet, build_calibration_set
 from evop.auditing.audit_file import AuditFile
 from evop.errors import EvopError
 from evop.files.json_file import inside, sha256, whole
+from evop.files.names import AUDIT, LATENCY, PATTERN, TRIALS
 from evop.model.checkpoint import Checkpoint
 from evop.recipes.audit import AuditRecipe
 from evop.recipes.run import Cell, RunRecipe
@@ -27,7 +28,6 @@ from evop.stages.run_folder import RunFolder
 from evop.stages.run_set import refuse_another_set
 from evop.stages.search import SearchResult, asked_space, plan, search
 from evop.timing.chosen_table import given_or_measured
-from evop.timing.table import FILE as LATENCY
 from patterns import PatternError
 
 HOW_IT_RUNS = {
@@ -125,7 +125,7 @@ class _Run:
             if self._is_searched(cell, options):
                 self.report(f"{head}: done before, unchanged")
                 continue
-            self.report(f"{head}: goes on" if (place / "trials.jsonl").is_file() else head)
+            self.report(f"{head}: goes on" if (place / TRIALS).is_file() else head)
             with _named(head), self.watching() as watch:
                 asked = cell.recipe.model_dump() | {"store": cell.recipe.store or str(self.folder.store)}
                 asked |= {} if self.times is None else {"latency_table": str(self.times)}
@@ -190,7 +190,7 @@ class _Run:
                 self.report(f"{head}: done before, unchanged")
                 continue
             self.report(head)
-            if (place / "pattern.json").is_file():
+            if (place / PATTERN).is_file():
                 shutil.rmtree(place)
             with _named(head):
                 prune(
@@ -206,10 +206,10 @@ class _Run:
 
     def _is_pruned(self, place: Path, cell: Cell) -> bool:
         """Whether a checkpoint holds the pattern, and the audit, that there are now."""
-        now = {"pattern.json": self.folder.pattern(cell)}
+        now = {PATTERN: self.folder.pattern(cell)}
         if self.recipe.audit is not False:
-            now["audit.json"] = self.folder.audit(cell.recipe.remove) / "audit.json"
-        elif (place / "audit.json").is_file():
+            now[AUDIT] = self.folder.audit(cell.recipe.remove) / AUDIT
+        elif (place / AUDIT).is_file():
             return False
         return all((place / n).is_file() and sha256(place / n) == sha256(source) for n, source in now.items())
 

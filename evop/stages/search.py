@@ -11,12 +11,12 @@ from calibration import CalibrationSet
 from evop.engines import refuse_engine
 from evop.errors import EvopError
 from evop.evaluator import Evaluator, Profile
+from evop.files.names import CORRECTIONS
 from evop.importance.measured import default_importance, refuse_importance
 from evop.losses.objectives import objective_of
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import LoadedModel, load_model
 from evop.recipes.search import SearchRecipe
-from evop.removal.compensation_file import FILE as CORRECTIONS
 from evop.removal.ranking import Ranking
 from evop.removal.space import THINNED, pattern_space
 from evop.searching.folder import SearchRun

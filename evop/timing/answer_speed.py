@@ -9,11 +9,12 @@ import torch
 
 from evop.errors import EvopError
 from evop.files.json_file import sha256
+from evop.files.names import PATTERN, SPEED
 from evop.model.loaded import LoadedModel
 from evop.removal.cut import Cut
 from evop.removal.pattern_file import PatternFile
 from evop.timing.measure import device_name
-from evop.timing.speed_file import FILE, SpeedFile
+from evop.timing.speed_file import SpeedFile
 from evop.timing.stand_in import stand_in
 from evop.timing.table import LatencyTable
 
@@ -23,10 +24,10 @@ DENSE, PRUNED = "dense", "pruned"
 def answer_speed(folder: Path) -> SpeedFile | None:
     """What was measured of a run's answer before, or None where it was not, or of another answer."""
     try:
-        found = SpeedFile.read(folder / FILE)
+        found = SpeedFile.read(folder / SPEED)
     except EvopError:
         return None
-    return found if found.pattern == sha256(folder / "pattern.json") else None
+    return found if found.pattern == sha256(folder / PATTERN) else None
 
 
 def time_answer(
@@ -66,12 +67,12 @@ def time_answer(
             table.workload,
             loaded.dtype,
             predicted={PRUNED: None if reached is None else 1 - reached},
-            pattern=sha256(folder / "pattern.json"),
+            pattern=sha256(folder / PATTERN),
         )
     except torch.OutOfMemoryError:
         report(
             "the answer was not timed: the pruned model does not fit beside the dense one; prune it, then evop speed"
         )
         return None
-    speed.write(folder / FILE)
+    speed.write(folder / SPEED)
     return speed

@@ -8,11 +8,12 @@ from typing import Any
 
 from evop.errors import EvopError
 from evop.files.json_file import inside
+from evop.files.names import LATENCY
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import SPREAD
 from evop.recipes.search import SearchRecipe
 from evop.removal.opened import OpenedPattern
-from evop.timing.table import FILE, LatencyTable
+from evop.timing.table import LatencyTable
 from evop.timing.workload import Workload
 from patterns import PatternSpace
 
@@ -56,17 +57,17 @@ def table_of_run(
     Raises:
         EvopError: a table of another model, of other levels or of another workload; or the run has lost its own.
     """
-    own = folder / FILE
+    own = folder / LATENCY
     if header is None:
         return given_or_measured(checkpoint, space, recipe, report)
     if not own.is_file():
         raise EvopError(f"{own} is missing, the times this search counts its budget with; put it back, or search anew")
     table = _fitting(own, checkpoint, space, recipe)
     if recipe.latency_table is not None:
-        given = inside(recipe.latency_table, FILE)
+        given = inside(recipe.latency_table, LATENCY)
         if LatencyTable.read(given).fingerprint != table.fingerprint:
             raise EvopError(
-                f"--out {folder} holds a search by other times: its {FILE} is not --latency-table {given}; choose a "
+                f"--out {folder} holds a search by other times: its {LATENCY} is not --latency-table {given}; choose a "
                 "new folder, or leave --latency-table out to go on with it"
             )
     return table
@@ -81,7 +82,7 @@ def given_or_measured(
         EvopError: as ``table_of_run``.
     """
     if recipe.latency_table is not None:
-        return _fitting(inside(recipe.latency_table, FILE), checkpoint, space, recipe)
+        return _fitting(inside(recipe.latency_table, LATENCY), checkpoint, space, recipe)
     import torch
 
     from evop.timing.measure import measured_table

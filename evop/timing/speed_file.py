@@ -11,8 +11,6 @@ from evop.files.json_file import JsonFile
 from evop.timing.workload import Workload
 from evop.version import __version__
 
-FILE = "speed.json"
-
 
 class SpeedRow(BaseModel):
     """One model; the fields of ``Speed``, and what the table of its search predicted of its time."""

@@ -19,8 +19,6 @@ from evop.removal.pattern_file import ModelName
 from evop.timing.workload import Workload
 from patterns import Part, PatternSpace
 
-FILE = "latency.json"
-
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -19,12 +19,12 @@ import evop.hf  # noqa: F401
 from evop.errors import EvopError
 from evop.export.parity import TOLERANCE, compare
 from evop.export.plan import planned
+from evop.files.names import CORRECTIONS
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
 from evop.model.loaded import load_model
 from evop.reference import model_dir
 from evop.removal.compensation import corrected
-from evop.removal.compensation_file import FILE as CORRECTIONS
 from evop.removal.compensation_file import write_corrections
 from evop.removal.masking import masked
 from evop.removal.pattern_file import PatternFile

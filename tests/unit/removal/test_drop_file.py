@@ -9,9 +9,10 @@ from tiny import TINY, build, removing
 from evop.auditing.audit_file import AuditFile
 from evop.errors import EvopError
 from evop.files.json_file import sha256
+from evop.files.names import DROP_LIST
 from evop.model.checkpoint import Checkpoint
 from evop.reference import model_dir
-from evop.removal.drop_file import DROP_FILE, given_pattern, write_drop_file
+from evop.removal.drop_file import given_pattern, write_drop_file
 from evop.removal.pattern_file import PatternFile
 from evop.stages.audit import audit
 from evop.stages.prune import prune
@@ -23,7 +24,7 @@ REMOVED = ["layers.2.attn", "layers.3.mlp", "layers.5.attn", "layers.5.mlp", "la
 
 
 def written(folder, lines):
-    path = folder / DROP_FILE
+    path = folder / DROP_LIST
     path.write_text("".join(f"{line}\n" for line in lines))
     return path
 
@@ -37,7 +38,7 @@ def test_it_is_a_pattern_of_sub_blocks_without_a_claim(tmp_path):
     space, pattern = file.on(checkpoint)
     again = tmp_path / "again.txt"
     write_drop_file(again, space, pattern)
-    assert again.read_bytes() == (tmp_path / DROP_FILE).read_bytes()
+    assert again.read_bytes() == (tmp_path / DROP_LIST).read_bytes()
 
 
 def test_without_a_last_newline_and_with_those_of_another_system(tmp_path):
@@ -48,7 +49,7 @@ def test_without_a_last_newline_and_with_those_of_another_system(tmp_path):
 
 
 def test_whole_layers_are_both_blocks(tmp_path):
-    path = tmp_path / DROP_FILE
+    path = tmp_path / DROP_LIST
     write_drop_file(path, *removing(model_dir(), "layers.3", "layers.11", grain="layer"))
     lines = path.read_text().splitlines()
     assert [i for i, line in enumerate(lines) if line == "attn+mlp"] == [3, 11]
@@ -74,7 +75,7 @@ def test_a_pattern_that_thins_a_part_has_none(tmp_path):
     ladder = (Cost(), Cost(1), Cost(2))
     parts = (Part("layers.0.attn", 0, "attn", ladder[:2]), Part("layers.0.mlp", 0, "mlp", ladder))
     space = PatternSpace(parts, "mixed", Cost(3), Cost(9))
-    path = tmp_path / DROP_FILE
+    path = tmp_path / DROP_LIST
     write_drop_file(path, space, space.pattern(["layers.0.mlp"]))
     assert path.read_text() == "mlp\n"
     write_drop_file(path, space, space.dense.with_level(1, 1))
@@ -115,18 +116,18 @@ def test_a_search_writes_it_and_audit_and_prune_take_it(tmp_path):
     run = tmp_path / "run"
     quick = {"max_tokens": 64, "min_group_tokens": 50, "dtype": "float32"}
     found = search(model_dir(), calibration, run, evaluations=2, **quick).pattern
-    dropped = given_pattern(run / DROP_FILE, Checkpoint.find(model_dir()))
+    dropped = given_pattern(run / DROP_LIST, Checkpoint.find(model_dir()))
     assert (dropped.removed, dropped.removed_params) == (found.removed, found.removed_params)
 
-    audited = audit(model_dir(), calibration, [run, run / DROP_FILE], tmp_path / "audit", max_tokens=64).file
+    audited = audit(model_dir(), calibration, [run, run / DROP_LIST], tmp_path / "audit", max_tokens=64).file
     both = [pattern for pattern in audited.patterns if pattern.sha256]
     assert [pattern.name for pattern in both] == ["run", "run (2)"]
-    assert [pattern.sha256 for pattern in both] == [sha256(run / "pattern.json"), sha256(run / DROP_FILE)]
+    assert [pattern.sha256 for pattern in both] == [sha256(run / "pattern.json"), sha256(run / DROP_LIST)]
     one, other = ([row.loss for row in audited.groups if row.pattern == pattern.name] for pattern in both)
     assert one == other
 
-    prune(model_dir(), run / DROP_FILE, tmp_path / "pruned", audit=tmp_path / "audit", parity=True)
-    assert (tmp_path / "pruned" / DROP_FILE).read_bytes() == (run / DROP_FILE).read_bytes()
+    prune(model_dir(), run / DROP_LIST, tmp_path / "pruned", audit=tmp_path / "audit", parity=True)
+    assert (tmp_path / "pruned" / DROP_LIST).read_bytes() == (run / DROP_LIST).read_bytes()
     assert PatternFile.find(tmp_path / "pruned").removed == found.removed
     assert AuditFile.find(tmp_path / "pruned").groups == audited.groups
     assert "## Group by group" in (tmp_path / "pruned" / "README.md").read_text()
