@@ -35,8 +35,8 @@ class JsonFile(BaseModel):
         except ValueError as error:
             raise EvopError(f"{path} is not JSON ({error}); make it again") from error
         if not isinstance(content, dict) or content.get("schema") != cls.SCHEMA:
-            found = content.get("schema") if isinstance(content, dict) else type(content).__name__
-            raise EvopError(f"{path} opens with schema {found!r}, expected {cls.SCHEMA!r}")
+            schema = content.get("schema") if isinstance(content, dict) else type(content).__name__
+            raise EvopError(f"{path} opens with schema {schema!r}, expected {cls.SCHEMA!r}")
         try:
             return cls.model_validate(content)
         except ValidationError as error:
@@ -55,7 +55,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path``, renamed to it when the block ends well and removed when it does not."""
+    """Give a temporary name beside ``path``, renamed to it when the block ends well and deleted when it does not."""
     temporary = temporary_of(path)
     try:
         yield temporary
@@ -70,18 +70,18 @@ def temporary_of(path: Path) -> Path:
 
 
 def inside(place: str | Path, name: str) -> Path:
-    """Where a stage's file lies: in ``place`` if that is a folder, else ``place`` is the file."""
+    """Find a stage's file: in ``place`` if that is a folder, else ``place`` is the file."""
     return Path(place) / name if Path(place).is_dir() else Path(place)
 
 
 def sha256(path: Path) -> str:
-    """Sha256 of a file."""
+    """Hash a file with sha256, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first thing pydantic found wrong, on one line."""
+    """Put the first thing pydantic found wrong on one line."""
     problem = error.errors()[0]
     where = ".".join(str(step) for step in problem["loc"]) or "the whole"
     return f"{where}: {problem['msg'].removeprefix('Value error, ')} (found {str(problem.get('input'))[:60]!r})"

@@ -9,15 +9,15 @@ import numpy as np
 from evop.errors import EvopError
 from evop.files.json_file import sha256, whole
 from evop.files.names import CORRECTIONS
-from evop.removal.cut import Cut, Place, place_of
+from evop.removal.cut import Cut, Place, part_name, place_of
 
 
 def write_corrections(cut: Cut, path: Path) -> str:
-    """Write the biases of a cut; returns the file's sha256."""
+    """Write the biases of a cut, and return the file's sha256."""
     from safetensors.numpy import save_file
 
     with whole(path) as temporary:
-        save_file({f"layers.{layer}.{kind}": bias for (kind, layer), bias in sorted(cut.bias.items())}, temporary)
+        save_file({part_name(*place): bias for place, bias in sorted(cut.bias.items())}, temporary)
     return sha256(path)
 
 

@@ -235,7 +235,7 @@ def _measure(
     items = len(items_of(passages)[0])
     counts = {"passages": len(passages.ids) - items, "items": items}
     counted = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-    report(f"{split}: {counted}, {passages.total:,} tokens, {passages.cut} cut")
+    report(f"{split}: {counted}, {passages.total:,} tokens, {passages.truncated} cut")
     report(f"{split}: dense, {', '.join(candidate.name for candidate in candidates)}")
     evaluator = Evaluator(loaded, candidates[0].space, Ranking(), max_tokens, batch_size, cache_mb=0)
     lines = evaluator.line_losses([Cut(), *(candidate.cut for candidate in candidates)], passages)

@@ -134,7 +134,7 @@ def plan(
         PatternError: a budget that cannot be met, an unknown strategy or deploy.
     """
     space = asked_space(checkpoint, recipe)
-    budget = Budget(space if table is None else table.priced(space), recipe.remove, recipe.cost)
+    budget = Budget(space if table is None else table.timed(space), recipe.remove, recipe.cost)
     recipe = _resolved(recipe, budget, report)
     make_strategy(recipe.strategy, budget, recipe.seed, **recipe.strategy_options)  # refuses what it does not take
     return recipe, budget

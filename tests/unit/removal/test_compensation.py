@@ -13,7 +13,7 @@ from evop.files.json_file import sha256
 from evop.files.names import CORRECTIONS
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_model
-from evop.removal.compensation import corrected
+from evop.removal.compensation import compensated
 from evop.removal.compensation_file import read_corrections, write_corrections
 from evop.removal.cut import Cut
 from evop.removal.space import pattern_space
@@ -38,7 +38,7 @@ def test_a_bias_is_the_weights_of_what_leaves_times_what_they_read(name, stored,
     inputs = 0 if turned else 1
     width = {"attn": 32, "mlp": tensors[f"{mlp.format(0)}.weight"].shape[inputs]}
     fill = {part.name: rng.normal(0.5, 0.3, width[part.kind]).astype(np.float32) for part in space.parts}
-    cut = corrected(ranking(space).cut(space, pattern), loaded, fill)
+    cut = compensated(ranking(space).cut_of(space, pattern), loaded, fill)
     assert set(cut.bias) == set(cut.kept) == {("attn", layer) for layer in range(3)}
     for (kind, layer), kept in cut.kept.items():
         path = {"attn": attn, "mlp": mlp}[kind].format(layer)
@@ -59,8 +59,8 @@ def test_a_bias_is_the_weights_of_what_leaves_times_what_they_read(name, stored,
 def test_nothing_is_corrected_where_nothing_is_known(tiny_folder):
     loaded = load_model(Checkpoint.find(tiny_folder("llama")), "cpu", "float32")
     space = pattern_space(loaded.checkpoint, "mixed")
-    cut = ranking(space).cut(space, Pattern((1,) * len(space.parts)))
-    assert corrected(cut, loaded, {}) is cut
+    cut = ranking(space).cut_of(space, Pattern((1,) * len(space.parts)))
+    assert compensated(cut, loaded, {}) is cut
 
 
 CUT = Cut(kept={("mlp", 1): (0, 2), ("attn", 0): (1,)})

@@ -12,7 +12,7 @@ from evop.files.json_file import sha256
 from evop.files.names import DROP_LIST
 from evop.model.checkpoint import Checkpoint
 from evop.reference import model_dir
-from evop.removal.drop_file import given_pattern, write_drop_file
+from evop.removal.drop_file import read_pattern, write_drop_file
 from evop.removal.pattern_file import PatternFile
 from evop.stages.audit import audit
 from evop.stages.prune import prune
@@ -31,7 +31,7 @@ def written(folder, lines):
 
 def test_it_is_a_pattern_of_sub_blocks_without_a_claim(tmp_path):
     checkpoint = Checkpoint.find(model_dir())
-    file = given_pattern(written(tmp_path, LINES), checkpoint)
+    file = read_pattern(written(tmp_path, LINES), checkpoint)
     assert file.removed == REMOVED
     assert (file.grain, file.deploy, file.protected, file.claim, file.origin) == ("subblock", "any", [], None, None)
     assert file.remove == pytest.approx(file.reached.block_params, abs=1e-6)
@@ -45,7 +45,7 @@ def test_without_a_last_newline_and_with_those_of_another_system(tmp_path):
     checkpoint = Checkpoint.find(model_dir())
     path = tmp_path / "drop.txt"
     path.write_bytes("\r\n".join(LINES).encode())
-    assert given_pattern(path, checkpoint).removed == REMOVED
+    assert read_pattern(path, checkpoint).removed == REMOVED
 
 
 def test_whole_layers_are_both_blocks(tmp_path):
@@ -60,7 +60,7 @@ def test_whole_layers_are_both_blocks(tmp_path):
 def test_a_plain_list_of_layers_is_both_blocks_of_each(content, tmp_path):
     path = tmp_path / "layers.txt"
     path.write_text(content)
-    found = given_pattern(path, Checkpoint.find(model_dir()))
+    found = read_pattern(path, Checkpoint.find(model_dir()))
     assert found.removed == ["layers.3.attn", "layers.3.mlp", "layers.11.attn", "layers.11.mlp"]
 
 
@@ -68,7 +68,7 @@ def test_a_list_for_a_deeper_model_is_refused(tmp_path):
     path = tmp_path / "layers.txt"
     path.write_text("[3, 12]")
     with pytest.raises(EvopError, match=r"lists layer 12, expected 0 to 11"):
-        given_pattern(path, Checkpoint.find(model_dir()))
+        read_pattern(path, Checkpoint.find(model_dir()))
 
 
 def test_a_pattern_that_thins_a_part_has_none(tmp_path):
@@ -97,7 +97,7 @@ def test_a_pattern_that_thins_a_part_has_none(tmp_path):
 def test_what_is_wrong_is_one_line(tmp_path, lines, said):
     path = written(tmp_path, lines)
     with pytest.raises(EvopError) as refused:
-        given_pattern(path, Checkpoint.find(model_dir()))
+        read_pattern(path, Checkpoint.find(model_dir()))
     assert said in str(refused.value)
     assert str(refused.value).startswith(str(path))
 
@@ -105,10 +105,10 @@ def test_what_is_wrong_is_one_line(tmp_path, lines, said):
 def test_a_missing_or_binary_one_is_one_line(tmp_path):
     checkpoint = Checkpoint.find(model_dir())
     with pytest.raises(EvopError, match=r"--pattern .*none\.txt: no such file"):
-        given_pattern(tmp_path / "none.txt", checkpoint)
+        read_pattern(tmp_path / "none.txt", checkpoint)
     (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(EvopError, match="is not text"):
-        given_pattern(tmp_path / "binary.txt", checkpoint)
+        read_pattern(tmp_path / "binary.txt", checkpoint)
 
 
 def test_a_search_writes_it_and_audit_and_prune_take_it(tmp_path):
@@ -116,7 +116,7 @@ def test_a_search_writes_it_and_audit_and_prune_take_it(tmp_path):
     run = tmp_path / "run"
     quick = {"max_tokens": 64, "min_group_tokens": 50, "dtype": "float32"}
     found = search(model_dir(), calibration, run, evaluations=2, **quick).pattern
-    dropped = given_pattern(run / DROP_LIST, Checkpoint.find(model_dir()))
+    dropped = read_pattern(run / DROP_LIST, Checkpoint.find(model_dir()))
     assert (dropped.removed, dropped.removed_params) == (found.removed, found.removed_params)
 
     audited = audit(model_dir(), calibration, [run, run / DROP_LIST], tmp_path / "audit", max_tokens=64).file
