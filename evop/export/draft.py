@@ -32,7 +32,7 @@ class Draft:
         self.folder.rename(self.out)
 
     def set_aside(self) -> Path:
-        """Keep the folder for a look at what is wrong with it, but not under the name asked for."""
+        """Keep the folder for a look at what is wrong with it, but not under the name of ``out``."""
         place = self.out.with_name(f"{self.out.name}.failed")
         shutil.rmtree(place, ignore_errors=True)
         self.folder.rename(place)

@@ -16,11 +16,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
-
 from evop.errors import EvopError
 from evop.export.config import HETERO_PREFIX
-from evop.files.json_file import JsonFile
+from evop.files.json_file import JsonFile, Section
 from evop.files.names import PATTERN
 from evop.model.checkpoint import Checkpoint
 from evop.removal.cut import Cut
@@ -39,10 +37,9 @@ WORKING_SPACE = 1.2
 """Memory a model takes in use, in sizes of its weights."""
 
 
-class Beside(BaseModel):
+class Beside(Section):
     """One number of the dense model and the same of the pruned one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     dense: float
     pruned: float
 

@@ -23,7 +23,7 @@ class JsonFile(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a file.
+        """Read a file of this schema.
 
         Raises:
             EvopError: missing, not JSON, another schema, or a key this version does not know.
@@ -43,12 +43,18 @@ class JsonFile(BaseModel):
             raise EvopError(f"{path}: {first_problem(error)}") from error
 
     def write(self, path: Path) -> None:
-        """Write to a temporary name, then rename."""
+        """Write the file under a temporary name, then rename it."""
         write_json(path, {**self.model_dump(by_alias=True), "schema": self.SCHEMA})
 
 
+class Section(BaseModel):
+    """A part of such a file that has keys of its own; unknown ones are refused here too."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON to a temporary name, then rename; NaN is refused."""
+    """Write JSON under a temporary name, then rename it; NaN is refused."""
     with whole(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 

@@ -96,7 +96,7 @@ def gather(
 
 
 def _run(model: nn.Module, sites: Sequence[Site], sums: Mapping[str, _Sums], batch: Batch, gradients: bool) -> None:
-    """Run one batch through the model, forward and if asked backward, while every site is observed."""
+    """Run one batch through the model, forward and, for gradients, backward, while every site is observed."""
     language_model: Any = model
     with ExitStack() as hooks:
         for site in sites:

@@ -66,7 +66,7 @@ def _read(path: Path, checkpoint: Checkpoint) -> tuple[PatternSpace, Pattern]:
     words = _words(path, layers)
     if len(words) != layers:
         raise EvopError(
-            f"{path} has {len(words)} lines, expected {layers}, one a layer of {checkpoint.name}; it was written for "
+            f"{path} has {len(words)} lines, expected {layers}, one per layer of {checkpoint.name}; it was written for "
             "another model"
         )
     if set(words) == {"none"}:
@@ -91,9 +91,9 @@ def _words(path: Path, layers: int) -> list[str]:
     try:
         content = path.read_text().rstrip()
     except FileNotFoundError as error:
-        raise EvopError(f"--pattern {path}: no such file; expected a {DROP_LIST}, a word a layer") from error
+        raise EvopError(f"--pattern {path}: no such file; expected a {DROP_LIST}, one word per layer") from error
     except UnicodeDecodeError as error:
-        raise EvopError(f"{path} is not text; expected a word a line: {', '.join(WORDS)}") from error
+        raise EvopError(f"{path} is not text; expected one word per line: {', '.join(WORDS)}") from error
     if listed := _LIST.fullmatch(content.strip()):
         return _listed(path, [int(number) for number in re.findall(r"\d+", listed.group(0))], layers)
     words = [line.strip() for line in content.splitlines()]

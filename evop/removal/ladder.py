@@ -35,6 +35,7 @@ def width_ladder(width: int, step: int | None = None) -> tuple[int, ...]:
             step //= 2
     if not 0 < step < width:
         raise EvopError(f"--width-step {step}: must lie between 1 and the MLP's width {width}, itself not included")
+    # Widths lie so many steps apart that no more than MOST_WIDTHS of them are left.
     apart = step * (1 + (width - 1) // (step * MOST_WIDTHS))
     kept = range((width - 1) // apart * apart, -1, -apart)
     return (0, *(width - stays for stays in kept))

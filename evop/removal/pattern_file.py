@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from evop.errors import EvopError
-from evop.files.json_file import JsonFile, inside
+from evop.files.json_file import JsonFile, Section, inside
 from evop.files.names import PATTERN
 from evop.model.checkpoint import Checkpoint
 from evop.removal.compensation_file import read_corrections
@@ -17,11 +17,7 @@ from evop.removal.space import pattern_space
 from patterns import Pattern, PatternSpace, Reached
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ModelName(_Section):
+class ModelName(Section):
     """Which model: the name its user gave, the revision, and the fingerprint of its weights."""
 
     name: str
@@ -34,7 +30,7 @@ class ModelName(_Section):
         return cls(name=checkpoint.name, revision=checkpoint.revision, fingerprint=checkpoint.fingerprint)
 
 
-class Origin(_Section):
+class Origin(Section):
     """How the pattern was found."""
 
     strategy: str
@@ -53,7 +49,7 @@ class Origin(_Section):
     trials_sha256: str
 
 
-class Claim(_Section):
+class Claim(Section):
     """What the search says of its answer: the objective on ``search`` and on ``select``.
 
     In nats per token, or in excesses of a random pattern where the search was scaled by those; ``select_excess`` is
@@ -67,7 +63,7 @@ class Claim(_Section):
     select_excess: dict[str, float]
 
 
-class ReachedFractions(_Section):
+class ReachedFractions(Section):
     """Removed fractions of block parameters, all parameters, FLOPs per token and KV-cache bytes per token.
 
     ``latency`` is the fraction of the predicted time of the whole model, where the space was measured. A file holds

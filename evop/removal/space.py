@@ -77,7 +77,7 @@ def layer_count(checkpoint: Checkpoint) -> int:
 def _refuse(
     checkpoint: Checkpoint, family: Family, grain: str, deploy: str, width_step: int | None, compensate: bool
 ) -> None:
-    """Check that the family holds what is asked of the space.
+    """Check that the family holds such a space.
 
     Raises:
         EvopError: it does not.
@@ -185,6 +185,7 @@ class _Costs:
         attended = min(COST_CONTEXT, self.family.window(config, layer) or COST_CONTEXT)
         # Scores and values: two products of heads x width with, on average, half the context.
         flops = 2 * lost.matmuls + 2 * attended * heads * width * lost.units // lost.all_units
+        # Keys and values; of a layer with a sliding window, no more positions stay in the cache than it looks back.
         kv = 2 * kv_heads * width * self._bytes_per_number * lost.units // lost.all_units
         return Cost(lost.params, flops, kv * attended // COST_CONTEXT)
 

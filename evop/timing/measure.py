@@ -108,6 +108,7 @@ class _Bench:
         """Choose the layers and levels to time for a space."""
         types = getattr(checkpoint.resolved, "layer_types", None) or ["all"] * layer_count(checkpoint)
         names = tuple(map(str, types))
+        # Bytes are counted as of float32, whichever dtype is timed; the types of layers share the stack evenly.
         bytes_per_layer = 4 * space.blocks.params // len(names)
         layers = max(STACK, -(-STACK_BYTES // bytes_per_layer))
         each = max(1, layers // len(set(names)))

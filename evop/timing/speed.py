@@ -155,6 +155,7 @@ def _one_round(model: Any, workload: Workload) -> tuple[float, float, int]:
             for _ in range(WARM_STEPS if warm else min(STEPS, workload.decode) + 1):
                 seconds, cache = step(cache)
                 steps.append(seconds)
+    # The first token after a prefill is left out, as one more that warms up.
     return prefill, statistics.median(steps[1:]), held
 
 

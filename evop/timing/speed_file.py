@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from evop.files.json_file import JsonFile
+from evop.files.json_file import JsonFile, Section
 from evop.timing.workload import Workload
 from evop.version import __version__
 
 
-class SpeedRow(BaseModel):
+class SpeedRow(Section):
     """Speed of one model: the fields of ``Speed``, and what the table of its search predicted of its time."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
     parameters: int
     bytes: int | None = None

@@ -85,7 +85,7 @@ def test_a_pattern_that_thins_a_part_has_none(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        (LINES[:-1], "has 11 lines, expected 12, one a layer of"),
+        (LINES[:-1], "has 11 lines, expected 12, one per layer of"),
         ([*LINES, "none"], "has 13 lines, expected 12"),
         ([], "has 0 lines, expected 12"),
         ([*LINES[:4], "atn", *LINES[5:]], "line 5: found 'atn', expected one of none, attn, mlp, attn+mlp"),
