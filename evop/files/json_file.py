@@ -48,7 +48,7 @@ class JsonFile(BaseModel):
 
 
 class Section(BaseModel):
-    """A part of such a file that has keys of its own; unknown ones are refused here too."""
+    """A group of keys inside a JSON file; unknown keys are refused there too."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -49,7 +49,7 @@ class OpenedPattern:
 
     @property
     def latency(self) -> Path:
-        """Where the table of times lies that the pattern was searched by, if it was searched by one."""
+        """Path of the table of times that the pattern was searched by, if it was searched by one."""
         return self.place.with_name(LATENCY)
 
     @property

@@ -24,7 +24,7 @@ COUNTED = 0.01
 
 @dataclass(frozen=True)
 class Ranking:
-    """How much every unit of every part matters, and with it the order in which units leave; what stands in for them.
+    """How much every unit of every part matters: the order in which units leave, and what stands in for them.
 
     Attributes:
         importance: part name -> float64 [units], not negative; a single number where a part is there or gone.

@@ -36,7 +36,7 @@ class TokenItem:
 
     @property
     def gold_ids(self) -> tuple[int, ...]:
-        """Token ids of the query and the right choice, without the last one, which predicts nothing, if two remain."""
+        """Token ids of the query and the right choice; of more than two, without the last, which nothing follows."""
         ids = (*self.query, *self.choices[self.gold])
         return ids[:-1] if len(ids) > 2 else ids
 

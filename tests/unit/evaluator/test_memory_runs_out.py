@@ -8,7 +8,7 @@ from tiny import SHAPE
 
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
-from evop.importance import of_model
+from evop.importance import measured
 from evop.importance.measured import measured_ranking
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_model
@@ -64,7 +64,7 @@ def test_importance_halves_as_well(grain, metric, pass_, tiny_folder, monkeypatc
     ranked = []
     options = {"metric": metric, "over": "mean", "compensate": False, "seed": 0}
     ranked.append(measured_ranking(evaluator_of(tiny_folder, grain), PASSAGES, **options))
-    real, asked = getattr(of_model, pass_), []
+    real, asked = getattr(measured, pass_), []
 
     def short_of_memory(*words, **named):
         asked.append(next(word for word in words if isinstance(word, int)))
@@ -72,7 +72,7 @@ def test_importance_halves_as_well(grain, metric, pass_, tiny_folder, monkeypatc
             raise NO_ROOM
         return real(*words, **named)
 
-    monkeypatch.setattr(of_model, pass_, short_of_memory)
+    monkeypatch.setattr(measured, pass_, short_of_memory)
     evaluator = evaluator_of(tiny_folder, grain)
     ranked.append(measured_ranking(evaluator, PASSAGES, **options))
     assert asked == [512, 256, 128]
