@@ -47,7 +47,7 @@ def rows(checkpoint: Checkpoint, table: LatencyTable, space: PatternSpace, devic
         if remove * space.blocks.latency > most:
             continue
         pattern = Budget(space, remove, "latency").draw(np.random.default_rng(SEED))
-        pruned = stand_in(checkpoint, Ranking.random(space, SEED).cut(space, pattern), where, table.dtype)
+        pruned = stand_in(checkpoint, Ranking.random(space, SEED).cut_of(space, pattern), where, table.dtype)
         low, share, high = measure_speeds({"dense": dense, "pruned": pruned}, table.workload, PAIR)["pruned"].share
         reached = space.reached(pattern)
         assert reached.latency is not None
@@ -82,7 +82,7 @@ def main() -> None:
                 HEAD,
             ]
             print("\n".join(lines), flush=True)
-        for line in rows(checkpoint, table, table.priced(space), given.device):
+        for line in rows(checkpoint, table, table.timed(space), given.device):
             lines.append(line)
             print(line, flush=True)
     if given.out:

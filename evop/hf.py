@@ -1,4 +1,4 @@
-"""Registers heterogeneous checkpoints with transformers: ``import evop.hf`` and no remote code is needed.
+"""Register heterogeneous checkpoints with transformers: after ``import evop.hf`` they need no remote code.
 
 Example:
     >>> import evop.hf
@@ -18,13 +18,13 @@ __all__ = ["register"]
 
 
 def register() -> None:
-    """Make every family's heterogeneous classes known to the auto classes; again is harmless."""
+    """Make every family's heterogeneous classes known to the auto classes; doing it again is harmless."""
     for model_type in (name for family in FAMILIES for name in family.model_types):
-        made = {auto: getattr(modeling_evop, f"Evop{name}") for auto, name in auto_classes(model_type).items()}
-        config = made["AutoConfig"]
+        classes = {auto: getattr(modeling_evop, f"Evop{name}") for auto, name in auto_classes(model_type).items()}
+        config = classes["AutoConfig"]
         AutoConfig.register(config.model_type, config, exist_ok=True)
-        AutoModel.register(config, made["AutoModel"], exist_ok=True)
-        AutoModelForCausalLM.register(config, made["AutoModelForCausalLM"], exist_ok=True)
+        AutoModel.register(config, classes["AutoModel"], exist_ok=True)
+        AutoModelForCausalLM.register(config, classes["AutoModelForCausalLM"], exist_ok=True)
 
 
 register()

@@ -33,7 +33,7 @@ def table_by_hand(
     whole = {"attn": {0: ATTN, units["attn"]: 0.0}, "mlp": {0: MLP, units["mlp"]: 0.0}}
     names = getattr(checkpoint.resolved, "layer_types", None) or ["all"] * layers
     rows = [
-        BlockTime(layers=name, kind=kind, gone=gone, of=units[kind], **_timed(time))
+        BlockTime(layers=name, kind=kind, gone=gone, units=units[kind], **_timed(time))
         for name in dict.fromkeys(names)
         for kind, ladder in {**whole, **(times or {})}.items()
         for gone, time in ladder.items()

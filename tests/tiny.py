@@ -110,7 +110,7 @@ def load(folder: Path) -> PreTrainedModel:
 def write_pattern(path: Path, space: PatternSpace, pattern: Pattern, model: Path) -> Path:
     """The pattern file of a pattern, units in the order of ``ranking``."""
     checkpoint = Checkpoint.find(model)
-    cut = ranking(space).cut(space, pattern)
+    cut = ranking(space).cut_of(space, pattern)
     PatternFile.describe(checkpoint, space, pattern, cut, remove=0.1, cost="params").write(path)
     return path
 

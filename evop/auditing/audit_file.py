@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from evop.errors import EvopError
 from evop.files.json_file import JsonFile, inside
+from evop.files.names import AUDIT
 from evop.removal.pattern_file import Claim, ModelName, ReachedFractions
 
 
@@ -170,7 +171,7 @@ class AuditFile(JsonFile):
     @classmethod
     def find(cls, path: str | Path) -> AuditFile:
         """Read an audit file, or the one in an audit's folder."""
-        place = inside(path, "audit.json")
+        place = inside(path, AUDIT)
         if not place.is_file():
             raise EvopError(f"--audit {path}: no audit.json there; make one with evop audit")
         return cls.read(place)

@@ -10,14 +10,14 @@ import numpy as np
 from calibration import CalibrationSet
 from evop.auditing.audit_file import AuditedPattern
 from evop.auditing.table import SplitLosses
+from evop.files.names import DROP_LIST, PATTERN
 from evop.losses.loss import Loss
 from evop.model.checkpoint import Checkpoint
 from evop.removal.cut import Cut
-from evop.removal.drop_file import DROP_FILE
 from evop.removal.opened import OpenedPattern, open_pattern
 from evop.removal.pattern_file import PatternFile, ReachedFractions
 from evop.removal.ranking import Ranking
-from evop.timing.chosen_table import priced_as_searched
+from evop.timing.chosen_table import timed_as_searched
 from patterns import Budget, Pattern, PatternError, PatternSpace
 
 RANDOM_SEED = 0
@@ -48,7 +48,7 @@ def candidates_of(checkpoint: Checkpoint, paths: list[str | Path]) -> list[Candi
     randoms: dict[tuple[str, Pattern], list[tuple[int, Candidate]]] = {}
     for path in paths:
         opened = open_pattern(path, checkpoint)
-        space = priced_as_searched(opened)
+        space = timed_as_searched(opened)
         found.append(Candidate(_name(Path(path), found), space, opened.pattern, opened.cut, opened))
         drawn = _at_random(found[-1])
         if drawn is not None:
@@ -69,12 +69,12 @@ def _at_random(candidate: Candidate) -> Candidate | None:
         drawn = Budget(space, file.remove, file.cost).draw(np.random.default_rng(RANDOM_SEED))
     except PatternError:
         return None
-    return Candidate("random", space, drawn, Ranking.random(space, RANDOM_SEED).cut(space, drawn))
+    return Candidate("random", space, drawn, Ranking.random(space, RANDOM_SEED).cut_of(space, drawn))
 
 
 def _name(place: Path, found: list[Candidate]) -> str:
     """A short name no other pattern has: the run's folder, or the file."""
-    in_a_run = place.name in ("pattern.json", DROP_FILE)
+    in_a_run = place.name in (PATTERN, DROP_LIST)
     name = place.resolve().name if place.is_dir() else place.resolve().parent.name if in_a_run else place.stem
     taken = {candidate.name for candidate in found} | {"random"}
     return name if name not in taken else f"{name} ({len(found) + 1})"

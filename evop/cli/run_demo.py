@@ -13,6 +13,7 @@ from evop.console.calibration_set import print_set
 from evop.console.search import print_search
 from evop.console.watching import watching
 from evop.errors import EvopError
+from evop.files.names import PATTERN
 from evop.recipes.words import calibration_recipe
 from evop.reference import corpus_files, model_dir
 from evop.stages.audit import audit
@@ -70,5 +71,5 @@ def run_demo(out: Path, console: Console) -> None:
     say("\n[bold]4. prune[/bold]: a smaller checkpoint, checked in a fresh process")
     prune(model_dir(), run, pruned, audit=audited, report=say)
     say(f"\nreport:     {audited / 'report.html'}   (open it in a browser; the numbers: {audited / 'audit.csv'})")
-    say(f"pattern:    {run / 'pattern.json'}")
+    say(f"pattern:    {run / PATTERN}")
     say(f"checkpoint: {pruned}   (AutoModelForCausalLM.from_pretrained({str(pruned)!r}))")

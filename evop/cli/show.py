@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from evop.cli.app import console
+from evop.files.names import AUDIT, TRIALS
 
 
 def show(folder: Annotated[Path, typer.Argument(help="A calibration set, a search run or an audit.")]) -> None:
@@ -19,9 +20,9 @@ def show(folder: Annotated[Path, typer.Argument(help="A calibration set, a searc
     from evop.console.search import print_answer
     from evop.stages.search import SearchResult
 
-    if (folder / "audit.json").is_file():
+    if (folder / AUDIT).is_file():
         print_audit(console, AuditFile.find(folder))
-    elif (folder / "trials.jsonl").is_file():
+    elif (folder / TRIALS).is_file():
         print_answer(console, SearchResult.read(folder))
     else:
         print_set(console, CalibrationSet.load(folder))

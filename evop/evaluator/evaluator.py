@@ -23,7 +23,7 @@ from evop.losses.loss import Loss
 from evop.losses.next_token import NextToken
 from evop.losses.table import LossTable
 from evop.model.loaded import LoadedModel
-from evop.removal.compensation import corrected
+from evop.removal.compensation import compensated
 from evop.removal.cut import Cut
 from evop.removal.ranking import Ranking
 from evop.tokens.batches import batches, lay_out
@@ -105,7 +105,7 @@ class Evaluator:
 
     def cut(self, pattern: Pattern) -> Cut:
         """What a pattern takes out of the model, corrections included."""
-        return corrected(self.ranking.cut(self.space, pattern), self.loaded, self.ranking.fill)
+        return compensated(self.ranking.cut_of(self.space, pattern), self.loaded, self.ranking.fill)
 
     def dense(self, passages: TokenPassages) -> LossTable:
         """The loss table of the model as it is."""

@@ -13,7 +13,7 @@ from torch import nn
 
 from evop.evaluator.branch_masks import Masks
 from evop.evaluator.prefixes import DENSE, GONE, State, Thinning
-from evop.model.families import Family
+from evop.model.families import BlockKind, Family
 from evop.removal.cut import Place
 from evop.removal.masking import Swap, block_swaps, swapped, thinned
 from evop.tokens.batches import Layout
@@ -125,14 +125,14 @@ class LayerStack:
         finally:
             gate.instead = None
 
-    def _swapped(self, layer: int, kind: str, state: State) -> list[Swap]:
+    def _swapped(self, layer: int, kind: BlockKind, state: State) -> list[Swap]:
         if state == DENSE:
             return []
         if (layer, kind, state) not in self._swaps:
             self._swaps[layer, kind, state] = self._made(layer, kind, state)
         return self._swaps[layer, kind, state]
 
-    def _made(self, layer: int, kind: str, state: State) -> list[Swap]:
+    def _made(self, layer: int, kind: BlockKind, state: State) -> list[Swap]:
         place: Place = (kind, layer)
         if not isinstance(state, Thinning):
             return block_swaps(self.layers[layer], self.family.block(kind))

@@ -27,13 +27,13 @@ KEPT = (
 
 
 def companions(folder: Path) -> list[Path]:
-    """The files that go along, relative to the folder, sorted."""
-    found = {path for pattern in KEPT for path in folder.glob(pattern) if path.is_file()}
-    return sorted(path.relative_to(folder) for path in found)
+    """List the files that go along, relative to the folder, sorted."""
+    paths = {path for pattern in KEPT for path in folder.glob(pattern) if path.is_file()}
+    return sorted(path.relative_to(folder) for path in paths)
 
 
 def copy_companions(source: Path, target: Path) -> None:
-    """Copy them byte for byte; links are followed."""
+    """Copy the files that go along byte for byte; links are followed."""
     for name in companions(source):
         (target / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(source / name, target / name)

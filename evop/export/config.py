@@ -1,4 +1,4 @@
-"""``config.json`` of a pruned model."""
+"""Writing ``config.json`` of a pruned model: stock where it can be, else with what each layer lacks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from evop.export.plan import LayerPlan
 from evop.model.checkpoint import Checkpoint
-from evop.model.families import Family
+from evop.model.families import BlockKind, Family
 
 REMOTE_FILE = Path(str(files("evop.removal") / "modeling_evop.py"))
 """The modelling file a heterogeneous checkpoint carries."""
@@ -18,7 +18,7 @@ HETERO_PREFIX = "evop_"
 
 
 def pruned_config(checkpoint: Checkpoint, family: Family, plan: LayerPlan) -> dict[str, Any]:
-    """The config of the pruned model: the dense one's keys, what counts or lists layers brought up to date."""
+    """Make the config of the pruned model: the dense one's keys, what counts or lists layers brought up to date."""
     config = copy.deepcopy(checkpoint.config)
     config[checkpoint.key("num_hidden_layers")] = len(plan.layers)
     for key in family.per_layer:
@@ -27,7 +27,7 @@ def pruned_config(checkpoint: Checkpoint, family: Family, plan: LayerPlan) -> di
             config[key] = _per_layer(list(values), plan)
     if "max_window_layers" in config and "layer_types" in config:
         config["max_window_layers"] = _leading(config["layer_types"], "full_attention")
-    if plan.kind == "hetero":
+    if plan.format == "hetero":
         config.update(_hetero_keys(checkpoint, family, plan))
     else:
         config.update(counts_left(checkpoint, family, plan, 0))
@@ -35,23 +35,24 @@ def pruned_config(checkpoint: Checkpoint, family: Family, plan: LayerPlan) -> di
 
 
 def counts_left(checkpoint: Checkpoint, family: Family, plan: LayerPlan, new: int) -> dict[str, int]:
-    """Config keys of a new layer whose counts differ from the dense model's."""
+    """Count heads and channels of a new layer, by config key, where they differ from the dense model's."""
     dense = checkpoint.resolved
-    found = {}
+    counts = {}
     groups, width = plan.units("attn", new), plan.units("mlp", new)
     if groups is not None:
-        found[checkpoint.key("num_attention_heads")] = dense.num_attention_heads * groups // family.units(dense, "attn")
+        heads = dense.num_attention_heads * groups // family.units(dense, "attn")
+        counts[checkpoint.key("num_attention_heads")] = heads
         if hasattr(dense, "num_key_value_heads"):
-            found["num_key_value_heads"] = groups
-        if plan.kind == "stock":
-            found["head_dim"] = dense.head_dim
+            counts["num_key_value_heads"] = groups
+        if plan.format == "stock":
+            counts["head_dim"] = dense.head_dim
     if width is not None:
-        found[family.width] = width
-    return found
+        counts[family.width] = width
+    return counts
 
 
 def auto_classes(model_type: str) -> dict[str, str]:
-    """Auto class -> name of the class it makes for an architecture; not every one is ``<Base>ForCausalLM``."""
+    """Name the class that each auto class makes for an architecture; not every one is ``<Base>ForCausalLM``."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_MAPPING_NAMES
 
@@ -63,29 +64,30 @@ def auto_classes(model_type: str) -> dict[str, str]:
 
 
 def _per_layer(values: list[Any], plan: LayerPlan) -> list[Any]:
-    """One value a new layer: that of the layer its attention came from.
+    """List one value per new layer: that of the layer its attention came from.
 
     A layer without attention takes the value of the next one that has it (at the end, of the last): then no layer
     type is named that no attention has, and the first layer names the first attention's type, which is where
     transformers reads the length of the cache.
     """
     sources = [layer.attn for layer in plan.layers]
-    there = [old for old in sources if old is not None]
-    if not there:
+    present = [old for old in sources if old is not None]
+    if not present:
         return [values[layer.mlp] for layer in plan.layers if layer.mlp is not None]
-    following, filled = there[-1], []
+    following, filled = present[-1], []
     for old in reversed(sources):
         following = following if old is None else old
         filled.append(values[following])
     return filled[::-1]
 
 
-def _leading(types: list[str], kind: str) -> int:
-    """How many layers, from the first on, are of a type."""
-    return next((i for i, found in enumerate(types) if found != kind), len(types))
+def _leading(types: list[str], wanted: str) -> int:
+    """Count the layers, from the first on, that are of a type."""
+    return next((i for i, layer_type in enumerate(types) if layer_type != wanted), len(types))
 
 
 def _hetero_keys(checkpoint: Checkpoint, family: Family, plan: LayerPlan) -> dict[str, Any]:
+    """Make the config keys that the modelling file inside a heterogeneous checkpoint reads."""
     classes = {auto: f"Evop{name}" for auto, name in auto_classes(checkpoint.model_type).items()}
     digits = len(str(len(plan.layers) - 1))
     return {
@@ -106,24 +108,25 @@ def _hetero_keys(checkpoint: Checkpoint, family: Family, plan: LayerPlan) -> dic
 
 
 def _layer_differs(checkpoint: Checkpoint, family: Family, plan: LayerPlan, new: int) -> dict[str, Any]:
+    """Say in what a new layer differs from the dense model's: blocks it lacks, counts."""
     layer = plan.layers[new]
     differs: dict[str, Any] = {"skip": list(layer.skip)} if layer.skip else {}
     return differs | counts_left(checkpoint, family, plan, new)
 
 
-def _block(family: Family, kind: str, checkpoint: Checkpoint, plan: LayerPlan) -> dict[str, Any]:
-    """What the modelling file must know of a kind of block."""
+def _block(family: Family, kind: BlockKind, checkpoint: Checkpoint, plan: LayerPlan) -> dict[str, Any]:
+    """Say what the modelling file must know of a kind of block."""
     block = family.block(kind)
-    found: dict[str, Any] = {"main": block.main, "norms": list(block.norms), "returns": block.returns}
+    parts: dict[str, Any] = {"main": block.main, "norms": list(block.norms), "returns": block.returns}
     thinned = {new: units for new in range(len(plan.layers)) if (units := plan.units(kind, new)) is not None}
     if thinned:
-        found["units"] = {
+        parts["units"] = {
             "of": family.units(checkpoint.resolved, kind),
-            "kept": {str(k): v for k, v in thinned.items()},
+            "kept": {str(new): units for new, units in thinned.items()},
         }
-        found["shrink"] = [[sliced.module, sliced.axis] for sliced in block.slices]
-        found["scaled"] = list(block.scaled)
-        biased = [new for (k, old), new in plan.places.items() if k == kind and (k, old) in plan.bias]
+        parts["shrink"] = [[sliced.module, sliced.axis] for sliced in block.slices]
+        parts["scaled"] = list(block.scaled)
+        biased = [new for old, new in plan.places.items() if old[0] == kind and old in plan.bias]
         if biased and not family.own_bias(checkpoint.tensors, kind):
-            found["bias"] = {"module": block.out, "layers": sorted(biased)}
-    return found
+            parts["bias"] = {"module": block.out, "layers": sorted(biased)}
+    return parts

@@ -14,24 +14,25 @@ from evop.errors import EvopError
 MARGIN = 16 << 20
 """Bytes kept free beside the weights: tokenizer, card, file system overhead."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Error numbers of a disk without room."""
 FULL_WORDS = tuple(f"os error {number}" for number in FULL)
 """How the safetensors library words the same."""
 
 
 class Draft:
-    """A folder under way to ``out``."""
+    """A folder that is written beside its place ``out``, not there yet."""
 
     def __init__(self, folder: Path, out: Path) -> None:
         self.folder, self.out = folder, out
 
     def publish(self) -> None:
-        """Give the folder its name."""
+        """Give the folder its name, so that it is there."""
         if self.out.is_dir():
             self.out.rmdir()
         self.folder.rename(self.out)
 
     def set_aside(self) -> Path:
-        """Keep the folder for a look at what is wrong with it, but not under the name asked for."""
+        """Keep the folder for a look at what is wrong with it, but not under the name of ``out``."""
         place = self.out.with_name(f"{self.out.name}.failed")
         shutil.rmtree(place, ignore_errors=True)
         self.folder.rename(place)
@@ -40,11 +41,11 @@ class Draft:
 
 @contextmanager
 def drafted(out: Path, needed: int) -> Iterator[Draft]:
-    """A draft of ``out``; whatever goes wrong inside, nothing is left behind unless it was set aside.
+    """Draft the folder ``out``; whatever goes wrong inside, nothing is left behind unless it was set aside.
 
     Args:
         out: the folder to write; must not be there, or be empty.
-        needed: bytes it will take.
+        needed: bytes that the folder will take.
 
     Raises:
         EvopError: ``out`` holds something, or the disk is or gets too full.
@@ -70,7 +71,7 @@ def drafted(out: Path, needed: int) -> Iterator[Draft]:
 
 
 def _refuse(out: Path, needed: int) -> None:
-    """Refuse what is there already or cannot fit."""
+    """Refuse a folder that is there already or cannot fit."""
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise EvopError(f"--out {out} is there already and not an empty folder; choose a new one")
     parent = next(place for place in (out, *out.absolute().parents) if place.is_dir())

@@ -1,4 +1,4 @@
-"""Does the saved checkpoint compute what was searched? Asked in a fresh process, after every write.
+"""Does the saved checkpoint compute what was searched? Checked in a fresh process, after every write.
 
 python -m evop.export.parity --model DENSE --pruned CHECKPOINT --out parity.json
 """
@@ -16,11 +16,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
-
 from evop.errors import EvopError
 from evop.export.config import HETERO_PREFIX
-from evop.files.json_file import JsonFile
+from evop.files.json_file import JsonFile, Section
 from evop.files.names import PATTERN
 from evop.model.checkpoint import Checkpoint
 from evop.removal.cut import Cut
@@ -32,28 +30,28 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-4
 """Largest logit difference allowed, in standard deviations of the logits."""
 SEQUENCES, LENGTH = 2, 128
+"""Random sequences that both models read, and tokens of each."""
 TIMED_SECONDS, REPEATS = 1.0, (3, 25)
-"""Forward passes are timed for so long, at least and at most so often; the median counts."""
+"""Forward passes are timed for so many seconds, and at least and at most so often; the median counts."""
 WORKING_SPACE = 1.2
 """Memory a model takes in use, in sizes of its weights."""
 
 
-class Beside(BaseModel):
+class Beside(Section):
     """One number of the dense model and the same of the pruned one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     dense: float
     pruned: float
 
 
 class ParityReport(JsonFile):
-    """What the check found; logits of the masked dense model against those of the saved checkpoint."""
+    """What a parity check measured: logits of the masked dense model against those of the saved checkpoint."""
 
     SCHEMA: ClassVar[str] = "evop.parity/1"
     dtype: str
     device: str
     tokens: int
-    """Random tokens compared."""
+    """Number of random tokens compared."""
     difference: float
     """Largest difference of two logits."""
     ratio: float
@@ -62,9 +60,9 @@ class ParityReport(JsonFile):
     """Whether the likeliest token is the same wherever the two likeliest differ by more than the tolerance."""
     parameters: Beside
     bytes: Beside
-    """Of the weight files."""
+    """Bytes of the weight files."""
     tokens_per_second: Beside
-    """Forward pass without a cache, median."""
+    """Tokens per second of a forward pass without a cache, median."""
 
     @property
     def holds(self) -> bool:
@@ -78,7 +76,7 @@ def check_in_fresh_process(dense: Path, pruned: Path, trust_remote_code: bool = 
     The modelling file inside a heterogeneous checkpoint is what runs there, not the one installed.
 
     Raises:
-        EvopError: the process failed; its last words.
+        EvopError: the process failed; the error ends with its last line.
     """
     with tempfile.TemporaryDirectory(prefix="evop-parity-") as folder:
         out = Path(folder) / "parity.json"
@@ -104,7 +102,7 @@ def check(dense: Path, pruned: Path, trust_remote_code: bool = False) -> ParityR
 
     Args:
         dense: folder of the model that was pruned.
-        pruned: folder of the checkpoint, ``pattern.json`` in it.
+        pruned: folder of the checkpoint that holds ``pattern.json``.
         trust_remote_code: whether the dense model may run code of its own.
     """
     before, after = Checkpoint.find(dense), Checkpoint.find(pruned)
@@ -119,8 +117,7 @@ def check(dense: Path, pruned: Path, trust_remote_code: bool = False) -> ParityR
     gc.collect()
     ours = after.model_type.startswith(HETERO_PREFIX)
     model = _load(pruned, dtype, trust_remote_code or ours)
-    found = _logits(model, ids)
-    difference, ratio, greedy = compare(wanted, found)
+    difference, ratio, greedy = compare(wanted, _logits(model, ids))
     return ParityReport(
         dtype=dtype,
         device="cpu",
@@ -134,25 +131,29 @@ def check(dense: Path, pruned: Path, trust_remote_code: bool = False) -> ParityR
     )
 
 
-def compare(wanted: torch.Tensor, found: torch.Tensor) -> tuple[float, float, bool]:
-    """Largest difference of two logits, the same in standard deviations of ``wanted``, and whether greedy agrees.
+def compare(wanted: torch.Tensor, saved: torch.Tensor) -> tuple[float, float, bool]:
+    """Compare the logits of two models.
 
     Args:
-        wanted: logits [..., vocabulary].
-        found: logits of the same shape.
+        wanted: logits of the masked dense model, [..., vocabulary].
+        saved: logits of the saved checkpoint, of the same shape.
+
+    Returns:
+        The largest difference of two logits; the same in standard deviations of ``wanted``; whether greedy decoding
+        agrees wherever the two best logits are further apart than the tolerance.
     """
-    wanted, found = wanted.float(), found.float()
+    wanted, saved = wanted.float(), saved.float()
     spread = wanted.std().item()
-    difference = (wanted - found).abs().max().item()
+    difference = (wanted - saved).abs().max().item()
     best, second = wanted.topk(2, dim=-1).values.unbind(-1)
     clear = best - second > TOLERANCE * spread
-    greedy = bool((wanted.argmax(-1) == found.argmax(-1))[clear].all())
+    greedy = bool((wanted.argmax(-1) == saved.argmax(-1))[clear].all())
     ratio = difference / spread if spread else (0.0 if difference == 0 else float("inf"))
     return difference, ratio, greedy
 
 
 def _random_ids(checkpoint: Checkpoint) -> torch.Tensor:
-    """Random tokens [sequences, length], always the same."""
+    """Draw random token ids [sequences, length], always the same."""
     import torch
 
     config = checkpoint.resolved
@@ -162,7 +163,7 @@ def _random_ids(checkpoint: Checkpoint) -> torch.Tensor:
 
 
 def _dtype(checkpoint: Checkpoint, cut: Cut) -> str:
-    """``float32`` where it fits in memory or blocks are thinned, else what the weights are stored in.
+    """Choose ``float32`` where it fits in memory or blocks are thinned, else what the weights are stored in.
 
     A block that is gone adds exact zeros, so the two models agree in any dtype; sums over fewer units round otherwise.
     """
@@ -202,6 +203,7 @@ def _masked_logits(model: Any, checkpoint: Checkpoint, cut: Cut, ids: torch.Tens
 
 
 def _tokens_per_second(model: Any, ids: torch.Tensor) -> float:
+    """Time forward passes, and take the median."""
     _logits(model, ids)
     seconds: list[float] = []
     least, most = REPEATS
@@ -213,14 +215,14 @@ def _tokens_per_second(model: Any, ids: torch.Tensor) -> float:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command a fresh process runs."""
+    """Run the check as a command, as the fresh process does."""
     parser = argparse.ArgumentParser(prog="python -m evop.export.parity", description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="folder of the dense model")
     parser.add_argument("--pruned", type=Path, required=True, help="folder of the pruned checkpoint")
     parser.add_argument("--out", type=Path, required=True, help="where to write the report")
     parser.add_argument("--trust-remote-code", action="store_true", help="let the dense model run code of its own")
-    given = parser.parse_args(arguments)
-    check(given.model, given.pruned, given.trust_remote_code).write(given.out)
+    options = parser.parse_args(arguments)
+    check(options.model, options.pruned, options.trust_remote_code).write(options.out)
     return 0
 
 

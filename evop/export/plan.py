@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
 from evop.errors import EvopError
 from evop.model.checkpoint import Checkpoint
-from evop.model.families import Family
+from evop.model.families import BLOCK_KINDS, BlockKind, Family
 from evop.removal.cut import Cut, Place
 from evop.removal.ladder import stock_head_count
 from evop.removal.space import layer_count
+
+Format = Literal["stock", "hetero"]
+"""What a pruned checkpoint is: of a stock architecture, or of one whose layers differ."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +29,11 @@ class NewLayer:
 
     @property
     def skip(self) -> tuple[str, ...]:
-        """What is gone, in the words of ``per_layer_config``."""
+        """Kinds of block that are gone, in the words of ``per_layer_config``."""
         return tuple(word for word, old in (("attention", self.attn), ("mlp", self.mlp)) if old is None)
 
-    def old(self, kind: str) -> Place | None:
-        """The block of the dense model that a kind of block comes from."""
+    def old(self, kind: BlockKind) -> Place | None:
+        """Find the block of the dense model that a kind of block comes from."""
         layer = self.attn if kind == "attn" else self.mlp
         return None if layer is None else (kind, layer)
 
@@ -39,16 +43,16 @@ class LayerPlan:
     """The layers of the pruned model, first to last.
 
     Attributes:
-        layers: where their blocks come from.
+        layers: the new layers, each by the old layers its blocks come from.
         kept: thinned blocks of the dense model -> the units that stay.
-        bias: thinned blocks -> the bias their last projection gets, float32 [hidden].
-        kind: ``"stock"``, or ``"hetero"`` where a layer lacks a block or differs from others in its counts.
+        bias: thinned blocks of the dense model -> the bias their last projection gets, float32 [hidden].
+        format: ``"stock"``, or ``"hetero"`` where a layer lacks a block or differs from others in its counts.
     """
 
     layers: tuple[NewLayer, ...]
     kept: Mapping[Place, tuple[int, ...]]
     bias: Mapping[Place, np.ndarray]
-    kind: str
+    format: Format
 
     @classmethod
     def of(
@@ -56,11 +60,11 @@ class LayerPlan:
         cut: Cut,
         layers: int,
         *,
-        stock_count: Callable[[str, int], bool],
+        stock_count: Callable[[BlockKind, int], bool],
         stock_bias: bool = True,
         parallel: bool = False,
     ) -> LayerPlan:
-        """How to build a cut: stock where what is kept allows it, else heterogeneous.
+        """Plan how to build a cut: stock where what is kept allows it, else heterogeneous.
 
         Where the kept blocks read attention, MLP, attention, MLP, …, each such pair becomes one layer of a stock
         model, whichever layers the two come from and whatever the pattern was searched for. Otherwise every layer
@@ -68,20 +72,20 @@ class LayerPlan:
 
         Args:
             cut: what leaves.
-            layers: decoder layers of the dense model.
+            layers: number of decoder layers of the dense model.
             stock_count: kind of block and units -> whether a stock config can say that all of a kind have so many.
-            stock_bias: whether the last projections of thinned blocks have a bias of their own.
+            stock_bias: whether the last projections of the blocks that get a bias have one of their own.
             parallel: whether both blocks of a layer read the layer's input; then blocks of different layers cannot
                 share one, since the MLP would no longer see what the attention adds.
 
         Raises:
             EvopError: no block at all would be left.
         """
-        kept = [(kind, i) for i in range(layers) for kind in ("attn", "mlp") if (kind, i) not in cut.gone]
+        kept: list[Place] = [(kind, i) for i in range(layers) for kind in BLOCK_KINDS if (kind, i) not in cut.gone]
         if not kept:
             raise EvopError("the pattern removes every decoder block; nothing would be left to run, remove less")
-        alike = (stock_bias or not cut.bias) and all(_alike(cut, kept, kind, stock_count) for kind in ("attn", "mlp"))
-        if [kind for kind, _ in kept] == ["attn", "mlp"] * (len(kept) // 2):
+        alike = (stock_bias or not cut.bias) and all(_alike(cut, kept, kind, stock_count) for kind in BLOCK_KINDS)
+        if [kind for kind, _ in kept] == [*BLOCK_KINDS] * (len(kept) // 2):
             pairs = zip(kept[::2], kept[1::2], strict=True)
             new = tuple(NewLayer(attn, mlp) for (_, attn), (_, mlp) in pairs)
             if not parallel or all(layer.attn == layer.mlp for layer in new):
@@ -96,23 +100,19 @@ class LayerPlan:
     @cached_property
     def places(self) -> dict[Place, int]:
         """Every kept block of the dense model -> its new layer."""
-        found = {}
-        for new, layer in enumerate(self.layers):
-            for kind in ("attn", "mlp"):
-                if (old := layer.old(kind)) is not None:
-                    found[old] = new
-        return found
+        olds = [(layer.old(kind), new) for new, layer in enumerate(self.layers) for kind in BLOCK_KINDS]
+        return {old: new for old, new in olds if old is not None}
 
-    def units(self, kind: str, new: int) -> int | None:
-        """How many units a block of a new layer has left, or None where it has all or is gone."""
+    def units(self, kind: BlockKind, new: int) -> int | None:
+        """Count the units that a block of a new layer has left, or None where it has all or is gone."""
         old = self.layers[new].old(kind)
         return len(self.kept[old]) if old is not None and old in self.kept else None
 
 
 def planned(checkpoint: Checkpoint, family: Family, cut: Cut) -> LayerPlan:
-    """How to build a cut of a checkpoint."""
+    """Plan how to build a cut of a checkpoint."""
 
-    def stock_count(kind: str, units: int) -> bool:
+    def stock_count(kind: BlockKind, units: int) -> bool:
         return kind == "mlp" or stock_head_count(checkpoint.resolved, units, family.units(checkpoint.resolved, "attn"))
 
     return LayerPlan.of(
@@ -124,7 +124,7 @@ def planned(checkpoint: Checkpoint, family: Family, cut: Cut) -> LayerPlan:
     )
 
 
-def _alike(cut: Cut, kept: list[Place], kind: str, stock_count: Callable[[str, int], bool]) -> bool:
-    """Whether the kept blocks of a kind are all whole, or thinned to one count where a stock config can say so."""
+def _alike(cut: Cut, kept: list[Place], kind: BlockKind, stock_count: Callable[[BlockKind, int], bool]) -> bool:
+    """Tell whether the kept blocks of a kind are all whole, or thinned to one count that a stock config can hold."""
     counts = {len(cut.kept[place]) if place in cut.kept else None for place in kept if place[0] == kind}
     return counts <= {None} or (len(counts) == 1 and stock_count(kind, counts.pop() or 0))

@@ -13,14 +13,14 @@ from evop.errors import EvopError
 from evop.export.plan import LayerPlan
 from evop.files.json_file import write_json
 from evop.model.checkpoint import Checkpoint, Tensor
-from evop.model.families import Family
+from evop.model.families import BLOCK_KINDS, BlockKind, Family
 from evop.removal.cut import Place
 
 if TYPE_CHECKING:
     import torch
 
 READABLE = 0o644
-"""The safetensors library writes for the owner alone."""
+"""File mode of shards; the safetensors library writes for the owner alone."""
 INDEX = "model.safetensors.index.json"
 
 
@@ -29,13 +29,13 @@ class Piece:
     """One tensor of the pruned model.
 
     Attributes:
-        old: its name in the dense model; of a bias the dense model has not, the weight whose dtype it takes.
-        shape: its shape in the pruned model.
-        nbytes: its size there.
-        axis: along which it shrinks, or None.
-        rows: what stays along that axis, or None.
-        bias: what is added to it, float32, or None.
-        new: whether the dense model has it not, and ``bias`` is all of it.
+        old: name of the tensor in the dense model; of a bias the dense model lacks, of the weight whose dtype it takes.
+        shape: shape of the tensor in the pruned model.
+        nbytes: bytes of the tensor in the pruned model.
+        axis: the axis along which the tensor shrinks, or None.
+        rows: int64 indices that stay along that axis, or None.
+        bias: what is added to the tensor, float32, or None.
+        new: whether the dense model lacks the tensor, and ``bias`` is all of it.
     """
 
     old: str
@@ -52,9 +52,9 @@ class Shard:
     """One shard of the pruned model.
 
     Attributes:
-        source: file name of the shard it is made from.
-        name: its own file name.
-        pieces: new tensor name -> what it is made of.
+        source: file name of the dense model's shard that this one is made from.
+        name: file name of this shard.
+        pieces: name of each new tensor -> what the tensor is made of.
     """
 
     source: str
@@ -63,7 +63,7 @@ class Shard:
 
 
 def plan_shards(checkpoint: Checkpoint, family: Family, plan: LayerPlan) -> tuple[Shard, ...]:
-    """Which tensor of which shard becomes which; shards with nothing kept are left out, the rest renumbered.
+    """Plan which tensor of which shard becomes which; shards with nothing kept are left out, the rest renumbered.
 
     Raises:
         EvopError: a tensor inside a layer that belongs to no block the family knows.
@@ -82,7 +82,7 @@ def plan_shards(checkpoint: Checkpoint, family: Family, plan: LayerPlan) -> tupl
 
 
 def weight_bytes(shards: tuple[Shard, ...]) -> int:
-    """Bytes of all tensors the shards hold, file headers not counted."""
+    """Count the bytes of all tensors the shards hold, file headers not counted."""
     return sum(piece.nbytes for shard in shards for piece in shard.pieces.values())
 
 
@@ -114,6 +114,7 @@ def _write_shard(source: Path, target: Path, pieces: dict[str, Piece]) -> None:
 
 
 def _made(shard: Any, piece: Piece) -> torch.Tensor:
+    """Make a tensor of the pruned model from one of the dense model."""
     import torch
 
     tensor = shard.get_tensor(piece.old)
@@ -126,56 +127,79 @@ def _made(shard: Any, piece: Piece) -> torch.Tensor:
     return tensor
 
 
+@dataclass(frozen=True)
+class _InBlock:
+    """A tensor of the dense model inside a decoder layer, its name taken apart.
+
+    Attributes:
+        name: full name of the tensor.
+        tensor: shape and size of the tensor.
+        block: the block that it belongs to.
+        module: dotted name of its module inside the layer.
+        parameter: ``"weight"`` or ``"bias"``.
+    """
+
+    name: str
+    tensor: Tensor
+    block: Place
+    module: str
+    parameter: str
+
+
 class _Tensors:
-    """From the tensors of the dense model to those of the pruned one."""
+    """Turns the tensors of the dense model into those of the pruned one."""
 
     def __init__(self, checkpoint: Checkpoint, family: Family, plan: LayerPlan) -> None:
         self.checkpoint, self.family, self.plan = checkpoint, family, plan
         self.stem = family.stem(checkpoint.tensors)
 
     def pieces(self, old: str, tensor: Tensor) -> Iterator[tuple[str, Piece]]:
-        """What becomes of a tensor: nothing where it leaves with its block, else its new name and its piece."""
+        """Yield what becomes of a tensor: nothing where it leaves with its block, else new names and pieces."""
         if not old.startswith(self.stem):
             yield old, Piece(old, tensor.shape, tensor.nbytes)
             return
         number, _, rest = old.removeprefix(self.stem).partition(".")
-        kind = next((kind for kind in ("attn", "mlp") if rest.startswith(self._begins(kind))), None)
+        kind = next((kind for kind in BLOCK_KINDS if rest.startswith(self._begins(kind))), None)
         if kind is None or not number.isdecimal():
             raise EvopError(
                 f"{self.checkpoint.name}: tensor {old} belongs to neither the attention nor the MLP of a "
                 f"{self.checkpoint.model_type} layer; evop cannot tell where it goes and writes nothing"
             )
         block: Place = (kind, int(number))
-        place = self.plan.places.get(block)
-        if place is not None:
-            prefix = f"{self.stem}{place}."
-            module, _, what = rest.rpartition(".")
-            yield f"{prefix}{rest}", self._piece(block, module, what, old, tensor)
-            yield from self._added_bias(block, module, what, prefix, old, tensor)
+        new_layer = self.plan.places.get(block)
+        if new_layer is None:
+            return
+        module, _, parameter = rest.rpartition(".")
+        one = _InBlock(old, tensor, block, module, parameter)
+        yield f"{self.stem}{new_layer}.{rest}", self._piece(one)
+        added = self._added_bias(one)
+        if added is not None:
+            yield f"{self.stem}{new_layer}.{module}.bias", added
 
-    def _piece(self, block: Place, module: str, what: str, old: str, tensor: Tensor) -> Piece:
-        """A tensor of a block that stays: as it is, or what is left of it."""
-        kept = self.plan.kept.get(block)
-        sliced = next((s for s in self.family.block(block[0]).slices if s.module == module), None)
-        bias = self._bias(block, module) if what == "bias" else None
-        if kept is None or sliced is None or (what == "bias" and not sliced.bias):
-            return Piece(old, tensor.shape, tensor.nbytes, bias=bias)
-        axis = sliced.axis if what == "weight" else 0
-        rows = self.family.rows(self.checkpoint.resolved, block[0], sliced, kept, tensor.shape[axis])
+    def _piece(self, one: _InBlock) -> Piece:
+        """Plan a tensor of a block that stays: as it is, or what is left of it."""
+        kind, tensor = one.block[0], one.tensor
+        kept = self.plan.kept.get(one.block)
+        sliced = next((sliced for sliced in self.family.block(kind).slices if sliced.module == one.module), None)
+        bias = self._bias(one) if one.parameter == "bias" else None
+        if kept is None or sliced is None or (one.parameter == "bias" and not sliced.bias):
+            return Piece(one.name, tensor.shape, tensor.nbytes, bias=bias)
+        axis = sliced.axis if one.parameter == "weight" else 0
+        rows = self.family.rows(self.checkpoint.resolved, kind, sliced, kept, tensor.shape[axis])
         shape = (*tensor.shape[:axis], len(rows), *tensor.shape[axis + 1 :])
-        return Piece(old, shape, tensor.nbytes * len(rows) // tensor.shape[axis], axis, rows, bias)
+        return Piece(one.name, shape, tensor.nbytes * len(rows) // tensor.shape[axis], axis, rows, bias)
 
-    def _added_bias(
-        self, block: Place, module: str, what: str, prefix: str, old: str, tensor: Tensor
-    ) -> Iterator[tuple[str, Piece]]:
-        """The bias of a last projection that had none."""
-        bias = self._bias(block, module)
-        if what == "weight" and bias is not None and not self.family.own_bias(self.checkpoint.tensors, *block):
-            size = len(bias) * tensor.nbytes // max(1, tensor.numel)
-            yield f"{prefix}{module}.bias", Piece(old, bias.shape, size, bias=bias, new=True)
+    def _added_bias(self, one: _InBlock) -> Piece | None:
+        """Plan the bias of a last projection that had none, beside its weight; None where there is nothing to add."""
+        bias = self._bias(one)
+        if one.parameter != "weight" or bias is None or self.family.own_bias(self.checkpoint.tensors, *one.block):
+            return None
+        size = len(bias) * one.tensor.nbytes // max(1, one.tensor.numel)
+        return Piece(one.name, bias.shape, size, bias=bias, new=True)
 
-    def _bias(self, block: Place, module: str) -> np.ndarray | None:
-        return self.plan.bias.get(block) if module == self.family.block(block[0]).out else None
+    def _bias(self, one: _InBlock) -> np.ndarray | None:
+        """Find what is added to the output of a tensor's module, if it is the last projection of its block."""
+        return self.plan.bias.get(one.block) if one.module == self.family.block(one.block[0]).out else None
 
-    def _begins(self, kind: str) -> tuple[str, ...]:
+    def _begins(self, kind: BlockKind) -> tuple[str, ...]:
         return tuple(f"{module}." for module in self.family.block(kind).modules)

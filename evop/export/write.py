@@ -20,7 +20,7 @@ from evop.removal.opened import OpenedPattern
 
 @dataclass(frozen=True)
 class Pruning:
-    """A model, what leaves it, and the files that makes.
+    """A model, a pattern of it, and the files that pruning it will write.
 
     Attributes:
         checkpoint: the dense model.
@@ -56,7 +56,7 @@ class Pruning:
         """
         copy_companions(self.checkpoint.folder, folder)
         write_json(folder / "config.json", pruned_config(self.checkpoint, self.family, self.plan))
-        if self.plan.kind == "hetero":
+        if self.plan.format == "hetero":
             shutil.copyfile(REMOTE_FILE, folder / REMOTE_FILE.name)
         for name, source in self.opened.files.items():
             shutil.copyfile(source, folder / name)

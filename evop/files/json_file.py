@@ -23,7 +23,7 @@ class JsonFile(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a file.
+        """Read a file of this schema.
 
         Raises:
             EvopError: missing, not JSON, another schema, or a key this version does not know.
@@ -35,28 +35,34 @@ class JsonFile(BaseModel):
         except ValueError as error:
             raise EvopError(f"{path} is not JSON ({error}); make it again") from error
         if not isinstance(content, dict) or content.get("schema") != cls.SCHEMA:
-            found = content.get("schema") if isinstance(content, dict) else type(content).__name__
-            raise EvopError(f"{path} opens with schema {found!r}, expected {cls.SCHEMA!r}")
+            schema = content.get("schema") if isinstance(content, dict) else type(content).__name__
+            raise EvopError(f"{path} opens with schema {schema!r}, expected {cls.SCHEMA!r}")
         try:
             return cls.model_validate(content)
         except ValidationError as error:
             raise EvopError(f"{path}: {first_problem(error)}") from error
 
     def write(self, path: Path) -> None:
-        """Write to a temporary name, then rename."""
+        """Write the file under a temporary name, then rename it."""
         write_json(path, {**self.model_dump(by_alias=True), "schema": self.SCHEMA})
 
 
+class Section(BaseModel):
+    """A group of keys inside a JSON file; unknown keys are refused there too."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON to a temporary name, then rename; NaN is refused."""
+    """Write JSON under a temporary name, then rename it; NaN is refused."""
     with whole(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path``, renamed to it when the block ends well and removed when it does not."""
-    temporary = path.with_name(f"{path.stem}.tmp{path.suffix}")
+    """Give a temporary name beside ``path``, renamed to it when the block ends well and deleted when it does not."""
+    temporary = temporary_of(path)
     try:
         yield temporary
         temporary.replace(path)
@@ -64,19 +70,24 @@ def whole(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def temporary_of(path: Path) -> Path:
+    """Name the file that ``whole`` writes first; a process that was killed may leave it."""
+    return path.with_name(f"{path.stem}.tmp{path.suffix}")
+
+
 def inside(place: str | Path, name: str) -> Path:
-    """Where a stage's file lies: in ``place`` if that is a folder, else ``place`` is the file."""
+    """Find a stage's file: in ``place`` if that is a folder, else ``place`` is the file."""
     return Path(place) / name if Path(place).is_dir() else Path(place)
 
 
 def sha256(path: Path) -> str:
-    """Sha256 of a file."""
+    """Hash a file with sha256, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first thing pydantic found wrong, on one line."""
+    """Put the first thing pydantic found wrong on one line."""
     problem = error.errors()[0]
     where = ".".join(str(step) for step in problem["loc"]) or "the whole"
     return f"{where}: {problem['msg'].removeprefix('Value error, ')} (found {str(problem.get('input'))[:60]!r})"

@@ -1,4 +1,4 @@
-"""Importance: which units of a part matter, and the table of all metrics.
+"""How much the units of a part matter, and the table of all metrics.
 
 A metric is a function ``(site, statistics, seed) -> float64 [groups, units]``, every value >= 0, larger matters more;
 one that reads no data gives a single row. Light to import: a metric's file is loaded when it is used.
@@ -26,9 +26,9 @@ class Importance:
     """An importance metric.
 
     Attributes:
-        function: ``module:function``.
-        needs_data: whether it reads statistics.
-        needs_gradients: whether they must hold gate gradients.
+        function: where the metric is, as ``module:function``.
+        needs_data: whether the metric reads statistics.
+        needs_gradients: whether the statistics must hold gate gradients.
     """
 
     function: str
@@ -46,7 +46,7 @@ IMPORTANCES: dict[str, Importance] = {
 
 
 def importance_of(name: str) -> Importance:
-    """A metric by name.
+    """Find a metric by name.
 
     Raises:
         EvopError: unknown name.
@@ -58,7 +58,7 @@ def importance_of(name: str) -> Importance:
 def unit_importance(
     metric: str, over: str, sites: Sequence[Site], statistics: Statistics | None, seed: int
 ) -> dict[str, np.ndarray]:
-    """How much each unit of each part matters.
+    """Measure how much each unit of each part matters.
 
     Each group's values are divided by their mean over the part's units, so that groups have equal weight, and then
     combined. So values rank the units of one part; they say nothing of one part against another.
@@ -66,9 +66,9 @@ def unit_importance(
     Args:
         metric: a name of ``IMPORTANCES``.
         over: ``"mean"`` or ``"worst"``: how the groups are combined.
-        sites: the parts.
-        statistics: what ``gather`` found on them; None for a metric that needs no data.
-        seed: of ``random``; the others do not read it.
+        sites: the sites of the parts.
+        statistics: what ``gather`` measured at the sites; None for a metric that needs no data.
+        seed: seed of ``random``; the other metrics do not read it.
 
     Returns:
         Part name -> float64 [units], finite and >= 0.
@@ -80,7 +80,7 @@ def unit_importance(
     assert statistics is not None or not importance.needs_data
     module, _, function = importance.function.partition(":")
     score = getattr(importlib.import_module(module), function)
-    found = {}
+    importances = {}
     for site in sites:
         values = score(site, statistics.sites[site.part] if importance.needs_data and statistics else None, seed)
         if not np.isfinite(values).all():
@@ -89,8 +89,9 @@ def unit_importance(
                 "use --dtype bfloat16 or float32, or check the model's weights"
             )
         means = values.mean(axis=1, keepdims=True)
-        found[site.part] = combine(values / np.where(means > 0, means, 1.0))  # all zero: nothing to tell apart
-    return found
+        # Where a group's values are all zero, it tells no units apart, and dividing by one leaves them zero.
+        importances[site.part] = combine(values / np.where(means > 0, means, 1.0))
+    return importances
 
 
 __all__ = ["IMPORTANCES", "OVERS", "Importance", "importance_of", "over_of", "unit_importance"]

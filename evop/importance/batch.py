@@ -1,4 +1,4 @@
-"""A padded batch that knows which of its tokens are real and whose they are."""
+"""Padded batches that know which of their tokens are real, and of which group."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Batch:
 
     Attributes:
         ids: token ids, int64 [rows, longest], padded on the right.
-        wanted: the token that follows each, int64 [rows, longest - 1], as ``padded`` gives it.
-        lengths: real tokens of each row, int64 [rows].
-        groups: the number of each row's group, int64 [rows].
+        wanted: the token that follows each, int64 [rows, longest - 1], as ``padded`` lays it out.
+        lengths: number of real tokens of each row, int64 [rows].
+        groups: number of each row's group, int64 [rows].
     """
 
     ids: torch.Tensor
@@ -30,20 +30,20 @@ class Batch:
     groups: np.ndarray
 
     def real(self, values: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Values of the real tokens, row by row.
+        """Yield the values of the real tokens, row by row.
 
         Args:
-            values: [rows, longest, F] or flattened [rows * longest, F].
+            values: values of all tokens, [rows, longest, F] or flattened [rows * longest, F].
 
         Yields:
-            [length of the row, F], at least fp32.
+            Values of one row's tokens, [length of the row, F], at least fp32.
         """
         for row, length in zip(values.reshape(*self.ids.shape, values.shape[-1]), self.lengths, strict=True):
             yield widened(row[:length])
 
 
 def group_batches(passages: TokenPassages, batch_tokens: int, device: torch.device) -> Iterator[Batch]:
-    """All passages, in batches; groups are numbered in order of first appearance."""
+    """Yield all passages in batches; groups are numbered in order of first appearance."""
     number = {group: i for i, group in enumerate(passages.tokens_by_group)}
     for batch in batches(passages, batch_tokens):
         ids, wanted = padded(passages, batch)

@@ -9,7 +9,7 @@ from evop.importance.statistics import SiteStatistics
 
 
 def flap(site: Site, statistics: SiteStatistics, _seed: int) -> np.ndarray:
-    """Var(X_j) * ||W_:,j||^2, summed over a unit's features; float64 [groups, units].
+    """Sum Var(X_j) * ||W_:,j||^2 over the features of each unit; float64 [groups, units].
 
     Source: FLAP (An et al., arXiv 2312.11983), weighted input feature variance.
     """

@@ -15,6 +15,7 @@ from torch.nn import functional
 from evop.importance.batch import Batch, group_batches
 from evop.importance.over_groups import over_of
 from evop.importance.site import on_cpu
+from evop.removal.cut import PART_KINDS, part_name
 from evop.tokens.passages import TokenPassages
 
 
@@ -25,7 +26,7 @@ class StreamLayer:
     Attributes:
         layer: the decoder layer; takes the stream as ``hidden_states``, first or by name, and returns it.
         attn_adds: the module whose output is the attention's addition, [rows, tokens, D] or [rows * tokens, D].
-        mlp_adds: the same of the MLP.
+        mlp_adds: the module whose output is the MLP's addition, of the same shape.
     """
 
     layer: nn.Module
@@ -42,13 +43,13 @@ def block_influence(
     parallel: bool,
     over: str,
 ) -> dict[str, float]:
-    """1 minus the mean over tokens of cos(stream before, stream after), of every layer and sub-block, in one pass.
+    """Measure 1 - mean over tokens of cos(stream before, stream after), of every layer and sub-block, in one pass.
 
-    Memory: two streams of one batch, and one float64 a group and part.
+    Memory: two streams of one batch, and one float64 per group and part.
 
     Args:
         model: a causal language model of transformers; it is left as it was, whatever happens.
-        layers: all decoder layers, in order.
+        layers: all decoder layers, in their order.
         passages: token ids and groups.
         batch_tokens: padded tokens of one forward pass at most (at least one passage).
         parallel: whether attention and MLP both read the layer's input, x -> x + a and x -> x + m; otherwise
@@ -65,14 +66,14 @@ def block_influence(
     """
     combine = over_of(over)
     body: Any = model
-    names = [f"layers.{i}{kind}" for i in range(len(layers)) for kind in ("", ".attn", ".mlp")]
+    names = [part_name(kind, layer) for layer in range(len(layers)) for kind in PART_KINDS]
     turned = {name: np.zeros(len(passages.tokens_by_group)) for name in names}
     tokens = np.zeros(len(passages.tokens_by_group))
     with torch.inference_mode():
         for batch in group_batches(passages, batch_tokens, next(model.parameters()).device):
             with ExitStack() as hooks:
-                for i, layer in enumerate(layers):
-                    _watch(hooks, layer, f"layers.{i}", parallel, _Turns(batch, turned))
+                for number, layer in enumerate(layers):
+                    _watch(hooks, layer, number, parallel, _Turns(batch, turned))
                 body.base_model(input_ids=batch.ids, use_cache=False)  # no logits: nobody reads them
             np.add.at(tokens, batch.groups, batch.lengths)
     means = np.stack(list(turned.values()), axis=1) / tokens[:, None]
@@ -81,7 +82,7 @@ def block_influence(
 
 @dataclass(frozen=True, eq=False)
 class _Turns:
-    """How far each part turned the stream, summed over the real tokens: part -> float64 [groups]."""
+    """Running sums over the real tokens of how far each part turned the stream: part -> float64 [groups]."""
 
     batch: Batch
     sums: dict[str, np.ndarray]
@@ -94,11 +95,11 @@ class _Turns:
 
 
 def _turn(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-    """1 - cos of each token, as half the squared distance of the directions: small turns keep their digits."""
+    """Take 1 - cos of each token, as half the squared distance of the directions: small turns keep their digits."""
     return (functional.normalize(before, dim=-1) - functional.normalize(after, dim=-1)).square().sum(dim=-1) / 2
 
 
-def _watch(hooks: ExitStack, layer: StreamLayer, name: str, parallel: bool, turns: _Turns) -> None:
+def _watch(hooks: ExitStack, layer: StreamLayer, number: int, parallel: bool, turns: _Turns) -> None:
     """Follow the stream through one layer; ``stream`` holds it from its entry to its exit, no longer."""
     stream: dict[str, torch.Tensor] = {}
 
@@ -114,12 +115,12 @@ def _watch(hooks: ExitStack, layer: StreamLayer, name: str, parallel: bool, turn
         return hook
 
     def leave(_module: nn.Module, _args: Any, output: Any) -> None:
-        turns.add(name, stream["entry"], _first(output))
+        turns.add(part_name("layer", number), stream["entry"], _first(output))
         stream.clear()
 
     hooks.enter_context(layer.layer.register_forward_pre_hook(enter, with_kwargs=True))
-    hooks.enter_context(layer.attn_adds.register_forward_hook(adds(f"{name}.attn")))
-    hooks.enter_context(layer.mlp_adds.register_forward_hook(adds(f"{name}.mlp")))
+    hooks.enter_context(layer.attn_adds.register_forward_hook(adds(part_name("attn", number))))
+    hooks.enter_context(layer.mlp_adds.register_forward_hook(adds(part_name("mlp", number))))
     hooks.enter_context(layer.layer.register_forward_hook(leave))
 
 

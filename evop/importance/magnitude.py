@@ -10,7 +10,7 @@ from evop.importance.statistics import SiteStatistics
 
 
 def magnitude(site: Site, _statistics: SiteStatistics | None, _seed: int) -> np.ndarray:
-    """L2 norm over all coupled weights of a unit, float64 [1, units].
+    """Take the L2 norm over all coupled weights of each unit; float64 [1, units].
 
     Source: Li et al., "Pruning filters for efficient ConvNets" (arXiv 1608.08710), taken to the coupled group and L2.
     """

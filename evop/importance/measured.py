@@ -1,4 +1,4 @@
-"""How much the units, or the whole parts, of one model matter on some passages."""
+"""Ranking the units, or the whole parts, of one model by how much they matter on some passages."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from evop.importance import IMPORTANCES, importance_of, unit_importance
 from evop.importance.influence import StreamLayer, block_influence
 from evop.importance.site import Site
 from evop.importance.statistics import Statistics, gather
-from evop.model.families.family import Block, Sliced
+from evop.model.families import BlockKind, Sliced
 from evop.model.loaded import LoadedModel
+from evop.removal.cut import places
 from evop.removal.ranking import Ranking
 from evop.removal.space import THINNED
 from evop.tokens.passages import TokenPassages
@@ -23,16 +24,16 @@ INFLUENCE = "influence"
 
 
 def default_importance(grain: str) -> str:
-    """The metric where none is asked for: whole parts need none."""
+    """Choose the metric where none is named: whole parts need none."""
     return "flap" if grain in THINNED else "none"
 
 
 def passes(metric: str, compensate: bool) -> int:
-    """How often the passages go through the model to rank units; a backward pass counts as two."""
+    """Count how often the passages go through the model to rank units; a backward pass counts as two."""
     if metric in ("none", INFLUENCE):
         return int(metric == INFLUENCE)
-    asked = importance_of(metric)
-    return 3 if asked.needs_gradients else int(asked.needs_data or compensate)
+    importance = importance_of(metric)
+    return 3 if importance.needs_gradients else int(importance.needs_data or compensate)
 
 
 def refuse_importance(metric: str, grain: str, over: str) -> None:
@@ -57,10 +58,10 @@ def measured_ranking(
     Args:
         evaluator: the dense model, and the space.
         passages: the search sample.
-        metric: of ``IMPORTANCES``, ``"influence"`` or ``"none"``.
+        metric: a name of ``IMPORTANCES``, ``"influence"`` or ``"none"``.
         over: how groups are combined: ``"mean"`` or ``"worst"``.
-        compensate: whether to keep what stands in for units that leave.
-        seed: of the random metric.
+        compensate: whether to keep the mean inputs that stand in for units that leave.
+        seed: seed of the random metric.
     """
     loaded, space, passages = evaluator.loaded, evaluator.space, passages.as_text()
     if metric == "none":
@@ -79,25 +80,26 @@ def measured_ranking(
 
 
 def sites_of(loaded: LoadedModel, space: PatternSpace, *, coupled: bool) -> list[Site]:
-    """Where the units of the thinned parts of a space run together.
+    """Find the sites of the thinned parts of a space, where the units of each run together.
 
     Args:
         loaded: the dense model.
-        space: whose parts.
+        space: the space that names the parts.
         coupled: whether to bring all weights of a unit along; for some architectures that copies them.
     """
     family, layers = loaded.family, loaded.family.layer_list(loaded.model)
-    found = []
+    sites = []
     for part in (part for part in space.parts if part.units):
-        block, layer = family.block(part.kind), layers[part.layer]
+        ((kind, number),) = places(part)
+        block, layer = family.block(kind), layers[number]
         slices = block.slices if coupled else ()
-        weights = tuple(_by_unit(layer, block, sliced, loaded, part.kind) for sliced in slices)
-        found.append(Site(part.name, layer.get_submodule(block.out), part.units[-1], weights))
-    return found
+        weights = tuple(_by_unit(layer, sliced, loaded, kind) for sliced in slices)
+        sites.append(Site(part.name, layer.get_submodule(block.out), part.units[-1], weights))
+    return sites
 
 
-def _by_unit(layer: torch.nn.Module, block: Block, sliced: Sliced, loaded: LoadedModel, kind: str) -> torch.Tensor:
-    """The weight of one module as [units, numbers of each unit]."""
+def _by_unit(layer: torch.nn.Module, sliced: Sliced, loaded: LoadedModel, kind: BlockKind) -> torch.Tensor:
+    """Order the weight of one module by units: [units, numbers of each unit]."""
     weight = layer.get_submodule(sliced.module).get_parameter("weight").detach()
     family, config = loaded.family, loaded.model.config
     lines = weight.movedim(sliced.axis, 0)
@@ -109,19 +111,20 @@ def _by_unit(layer: torch.nn.Module, block: Block, sliced: Sliced, loaded: Loade
 
 
 def _fill(statistics: Statistics) -> dict[str, np.ndarray]:
-    """Mean input of every feature, each group of equal weight; float32 [features] a part."""
-    return {part: found.mean.mean(axis=0).astype(np.float32) for part, found in statistics.sites.items()}
+    """Take the mean input of every feature, each group of equal weight; float32 [features] per part."""
+    return {part: site.mean.mean(axis=0).astype(np.float32) for part, site in statistics.sites.items()}
 
 
 def _influence(
     loaded: LoadedModel, space: PatternSpace, passages: TokenPassages, batch_tokens: int, over: str
 ) -> Ranking:
+    """Rank whole parts by block influence."""
     family = loaded.family
     layers = [
         StreamLayer(layer, layer.get_submodule(family.attn.adds), layer.get_submodule(family.mlp.adds))
         for layer in family.layer_list(loaded.model)
     ]
-    found = block_influence(
+    influence = block_influence(
         loaded.model, layers, passages, batch_tokens, parallel=family.is_parallel(loaded.model.config), over=over
     )
-    return Ranking({part.name: np.array([found[part.name]]) for part in space.parts})
+    return Ranking({part.name: np.array([influence[part.name]]) for part in space.parts})

@@ -1,4 +1,4 @@
-"""From one value a group to one value: the mean of the groups, or the worst of them. Numpy only."""
+"""From one value per group to one value: the mean of the groups, or the worst of them. Numpy only."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from evop.errors import refuse_unknown
 
 
 def mean(values: np.ndarray) -> np.ndarray:
-    """Mean over groups, each counted alike whatever its tokens: [groups, n] -> [n]."""
+    """Take the mean over groups, each of equal weight whatever its tokens: [groups, n] -> [n]."""
     return values.mean(axis=0)
 
 
 def worst(values: np.ndarray) -> np.ndarray:
-    """Largest over groups, so that what a rare domain alone needs is not outvoted: [groups, n] -> [n]."""
+    """Take the largest over groups, so that what one rare domain needs is not outvoted: [groups, n] -> [n]."""
     return values.max(axis=0)
 
 
 Over = Callable[[np.ndarray], np.ndarray]
-"""Float64 [groups, n] -> [n]."""
+"""How groups are combined: float64 [groups, n] -> [n]."""
 
 OVERS: dict[str, Over] = {"mean": mean, "worst": worst}
 
 
 def over_of(name: str) -> Over:
-    """A way to combine groups by name.
+    """Find a way to combine groups by name.
 
     Raises:
         EvopError: unknown name.

@@ -10,5 +10,5 @@ from evop.importance.statistics import SiteStatistics
 
 
 def random(site: Site, _statistics: SiteStatistics | None, seed: int) -> np.ndarray:
-    """Uniform draws that depend on the seed and the part's name alone, float64 [1, units]."""
+    """Draw uniform numbers that depend on the seed and the part's name alone; float64 [1, units]."""
     return generator("order", seed, site.part).random((1, site.units))

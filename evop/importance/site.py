@@ -19,8 +19,8 @@ class Site:
         part: name of the part, such as ``layers.3.mlp``.
         out: the projection whose input features are the units: ``nn.Linear`` (weight [out, in]) or transformers'
             ``Conv1D`` (weight [in, out]); F input features.
-        units: how many units; unit u owns the features [u * F / units, (u + 1) * F / units).
-        coupled: every weight of the coupled group, each as [units, n]: rows of gate, up, q, k and v, columns of out.
+        units: number of units; unit u owns the features [u * F / units, (u + 1) * F / units).
+        coupled: every weight of the coupled groups, each as [units, n]: rows of gate, up, q, k and v, columns of out.
     """
 
     part: str
@@ -40,7 +40,7 @@ class Site:
 
     @property
     def features(self) -> int:
-        """Input features F of ``out``."""
+        """Number F of input features of ``out``."""
         return self.weight.shape[1]
 
     def by_unit(self, values: np.ndarray) -> np.ndarray:
@@ -49,10 +49,10 @@ class Site:
 
 
 def on_cpu(tensor: torch.Tensor, what: str) -> np.ndarray:
-    """A result brought from the device, as float64.
+    """Bring a result from the device, as float64.
 
     Raises:
-        EvopError: not finite; ``what`` says whose it is.
+        EvopError: a value is not finite; the message opens with ``what``.
     """
     values = tensor.cpu().double().numpy()
     if not np.isfinite(values).all():
@@ -61,5 +61,5 @@ def on_cpu(tensor: torch.Tensor, what: str) -> np.ndarray:
 
 
 def widened(tensor: torch.Tensor) -> torch.Tensor:
-    """At least fp32: what is summed in half precision is lost."""
+    """Widen to fp32 at least: what is summed in half precision is lost."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

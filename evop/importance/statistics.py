@@ -1,4 +1,4 @@
-"""What runs into the sites on some passages: mean, spread and gate gradient of every feature, group by group."""
+"""Statistics of what runs into the sites: mean, variance and gate gradient of every feature, group by group."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class SiteStatistics:
 
     Attributes:
         mean: mean of each feature.
-        variance: mean squared deviation from it.
+        variance: mean squared deviation of each feature from its mean.
         gradient: derivative of the group's mean next-token loss with respect to a gate on the feature, at one:
-            the sum over tokens of x * dL/dx, in nats; None where not asked for.
+            the sum over tokens of x * dL/dx, in nats; None where no gradients were gathered.
     """
 
     mean: np.ndarray
@@ -47,12 +47,12 @@ class SiteStatistics:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What ``gather`` found.
+    """Statistics of all sites.
 
     Attributes:
         groups: group keys in order of first appearance.
-        tokens: input tokens of each group, int64 [groups]; the first and last of a passage included, padding not.
-        sites: the statistics of each part.
+        tokens: number of input tokens of each group, int64 [groups]; first and last of a passage included, padding not.
+        sites: name of each part -> its statistics.
     """
 
     groups: tuple[str, ...]
@@ -63,17 +63,17 @@ class Statistics:
 def gather(
     model: nn.Module, sites: Sequence[Site], passages: TokenPassages, batch_tokens: int, *, gradients: bool
 ) -> Statistics:
-    """Statistics of all sites in one pass over the passages.
+    """Gather the statistics of all sites in one pass over the passages.
 
     Memory: without gradients one site's inputs at a time, row by row. With gradients what one forward and backward
-    pass of a batch needs, the inputs of all sites among it. And float64 [groups, F] a site and statistic on the CPU.
+    pass of a batch needs, the inputs of all sites among it. And float64 [groups, F] per site and statistic on the CPU.
 
     Args:
         model: a causal language model of transformers; it is left as it was, whatever happens.
-        sites: the sites, each part once.
+        sites: one site per part.
         passages: token ids and groups.
         batch_tokens: padded tokens of one forward pass at most (at least one passage).
-        gradients: whether to go backward too. No gradient of a weight is ever made.
+        gradients: whether to run backward too. No gradient of a weight is ever computed.
 
     Returns:
         The statistics, all finite.
@@ -89,13 +89,14 @@ def gather(
         for batch in group_batches(passages, batch_tokens, device):
             _run(model, sites, sums, batch, gradients)
             np.add.at(tokens, batch.groups, batch.lengths)
-    for part, found in sums.items():
-        assert np.array_equal(found.tokens, tokens), f"{part}: its projection did not run once a forward pass"
+    for part, running in sums.items():
+        assert np.array_equal(running.tokens, tokens), f"{part}: its projection did not run once a forward pass"
     scored = np.array(list(passages.tokens_by_group.values()))
-    return Statistics(groups, tokens, {part: found.statistics(scored) for part, found in sums.items()})
+    return Statistics(groups, tokens, {part: running.statistics(scored) for part, running in sums.items()})
 
 
 def _run(model: nn.Module, sites: Sequence[Site], sums: Mapping[str, _Sums], batch: Batch, gradients: bool) -> None:
+    """Run one batch through the model, forward and, for gradients, backward, while every site is observed."""
     language_model: Any = model
     with ExitStack() as hooks:
         for site in sites:
@@ -120,6 +121,7 @@ def _run(model: nn.Module, sites: Sequence[Site], sums: Mapping[str, _Sums], bat
 
 
 def _observe(sums: _Sums, batch: Batch, gradients: bool, _module: nn.Module, args: tuple[torch.Tensor, ...]) -> None:
+    """Add what runs into a site, and have its gradient added when the backward pass comes by."""
     sums.add_inputs(batch, args[0].detach())
     if gradients:
         # The detached twin: a hook that held its own tensor would be a cycle, and the batch would outlive its turn.
@@ -157,13 +159,13 @@ class _Sums:
             self.tokens[group] = after
 
     def add_gradients(self, batch: Batch, inputs: torch.Tensor, gradients: torch.Tensor) -> None:
-        """Add x * dL/dx, L the summed loss of the batch."""
+        """Add x * dL/dx of a batch, L its summed loss."""
         assert self.gradient is not None
         rows = zip(batch.real(inputs), batch.real(gradients), strict=True)
         gates = torch.stack([(row * gradient).sum(dim=0) for row, gradient in rows])
         np.add.at(self.gradient, batch.groups, on_cpu(gates, f"{self.part}: its gradient"))
 
     def statistics(self, scored: np.ndarray) -> SiteStatistics:
-        """Means over what was added; ``scored`` is the number of scored tokens of each group."""
+        """Divide the sums by their tokens; ``scored`` is the number of scored tokens of each group."""
         gradient = None if self.gradient is None else self.gradient / scored[:, None]
         return SiteStatistics(self.mean, self.deviation / self.tokens[:, None], gradient)

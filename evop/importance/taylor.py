@@ -9,7 +9,7 @@ from evop.importance.statistics import SiteStatistics
 
 
 def taylor(site: Site, statistics: SiteStatistics, _seed: int) -> np.ndarray:
-    """|sum of w_ij * dL/dw_ij| over the columns of ``out`` that a unit owns, in nats; float64 [groups, units].
+    """Sum w_ij * dL/dw_ij over the columns of ``out`` that each unit owns, in nats, absolute; float64 [groups, units].
 
     A gate on input j scales column j, so the sum over column j is the gate's gradient, and no gradient of a weight
     is needed. A unit's gates are added before the absolute value: they go off together.

@@ -1,4 +1,4 @@
-"""Wanda-sp: weights of the output projection, weighed by the size of what runs into them."""
+"""Wanda-sp: weights of the output projection times the size of what runs into them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from evop.importance.statistics import SiteStatistics
 
 
 def wanda(site: Site, statistics: SiteStatistics, _seed: int) -> np.ndarray:
-    """Mean over rows of |W_ij| times the RMS of input j, summed over a unit's features; float64 [groups, units].
+    """Sum the mean over rows of |W_ij| times the RMS of input j over each unit's features; float64 [groups, units].
 
     Source: Wanda (Sun et al., arXiv 2306.11695, equation 1) in the structured form of FLAP's authors
     (arXiv 2312.11983); RMS for the L2 norm, so that groups of different length compare.

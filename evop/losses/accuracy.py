@@ -33,8 +33,8 @@ class Accuracy:
         others = np.where(np.arange(costs.shape[-1]) == gold[:, None], np.inf, costs)
         lost = np.where(sound, own, 0.0) - np.where(sound, others.min(axis=-1), 0.0)
         squashed = (1 + lost / (1 + np.abs(lost))) / 2
-        of = np.array([item.of for item in items])
-        return np.where(sound, ~self.right(nll, items) + squashed / (2 * of), np.nan)
+        sizes = np.array([item.group_size for item in items])
+        return np.where(sound, ~self.right(nll, items) + squashed / (2 * sizes), np.nan)
 
     def costs(self, nll: np.ndarray, items: list[TokenItem]) -> np.ndarray:
         """What the choices are compared by; the least is the answer."""

@@ -19,14 +19,15 @@ SAMPLE = 1 << 12
 BUFFERS = re.compile(r"(\.|^)((attn|attention)\.(bias|masked_bias)|rotary_emb\.inv_freq)$")
 """Tensors that older checkpoints hold and that are no parameters: causal masks, frequencies of the positions."""
 TABLES = ("embed_tokens.weight", "wte.weight", "embed_in.weight")
-"""How the name of the token embeddings ends."""
+"""How the names of the token embeddings end."""
 HEADS = ("lm_head.weight", "embed_out.weight")
-"""Name of the output head, where it is stored."""
+"""Names of the output head, where it is stored."""
 EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
 """What configs call the number of experts of a layer; other keys about them begin with ``moe_``."""
 EXPERT_TYPES = ("mixtral", "dbrx", "deepseek_v2", "deepseek_v3", "gpt_oss", "jamba", "llama4", "llama4_text")
 """Architectures with experts whose name does not say so, as ``moe`` would."""
-WANTED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "*.py", "README.md", "LICENSE*", "NOTICE*"]
+FETCHED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "*.py", "README.md", "LICENSE*", "NOTICE*"]
+"""Files of a hub model that are fetched; pickled weights are not."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,9 @@ class Checkpoint:
     """A local Hugging Face folder of a causal language model.
 
     Attributes:
-        folder: where it lies.
-        name: what the user called it: the path, or the hub name.
-        revision: commit of a hub model, or None.
+        folder: the folder.
+        name: what the user called the model: the path, or the hub name.
+        revision: commit of a hub model; None for a folder.
     """
 
     folder: Path
@@ -63,7 +64,7 @@ class Checkpoint:
 
     @classmethod
     def find(cls, model: str | Path, revision: str | None = None) -> Checkpoint:
-        """A local folder as it is, a hub name from the cache or the hub.
+        """Open a local folder as it is, a hub name from the cache or the hub.
 
         Raises:
             EvopError: nothing there, or nothing evop can prune (quantised, an adapter, a multimodal wrapper).
@@ -74,13 +75,13 @@ class Checkpoint:
                 raise EvopError(
                     f"--revision {revision} is for hub models, but --model {model} is a folder; leave it out"
                 )
-            found = cls(folder, str(model))
+            checkpoint = cls(folder, str(model))
         elif folder.exists() or str(model).startswith((".", "/", "~")) or str(model).count("/") > 1:
             raise EvopError(f"--model {model}: no such folder; expected a Hugging Face model folder or a hub name")
         else:
-            found = cls(*_from_hub(str(model), revision))
-        found._refuse_what_cannot_be_pruned()
-        return found
+            checkpoint = cls(*_from_hub(str(model), revision))
+        checkpoint._refuse_what_cannot_be_pruned()
+        return checkpoint
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -101,13 +102,13 @@ class Checkpoint:
             raise EvopError(f"{self.name}: transformers cannot read config.json ({first_line(error)})") from error
 
     def key(self, name: str) -> str:
-        """The key under which ``config.json`` holds what transformers calls ``name``, such as GPT-2's ``n_layer``."""
+        """Find the key under which ``config.json`` holds what transformers calls ``name``, such as ``n_layer``."""
         own = self.resolved.attribute_map.get(name, name)
         return name if name in self.config and own not in self.config else own
 
     @property
     def model_type(self) -> str:
-        """The architecture's name in ``config.json``."""
+        """Name of the architecture in ``config.json``."""
         return str(self.config.get("model_type", "?"))
 
     @cached_property
@@ -121,26 +122,26 @@ class Checkpoint:
         names = tuple(sorted(path.name for path in self.folder.glob("*.safetensors")))
         if not names:
             pickled = any(self.folder.glob("*.bin"))
-            found = "only pickled weights (*.bin); convert them to safetensors first" if pickled else "no weights"
-            raise EvopError(f"{self.name} holds {found}; expected *.safetensors beside config.json")
+            instead = "only pickled weights (*.bin); convert them to safetensors first" if pickled else "no weights"
+            raise EvopError(f"{self.name} holds {instead}; expected *.safetensors beside config.json")
         return names
 
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
         """Every parameter tensor by name, read from the shards' headers alone; stored buffers are left out."""
-        found = ((name, tensor) for shard in self.shards for name, tensor in self._header(shard))
-        return {name: tensor for name, tensor in found if not BUFFERS.search(name)}
+        stored = ((name, tensor) for shard in self.shards for name, tensor in self._header(shard))
+        return {name: tensor for name, tensor in stored if not BUFFERS.search(name)}
 
     @cached_property
     def parameters(self) -> int:
-        """Parameters of the model; an output head tied to the embeddings is counted once."""
+        """Number of parameters of the model; an output head tied to the embeddings is counted once."""
         stored = sum(tensor.numel for tensor in self.tensors.values())
         tied = self.resolved.tie_word_embeddings and any(name.endswith(TABLES) for name in self.tensors)
         return stored - sum(self.tensors[name].numel for name in HEADS if tied and name in self.tensors)
 
     @property
     def weight_file_bytes(self) -> int:
-        """Bytes of its weight files on the disk."""
+        """Bytes of the weight files on the disk."""
         return sum((self.folder / shard).stat().st_size for shard in self.shards)
 
     @cached_property
@@ -157,12 +158,13 @@ class Checkpoint:
             with path.open("rb") as file:
                 for entry in (entry for name, entry in header.items() if name != "__metadata__"):
                     begin, end = entry["data_offsets"]
-                    for place in (begin, max(begin, end - SAMPLE)):
-                        file.seek(start + place)
+                    for offset in (begin, max(begin, end - SAMPLE)):
+                        file.seek(start + offset)
                         digest.update(file.read(min(SAMPLE, end - begin)))
         return digest.hexdigest()
 
     def _header(self, shard: str) -> Iterator[tuple[str, Tensor]]:
+        """Yield name and description of every tensor of a shard."""
         _, header = _safetensors_header(self.folder / shard)
         for name, entry in header.items():
             if name != "__metadata__":
@@ -193,17 +195,18 @@ class Checkpoint:
 
 
 def _json_object(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object."""
     try:
-        found = json.loads(path.read_text())
+        content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise EvopError(f"{path} is not JSON ({error}); copy the model again") from error
-    if not isinstance(found, dict):
-        raise EvopError(f"{path} holds a {type(found).__name__}, expected an object; copy the model again")
-    return found
+    if not isinstance(content, dict):
+        raise EvopError(f"{path} holds a {type(content).__name__}, expected an object; copy the model again")
+    return content
 
 
 def _safetensors_header(path: Path) -> tuple[int, dict[str, Any]]:
-    """Where the data begin, and the header; the file must be whole."""
+    """Read where the data begin, in bytes, and the header; the file must be whole."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -220,11 +223,12 @@ def _safetensors_header(path: Path) -> tuple[int, dict[str, Any]]:
 
 
 def _from_hub(name: str, revision: str | None) -> tuple[Path, str, str]:
+    """Fetch a model from the hub, or find it in the cache: its folder, its name, its commit."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=WANTED))
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=FETCHED))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise EvopError(
             f"--model {name}: neither a folder here nor a model the hub gives ({first_line(error)})"

@@ -13,7 +13,7 @@ from evop.model.checkpoint import Checkpoint
 from evop.model.families import Family, family_of
 
 SPREAD = "spread"
-"""``--device`` that deals a model's layers out over all GPUs, as accelerate does."""
+"""The ``--device`` that deals a model's layers out over all GPUs, as accelerate does."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -22,12 +22,12 @@ class LoadedModel:
     """A model ready to measure.
 
     Attributes:
-        checkpoint: where it came from.
-        family: what its parts are called.
-        model: in evaluation mode, no gradients.
-        tokenizer: its tokenizer.
-        device: where it runs.
-        dtype: what it computes in, by name.
+        checkpoint: the folder it was read from.
+        family: the names of its layers and blocks.
+        model: the model, in evaluation mode, without gradients.
+        tokenizer: the model's tokenizer.
+        device: the device it runs on; of a model that is spread, that of its first layers.
+        dtype: name of the dtype it computes in.
     """
 
     checkpoint: Checkpoint
@@ -39,10 +39,10 @@ class LoadedModel:
 
 
 def choose_device(device: str = "auto") -> torch.device:
-    """``auto`` is CUDA, then Apple's MPS, then the CPU; of a model that is spread, the device of its first layers.
+    """Choose a device: ``auto`` is CUDA, then Apple's MPS, then the CPU; ``spread`` is that of the first layers.
 
     Raises:
-        EvopError: a device this machine has not.
+        EvopError: this machine lacks the device.
     """
     if device in ("auto", SPREAD):
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -50,13 +50,13 @@ def choose_device(device: str = "auto") -> torch.device:
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     count = torch.cuda.device_count() if kind == "cuda" else 1
     if not present.get(kind, False) or (number and not (number.isdigit() and int(number) < count)):
-        here = ", ".join(name for name, found in present.items() if found)
+        here = ", ".join(name for name, there in present.items() if there)
         raise EvopError(f"--device {device}: not on this machine; here are {here}")
     return torch.device(device)
 
 
 def choose_dtype(dtype: str, device: torch.device) -> str:
-    """``auto`` is bfloat16 on CUDA and float32 elsewhere.
+    """Choose a dtype by name: ``auto`` is bfloat16 on CUDA and float32 elsewhere.
 
     Raises:
         EvopError: unknown dtype.
@@ -91,10 +91,10 @@ def load_model(
             output_loading_info=True,
             **spread,
         )
-        model, found = read[0] if spread else read[0].to(where), read[1]
+        model, loading = read[0] if spread else read[0].to(where), read[1]
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise EvopError(f"{checkpoint.name}: cannot be loaded on {where} ({first_line(error)})") from error
-    if missing := sorted(found["missing_keys"]):
+    if missing := sorted(loading["missing_keys"]):
         raise EvopError(
             f"{checkpoint.name}: {len(missing)} weights are missing from its files, {missing[0]} among them; "
             "transformers would make them up; copy the model again"
@@ -104,7 +104,7 @@ def load_model(
 
 
 def _can_spread() -> bool:
-    """Whether accelerate is there.
+    """Check that accelerate is installed.
 
     Raises:
         EvopError: it is not.
@@ -117,7 +117,7 @@ def _can_spread() -> bool:
 
 
 def load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool = False) -> Any:
-    """The tokenizer in the checkpoint's folder.
+    """Load the tokenizer in the checkpoint's folder.
 
     Raises:
         EvopError: there is none, or transformers cannot read it.

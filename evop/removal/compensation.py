@@ -1,4 +1,4 @@
-"""A bias in place of what removed units gave on average, and the file that carries it beside a pattern."""
+"""A bias in place of what removed units gave on average."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import numpy as np
 import torch
 from torch import nn
 
+from evop.model.families import BLOCK_KINDS
 from evop.model.loaded import LoadedModel
-from evop.removal.cut import Cut, Place
+from evop.removal.cut import Cut, Place, part_name
 
 STORED = {"F16": torch.float16, "BF16": torch.bfloat16}
-"""Safetensors dtype -> what a number is rounded to when it is stored; others lose nothing of a float32."""
+"""Safetensors dtype -> the dtype a number is rounded to when it is stored; others lose nothing of a float32."""
 
 
-def corrected(cut: Cut, loaded: LoadedModel, fill: Mapping[str, np.ndarray]) -> Cut:
-    """The cut with a bias for every thinned block, as it will be once it was stored.
+def compensated(cut: Cut, loaded: LoadedModel, fill: Mapping[str, np.ndarray]) -> Cut:
+    """Give every thinned block of a cut its bias, rounded as it will be once it was stored.
 
     Args:
-        cut: what leaves.
+        cut: what leaves the model.
         loaded: the dense model.
         fill: part name -> mean of each input feature of the block's last projection, float32 [features].
 
@@ -37,10 +38,12 @@ def corrected(cut: Cut, loaded: LoadedModel, fill: Mapping[str, np.ndarray]) -> 
         block = family.block(kind)
         out = layers[layer].get_submodule(block.out)
         weight = _widest(out.get_parameter("weight").detach())
-        mean = fill[f"layers.{layer}.{kind}"].reshape(family.units(loaded.model.config, kind), -1).copy()
+        mean = fill[part_name(kind, layer)].reshape(family.units(loaded.model.config, kind), -1).copy()
         mean[list(kept)] = 0
         lost = torch.from_numpy(mean.ravel()).to(weight)
         added = weight @ lost if block.out_axis == 1 else lost @ weight
+        # What is stored is the sum of the old bias and the new, rounded; the cut holds only what that sum adds, so that
+        # the masked model and the saved one compute the same.
         own = stored_biases(loaded).get((kind, layer))
         there = torch.zeros(len(added)) if own is None else own
         stored = loaded.checkpoint.tensors[f"{stem}{layer}.{block.out}.{'weight' if own is None else 'bias'}"].dtype
@@ -50,12 +53,12 @@ def corrected(cut: Cut, loaded: LoadedModel, fill: Mapping[str, np.ndarray]) -> 
 
 
 def _widest(weight: torch.Tensor) -> torch.Tensor:
-    """A weight in float64, so that a bias is rounded to the same stored number on every processor."""
+    """Widen a weight to float64, so that a bias is rounded to the same stored number on every processor."""
     return (weight.cpu() if weight.device.type == "mps" else weight).double()  # MPS has no float64
 
 
 def stored_biases(loaded: LoadedModel) -> Mapping[Place, torch.Tensor]:
-    """Read the biases of the last projections as stored, not as loaded; from the disk once per model.
+    """Read the biases of the last projections as stored, not as loaded: from the disk, once per model.
 
     Returns:
         Block -> float32 [hidden]; blocks without one are missing.
@@ -72,11 +75,11 @@ def _read_biases(loaded: LoadedModel) -> dict[Place, torch.Tensor]:
     from safetensors import safe_open
 
     family, checkpoint = loaded.family, loaded.checkpoint
-    blocks = [(kind, layer) for layer in range(len(family.layer_list(loaded.model))) for kind in ("attn", "mlp")]
+    blocks = [(kind, layer) for layer in range(len(family.layer_list(loaded.model))) for kind in BLOCK_KINDS]
     named = ((family.own_bias(checkpoint.tensors, *place), place) for place in blocks)
     names = {name: place for name, place in named if name}
-    found: dict[Place, torch.Tensor] = {}
+    biases: dict[Place, torch.Tensor] = {}
     for shard in checkpoint.shards:
         with safe_open(checkpoint.folder / shard, framework="pt") as file:
-            found |= {names[name]: file.get_tensor(name).float() for name in names.keys() & set(file.keys())}
-    return found
+            biases |= {names[name]: file.get_tensor(name).float() for name in names.keys() & set(file.keys())}
+    return biases

@@ -5,14 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from evop.errors import EvopError
+from evop.model.families.family import BLOCK_KINDS, BlockKind
 from patterns import Part
 
-Place = tuple[str, int]
-"""A block of a model: ``"attn"`` or ``"mlp"``, and its decoder layer."""
+PartKind = Literal["layer"] | BlockKind
+"""A kind of part: a whole layer, or one of its blocks."""
+PART_KINDS: tuple[PartKind, ...] = ("layer", *BLOCK_KINDS)
+"""All kinds of part."""
+Place = tuple[BlockKind, int]
+"""A block of a model: its kind, and its decoder layer."""
 
 
 @dataclass(frozen=True)
@@ -32,24 +38,44 @@ class Cut:
 
 
 def places(part: Part) -> tuple[Place, ...]:
-    """The blocks a part is made of."""
-    return tuple((kind, part.layer) for kind in (("attn", "mlp") if part.kind == "layer" else (part.kind,)))
+    """List the blocks a part is made of: both of a whole layer, else one."""
+    return tuple((kind, part.layer) for kind in BLOCK_KINDS if part.kind in ("layer", kind))
+
+
+def part_name(kind: PartKind, layer: int) -> str:
+    """Name a part as patterns and files do.
+
+    Example:
+        >>> part_name("mlp", 3), part_name("layer", 3)
+        ('layers.3.mlp', 'layers.3')
+    """
+    return f"layers.{layer}" if kind == "layer" else f"layers.{layer}.{kind}"
 
 
 def place_of(name: str) -> Place:
-    """The block a part's name means.
+    """Find the block that a part's name means.
 
     Raises:
         EvopError: not ``layers.NUMBER.attn`` or ``layers.NUMBER.mlp``.
     """
     words = name.split(".")
-    if len(words) != 3 or words[0] != "layers" or not words[1].isdecimal() or words[2] not in ("attn", "mlp"):
+    kind = next((kind for kind in BLOCK_KINDS if kind == words[-1]), None)
+    if kind is None or len(words) != 3 or words[0] != "layers" or not words[1].isdecimal():
         raise EvopError(f"part {name!r} is unknown; expected such as layers.3.attn or layers.3.mlp")
-    return words[2], int(words[1])
+    return kind, int(words[1])
+
+
+def places_of(name: str) -> tuple[Place, ...]:
+    """Find the blocks that a part's name means; a whole layer is two.
+
+    Raises:
+        EvopError: no name of a part.
+    """
+    return (place_of(name),) if name.count(".") == 2 else tuple(place_of(f"{name}.{kind}") for kind in BLOCK_KINDS)
 
 
 def to_ranges(numbers: Iterable[int]) -> str:
-    """Ascending numbers as a person reads them.
+    """Write ascending numbers as a person reads them.
 
     Example:
         >>> to_ranges([0, 1, 2, 5, 7, 8])
@@ -61,11 +87,11 @@ def to_ranges(numbers: Iterable[int]) -> str:
             runs[-1][1] = number
         else:
             runs.append([number, number])
-    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
 
 
 def from_ranges(text: str) -> tuple[int, ...]:
-    """The numbers of ``to_ranges``.
+    """Read the numbers that ``to_ranges`` wrote.
 
     Raises:
         EvopError: no such list, or not ascending.

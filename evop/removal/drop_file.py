@@ -1,6 +1,7 @@
 """Patterns as other tools write them: which blocks of which layer leave.
 
-``layer_drop_config.txt``, a word a line, is EvoPress'; a plain list of numbers of layers, from 0, is what papers print.
+``layer_drop_config.txt``, one word per layer, is EvoPress'; a plain list of numbers of layers, from 0, is what papers
+print.
 
 Source: EvoPress (Sieberling et al., arXiv 2410.14649), ``evo_drop_search.py``.
 """
@@ -12,24 +13,26 @@ from pathlib import Path
 
 from evop.errors import EvopError
 from evop.files.json_file import whole
+from evop.files.names import DROP_LIST
 from evop.model.checkpoint import Checkpoint
-from evop.model.families import family_of
+from evop.model.families import BLOCK_KINDS, BlockKind, family_of
+from evop.removal.cut import part_name, places
 from evop.removal.pattern_file import PatternFile
 from evop.removal.ranking import Ranking
 from evop.removal.space import layer_count, pattern_space
 from patterns import Pattern, PatternSpace
 
-DROP_FILE = "layer_drop_config.txt"
-WORDS = {"none": (), "attn": ("attn",), "mlp": ("mlp",), "attn+mlp": ("attn", "mlp")}
+WORDS: dict[str, tuple[BlockKind, ...]] = {"none": (), "attn": ("attn",), "mlp": ("mlp",), "attn+mlp": BLOCK_KINDS}
 """The word of a line -> the kinds of block that leave."""
 _LIST = re.compile(r"[\[(]?\s*\d+(?:[\s,]+\d+)*\s*,?\s*[\])]?")
-"""Numbers with commas or spaces between, in brackets or not."""
+"""Numbers of layers with commas or spaces between, in brackets or not."""
 
 
-def given_pattern(path: str | Path, checkpoint: Checkpoint) -> PatternFile:
-    """The pattern a person names: a pattern file, a search run's folder, or a drop file or list of layers (``.txt``).
+def read_pattern(path: str | Path, checkpoint: Checkpoint) -> PatternFile:
+    """Read the pattern a person names: a pattern file, a search run's folder, a drop file or list of layers (``.txt``).
 
-    The last two say nothing of how it was found: deploy is ``any``, ``remove`` what it reaches, and there is no claim.
+    The last two say nothing of how the pattern was found: deploy is ``any``, ``remove`` is what the pattern reaches,
+    and there is no claim.
 
     Raises:
         EvopError: nothing there, not such a file, or a drop file for another number of layers.
@@ -38,19 +41,19 @@ def given_pattern(path: str | Path, checkpoint: Checkpoint) -> PatternFile:
     if place.suffix != ".txt" or place.is_dir():
         return PatternFile.find(place)
     space, pattern = _read(place, checkpoint)
-    reached, cut = space.reached(pattern).block_params, Ranking().cut(space, pattern)
+    reached, cut = space.reached(pattern).block_params, Ranking().cut_of(space, pattern)
     return PatternFile.describe(checkpoint, space, pattern, cut, remove=reached, cost="params")
 
 
 def write_drop_file(path: Path, space: PatternSpace, pattern: Pattern) -> None:
-    """Write the drop file of a pattern of whole blocks; one that thins a part has none, and an older one leaves."""
-    gone: dict[int, set[str]] = {part.layer: set() for part in space.parts}
+    """Write the drop file of a pattern of whole blocks; of one that thins a part, delete an older file instead."""
+    gone: dict[int, set[BlockKind]] = {part.layer: set() for part in space.parts}
     for part, level in zip(space.parts, pattern.levels, strict=True):
         if 0 < level < part.top:
             path.unlink(missing_ok=True)
             return
         if level:
-            gone[part.layer] |= {"attn", "mlp"} if part.kind == "layer" else {part.kind}
+            gone[part.layer] |= {kind for kind, _ in places(part)}
     word = {frozenset(kinds): word for word, kinds in WORDS.items()}
     with whole(path) as temporary:
         # A newline after the last word too: EvoPress compares lines with it.
@@ -58,12 +61,12 @@ def write_drop_file(path: Path, space: PatternSpace, pattern: Pattern) -> None:
 
 
 def _read(path: Path, checkpoint: Checkpoint) -> tuple[PatternSpace, Pattern]:
-    """The pattern of a drop file, in the space of sub-blocks where the family holds it, else of layers."""
+    """Read the pattern of a drop file, in the space of sub-blocks where the family holds it, else of layers."""
     layers = layer_count(checkpoint)
     words = _words(path, layers)
     if len(words) != layers:
         raise EvopError(
-            f"{path} has {len(words)} lines, expected {layers}, one a layer of {checkpoint.name}; it was written for "
+            f"{path} has {len(words)} lines, expected {layers}, one per layer of {checkpoint.name}; it was written for "
             "another model"
         )
     if set(words) == {"none"}:
@@ -71,25 +74,26 @@ def _read(path: Path, checkpoint: Checkpoint) -> tuple[PatternSpace, Pattern]:
     if set(words) == {"attn+mlp"}:
         raise EvopError(f"{path} removes every block: every line is attn+mlp; nothing would be left to run")
     if family_of(checkpoint.model_type).refusal(checkpoint.resolved, "subblock", "any") is None:
-        names = [f"layers.{i}.{kind}" for i, word in enumerate(words) for kind in WORDS[word]]
+        names = [part_name(kind, layer) for layer, word in enumerate(words) for kind in WORDS[word]]
         space = pattern_space(checkpoint, "subblock", "any", ())
         return space, space.pattern(names)
     for number, word in enumerate(words, 1):
-        if word in ("attn", "mlp"):
+        if len(WORDS[word]) == 1:
             raise EvopError(
                 f"{path} line {number}: {word}, expected attn+mlp or none: {checkpoint.model_type} loses whole layers"
             )
     space = pattern_space(checkpoint, "layer", "any", ())
-    return space, space.pattern(f"layers.{i}" for i, word in enumerate(words) if word != "none")
+    return space, space.pattern(part_name("layer", layer) for layer, word in enumerate(words) if word != "none")
 
 
 def _words(path: Path, layers: int) -> list[str]:
+    """Read one word per layer, whichever of the two forms the file has."""
     try:
         content = path.read_text().rstrip()
     except FileNotFoundError as error:
-        raise EvopError(f"--pattern {path}: no such file; expected a {DROP_FILE}, a word a layer") from error
+        raise EvopError(f"--pattern {path}: no such file; expected a {DROP_LIST}, one word per layer") from error
     except UnicodeDecodeError as error:
-        raise EvopError(f"{path} is not text; expected a word a line: {', '.join(WORDS)}") from error
+        raise EvopError(f"{path} is not text; expected one word per line: {', '.join(WORDS)}") from error
     if listed := _LIST.fullmatch(content.strip()):
         return _listed(path, [int(number) for number in re.findall(r"\d+", listed.group(0))], layers)
     words = [line.strip() for line in content.splitlines()]
@@ -101,7 +105,7 @@ def _words(path: Path, layers: int) -> list[str]:
 
 
 def _listed(path: Path, numbers: list[int], layers: int) -> list[str]:
-    """The words of a list of layers that leave."""
+    """Put a list of layers that leave into one word per layer."""
     outside = next((number for number in numbers if number >= layers), None)
     if outside is not None:
         raise EvopError(f"{path} lists layer {outside}, expected 0 to {layers - 1}; was it written for another model?")

@@ -13,11 +13,12 @@ LARGEST_STEP = 256
 
 
 def width_ladder(width: int, step: int | None = None) -> tuple[int, ...]:
-    """Channels gone at each level: widths that are kept are multiples of ``step``, down to none.
+    """Count the channels gone at each level: widths that are kept are multiples of ``step``, down to none.
 
     Args:
         width: channels of the MLP.
-        step: None for the largest power of two up to 256 that goes into the width 16 times or more.
+        step: channels from one width to the next; None for the largest power of two up to 256 that goes into the
+            width 16 times or more.
 
     Raises:
         EvopError: a step that leaves no width between all and none.
@@ -34,19 +35,20 @@ def width_ladder(width: int, step: int | None = None) -> tuple[int, ...]:
             step //= 2
     if not 0 < step < width:
         raise EvopError(f"--width-step {step}: must lie between 1 and the MLP's width {width}, itself not included")
+    # Widths lie so many steps apart that no more than MOST_WIDTHS of them are left.
     apart = step * (1 + (width - 1) // (step * MOST_WIDTHS))
     kept = range((width - 1) // apart * apart, -1, -apart)
     return (0, *(width - stays for stays in kept))
 
 
 def head_ladder(config: Any, groups: int, *, stock: bool) -> tuple[int, ...]:
-    """Key/value groups gone at each level; under ``stock`` only counts that the model's own config accepts."""
+    """Count the key/value groups gone at each level; under ``stock`` only counts that the model's config accepts."""
     counts = [n for n in range(groups) if n == 0 or not stock or stock_head_count(config, groups - n, groups)]
     return (*counts, groups)
 
 
-def stock_head_count(config: Any, groups: int, of: int) -> bool:
-    """Whether a stock model may have so many key/value groups of ``of`` with heads as wide as before.
+def stock_head_count(config: Any, groups: int, all_groups: int) -> bool:
+    """Tell whether a stock model may have so many key/value groups, of all it had, with heads as wide as before.
 
     Its config needs a ``head_dim`` of its own; some architectures also want the heads to divide the hidden size.
     """
@@ -55,7 +57,7 @@ def stock_head_count(config: Any, groups: int, of: int) -> bool:
     content = config.to_dict()
     if getattr(config, "head_dim", None) is None:
         return False
-    content["num_attention_heads"] = config.num_attention_heads * groups // of
+    content["num_attention_heads"] = config.num_attention_heads * groups // all_groups
     content["num_key_value_heads"] = groups
     try:
         type(config).from_dict(content)

@@ -20,7 +20,7 @@ class AbsentLayer(nn.Module):
     """Stands where a whole decoder layer was: passes the stream on."""
 
     def forward(self, hidden_states: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
-        """The input, unchanged."""
+        """Return the stream unchanged."""
         return hidden_states
 
 
@@ -29,8 +29,8 @@ class Thinned(nn.Module):
 
     Args:
         inner: the projection.
-        stays: bool [features], which inputs stay.
-        bias: added to the output, [hidden], or None.
+        stays: which inputs stay, bool [features].
+        bias: what is added to the output, [hidden], or None.
     """
 
     def __init__(self, inner: nn.Module, stays: torch.Tensor, bias: torch.Tensor | None) -> None:
@@ -38,7 +38,7 @@ class Thinned(nn.Module):
         self.inner, self.stays, self.bias = inner, stays, bias
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        """The projection of what stays."""
+        """Project what stays."""
         # Filled, not multiplied: a unit that overflowed is gone all the same.
         out = self.inner(hidden_states.masked_fill(~self.stays, 0))
         return out if self.bias is None else out + self.bias
@@ -53,14 +53,14 @@ class Swap(NamedTuple):
 
     @classmethod
     def at(cls, owner: nn.Module, dotted: str, module: nn.Module) -> Swap:
-        """In place of what an owner calls so."""
+        """Plan to put a module in the place of the one that an owner knows by a dotted name."""
         path, _, name = dotted.rpartition(".")
         return cls(owner.get_submodule(path), name, module)
 
 
 @contextmanager
 def swapped(swaps: Iterable[Swap]) -> Iterator[None]:
-    """The stand-ins in place, for the length of a ``with`` block; undone on leaving, whatever happened inside."""
+    """Put stand-ins in place for the length of a ``with`` block; undone on leaving, whatever happened inside."""
     undo: list[Swap] = []
     try:
         for swap in swaps:
@@ -75,7 +75,7 @@ def swapped(swaps: Iterable[Swap]) -> Iterator[None]:
 
 @contextmanager
 def masked(model: nn.Module, family: Family, cut: Cut) -> Iterator[nn.Module]:
-    """The model with a cut made, for the length of a ``with`` block.
+    """Make a cut in a model for the length of a ``with`` block.
 
     What it computes is what the pruned checkpoint computes, up to rounding. The dense model is put back on
     leaving, whatever happened inside. Keys and values must not be cached: absent layers keep their numbers.
@@ -95,7 +95,7 @@ def masked(model: nn.Module, family: Family, cut: Cut) -> Iterator[nn.Module]:
 
 
 def block_swaps(layer: nn.Module, block: Block) -> list[Swap]:
-    """What stands in for the modules of a block that is gone."""
+    """List the stand-ins for the modules of a block that is gone."""
     norms = [Swap.at(layer, norm, nn.Identity()) for norm in block.norms]
     return [*norms, Swap.at(layer, block.main, Absent(block.returns))]
 
@@ -103,15 +103,15 @@ def block_swaps(layer: nn.Module, block: Block) -> list[Swap]:
 def thinned(
     layer: nn.Module, family: Family, model: nn.Module, place: Place, kept: Sequence[int], bias: np.ndarray | None
 ) -> Swap:
-    """What stands in for the last projection of a block that keeps some units.
+    """Make the stand-in for the last projection of a block that keeps some units.
 
     Args:
         layer: the decoder layer.
-        family: names its modules.
-        model: whose config counts the units.
+        family: the family that names the layer's modules.
+        model: the model whose config counts the units.
         place: the block.
         kept: the units that stay.
-        bias: what is added to the output, float32 [hidden], or None.
+        bias: what is added to the output of the projection, float32 [hidden], or None.
     """
     kind, _ = place
     block = family.block(kind)

@@ -11,7 +11,7 @@ from evop.files.names import CORRECTIONS, LATENCY, PATTERN, TRIALS
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
 from evop.removal.cut import Cut
-from evop.removal.drop_file import given_pattern
+from evop.removal.drop_file import read_pattern
 from evop.removal.pattern_file import PatternFile
 from patterns import Pattern, PatternSpace
 
@@ -21,15 +21,15 @@ class OpenedPattern:
     """A pattern that fits its model, with all that belongs to it.
 
     Attributes:
-        asked: the path that was asked for: a file, or a search run's folder.
+        path: the path as it was given: a file, or a search run's folder.
         place: the file that was read.
         file: what the file says.
-        space: the space of the pattern, on the model; it does not know what units matter or what parts take.
+        space: the space of the pattern, on the model; it knows neither which units matter nor the time parts take.
         pattern: the pattern, in that space.
         cut: what the pattern takes out of the model, biases included.
     """
 
-    asked: Path
+    path: Path
     place: Path
     file: PatternFile
     space: PatternSpace
@@ -38,7 +38,7 @@ class OpenedPattern:
 
     @cached_property
     def sha256(self) -> str:
-        """Sha256 of the file."""
+        """Sha256 of the file that was read."""
         return sha256(self.place)
 
     @property
@@ -49,18 +49,18 @@ class OpenedPattern:
 
     @property
     def latency(self) -> Path:
-        """Where the table of times lies that the pattern was searched by, if it was searched by one."""
+        """Path of the table of times that the pattern was searched by, if it was searched by one."""
         return self.place.with_name(LATENCY)
 
     @property
     def files(self) -> dict[str, Path]:
         """The files that make up the pattern, by the names they have beside a checkpoint."""
-        found = {self.place.name if self.place.suffix == ".txt" else PATTERN: self.place}
+        files = {self.place.name if self.place.suffix == ".txt" else PATTERN: self.place}
         if self.file.corrections is not None:
-            found[CORRECTIONS] = self.place.with_name(CORRECTIONS)
+            files[CORRECTIONS] = self.place.with_name(CORRECTIONS)
         if self.file.latency is not None:
-            found[LATENCY] = self.latency
-        return found
+            files[LATENCY] = self.latency
+        return files
 
 
 def open_pattern(path: str | Path, checkpoint: Checkpoint) -> OpenedPattern:
@@ -74,6 +74,6 @@ def open_pattern(path: str | Path, checkpoint: Checkpoint) -> OpenedPattern:
         EvopError: nothing there, a pattern of another model, or biases that are missing or another pattern's.
     """
     family_of(checkpoint.model_type)  # of an architecture that nobody can prune, say that first
-    file, place = given_pattern(path, checkpoint), inside(path, PATTERN)
+    file, place = read_pattern(path, checkpoint), inside(path, PATTERN)
     space, pattern = file.on(checkpoint)
     return OpenedPattern(Path(path), place, file, space, pattern, file.cut(place.with_name(CORRECTIONS)))

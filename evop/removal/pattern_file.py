@@ -5,23 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from evop.errors import EvopError
-from evop.files.json_file import JsonFile, inside
+from evop.files.json_file import JsonFile, Section, inside
+from evop.files.names import PATTERN
 from evop.model.checkpoint import Checkpoint
 from evop.removal.compensation_file import read_corrections
-from evop.removal.cut import Cut, Place, from_ranges, place_of, to_ranges
+from evop.removal.cut import Cut, from_ranges, part_name, place_of, places_of, to_ranges
 from evop.removal.space import pattern_space
 from patterns import Pattern, PatternSpace, Reached
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ModelName(_Section):
-    """Which model: what the user called it, and what it is."""
+class ModelName(Section):
+    """Which model: the name its user gave, the revision, and the fingerprint of its weights."""
 
     name: str
     revision: str | None
@@ -29,11 +26,11 @@ class ModelName(_Section):
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> ModelName:
-        """The name of a checkpoint."""
+        """Name a checkpoint."""
         return cls(name=checkpoint.name, revision=checkpoint.revision, fingerprint=checkpoint.fingerprint)
 
 
-class Origin(_Section):
+class Origin(Section):
     """How the pattern was found."""
 
     strategy: str
@@ -52,11 +49,11 @@ class Origin(_Section):
     trials_sha256: str
 
 
-class Claim(_Section):
+class Claim(Section):
     """What the search says of its answer: the objective on ``search`` and on ``select``.
 
-    In nats a token, or in excesses of a random pattern where the search was scaled by those; ``select_excess`` is
-    always in nats a token.
+    In nats per token, or in excesses of a random pattern where the search was scaled by those; ``select_excess`` is
+    always in nats per token.
     """
 
     search: float
@@ -66,10 +63,11 @@ class Claim(_Section):
     select_excess: dict[str, float]
 
 
-class ReachedFractions(_Section):
-    """Removed fractions of block parameters, all parameters, FLOPs a token and KV-cache bytes a token.
+class ReachedFractions(Section):
+    """Removed fractions of block parameters, all parameters, FLOPs per token and KV-cache bytes per token.
 
-    ``latency`` is that of the time predicted of the whole model, where the space was measured.
+    ``latency`` is the fraction of the predicted time of the whole model, where the space was measured. A file holds
+    these rounded; ``patterns.Reached`` is exact, and its package knows no files.
     """
 
     block_params: float
@@ -80,7 +78,7 @@ class ReachedFractions(_Section):
 
     @classmethod
     def of(cls, reached: Reached) -> ReachedFractions:
-        """As written to files: six digits after the point."""
+        """Round to what files hold: six digits after the point."""
         return cls(**{name: round(value, 6) for name, value in vars(reached).items() if value is not None})
 
     @model_serializer(mode="wrap")
@@ -92,11 +90,11 @@ class PatternFile(JsonFile):
     """A pattern with a person's names for its parts, and where it came from; it prunes its model by itself.
 
     Attributes:
-        removed: names of parts that are gone.
-        kept: names of parts that are thinned -> the units that stay, as ranges: ``"0-5,7"``.
-        corrections: sha256 of ``corrections.safetensors`` beside it: the biases of thinned parts; None for none.
-        latency: fingerprint of ``latency.json`` beside it, the times it was searched by; None where none were.
-        space: fingerprint of the space it was searched in.
+        removed: names of the parts that are gone.
+        kept: names of the parts that are thinned -> the units that stay, as ranges: ``"0-5,7"``.
+        corrections: sha256 of ``corrections.safetensors`` beside the file, the biases of thinned parts; None for none.
+        latency: fingerprint of ``latency.json`` beside the file, the times of the search; None where it had none.
+        space: fingerprint of the space that was searched.
     """
 
     SCHEMA: ClassVar[str] = "evop.pattern/2"
@@ -124,7 +122,7 @@ class PatternFile(JsonFile):
         Raises:
             EvopError: nothing there; or not a pattern file.
         """
-        place = inside(path, "pattern.json")
+        place = inside(path, PATTERN)
         if not place.is_file():
             if Path(path).is_dir():
                 raise EvopError(f"--pattern {path}: the folder has no pattern.json; has its search finished?")
@@ -138,21 +136,45 @@ class PatternFile(JsonFile):
         space: PatternSpace,
         pattern: Pattern,
         cut: Cut,
-        **more: Any,
+        *,
+        remove: float,
+        cost: str,
+        width_step: int | None = None,
+        corrections: str | None = None,
+        origin: Origin | None = None,
+        claim: Claim | None = None,
     ) -> PatternFile:
-        """The file of a pattern; ``more`` are the fields that space and cut do not tell."""
+        """Describe a pattern as its file does.
+
+        Args:
+            checkpoint: the model.
+            space: the space of the pattern.
+            pattern: the pattern, in that space.
+            cut: what the pattern takes out of the model.
+            remove: the fraction of ``cost`` that was to be removed.
+            cost: what the budget counts.
+            width_step: what the widths of thinned MLPs are multiples of; None for the model's default.
+            corrections: sha256 of the file of the cut's biases; None where there are none.
+            origin: how the pattern was found; None where that is not known.
+            claim: what the search says of the pattern; None where none was made.
+        """
         return cls(
             model=ModelName.of(checkpoint),
             grain=space.grain,
             deploy=space.deploy,
             protected=sorted(space.protected),
+            width_step=width_step,
+            remove=remove,
+            cost=cost,
             removed=list(space.names(pattern)),
-            kept={f"layers.{layer}.{kind}": to_ranges(units) for (kind, layer), units in cut.kept.items()},
+            kept={part_name(*place): to_ranges(units) for place, units in cut.kept.items()},
+            corrections=corrections,
             removed_params=space.removed(pattern).params,
             reached=ReachedFractions.of(space.reached(pattern)),
             latency=str(space.origin["latency"]) if "latency" in space.origin else None,
             space=space.fingerprint,
-            **more,
+            origin=origin,
+            claim=claim,
         )
 
     @model_serializer(mode="wrap")
@@ -165,7 +187,7 @@ class PatternFile(JsonFile):
         return [*self.removed, *(f"{name} (keeps {len(from_ranges(kept))})" for name, kept in self.kept.items())]
 
     def on(self, checkpoint: Checkpoint) -> tuple[PatternSpace, Pattern]:
-        """The pattern on a model, and its space with nothing known of what units matter.
+        """Bring the pattern onto a model, with its space; the space does not know what units matter.
 
         Raises:
             EvopError: the model is not the one the pattern was made for, or names or numbers do not fit.
@@ -175,13 +197,9 @@ class PatternFile(JsonFile):
                 f"the pattern was made for {self.model.name} ({self.model.fingerprint[:12]}), but --model "
                 f"{checkpoint.name} is {checkpoint.fingerprint[:12]}: another model or revision; use the same one"
             )
+        compensate = self.corrections is not None
         space = pattern_space(
-            checkpoint,
-            self.grain,
-            self.deploy,
-            self.protected,
-            width_step=self.width_step,
-            compensate=self.corrections is not None,
+            checkpoint, self.grain, self.deploy, self.protected, width_step=self.width_step, compensate=compensate
         )
         if both := sorted(self.kept.keys() & set(self.removed)):
             raise EvopError(f"the pattern has {both[0]} both removed and kept: it was changed by hand; search again")
@@ -196,20 +214,20 @@ class PatternFile(JsonFile):
         return space, pattern
 
     def cut(self, corrections: Path | None = None) -> Cut:
-        """What the pattern takes out of its model.
+        """Say what the pattern takes out of its model.
 
         Args:
-            corrections: the file of its biases, or None where it has none.
+            corrections: the file of the pattern's biases, or None where it has none.
 
         Raises:
             EvopError: the biases are missing, or another pattern's.
         """
-        gone = frozenset(place for name in self.removed for place in _blocks(name))
+        gone = frozenset(place for name in self.removed for place in places_of(name))
         kept = {place_of(name): from_ranges(units) for name, units in self.kept.items()}
         return Cut(gone, kept, {} if self.corrections is None else read_corrections(corrections, self.corrections))
 
     def _level(self, space: PatternSpace, name: str) -> int:
-        """The level of a thinned part, by how many of its units stay."""
+        """Find the level of a thinned part by how many of its units stay."""
         part = next((part for part in space.parts if part.name == name), None)
         kept = from_ranges(self.kept[name])
         units = part.units[-1] if part and part.units else 0
@@ -222,10 +240,5 @@ class PatternFile(JsonFile):
 
 
 def _without_none(content: dict[str, Any], key: str) -> dict[str, Any]:
-    """What a file says of a pattern; of time, only where it was measured."""
+    """Leave a key out of what is written where it has no value."""
     return {name: value for name, value in content.items() if name != key or value is not None}
-
-
-def _blocks(name: str) -> tuple[Place, ...]:
-    """The blocks a part's name means; a whole layer is two."""
-    return (place_of(name),) if name.count(".") == 2 else (place_of(f"{name}.attn"), place_of(f"{name}.mlp"))

@@ -19,12 +19,12 @@ from evop.removal.cut import Cut, Place, places
 from patterns import Part, Pattern, PatternSpace
 
 COUNTED = 0.01
-"""Share of a price that counts units, so that prices ascend where some units do not matter at all."""
+"""Share of a price that counts units, so that prices ascend even where some units do not matter at all."""
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """How much every unit of every part matters, and with it the order in which units leave; what stands in for them.
+    """How much every unit of every part matters: the order in which units leave, and what stands in for them.
 
     Attributes:
         importance: part name -> float64 [units], not negative; a single number where a part is there or gone.
@@ -37,9 +37,9 @@ class Ranking:
 
     @classmethod
     def random(cls, space: PatternSpace, seed: int) -> Ranking:
-        """Every part's units in random order."""
-        thin = [part for part in space.parts if part.units]
-        return cls({part.name: generator("order", seed, part.name).random(part.units[-1]) for part in thin})
+        """Rank every part's units at random."""
+        thinned = [part for part in space.parts if part.units]
+        return cls({part.name: generator("order", seed, part.name).random(part.units[-1]) for part in thinned})
 
     @classmethod
     def load(cls, path: Path) -> Ranking:
@@ -48,18 +48,18 @@ class Ranking:
         Raises:
             EvopError: not such a file.
         """
-        found: dict[str, dict[str, np.ndarray]] = {"importance": {}, "fill": {}}
+        arrays: dict[str, dict[str, np.ndarray]] = {"importance": {}, "fill": {}}
         try:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 for key in file.files:
                     what, _, name = key.partition("/")
-                    found[what][name] = file[key]
+                    arrays[what][name] = file[key]
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise EvopError(f"{path} holds no ranking ({error}); move the run away and search again") from error
-        return cls(**found)
+        return cls(**arrays)
 
     def save(self, path: Path) -> None:
-        """Write ``orders.npz``, whole."""
+        """Write ``orders.npz``, whole or not at all."""
         with whole(path) as temporary, ZipFile(temporary, "w") as file:  # np.savez of numpy 1 would pickle
             for what, name, array in self._arrays():
                 with file.open(f"{what}/{name}.npy", "w") as entry:
@@ -67,7 +67,7 @@ class Ranking:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sha256 of everything in it."""
+        """Sha256 of all importances and fills."""
         digest = hashlib.sha256()
         for what, name, array in self._arrays():
             digest.update(f"{what}/{name} {array.dtype.str} {array.shape}\n".encode())
@@ -76,26 +76,27 @@ class Ranking:
 
     @cached_property
     def units(self) -> dict[str, np.ndarray]:
-        """Part name -> its units, int64 [units], those that matter least first, equal ones in their own order."""
+        """Part name -> its units, int64 [units], the least important first, equally important ones as they lie."""
         return {name: np.argsort(values, kind="stable") for name, values in self.importance.items()}
 
-    def cut(self, space: PatternSpace, pattern: Pattern) -> Cut:
-        """What a pattern takes out of the model, corrections left out."""
+    def cut_of(self, space: PatternSpace, pattern: Pattern) -> Cut:
+        """Turn a pattern into what it takes out of the model; ``compensated`` adds the biases."""
         gone: set[Place] = set()
         kept: dict[Place, tuple[int, ...]] = {}
         for part, level in zip(space.parts, pattern.levels, strict=True):
             if level == part.top:
                 gone.update(places(part))
             elif level:
-                stays = np.sort(self.units[part.name][part.units[level] :])
-                kept[part.kind, part.layer] = tuple(stays.tolist())
+                (place,) = places(part)
+                kept[place] = tuple(np.sort(self.units[part.name][part.units[level] :]).tolist())
         return Cut(frozenset(gone), kept)
 
     def priced(self, space: PatternSpace) -> PatternSpace:
-        """The space with what its levels matter: prices and scores of every part, and a fingerprint of its own.
+        """Give every part of a space its prices and scores, and the space a fingerprint of its own.
 
-        The score of a level is the mean over the units that leave there of their importance, standardised in the
-        part; that of a part which is there or gone is its importance.
+        The price of a level is the share of the part's importance that is gone halfway from the level before to this
+        one. The score of a level is the mean importance of the units that leave there, standardised over the part;
+        the score of a part which is there or gone is its importance.
 
         Source: FLAP (arXiv 2312.11983), section on the adaptive structure search, for the standardisation.
         """
@@ -105,11 +106,13 @@ class Ranking:
         return replace(space, parts=parts, origin={**space.origin, "orders": self.fingerprint})
 
     def _arrays(self) -> list[tuple[str, str, np.ndarray]]:
-        found = [("importance", name, array) for name, array in sorted(self.importance.items())]
-        return found + [("fill", name, array) for name, array in sorted(self.fill.items())]
+        """List all arrays in one fixed order: what they are of, part name, array."""
+        importances = [("importance", name, array) for name, array in sorted(self.importance.items())]
+        return importances + [("fill", name, array) for name, array in sorted(self.fill.items())]
 
 
 def _priced(part: Part, importance: np.ndarray) -> Part:
+    """Give one part its prices and scores."""
     if not part.units:
         return replace(part, scores=tuple(float(value) for value in importance))
     ascending = np.sort(importance)
@@ -120,5 +123,5 @@ def _priced(part: Part, importance: np.ndarray) -> Part:
     gone = np.concatenate([[0.0], np.cumsum(share)])[list(part.units)]
     spread = ascending.std()
     standard = (ascending - ascending.mean()) / (spread if spread > 0 else 1.0)
-    scores = [standard[a:b].mean() for a, b in pairwise(part.units)]
+    scores = [standard[before:after].mean() for before, after in pairwise(part.units)]
     return replace(part, prices=tuple(((gone[1:] + gone[:-1]) / 2).tolist()), scores=tuple(map(float, scores)))

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from evop.errors import EvopError, refuse_unknown
-from evop.model.checkpoint import Checkpoint
-from evop.model.families import family_of
-from evop.model.families.family import GRAINS, Family
+from evop.model.checkpoint import Checkpoint, Tensor
+from evop.model.families import BLOCK_KINDS, BlockKind, Family, family_of
+from evop.model.families.family import GRAINS
+from evop.removal.cut import part_name
 from evop.removal.ladder import head_ladder, width_ladder
 from patterns import Cost, Part, PatternSpace
 
 COST_CONTEXT = 2048
-"""Tokens of context at which FLOPs and KV bytes a token are counted; every table that shows them says so."""
-THINNED = {"head": ("attn",), "channel": ("mlp",), "mixed": ("attn", "mlp")}
+"""Tokens of context at which FLOPs and KV bytes per token are counted; every table that shows them says so."""
+THINNED: dict[str, tuple[BlockKind, ...]] = {"head": ("attn",), "channel": ("mlp",), "mixed": BLOCK_KINDS}
 """Grain -> the kinds of blocks whose units may leave; the other grains take blocks whole."""
-STOCK_PROTECTED = ("layers.0.attn",)
+STOCK_PROTECTED = (part_name("attn", 0),)
 """Under ``stock`` at sub-block grain: several runtimes read head sizes and the cache length from layer 0."""
 
 
@@ -30,14 +31,14 @@ def pattern_space(
     width_step: int | None = None,
     compensate: bool = False,
 ) -> PatternSpace:
-    """All patterns of a model at a grain; what its units matter is not known yet (``Ranking.priced``).
+    """Build the space of all patterns of a model at a grain; ``Ranking.priced`` adds what the units matter.
 
     Args:
         checkpoint: the model.
         grain: one of ``GRAINS``.
         deploy: ``"any"`` or ``"stock"``.
         protect: names of parts that stay dense; None for the default of the deploy.
-        width_step: widths an MLP may be thinned to are multiples of it; None for one that suits the model.
+        width_step: what the widths of thinned MLPs are multiples of; None for a step that suits the model.
         compensate: whether thinned blocks get a bias for what they lost; its parameters count.
 
     Raises:
@@ -47,16 +48,16 @@ def pattern_space(
     _refuse(checkpoint, family, grain, deploy, width_step, compensate)
     if protect is None:
         protect = STOCK_PROTECTED if (deploy, grain) == ("stock", "subblock") else ()
-    count = _Costs(checkpoint, family, compensate and grain in THINNED)
+    costs = _Costs(checkpoint, family, compensate and grain in THINNED)
     layers = range(layer_count(checkpoint))
-    blocks = sum((count.whole(kind, layer) for layer in layers for kind in ("attn", "mlp")), Cost())
+    blocks = sum((costs.block(kind, layer) for layer in layers for kind in BLOCK_KINDS), Cost())
     if grain in THINNED:
         ladders = _ladders(checkpoint, family, grain, deploy, width_step)
-        parts = [count.thinned(kind, layer, ladder) for layer in layers for kind, ladder in ladders.items()]
+        parts = [costs.thinned_part(kind, layer, ladder) for layer in layers for kind, ladder in ladders.items()]
     elif grain == "subblock":
-        parts = [count.part(kind, layer) for layer in layers for kind in ("attn", "mlp")]
+        parts = [costs.block_part(kind, layer) for layer in layers for kind in BLOCK_KINDS]
     else:
-        parts = [_layer(count, layer) for layer in layers]
+        parts = [costs.layer_part(layer) for layer in layers]
     return PatternSpace(
         parts=tuple(parts),
         grain=grain,
@@ -69,13 +70,18 @@ def pattern_space(
 
 
 def layer_count(checkpoint: Checkpoint) -> int:
-    """Number of decoder layers."""
+    """Count the decoder layers of a checkpoint."""
     return int(checkpoint.resolved.num_hidden_layers)
 
 
 def _refuse(
     checkpoint: Checkpoint, family: Family, grain: str, deploy: str, width_step: int | None, compensate: bool
 ) -> None:
+    """Check that the family holds such a space.
+
+    Raises:
+        EvopError: it does not.
+    """
     refuse_unknown("--grain", grain, GRAINS)
     if reason := family.refusal(checkpoint.resolved, grain, deploy):
         raise EvopError(f"{checkpoint.name} does not hold --grain {grain} under --deploy {deploy}: {reason}")
@@ -96,10 +102,10 @@ def _refuse(
 
 def _ladders(
     checkpoint: Checkpoint, family: Family, grain: str, deploy: str, width_step: int | None
-) -> dict[str, tuple[int, ...]]:
-    """Kind -> units gone at each level, of the kinds whose units may leave."""
+) -> dict[BlockKind, tuple[int, ...]]:
+    """Count the units gone at each level, of each kind of block whose units may leave."""
     config = checkpoint.resolved
-    ladders = {}
+    ladders: dict[BlockKind, tuple[int, ...]] = {}
     for kind in THINNED[grain]:
         units = family.units(config, kind)
         if kind == "attn":
@@ -109,96 +115,108 @@ def _ladders(
     return ladders
 
 
-def _layer(count: _Costs, layer: int) -> Part:
-    return Part(f"layers.{layer}", layer, "layer", (Cost(), count.whole("attn", layer) + count.whole("mlp", layer)))
+@dataclass(frozen=True)
+class _Lost:
+    """What is gone from a block at a level.
+
+    Attributes:
+        params: parameters that are gone.
+        matmuls: parameters of matrices among them.
+        units: units that are gone, out of ``all_units``.
+    """
+
+    params: int
+    matmuls: int
+    units: int = 1
+    all_units: int = 1
 
 
 @dataclass(frozen=True)
 class _Costs:
-    """Counts what blocks of a checkpoint cost, from the headers of its weights."""
+    """Counts what blocks of a checkpoint cost, from the headers of its weights.
+
+    Attributes:
+        checkpoint: the model.
+        family: the model's family.
+        compensate: whether thinned blocks get a bias, whose parameters count.
+    """
 
     checkpoint: Checkpoint
     family: Family
     compensate: bool
 
-    def whole(self, kind: str, layer: int) -> Cost:
-        """A block with all that leaves with it."""
-        block = self.family.block(kind)
-        shapes = self._shapes(layer, block.modules)
-        matmuls = sum(_numel(shape) for shape in shapes if len(shape) == 2)
-        return self._cost(kind, layer, sum(map(_numel, shapes)), matmuls, 1, 1)
+    def block(self, kind: BlockKind, layer: int) -> Cost:
+        """Count a block with all that leaves with it."""
+        tensors = self._tensors(layer, self.family.block(kind).modules)
+        matmuls = sum(tensor.numel for tensor in tensors if len(tensor.shape) == 2)
+        return self._cost(kind, layer, _Lost(sum(tensor.numel for tensor in tensors), matmuls))
 
-    def part(self, kind: str, layer: int) -> Part:
-        """A block that is there or gone."""
-        return Part(f"layers.{layer}.{kind}", layer, kind, (Cost(), self.whole(kind, layer)))
+    def layer_part(self, layer: int) -> Part:
+        """Make the part of a whole layer that is there or gone."""
+        whole = self.block("attn", layer) + self.block("mlp", layer)
+        return Part(part_name("layer", layer), layer, "layer", (Cost(), whole))
 
-    def thinned(self, kind: str, layer: int, gone: Sequence[int]) -> Part:
-        """A block whose units leave level by level; at the last, all of it does."""
-        block, units = self.family.block(kind), gone[-1]
-        weights = [_numel(self._shapes(layer, (s.module,), "weight")[0]) for s in block.slices]
-        biases = sum(
-            _numel(shape) for s in block.slices if s.bias for shape in self._shapes(layer, (s.module,), "bias")
-        )
+    def block_part(self, kind: BlockKind, layer: int) -> Part:
+        """Make the part of a block that is there or gone."""
+        return Part(part_name(kind, layer), layer, kind, (Cost(), self.block(kind, layer)))
+
+    def thinned_part(self, kind: BlockKind, layer: int, gone: Sequence[int]) -> Part:
+        """Make the part of a block whose units leave level by level; at the last level, all of the block does."""
+        slices, units = self.family.block(kind).slices, gone[-1]
+        weights = sum(self._tensors(layer, (sliced.module,), "weight")[0].numel for sliced in slices)
+        biased = [sliced.module for sliced in slices if sliced.bias]
+        biases = sum(tensor.numel for module in biased for tensor in self._tensors(layer, (module,), "bias"))
         added = 0
         if self.compensate and not self.family.own_bias(self.checkpoint.tensors, kind):
             added = int(self.checkpoint.resolved.hidden_size)
         removed = [
-            self._cost(kind, layer, (sum(weights) + biases) * n // units - added, sum(weights) * n // units, n, units)
+            self._cost(kind, layer, _Lost((weights + biases) * n // units - added, weights * n // units, n, units))
             for n in gone[1:-1]
         ]
-        name = f"layers.{layer}.{kind}"
-        return Part(name, layer, kind, (Cost(), *removed, self.whole(kind, layer)), tuple(gone))
+        levels = (Cost(), *removed, self.block(kind, layer))
+        return Part(part_name(kind, layer), layer, kind, levels, tuple(gone))
 
-    def _cost(self, kind: str, layer: int, params: int, matmuls: int, part: int, of: int) -> Cost:
+    def _cost(self, kind: BlockKind, layer: int, lost: _Lost) -> Cost:
+        """Count what is gone with some units of a block: parameters, FLOPs per token, KV-cache bytes per token."""
         if kind != "attn":
-            return Cost(params, 2 * matmuls)
+            return Cost(lost.params, 2 * lost.matmuls)
         config = self.checkpoint.resolved
         heads, kv_heads, width = _heads(config)
-        attended = min(COST_CONTEXT, _window(config, layer) or COST_CONTEXT)
+        attended = min(COST_CONTEXT, self.family.window(config, layer) or COST_CONTEXT)
         # Scores and values: two products of heads x width with, on average, half the context.
-        flops = 2 * matmuls + 2 * attended * heads * width * part // of
-        kv = 2 * kv_heads * width * self._bytes_a_number * part // of
-        return Cost(params, flops, kv * attended // COST_CONTEXT)
+        flops = 2 * lost.matmuls + 2 * attended * heads * width * lost.units // lost.all_units
+        # Keys and values; of a layer with a sliding window, no more positions stay in the cache than it looks back.
+        kv = 2 * kv_heads * width * self._bytes_per_number * lost.units // lost.all_units
+        return Cost(lost.params, flops, kv * attended // COST_CONTEXT)
 
-    def _shapes(self, layer: int, modules: Iterable[str], ending: str = "") -> list[tuple[int, ...]]:
-        """Shapes of the tensors under some modules of a layer; of those that end so alone."""
+    def _tensors(self, layer: int, modules: Iterable[str], ending: str = "") -> list[Tensor]:
+        """List the tensors under some modules of a layer; of those, the ones whose names end so."""
         stem = self.family.stem(self.checkpoint.tensors)
         begins = tuple(f"{stem}{layer}.{module}." for module in modules)
-        tensors = self.checkpoint.tensors.items()
-        found = [tensor.shape for name, tensor in tensors if name.startswith(begins) and name.endswith(ending)]
-        if not found and ending != "bias":
+        stored = self.checkpoint.tensors.items()
+        tensors = [tensor for name, tensor in stored if name.startswith(begins) and name.endswith(ending)]
+        if not tensors and ending != "bias":
             raise EvopError(
                 f"{self.checkpoint.name} has no tensor under {begins[0]}*; its weights do not fit its config.json"
             )
-        return found
+        return tensors
 
     @property
-    def _bytes_a_number(self) -> int:
+    def _bytes_per_number(self) -> int:
         tensor = next(iter(self.checkpoint.tensors.values()))
         return tensor.nbytes // max(1, tensor.numel)
 
 
-def _numel(shape: tuple[int, ...]) -> int:
-    numel = 1
-    for side in shape:
-        numel *= side
-    return numel
-
-
 def _whole_model(checkpoint: Checkpoint, blocks: Cost) -> Cost:
+    """Count all of a model: its blocks, its embeddings, its output head."""
     config = checkpoint.resolved
     head = 2 * int(config.vocab_size) * int(getattr(config, "word_embed_proj_dim", None) or config.hidden_size)
     return Cost(checkpoint.parameters, blocks.flops + head, blocks.kv)
 
 
 def _heads(config: Any) -> tuple[int, int, int]:
+    """Read the query heads, the key/value heads and the width of a head."""
     heads = int(config.num_attention_heads)
     kv_heads = getattr(config, "num_key_value_heads", None) or heads
     width = getattr(config, "head_dim", None) or int(config.hidden_size) // heads
     return heads, int(kv_heads), int(width)
-
-
-def _window(config: Any, layer: int) -> int | None:
-    types = getattr(config, "layer_types", None)
-    window = getattr(config, "sliding_window", None)
-    return window if types is None or types[layer] == "sliding_attention" else None

@@ -106,7 +106,7 @@ def _changed(facts: CardFacts) -> str:
 
 
 def _loading(facts: CardFacts) -> str:
-    if facts.plan.kind == "stock":
+    if facts.plan.format == "stock":
         return (
             f"## Loading\n\nA stock `{facts.checkpoint.model_type}` checkpoint with {len(facts.plan.layers)} layers: "
             "whatever loads the base model loads it.\n\n"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from evop.files.names import TRIALS
 from evop.losses.table import excess
 from patterns import Trial, TrialLog
 
@@ -38,7 +39,7 @@ class Trace:
     @classmethod
     def of(cls, folder: Path) -> Trace | None:
         """Of a search run; None where the folder holds none."""
-        path = folder / "trials.jsonl"
+        path = folder / TRIALS
         return cls(TrialLog.open(path)) if path.is_file() else None
 
     @cached_property

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from evop.errors import EvopError
 from evop.files.json_file import sha256
+from evop.files.names import CORRECTIONS, DROP_LIST, PATTERN, SEARCH
 from evop.fitness.fitness import Fitness
 from evop.fitness.sample import Sample
 from evop.recipes.search import SearchRecipe
-from evop.removal.compensation_file import FILE as CORRECTIONS
 from evop.removal.compensation_file import write_corrections
-from evop.removal.drop_file import DROP_FILE, write_drop_file
+from evop.removal.drop_file import write_drop_file
 from evop.removal.pattern_file import Claim, ModelName, Origin, PatternFile
 from evop.searching.folder import SearchRun
 from evop.searching.search_file import Finalist, SearchFile
@@ -72,10 +72,10 @@ class Answer:
     def write(self, run: SearchRun) -> tuple[SearchFile, PatternFile]:
         """Write ``search.json`` and ``pattern.json``, the pattern last: with it, the run is finished."""
         account = self._account(run)
-        account.write(run.folder / "search.json")
-        write_drop_file(run.folder / DROP_FILE, self.setup.budget.space, self.best[self.at].pattern)
+        account.write(run.folder / SEARCH)
+        write_drop_file(run.folder / DROP_LIST, self.setup.budget.space, self.best[self.at].pattern)
         pattern = self._pattern_file(run, account)
-        pattern.write(run.folder / "pattern.json")
+        pattern.write(run.folder / PATTERN)
         return account, pattern
 
     def _account(self, run: SearchRun) -> SearchFile:
@@ -94,7 +94,7 @@ class Answer:
             completed=bool(self.completed),
             evaluations=len({trial.pattern for trial in trials}),
             tokens={**tokens, "total": sum(tokens.values())},
-            cut={"search": setup.passages.search.cut, "select": setup.passages.select.cut},
+            cut={"search": setup.passages.search.truncated, "select": setup.passages.select.truncated},
             seconds=round(run.seconds(), 2),
             groups={key: setup.labels[key] for key in setup.passages.groups},
             left_out=dict(setup.passages.left_out),

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from evop.errors import EvopError
+from evop.files.json_file import temporary_of
+from evop.files.names import LATENCY, ORDERS, TIMINGS, TRIALS
 from evop.removal.ranking import Ranking
-from evop.timing.table import FILE as LATENCY
 from evop.timing.table import LatencyTable
 from patterns import TrialLog
 
@@ -24,12 +25,12 @@ class SearchRun:
     @property
     def trials(self) -> Path:
         """The log."""
-        return self.folder / "trials.jsonl"
+        return self.folder / TRIALS
 
     @property
     def ranking(self) -> Path:
         """Which units leave first; a search of whole parts has none."""
-        return self.folder / "orders.npz"
+        return self.folder / ORDERS
 
     @property
     def latency(self) -> Path:
@@ -53,8 +54,8 @@ class SearchRun:
         """
         if self.header is None:
             there = self.folder.iterdir() if self.folder.is_dir() else []
-            unfinished = {self.trials.with_suffix(".tmp"), self.ranking, self.ranking.with_name("orders.tmp.npz")}
-            unfinished |= {self.latency, self.latency.with_name("latency.tmp.json")}
+            unfinished = {self.trials.with_suffix(".tmp"), self.ranking, temporary_of(self.ranking)}
+            unfinished |= {self.latency, temporary_of(self.latency)}
             if self.folder.is_file() or any(path not in unfinished for path in there):
                 raise EvopError(f"--out {self.folder} is not empty and holds no search; choose a new folder")
             return
@@ -107,7 +108,7 @@ class SearchRun:
 
     @property
     def _timings(self) -> Path:
-        return self.folder / "timings.jsonl"
+        return self.folder / TIMINGS
 
 
 def _seconds(row: str) -> float:

@@ -53,7 +53,7 @@ class SearchPlan:
             EvopError: an importance that the grain cannot have.
             PatternError: a budget that cannot be met, or an unknown strategy, or an option it does not take.
         """
-        budget = Budget(space if table is None else table.priced(space), recipe.remove, recipe.cost)
+        budget = Budget(space if table is None else table.timed(space), recipe.remove, recipe.cost)
         chosen, choice = {}, ""
         if recipe.strategy == "auto":
             chosen["strategy"], why = default_strategy(budget)

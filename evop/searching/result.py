@@ -8,6 +8,7 @@ from pathlib import Path
 from evop.errors import EvopError
 from evop.evaluator import Profile
 from evop.files.json_file import sha256
+from evop.files.names import SEARCH, TRIALS
 from evop.removal.pattern_file import PatternFile
 from evop.searching.search_file import SearchFile
 from evop.timing.answer_speed import answer_speed
@@ -35,8 +36,8 @@ class SearchResult:
         Raises:
             EvopError: it has not finished, or went on after it had answered.
         """
-        pattern, account = PatternFile.find(folder), SearchFile.read(folder / "search.json")
-        if sha256(folder / "trials.jsonl") != account.trials_sha256:
+        pattern, account = PatternFile.find(folder), SearchFile.read(folder / SEARCH)
+        if sha256(folder / TRIALS) != account.trials_sha256:
             raise EvopError(
                 f"{folder}: its trials are not those that search.json answers for; the search went on after it had "
                 "answered: run its command again"

@@ -21,6 +21,7 @@ from evop.auditing.table import LEVEL, RESAMPLES, SplitLosses, group_frame, spli
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.files.json_file import whole
+from evop.files.names import AUDIT, SPEED
 from evop.losses.lines import items_of
 from evop.losses.loss import Loss
 from evop.model.checkpoint import Checkpoint
@@ -34,7 +35,6 @@ from evop.report.audit_plot import draw_audit
 from evop.report.page import page
 from evop.stages.one_error import one_error
 from evop.timing.pattern_speed import time_patterns
-from evop.timing.speed_file import FILE as SPEED
 from evop.timing.speed_file import SpeedFile
 from evop.tokens.passages import TokenPassages, tokenize
 from evop.version import __version__
@@ -131,7 +131,7 @@ def _write_numbers(folder: Path, file: AuditFile, groups: pd.DataFrame) -> None:
         (folder / name).unlink(missing_ok=True)
     with whole(folder / "audit.csv") as csv:
         groups.to_csv(csv, index=False)
-        file.write(folder / "audit.json")
+        file.write(folder / AUDIT)
 
 
 def _write_all(folder: Path, file: AuditFile, groups: pd.DataFrame, speed: SpeedFile | None, made: str) -> None:
@@ -228,7 +228,7 @@ def _measure(
     items = len(items_of(passages)[0])
     counts = {"passages": len(passages.ids) - items, "items": items}
     counted = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-    report(f"{split}: {counted}, {passages.total:,} tokens, {passages.cut} cut")
+    report(f"{split}: {counted}, {passages.total:,} tokens, {passages.truncated} cut")
     report(f"{split}: dense, {', '.join(candidate.name for candidate in candidates)}")
     evaluator = Evaluator(loaded, candidates[0].space, Ranking(), max_tokens, batch_size, cache_mb=0)
     lines = evaluator.line_losses([Cut(), *(candidate.cut for candidate in candidates)], passages)

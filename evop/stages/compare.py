@@ -13,6 +13,7 @@ import pandas as pd
 from evop.auditing.audit_file import AuditedPattern, AuditFile, SummaryRow
 from evop.errors import EvopError
 from evop.files.json_file import sha256
+from evop.files.names import AUDIT, PATTERN, SEARCH, TRIALS
 from evop.losses.loss import Loss
 from evop.stages.one_error import one_error
 from evop.stages.search import SearchResult
@@ -65,7 +66,7 @@ def compare(paths: str | Path | Sequence[str | Path], audits: str | Path | Seque
     Raises:
         EvopError: no finished search there, or a given audit that measured none of them.
     """
-    places = {place: sha256(place / "pattern.json") for place in runs_of(paths)}
+    places = {place: sha256(place / PATTERN) for place in runs_of(paths)}
     given = _by_pattern(_list(audits))
     found = _by_pattern(_audits_beside(places))
     for place in _list(audits):
@@ -86,12 +87,12 @@ def runs_of(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     """
     found: dict[Path, Path] = {}
     for place in _list(paths):
-        if (place / "search.json").is_file():
+        if (place / SEARCH).is_file():
             inner = [place]
-        elif (place / "trials.jsonl").is_file():
+        elif (place / TRIALS).is_file():
             raise EvopError(f"{place}: the search has not finished; run its command again")
         else:
-            inner = sorted(path.parent for depth in ("*", "*/*") for path in place.glob(f"{depth}/search.json"))
+            inner = sorted(path.parent for depth in ("*", "*/*") for path in place.glob(f"{depth}/{SEARCH}"))
         if not inner:
             raise EvopError(f"{place}: no finished search there; expected a search run, or a folder of them")
         found |= {each.resolve(): each for each in inner if each.resolve() not in found}
@@ -106,7 +107,7 @@ def _audits_beside(runs: Iterable[Path]) -> list[Path]:
     """Audits in the folder a run lies in, and in the one above where that is a recipe's ``runs``."""
     around = {run.resolve().parent for run in runs}
     around |= {place.parent for place in around if place.name == "runs"}
-    found = sorted(path.parent for place in around for path in place.glob("*/audit.json"))
+    found = sorted(path.parent for place in around for path in place.glob(f"*/{AUDIT}"))
     return [
         place for place in found if not (place / "config.json").is_file()
     ]  # a checkpoint's copy may be an older one
@@ -141,7 +142,7 @@ def _row(place: Path) -> dict[str, Any]:
     pattern, account = result.pattern, result.account
     origin, claim = pattern.origin, pattern.claim
     if origin is None or claim is None:
-        raise EvopError(f"{place / 'pattern.json'} does not say how it was found; expected a search run's own")
+        raise EvopError(f"{place / PATTERN} does not say how it was found; expected a search run's own")
     header = _header(place)
     settings = {key: header.get(key) for key in SETTINGS}
     return {
@@ -205,7 +206,7 @@ def _number(value: float | None) -> float:
 
 def _header(place: Path) -> dict[str, Any]:
     """The first line of a search's log; the rest may be long."""
-    path = place / "trials.jsonl"
+    path = place / TRIALS
     try:
         with path.open() as file:
             return dict(json.loads(file.readline()))

@@ -19,7 +19,7 @@ from evop.removal.opened import OpenedPattern, open_pattern
 from evop.report.card import CardFacts, model_card
 from evop.searching.search_file import SearchFile
 from evop.stages.one_error import one_error
-from evop.timing.chosen_table import priced_as_searched
+from evop.timing.chosen_table import timed_as_searched
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,12 @@ def prune(
     checkpoint = Checkpoint.find(model, revision)
     opened = open_pattern(pattern, checkpoint)
     audited = None if audit is None else _audit_of(opened, audit)
-    priced_as_searched(opened)  # refuses a table of times that is missing, or another one
+    timed_as_searched(opened)  # refuses a table of times that is missing, or another one
     pruning = Pruning.planned(checkpoint, opened)
     with drafted(Path(out), pruning.bytes) as draft:
         report(
-            f"writing {pruning.plan.kind} checkpoint, {len(pruning.plan.layers)} layers, {len(pruning.shards)} shard(s)"
+            f"writing {pruning.plan.format} checkpoint, {len(pruning.plan.layers)} layers, "
+            f"{len(pruning.shards)} shard(s)"
         )
         written = pruning.write(draft.folder)
         if audit is not None:
@@ -86,7 +87,7 @@ def prune(
             parity_report = _checked(checkpoint, draft, trust_remote_code)
         result = PruneResult(
             Path(out),
-            pruning.plan.kind,
+            pruning.plan.format,
             (checkpoint.parameters, checkpoint.parameters - opened.file.removed_params),
             (checkpoint.weight_file_bytes, written.weight_file_bytes),
             parity_report,
@@ -105,9 +106,7 @@ def _audit_of(opened: OpenedPattern, audit: str | Path) -> AuditFile:
     """
     audited = AuditFile.find(audit)
     if opened.sha256 not in {row.sha256 for row in audited.patterns}:
-        raise EvopError(
-            f"--audit {audit} did not measure --pattern {opened.asked}; audit this pattern, or leave it out"
-        )
+        raise EvopError(f"--audit {audit} did not measure --pattern {opened.path}; audit this pattern, or leave it out")
     return audited
 
 
@@ -138,7 +137,7 @@ def _card(pruning: Pruning, audited: AuditFile | None, result: PruneResult) -> s
         bytes=result.bytes,
         parity=result.parity,
         audit=audited,
-        labels=_labels(pruning.opened.asked),
+        labels=_labels(pruning.opened.path),
     )
     return model_card(facts, pruning.opened.sha256)
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from evop.errors import EvopError
 from evop.files.json_file import JsonFile, sha256
+from evop.files.names import LATENCY, PATTERN
 from evop.recipes.run import Cell, RunRecipe
 from evop.recipes.yaml_file import write_yaml
 from evop.version import __version__
@@ -45,7 +46,7 @@ class RunFolder:
     @property
     def latency(self) -> Path:
         """The times that the searches' budgets count, where the recipe names no table."""
-        return self.folder / "latency.json"
+        return self.folder / LATENCY
 
     def search(self, cell: Cell) -> Path:
         """The search run of a cell."""
@@ -53,7 +54,7 @@ class RunFolder:
 
     def pattern(self, cell: Cell) -> Path:
         """The pattern file of a cell."""
-        return self.search(cell) / "pattern.json"
+        return self.search(cell) / PATTERN
 
     def audit(self, remove: float) -> Path:
         """The audit of a budget: all of its patterns side by side."""

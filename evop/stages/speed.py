@@ -8,12 +8,13 @@ from typing import Any
 
 from evop.errors import EvopError, first_line
 from evop.files.json_file import whole
+from evop.files.names import LATENCY, PATTERN
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import DTYPES, choose_device, choose_dtype
 from evop.removal.pattern_file import PatternFile
 from evop.stages.one_error import one_error
 from evop.timing.speed_file import SpeedFile
-from evop.timing.table import FILE, LatencyTable
+from evop.timing.table import LatencyTable
 from evop.timing.workload import Workload
 
 
@@ -89,15 +90,15 @@ def _name(path: Path, paths: Sequence[Path]) -> str:
 
 
 def _table(folder: Path) -> LatencyTable | None:
-    return LatencyTable.read(folder / FILE) if (folder / FILE).is_file() else None
+    return LatencyTable.read(folder / LATENCY) if (folder / LATENCY).is_file() else None
 
 
 def _predicted(folder: Path, found: SpeedFile) -> float | None:
     """What a checkpoint's table predicted, where it is of this workload, device and dtype."""
     table = _table(folder)
-    if table is None or not (folder / "pattern.json").is_file():
+    if table is None or not (folder / PATTERN).is_file():
         return None
-    reached = PatternFile.read(folder / "pattern.json").reached.latency
+    reached = PatternFile.read(folder / PATTERN).reached.latency
     same = ("device", "dtype", "threads", "batch", "context", "decode")
     if reached is None or any(getattr(table, name) != getattr(found, name) for name in same):
         return None

@@ -1,1 +1,1 @@
-"""Time as a cost: what each part takes at each level, measured; and how fast a model is, measured."""
+"""Measured time: what each part takes at each level, as a cost to search by; and how fast whole models are."""

@@ -1,4 +1,4 @@
-"""The answer of a search by time, timed: predicted and measured side by side."""
+"""Timing the answer of a search by time: predicted and measured side by side."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ import torch
 
 from evop.errors import EvopError
 from evop.files.json_file import sha256
+from evop.files.names import PATTERN, SPEED
 from evop.model.loaded import LoadedModel
 from evop.removal.cut import Cut
 from evop.removal.pattern_file import PatternFile
 from evop.timing.measure import device_name
-from evop.timing.speed_file import FILE, SpeedFile
-from evop.timing.stand_in import stand_in
+from evop.timing.speed_file import SpeedFile
+from evop.timing.stand_in import beside_dense
 from evop.timing.table import LatencyTable
 
-DENSE, PRUNED = "dense", "pruned"
+PRUNED = "pruned"
 
 
 def answer_speed(folder: Path) -> SpeedFile | None:
-    """What was measured of a run's answer before, or None where it was not, or of another answer."""
+    """Read how fast a run's answer was measured to be; None where it was not measured, or is another answer today."""
     try:
-        found = SpeedFile.read(folder / FILE)
+        measured = SpeedFile.read(folder / SPEED)
     except EvopError:
         return None
-    return found if found.pattern == sha256(folder / "pattern.json") else None
+    return measured if measured.pattern == sha256(folder / PATTERN) else None
 
 
 def time_answer(
@@ -37,23 +38,23 @@ def time_answer(
     table: LatencyTable,
     report: Callable[[str], None],
 ) -> SpeedFile | None:
-    """Time the loaded dense model and the pruned one, and write ``speed.json``; what was measured before is read.
+    """Time the loaded dense model and the pruned one, and write ``speed.json``, or read it where it is there.
 
     Args:
-        folder: of the run.
-        pattern: its answer.
-        cut: what the answer takes out.
+        folder: folder of the run.
+        pattern: the run's answer.
+        cut: what the answer takes out of the model.
         loaded: the dense model.
-        table: what the search counted its budget with.
+        table: the times by which the search counted its budget.
         report: is told why nothing is measured, where that is so.
 
     Returns:
-        What was measured; None where the table is of another device, dtype or number of threads than are here, or
-        where memory is too small for both models.
+        The speed of both models; None where the table is of another device, dtype or number of threads than are
+        here, or where memory is too small for both models.
     """
-    found = answer_speed(folder)
-    if found is not None:
-        return found
+    before = answer_speed(folder)
+    if before is not None:
+        return before
     threads = torch.get_num_threads() if loaded.device.type == "cpu" else 0
     here = (device_name(loaded.device), loaded.dtype, threads)
     if here != (table.device, table.dtype, table.threads):
@@ -62,16 +63,16 @@ def time_answer(
     reached = pattern.reached.latency
     try:
         speed = SpeedFile.measured(
-            {DENSE: loaded.model, PRUNED: stand_in(loaded.checkpoint, cut, loaded.device, loaded.dtype)},
+            beside_dense(loaded, {PRUNED: cut}),
             table.workload,
             loaded.dtype,
             predicted={PRUNED: None if reached is None else 1 - reached},
-            pattern=sha256(folder / "pattern.json"),
+            pattern=sha256(folder / PATTERN),
         )
     except torch.OutOfMemoryError:
         report(
             "the answer was not timed: the pruned model does not fit beside the dense one; prune it, then evop speed"
         )
         return None
-    speed.write(folder / FILE)
+    speed.write(folder / SPEED)
     return speed

@@ -1,4 +1,4 @@
-"""The table of a search: its own where it has one, the one it is given, or one measured now; once, then read back."""
+"""Choosing the table of a search: its own where it has one, else the one that is named, else one measured now."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from typing import Any
 
 from evop.errors import EvopError
 from evop.files.json_file import inside
+from evop.files.names import LATENCY
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import SPREAD
 from evop.recipes.search import SearchRecipe
 from evop.removal.opened import OpenedPattern
-from evop.timing.table import FILE, LatencyTable
+from evop.timing.table import LatencyTable
 from evop.timing.workload import Workload
 from patterns import PatternSpace
 
 Report = Callable[[str], None]
 BUSY = 0.3
-"""Rounds that differ by more of a block's time tell little of a level's."""
+"""Rounds that differ by a larger fraction of a block's time tell little of a level's."""
 
 
 def refuse_options(recipe: SearchRecipe) -> None:
-    """Check that what is said of a table is said of a budget in time.
+    """Check that options about a table come with a budget in time, and that the model is on one device.
 
     Raises:
-        EvopError: it is not.
+        EvopError: they do not.
     """
     if recipe.cost == "latency" and recipe.device == SPREAD:
         raise EvopError(f"--cost latency times a model on one device, so not with --device {SPREAD}")
@@ -43,30 +44,30 @@ def table_of_run(
     header: Mapping[str, Any] | None,
     report: Report,
 ) -> LatencyTable:
-    """The table a search counts its budget with.
+    """Choose the table by which a search counts its budget.
 
     Args:
         checkpoint: the model.
-        space: its parts, without times.
-        recipe: what was asked.
-        folder: of the run.
-        header: of its log, where it has begun; then its own table is the only one.
-        report: is told when one is measured.
+        space: the model's parts, without times.
+        recipe: the recipe of the search.
+        folder: folder of the run.
+        header: header of the run's log, where it has begun; then the run's own table is the only one.
+        report: is told when a table is measured.
 
     Raises:
         EvopError: a table of another model, of other levels or of another workload; or the run has lost its own.
     """
-    own = folder / FILE
+    own = folder / LATENCY
     if header is None:
         return given_or_measured(checkpoint, space, recipe, report)
     if not own.is_file():
         raise EvopError(f"{own} is missing, the times this search counts its budget with; put it back, or search anew")
     table = _fitting(own, checkpoint, space, recipe)
     if recipe.latency_table is not None:
-        given = inside(recipe.latency_table, FILE)
-        if LatencyTable.read(given).fingerprint != table.fingerprint:
+        named = inside(recipe.latency_table, LATENCY)
+        if LatencyTable.read(named).fingerprint != table.fingerprint:
             raise EvopError(
-                f"--out {folder} holds a search by other times: its {FILE} is not --latency-table {given}; choose a "
+                f"--out {folder} holds a search by other times: its {LATENCY} is not --latency-table {named}; choose a "
                 "new folder, or leave --latency-table out to go on with it"
             )
     return table
@@ -75,19 +76,18 @@ def table_of_run(
 def given_or_measured(
     checkpoint: Checkpoint, space: PatternSpace, recipe: SearchRecipe, report: Report
 ) -> LatencyTable:
-    """The table that ``--latency-table`` names, or a new one.
+    """Read the table that ``--latency-table`` names, or measure one.
 
     Raises:
         EvopError: as ``table_of_run``.
     """
     if recipe.latency_table is not None:
-        return _fitting(inside(recipe.latency_table, FILE), checkpoint, space, recipe)
+        return _fitting(inside(recipe.latency_table, LATENCY), checkpoint, space, recipe)
     import torch
 
     from evop.timing.measure import measured_table
 
-    asked = (recipe.latency_batch, recipe.latency_context, recipe.latency_decode)
-    workload = Workload.of(checkpoint.resolved, *asked)
+    workload = Workload.of(checkpoint.resolved, recipe.latency_batch, recipe.latency_context, recipe.latency_decode)
     report(f"timing every level of every part: {workload.words}")
     try:
         table = measured_table(checkpoint, space, workload, recipe.device, recipe.dtype)
@@ -102,8 +102,8 @@ def given_or_measured(
     return table
 
 
-def priced_as_searched(opened: OpenedPattern) -> PatternSpace:
-    """Price the space of a pattern by the times it was searched by; without any, it stays as it is.
+def timed_as_searched(opened: OpenedPattern) -> PatternSpace:
+    """Give the space of a pattern the times it was searched by; without any, the space stays as it is.
 
     Raises:
         EvopError: the table is missing, or another one.
@@ -121,10 +121,11 @@ def priced_as_searched(opened: OpenedPattern) -> PatternSpace:
             f"{place} ({table.fingerprint[:12]}) is not the table that {opened.place.name} was searched by "
             f"({expected[:12]}); copy the run's own there"
         )
-    return table.priced(opened.space)
+    return table.timed(opened.space)
 
 
 def _fitting(place: Path, checkpoint: Checkpoint, space: PatternSpace, recipe: SearchRecipe) -> LatencyTable:
+    """Read a table, and check that it fits model, space and options."""
     table = LatencyTable.read(place)
     table.refuse_another(checkpoint, space, place)
     _refuse_noise(table, space)
@@ -133,7 +134,8 @@ def _fitting(place: Path, checkpoint: Checkpoint, space: PatternSpace, recipe: S
 
 
 def _refuse_noise(table: LatencyTable, space: PatternSpace) -> None:
-    if table.priced(space).blocks.latency <= 0:
+    """Check that the blocks together take more than no time."""
+    if table.timed(space).blocks.latency <= 0:
         raise EvopError(
             f"the blocks' time cannot be told from noise ({table.words}, timed {table.rounds} times); time again when "
             "the machine is less busy, or with a larger --latency-context"

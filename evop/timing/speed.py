@@ -18,19 +18,19 @@ import torch
 from evop.timing.workload import STEPS, WARM_STEPS, Workload
 
 ROUNDS = (3, 25)
-"""Every model is timed so often at least and at most; in between, the clock decides."""
+"""Rounds at least and at most; in between, the clock decides."""
 TIMED_SECONDS = 60.0
-"""No further round begins after so long."""
+"""No further round begins after so many seconds."""
 
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds a model took, round by round.
+    """Seconds that a model took, round by round.
 
     Attributes:
         prefill: seconds of reading the context, float64 [rounds].
         decode: seconds of writing one token of each sequence after it, float64 [rounds].
-        kv_bytes: what the cache holds after the context.
+        kv_bytes: bytes of the cache after the context.
     """
 
     prefill: np.ndarray
@@ -38,7 +38,7 @@ class Times:
     kv_bytes: int
 
     def request(self, workload: Workload) -> np.ndarray:
-        """Seconds of the whole request, float64 [rounds]."""
+        """Add up the seconds of the whole request, float64 [rounds]."""
         return self.prefill + workload.decode * self.decode
 
 
@@ -47,12 +47,12 @@ class Speed:
     """How fast a model answers a workload; times are medians over rounds.
 
     Attributes:
-        parameters: of the model; an output head tied to the embeddings is counted once.
-        prefill_tokens_per_second: tokens read a second, all sequences together.
-        decode_tokens_per_second: tokens written a second, all sequences together.
-        first_token_seconds: from the context to the first token.
-        request_seconds: of the whole workload.
-        kv_bytes: what the cache holds after the context, all sequences together.
+        parameters: number of parameters; an output head tied to the embeddings is counted once.
+        prefill_tokens_per_second: tokens read per second, all sequences together.
+        decode_tokens_per_second: tokens written per second, all sequences together.
+        first_token_seconds: seconds from the context to the first token.
+        request_seconds: seconds of the whole workload.
+        kv_bytes: bytes of the cache after the context, all sequences together.
         share: request time as a fraction of the first model's in the same round: lower quartile, median, upper.
     """
 
@@ -65,24 +65,18 @@ class Speed:
     share: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
-def measure_speed(model: Any, workload: Workload) -> Speed:
-    """How fast one model is."""
-    return measure_speeds({"model": model}, workload)["model"]
-
-
 def measure_speeds(models: Mapping[str, Any], workload: Workload, seconds: float = TIMED_SECONDS) -> dict[str, Speed]:
-    """How fast models in memory are, timed in turns so that what else the machine does falls on all of them.
+    """Measure how fast models in memory are, in turns, so that what else the machine does falls on all of them.
 
     Args:
         models: name -> a causal language model in evaluation mode; the first is the one shares are taken of.
         workload: what is timed.
-        seconds: no further round begins after so long.
+        seconds: no further round begins after so many seconds.
     """
-    given = {name: partial(_same, model) for name, model in models.items()}
-    found = time_in_turns(given, workload, seconds)
-    first = next(iter(found.values())).request(workload)
+    taken = time_in_turns({name: partial(_same, model) for name, model in models.items()}, workload, seconds)
+    first = next(iter(taken.values())).request(workload)
     speeds = {}
-    for name, times in found.items():
+    for name, times in taken.items():
         low, middle, high = np.quantile(times.request(workload) / first, (0.25, 0.5, 0.75)).tolist()
         prefill, decode = float(np.median(times.prefill)), float(np.median(times.decode))
         speeds[name] = Speed(
@@ -104,12 +98,12 @@ def _same(model: Any) -> Any:
 def time_in_turns(
     models: Mapping[str, Callable[[], Any]], workload: Workload, seconds: float = TIMED_SECONDS
 ) -> dict[str, Times]:
-    """Seconds of every model, round by round, the order of the round turned by one each time.
+    """Time every model once per round, in an order that turns by one from round to round.
 
     Args:
-        models: name -> gives the model, asked for once a round: it may be made anew where not all fit in memory.
+        models: name -> makes the model, once per round: anew where not all models fit in memory.
         workload: what is timed.
-        seconds: no further round begins after so long.
+        seconds: no further round begins after so many seconds.
     """
     rounds: dict[str, list[tuple[float, float, int]]] = {name: [] for name in models}
     names, begun = list(models), time.perf_counter()
@@ -143,7 +137,7 @@ def _undisturbed() -> Iterator[None]:
 
 
 def _one_round(model: Any, workload: Workload) -> tuple[float, float, int]:
-    """Seconds of the prefill and of a decoded token, and bytes in the cache; a model not yet warm is warmed."""
+    """Time a warmed model: seconds of the prefill and of a decoded token, and bytes in the cache."""
     device = next(model.parameters()).device
     rows = model.get_input_embeddings().weight.shape[0]
     drawn = torch.Generator().manual_seed(0)
@@ -161,27 +155,28 @@ def _one_round(model: Any, workload: Workload) -> tuple[float, float, int]:
             for _ in range(WARM_STEPS if warm else min(STEPS, workload.decode) + 1):
                 seconds, cache = step(cache)
                 steps.append(seconds)
+    # The first token after a prefill is left out, as one more that warms up.
     return prefill, statistics.median(steps[1:]), held
 
 
 def cache_bytes(cache: Any) -> int:
-    """Bytes of the keys and values in a cache of transformers."""
+    """Count the bytes of keys and values in a cache of transformers."""
     held = (tensor for layer in cache.layers for tensor in (layer.keys, layer.values) if tensor is not None)
     return sum(tensor.numel() * tensor.element_size() for tensor in held)
 
 
 @dataclass(frozen=True)
 class _Clock:
-    """Seconds that something takes on a device, what it had still to do before not counted."""
+    """Measures the seconds that a call takes on a device, without what the device had still to do before."""
 
     device: torch.device
 
     def __call__(self, run: Callable[[], Any]) -> tuple[float, Any]:
         self._wait()
         begun = time.perf_counter()
-        found = run()
+        result = run()
         self._wait()
-        return time.perf_counter() - begun, found
+        return time.perf_counter() - begun, result
 
     def _wait(self) -> None:
         if self.device.type == "cuda":

@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from evop.files.json_file import JsonFile
+from evop.files.json_file import JsonFile, Section
 from evop.timing.workload import Workload
 from evop.version import __version__
 
-FILE = "speed.json"
 
+class SpeedRow(Section):
+    """Speed of one model: the fields of ``Speed``, and what the table of its search predicted of its time."""
 
-class SpeedRow(BaseModel):
-    """One model; the fields of ``Speed``, and what the table of its search predicted of its time."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
     parameters: int
     bytes: int | None = None
-    """Of its weight files; None for a model that was never written."""
+    """Bytes of the weight files; None for a model that was never written."""
     prefill_tokens_per_second: float
     decode_tokens_per_second: float
     first_token_seconds: float
@@ -34,7 +31,7 @@ class SpeedRow(BaseModel):
 
 
 class SpeedFile(JsonFile):
-    """What was timed, where, and what came out; the first model is the dense one."""
+    """What was timed, on which device, and how fast each model was; the first model is the dense one."""
 
     SCHEMA: ClassVar[str] = "evop.speed/1"
     version: str = __version__
@@ -60,27 +57,27 @@ class SpeedFile(JsonFile):
         pattern: str | None = None,
         seconds: float | None = None,
     ) -> Self:
-        """Time models that are in memory.
+        """Time models that are in memory, in turns.
 
         Args:
             models: name -> model; the first is the dense one.
             workload: what is timed.
-            dtype: what they compute in, by name.
-            predicted: name -> fraction of the dense model's time that was predicted.
-            bytes: name -> bytes of its weight files.
+            dtype: name of the dtype they compute in.
+            predicted: name -> predicted time as a fraction of the dense model's.
+            bytes: name -> bytes of the weight files.
             pattern: sha256 of the pattern file that was timed.
-            seconds: no further round begins after so long; None for the default.
+            seconds: no further round begins after so many seconds; None for the default.
         """
         import torch
 
         from evop.timing.measure import device_name
         from evop.timing.speed import TIMED_SECONDS, measure_speeds
 
-        found = measure_speeds(models, workload, TIMED_SECONDS if seconds is None else seconds)
+        speeds = measure_speeds(models, workload, TIMED_SECONDS if seconds is None else seconds)
         device = next(next(iter(models.values())).parameters()).device
         rows = [
             SpeedRow(name=name, predicted=predicted.get(name), bytes=(bytes or {}).get(name), **vars(speed))
-            for name, speed in found.items()
+            for name, speed in speeds.items()
         ]
         threads = torch.get_num_threads() if device.type == "cpu" else 0
         return cls(
@@ -89,6 +86,5 @@ class SpeedFile(JsonFile):
 
     @property
     def words(self) -> str:
-        """What was timed where, as a person reads it."""
-        threads = f", {self.threads} thread(s)" if self.threads else ""
-        return f"{Workload(self.batch, self.context, self.decode).words}, {self.dtype} on {self.device}{threads}"
+        """What was timed and where, as a person reads it."""
+        return Workload(self.batch, self.context, self.decode).timed_on(self.device, self.dtype, self.threads)

@@ -10,24 +10,20 @@ from pathlib import Path
 from statistics import median
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict, Field
 
 from evop.errors import EvopError
-from evop.files.json_file import JsonFile
+from evop.files.json_file import JsonFile, Section
 from evop.model.checkpoint import Checkpoint
+from evop.model.families import BLOCK_KINDS
+from evop.removal.cut import places
 from evop.removal.pattern_file import ModelName
 from evop.timing.workload import Workload
 from patterns import Part, PatternSpace
 
-FILE = "latency.json"
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Timed(_Section):
-    """Microseconds: of reading the context, of one decoded token, and the spread of the whole request.
+class Timed(Section):
+    """Microseconds of reading the context and of one decoded token, and the spread of the whole request.
 
     The lower quartile over rounds counts; ``spread_us`` is the distance between the quartiles of the request's time.
     """
@@ -40,11 +36,13 @@ class Timed(_Section):
 class BlockTime(Timed):
     """What one block takes with some of its units gone; as measured, so noise may make a smaller block slower."""
 
+    model_config = ConfigDict(populate_by_name=True)
     layers: str
-    """Which layers: those of a type of attention, or ``all``."""
+    """The layers that the block lies in: those of a type of attention, or ``all``."""
     kind: str
     gone: int
-    of: int
+    units: int = Field(validation_alias="of", serialization_alias="of")
+    """Units that the dense block has."""
 
 
 class FrameTime(Timed):
@@ -57,13 +55,14 @@ class LatencyTable(JsonFile):
     """Measured times of one model's blocks on one device, for one workload.
 
     Attributes:
-        device: by name; ``threads`` are those torch had.
-        batch: sequences of the workload, with ``context`` and ``decode`` as in ``Workload``.
-        rounds: how often each was timed.
-        stack: layers that were timed together.
-        layer_types: which kind of layer each decoder layer is, by the name ``blocks`` gives it.
-        blocks: microseconds a block, by kind and units gone.
-        frames: microseconds a layer beside its blocks.
+        device: name of the device.
+        threads: threads that torch computed with; 0 where the processor did not compute.
+        batch: number of sequences of the workload, with ``context`` and ``decode`` as in ``Workload``.
+        rounds: how often each model was timed.
+        stack: number of layers that were timed together.
+        layer_types: type of each decoder layer, by the name that ``blocks`` and ``frames`` give it.
+        blocks: microseconds per block, by kind and units gone.
+        frames: microseconds per layer beside its blocks.
         outside: microseconds of embeddings, last norm and head.
     """
 
@@ -87,32 +86,32 @@ class LatencyTable(JsonFile):
 
     @property
     def workload(self) -> Workload:
-        """What was timed."""
+        """The request that was timed."""
         return Workload(self.batch, self.context, self.decode)
 
     @property
     def words(self) -> str:
-        """What was timed where, as a person reads it."""
-        threads = f", {self.threads} thread(s)" if self.threads else ""
-        return f"{self.workload.words}, {self.dtype} on {self.device}{threads}"
+        """What was timed and where, as a person reads it."""
+        return self.workload.timed_on(self.device, self.dtype, self.threads)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sha256 of its content; two tables are two searches."""
-        return hashlib.sha256(json.dumps(self.model_dump(exclude={"schema_"}), sort_keys=True).encode()).hexdigest()
+        """Sha256 of the content; searches by different tables are different searches."""
+        content = self.model_dump(by_alias=True, exclude={"schema_"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
     def unrest(self) -> float:
-        """How far apart the rounds were: the median over all levels of their spread, in times of a whole block."""
+        """How far apart the rounds were: the median spread over all levels, as a fraction of a whole block's time."""
         whole = {(row.layers, row.kind): self._request(row) / 1000 for row in self.blocks if row.gone == 0}
-        spreads = [row.spread_us / max(1.0, whole[row.layers, row.kind]) for row in self.blocks if row.gone < row.of]
+        spreads = [row.spread_us / max(1.0, whole[row.layers, row.kind]) for row in self.blocks if row.gone < row.units]
         return median(spreads)
 
     def refuse_another(self, checkpoint: Checkpoint, space: PatternSpace, place: Path) -> None:
-        """Check that it is a table of this model, and has a time for every level of a space.
+        """Check that the table is of this model, and has a time for every level of a space.
 
         Raises:
-            EvopError: it is not.
+            EvopError: it is of another, or lacks one.
         """
         if self.model.fingerprint != checkpoint.fingerprint:
             raise EvopError(
@@ -120,7 +119,7 @@ class LatencyTable(JsonFile):
                 f"{checkpoint.name} is {checkpoint.fingerprint[:12]}; give its own table, or leave --latency-table out"
             )
         for part in space.parts:
-            for kind in _kinds(part):
+            for kind, _ in places(part):
                 known = self._measured(part.layer, kind)
                 missing = [gone for gone in part.units if gone not in known]
                 if missing or not known:
@@ -131,21 +130,20 @@ class LatencyTable(JsonFile):
                     )
 
     def refuse_another_workload(self, batch: int | None, context: int | None, decode: int | None, place: Path) -> None:
-        """Check that it was measured for what is asked for; None where nothing was asked.
+        """Check that the table was measured for the workload of the options; None for an option left out.
 
         Raises:
-            EvopError: it was not.
+            EvopError: it was measured for another.
         """
-        asked = {"batch": batch, "context": context, "decode": decode}
-        for name, value in asked.items():
-            if value is not None and value != (found := getattr(self, name)):
+        for name, wanted in {"batch": batch, "context": context, "decode": decode}.items():
+            if wanted is not None and wanted != (measured := getattr(self, name)):
                 raise EvopError(
-                    f"{place} was measured with --latency-{name} {found}, asked for is {value}; ask for {found}, or "
-                    "for a new table"
+                    f"{place} was measured with --latency-{name} {measured}, asked for is {wanted}; ask for "
+                    f"{measured}, or for a new table"
                 )
 
-    def priced(self, space: PatternSpace) -> PatternSpace:
-        """The space with the time every level removes, and a fingerprint of its own.
+    def timed(self, space: PatternSpace) -> PatternSpace:
+        """Give every level of a space the time it removes, and the space a fingerprint of its own.
 
         Measured times are made to fall along each ladder by isotonic regression (least squares), so that a level
         never gives time back; levels that save nothing beside the one before are equal to it. Of whole layers, and
@@ -172,40 +170,41 @@ class LatencyTable(JsonFile):
         )
 
     def _saved(self, space: PatternSpace, part: Part) -> list[int]:
-        """Nanoseconds of the request that are gone at each level of a part."""
+        """Find the nanoseconds of the request that are gone at each level of a part."""
         if part.kind == "layer":
             return [0, self._layer(self.layer_types[part.layer])]
         known = self._fallen(self.layer_types[part.layer], part.kind)
         whole = known[0]
         saved = [whole - known[gone] for gone in (part.units or (0, max(known)))]
+        # Under stock a layer leaves when both of its blocks do, so each takes half of what the layer is beside them.
         if space.deploy == "stock":
             saved[-1] = max(saved[-2], saved[-1] + self._frame(self.layer_types[part.layer]) // 2)
         return saved
 
     def _layer(self, layers: str) -> int:
-        return sum(self._fallen(layers, kind)[0] for kind in ("attn", "mlp")) + self._frame(layers)
+        """Add up the nanoseconds of a whole layer."""
+        return sum(self._fallen(layers, kind)[0] for kind in BLOCK_KINDS) + self._frame(layers)
 
     def _frame(self, layers: str) -> int:
+        """Find the nanoseconds of a layer beside its blocks."""
         frame = next(frame for frame in self.frames if frame.layers == layers)
         return self._request(frame)
 
     def _fallen(self, layers: str, kind: str) -> dict[int, int]:
-        """Units gone -> nanoseconds a block still takes, falling; 0 where all are gone."""
+        """Smooth the nanoseconds that a block still takes, by units gone, so that they fall; 0 where all are gone."""
         from sklearn.isotonic import isotonic_regression
 
         rows = sorted(
             (row for row in self.blocks if (row.layers, row.kind) == (layers, kind)), key=lambda row: row.gone
         )
         fallen = isotonic_regression([self._request(row) for row in rows], increasing=False, y_min=0)
-        return {row.gone: round(value) if row.gone < row.of else 0 for row, value in zip(rows, fallen, strict=True)}
+        return {row.gone: round(value) if row.gone < row.units else 0 for row, value in zip(rows, fallen, strict=True)}
 
     def _measured(self, layer: int, kind: str) -> set[int]:
+        """List the numbers of units gone for which a block of a layer has a time."""
         layers = self.layer_types[layer] if layer < len(self.layer_types) else None
         return {row.gone for row in self.blocks if (row.layers, row.kind) == (layers, kind)}
 
     def _request(self, timed: Timed) -> int:
+        """Add up the nanoseconds of the whole request."""
         return round(1000 * self.workload.total(timed.prefill_us, timed.decode_us))
-
-
-def _kinds(part: Part) -> tuple[str, ...]:
-    return ("attn", "mlp") if part.kind == "layer" else (part.kind,)

@@ -8,7 +8,7 @@ from typing import Any
 from evop.errors import EvopError
 
 BATCH, CONTEXT, DECODE = 1, 512, 64
-"""What is timed where nothing else is asked for; less where the model has too few positions."""
+"""What is timed by default; less where the model has too few positions."""
 STEPS, WARM_STEPS = 16, 2
 """Tokens decoded in a round at most, of which the median of the times counts; and those decoded before to warm up."""
 
@@ -18,9 +18,9 @@ class Workload:
     """One request: ``batch`` sequences of ``context`` tokens are read, then ``decode`` tokens of each are written.
 
     Attributes:
-        batch: sequences side by side.
-        context: tokens read in one forward pass (prefill); they are in the cache when decoding begins.
-        decode: tokens written after them, one forward pass each.
+        batch: number of sequences side by side.
+        context: tokens of each sequence that are read in one forward pass (prefill), and then lie in the cache.
+        decode: tokens of each sequence that are written after them, one forward pass each.
     """
 
     batch: int
@@ -31,7 +31,7 @@ class Workload:
     def of(
         cls, config: Any, batch: int | None = None, context: int | None = None, decode: int | None = None
     ) -> Workload:
-        """What was asked for, the rest filled in; ``config`` as transformers reads it.
+        """Fill in what is left open to suit a model; ``config`` as transformers reads it.
 
         Raises:
             EvopError: more tokens than the model has positions.
@@ -51,14 +51,19 @@ class Workload:
 
     @property
     def words(self) -> str:
-        """As a person reads it."""
+        """The request, as a person reads it."""
         return f"prefill of {self.context:,} tokens and decoding of {self.decode:,}, batch {self.batch}"
 
+    def timed_on(self, device: str, dtype: str, threads: int) -> str:
+        """Say what was timed and where, as a person reads it; ``threads`` is 0 where the processor does not compute."""
+        counted = f", {threads} thread(s)" if threads else ""
+        return f"{self.words}, {dtype} on {device}{counted}"
+
     def total(self, prefill: float, decode: float) -> float:
-        """Time of the request from the time of the prefill and of one decoded token, in their unit."""
+        """Add up the time of the request from those of the prefill and of one decoded token, in their unit."""
         return prefill + self.decode * decode
 
 
 def _written(decode: int) -> int:
-    """Tokens that are written after the context, be it only to time them."""
+    """Count the tokens that are written after the context, be it only to time them."""
     return max(decode, min(STEPS, decode) + 1, WARM_STEPS + 1)

@@ -13,22 +13,25 @@ from evop.tokens.passages import TokenPassages
 PAD = 0
 IGNORED = -100
 LEAST_FULL = 0.5
-"""A passage joins a batch where it is at least that much of the longest: short batches cost more than some padding."""
+"""A passage joins a batch if it is at least that fraction of the longest: more batches cost more than some padding."""
 
 
 def batches(passages: TokenPassages, batch_tokens: int) -> list[list[int]]:
-    """Indices of passages that share a forward pass, longest first: of one group, and not of very different length.
+    """Choose the passages that share a forward pass: of one group, and not of very different length.
 
-    Batches of one group, so that its loss is the same to the last bit whichever other groups are measured with it.
+    Batches are of one group, so that its loss is the same to the last bit whichever other groups are measured with it.
+
+    Returns:
+        Indices of the passages of each batch, the batch of the most tokens first.
     """
     order = sorted(range(len(passages.ids)), key=lambda i: (passages.groups[i], -len(passages.ids[i]), i))
-    found: list[list[int]] = []
+    chosen: list[list[int]] = []
     for i in order:
-        if found and _fits(passages, found[-1], i, batch_tokens):
-            found[-1].append(i)
+        if chosen and _fits(passages, chosen[-1], i, batch_tokens):
+            chosen[-1].append(i)
         else:
-            found.append([i])
-    return sorted(found, key=lambda batch: -len(batch) * len(passages.ids[batch[0]]))
+            chosen.append([i])
+    return sorted(chosen, key=lambda batch: -len(batch) * len(passages.ids[batch[0]]))
 
 
 def _fits(passages: TokenPassages, batch: Sequence[int], i: int, batch_tokens: int) -> bool:
@@ -38,13 +41,13 @@ def _fits(passages: TokenPassages, batch: Sequence[int], i: int, batch_tokens: i
 
 
 def padded(passages: TokenPassages, batch: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids of a batch and what is to be predicted at each but the last position.
+    """Lay out the token ids of a batch, and what is to be predicted at each but the last position.
 
     Padding is on the right: in a causal model what follows a token cannot change its loss, so no attention mask is
     needed.
 
     Returns:
-        int64 [batch, longest] and int64 [batch, longest - 1], ``IGNORED`` where nothing is.
+        int64 [batch, longest] and int64 [batch, longest - 1], the latter ``IGNORED`` where nothing is predicted.
     """
     longest = max(len(passages.ids[i]) for i in batch)
     gaps = [longest - len(passages.ids[i]) for i in batch]
@@ -58,14 +61,15 @@ class Layout:
     """One batch: what the model reads, and which of its predictions count for what.
 
     Attributes:
-        ids: int64 [rows, longest], padded on the right.
-        at: int64 [n], places in the flattened rows where something is predicted.
-        wanted: int64 [n], what follows there.
-        line: int64 [n], the line that each prediction counts for.
-        lines: how many lines there are: one a passage of text, one a choice of an item, in their order.
-        branches: int64 [rows, longest] where rows are items: 0 in a query, the number of a choice from 1 on; None
-            for text.
-        positions: int64 [rows, longest]: a choice goes on where the query ends; None for text.
+        ids: token ids, int64 [rows, longest], padded on the right.
+        at: places in the flattened rows where something is predicted, int64 [n].
+        wanted: the token that follows at each place, int64 [n].
+        line: the line that each prediction counts for, int64 [n].
+        lines: number of lines: one per passage of text, one per choice of an item, in their order.
+        branches: where rows are items, what each token belongs to, int64 [rows, longest]: 0 for the query, the number
+            of a choice from 1 on; None for text.
+        positions: position of each token, int64 [rows, longest]: every choice goes on where the query ends; None for
+            text.
     """
 
     ids: torch.Tensor
@@ -78,7 +82,7 @@ class Layout:
 
 
 def lay_out(passages: TokenPassages, batch: Sequence[int]) -> Layout:
-    """How a batch, of text or of items, is layout out."""
+    """Lay out a batch, of text or of items."""
     items = [passages.item(i) for i in batch]
     if items[0] is not None:
         return _of_items([item for item in items if item is not None])
@@ -89,6 +93,7 @@ def lay_out(passages: TokenPassages, batch: Sequence[int]) -> Layout:
 
 
 def _of_items(items: Sequence[TokenItem]) -> Layout:
+    """Lay out items: a row is the query, then its choices side by side."""
     longest = max(len(item.ids) for item in items)
     ids, branches, positions = (torch.full((len(items), longest), PAD) for _ in range(3))
     at: list[int] = []
@@ -101,7 +106,7 @@ def _of_items(items: Sequence[TokenItem]) -> Layout:
         positions[row, :first] = torch.arange(first)
         start = first
         for number, choice in enumerate(item.choices, start=1):
-            more = len(choice) - 1
+            more = len(choice) - 1  # the last token predicts nothing, so it is not read
             branches[row, start : start + more] = number
             positions[row, start : start + more] = torch.arange(first, first + more)
             at += [row * longest + place for place in (first - 1, *range(start, start + more))]

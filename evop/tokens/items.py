@@ -1,4 +1,4 @@
-"""An item as a model reads it: a query, and the choices that may follow it."""
+"""A question as a model reads it: a query, and the choices that may follow it."""
 
 from __future__ import annotations
 
@@ -16,45 +16,45 @@ class TokenItem:
     """Token ids of one item.
 
     Attributes:
-        query: at least one token; of an empty query the one that begins a sequence.
-        choices: the tokens of each choice as they follow the query.
-        gold: which is right.
-        characters: of each choice, without what joins it to the query.
-        of: items of its group; a margin counts at most half a share of one of them.
+        query: token ids of the query, one at least; of an empty query, the token that begins a sequence.
+        choices: token ids of each choice as they follow the query.
+        gold: number of the right choice, from 0.
+        characters: length of each choice in characters, without what joins it to the query.
+        group_size: number of items in its group, by which ``Accuracy`` scales the item's margin.
     """
 
     query: tuple[int, ...]
     choices: tuple[tuple[int, ...], ...]
     gold: int
     characters: tuple[int, ...]
-    of: int
+    group_size: int
 
     @cached_property
     def ids(self) -> tuple[int, ...]:
-        """All the model reads: the query once, then every choice but for its last token, after which nothing comes."""
+        """All that the model reads: the query, then every choice without its last token, which predicts nothing."""
         return (*self.query, *chain.from_iterable(choice[:-1] for choice in self.choices))
 
     @property
-    def said(self) -> tuple[int, ...]:
-        """The query and the right choice, but for its last token where there are more than two: nothing reads it."""
-        said = (*self.query, *self.choices[self.gold])
-        return said[:-1] if len(said) > 2 else said
+    def gold_ids(self) -> tuple[int, ...]:
+        """Token ids of the query and the right choice; of more than two, without the last, which nothing follows."""
+        ids = (*self.query, *self.choices[self.gold])
+        return ids[:-1] if len(ids) > 2 else ids
 
 
-def tokenize_item(passage: Passage, tokenizer: Any, max_tokens: int, of: int) -> tuple[TokenItem, bool]:
+def tokenize_item(passage: Passage, tokenizer: Any, max_tokens: int, group_size: int) -> tuple[TokenItem, bool]:
     """Turn an item into token ids; too long a query loses its beginning.
 
-    A choice is what the query and the choice together have more tokens than the query, so that the tokens at the seam
-    are those of running text; white space at the end of a query counts with the choice.
+    The tokens of a choice are those that query and choice together have beyond the query's own, so that the tokens at
+    the seam are those of running text; white space at the end of a query counts with the choice.
 
     Args:
-        passage: with choices.
-        tokenizer: of the model.
-        max_tokens: of the query and its longest choice together.
-        of: items of its group.
+        passage: the item, a passage with choices.
+        tokenizer: the model's tokenizer.
+        max_tokens: tokens of the query and its longest choice together at most.
+        group_size: number of items in its group.
 
     Returns:
-        The item, and whether its query was cut.
+        The item, and whether its query was truncated.
 
     Raises:
         EvopError: a choice that has no tokens of its own, or more than there may be.
@@ -79,12 +79,12 @@ def tokenize_item(passage: Passage, tokenizer: Any, max_tokens: int, of: int) ->
             raise EvopError(f"{where}: a choice of {len(own)} tokens, expected 1 to {max_tokens}; {mend}")
         choices.append(tuple(own))
     room = max(1, max_tokens + 1 - max(map(len, choices)))
-    item = TokenItem(tuple(begin[-room:]), tuple(choices), passage.gold, tuple(map(len, passage.choices)), of)
+    item = TokenItem(tuple(begin[-room:]), tuple(choices), passage.gold, tuple(map(len, passage.choices)), group_size)
     return item, len(begin) > room
 
 
 def _first_token(tokenizer: Any) -> int:
-    """What stands before a text that nothing precedes: the token that begins a sequence, else the one that ends it."""
+    """Find what stands before a text that nothing precedes: the token that begins a sequence, else that ends one."""
     first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
     if first is None:
         raise EvopError("the tokenizer has neither a token that begins nor one that ends a text; give items a query")

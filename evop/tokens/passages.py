@@ -1,4 +1,4 @@
-"""Passages and items as a model reads them: token ids, cut at a length, in one fixed order."""
+"""Passages and items as a model reads them: token ids, truncated at a length, in one fixed order."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class TokenPassages:
     """Token ids of some passages, or items.
 
     Attributes:
-        ids: token ids of each passage; every one has at least two. Of an item, all that the model reads of it.
+        ids: token ids of each passage, two at least; of an item, all that the model reads of it.
         groups: the group key of each passage, such as ``law/3``.
         documents: the document of each passage.
         shortened: whether each passage was longer than the limit and lost its end; of an item, its beginning.
-        items: what each item is made of; None for a passage of text. Empty where there is no item.
+        items: query and choices of each item; None for a passage of text. Empty where there is no item.
     """
 
     ids: tuple[tuple[int, ...], ...]
@@ -36,8 +36,8 @@ class TokenPassages:
     items: tuple[TokenItem | None, ...] = ()
 
     @property
-    def cut(self) -> int:
-        """How many passages lost their ends."""
+    def truncated(self) -> int:
+        """Number of passages that lost their ends."""
         return sum(self.shortened)
 
     @cached_property
@@ -48,40 +48,40 @@ class TokenPassages:
         return hashlib.sha256(repr(content).encode()).hexdigest()
 
     def item(self, i: int) -> TokenItem | None:
-        """What a passage is made of if it is an item."""
+        """Return query and choices of a passage that is an item, or None where it is text."""
         return self.items[i] if self.items else None
 
     @cached_property
     def scored(self) -> np.ndarray:
-        """Tokens each passage is charged, int64 [passages]: of a text all but the first, of an item all it reads."""
+        """Tokens that each passage costs, int64 [passages]: of a text all but the first, of an item all."""
         counted = [len(ids) - (self.item(i) is None) for i, ids in enumerate(self.ids)]
         return np.array(counted, dtype=np.int64)
 
     @cached_property
     def counts(self) -> np.ndarray:
-        """What a mean loss is taken over, int64 [passages]: tokens of text, one an item."""
+        """What a mean loss is taken over, int64 [passages]: the scored tokens of a text, 1 for an item."""
         counted = [len(ids) - 1 if self.item(i) is None else 1 for i, ids in enumerate(self.ids)]
         return np.array(counted, dtype=np.int64)
 
     @cached_property
     def lines(self) -> np.ndarray:
-        """Where the lines of each passage begin, int64 [passages + 1]: one of a text, one a choice of an item."""
+        """Where the lines of each passage begin, int64 [passages + 1]: one line per text, one per choice of an item."""
         sizes = [1 if item is None else len(item.choices) for item in (self.item(i) for i in range(len(self.ids)))]
         return np.cumsum([0, *sizes])
 
     @property
     def total(self) -> int:
-        """Tokens that all passages are charged."""
+        """Tokens that all passages cost together."""
         return int(self.scored.sum())
 
     @cached_property
     def tokens_by_group(self) -> dict[str, int]:
-        """Tokens that each group is charged, groups in order of first appearance."""
+        """Tokens that each group costs, groups in order of first appearance."""
         return self._by_group(self.scored)
 
     @cached_property
     def counts_by_group(self) -> dict[str, int]:
-        """What each group's mean loss is taken over: tokens of text, or items."""
+        """What each group's mean loss is taken over: scored tokens of text, or items."""
         return self._by_group(self.counts)
 
     def _by_group(self, values: np.ndarray) -> dict[str, int]:
@@ -91,21 +91,21 @@ class TokenPassages:
         return sums
 
     def only(self, groups: Iterable[str]) -> TokenPassages:
-        """Only the passages of some groups."""
+        """Keep only the passages of some groups."""
         wanted = set(groups)
         return self.take([i for i, group in enumerate(self.groups) if group in wanted])
 
     def key(self, indices: Sequence[int]) -> tuple[tuple[int, ...], ...]:
-        """What tells a batch of passages from all others as a model reads them."""
-        found = []
+        """Make a key that tells a batch of passages from all others, as a model reads them."""
+        keys = []
         for i in indices:
             item = self.item(i)
             parts = () if item is None else (-1, len(item.query), *map(len, item.choices))
-            found.append((*self.ids[i], *parts))
-        return tuple(found)
+            keys.append((*self.ids[i], *parts))
+        return tuple(keys)
 
     def take(self, indices: Sequence[int]) -> TokenPassages:
-        """Some passages, in the order given."""
+        """Take some passages, in the order of the indices."""
         return TokenPassages(
             tuple(self.ids[i] for i in indices),
             tuple(self.groups[i] for i in indices),
@@ -115,9 +115,9 @@ class TokenPassages:
         )
 
     def as_text(self) -> TokenPassages:
-        """The same as text alone: of an item, its query and the right choice."""
-        said = [ids if (item := self.item(i)) is None else item.said for i, ids in enumerate(self.ids)]
-        return TokenPassages(tuple(said), self.groups, self.documents, self.shortened)
+        """Turn items into text, the query and the right choice; passages of text stay as they are."""
+        texts = [ids if (item := self.item(i)) is None else item.gold_ids for i, ids in enumerate(self.ids)]
+        return TokenPassages(tuple(texts), self.groups, self.documents, self.shortened)
 
 
 def tokenize(passages: Iterable[Passage], tokenizer: Any, max_tokens: int) -> TokenPassages:
@@ -133,8 +133,8 @@ def tokenize(passages: Iterable[Passage], tokenizer: Any, max_tokens: int) -> To
     sizes = Counter(passage.group for passage in passages)
     for passage in passages:
         if passage.choices is not None:
-            item, short = tokenize_item(passage, tokenizer, max_tokens, sizes[passage.group])
-            rows.append((item.ids, passage.group, passage.document, short, item))
+            item, shortened = tokenize_item(passage, tokenizer, max_tokens, sizes[passage.group])
+            rows.append((item.ids, passage.group, passage.document, shortened, item))
             continue
         ids = _ids(passage, tokenizer)
         if len(ids) >= 2:  # a single token leaves nothing to score
@@ -148,6 +148,7 @@ def tokenize(passages: Iterable[Passage], tokenizer: Any, max_tokens: int) -> To
 
 
 def _ids(passage: Passage, tokenizer: Any) -> list[int]:
+    """Tokenize one passage of text or one chat."""
     if passage.messages is None:
         return list(tokenizer(passage.text, verbose=False)["input_ids"])
     if not getattr(tokenizer, "chat_template", None):

@@ -48,9 +48,9 @@ def _everything(model: torch.nn.Module) -> list[Any]:
 def _cuts(space: PatternSpace, hidden: int) -> list[Cut]:
     """Everything gone; where units may leave, also some gone and some thinned, with a bias."""
     tops = [part.top for part in space.parts]
-    cuts = [ranking(space).cut(space, Pattern(tuple(tops)))]
+    cuts = [ranking(space).cut_of(space, Pattern(tuple(tops)))]
     if space.grain in THINNED:
-        some = ranking(space).cut(space, Pattern(tuple((i + 1) % (top + 1) for i, top in enumerate(tops))))
+        some = ranking(space).cut_of(space, Pattern(tuple((i + 1) % (top + 1) for i, top in enumerate(tops))))
         cuts.append(replace(some, bias={place: np.ones(hidden, dtype=np.float32) for place in some.kept}))
     return cuts
 

@@ -11,12 +11,13 @@ from tiny import SHAPE, TINY, load, logits, random_ids
 import evop.hf  # noqa: F401
 from evop.evaluator import Evaluator
 from evop.export.parity import TOLERANCE, compare
+from evop.files.names import CORRECTIONS
 from evop.importance.measured import INFLUENCE, measured_ranking
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
 from evop.model.loaded import load_model
-from evop.removal.compensation import corrected
-from evop.removal.compensation_file import FILE, write_corrections
+from evop.removal.compensation import compensated
+from evop.removal.compensation_file import write_corrections
 from evop.removal.masking import masked
 from evop.removal.pattern_file import PatternFile
 from evop.removal.space import THINNED, pattern_space
@@ -41,9 +42,9 @@ def test_a_corrected_cut_is_masked_as_it_is_saved(name, grain, tiny_folder, tmp_
     evaluator = Evaluator.of(loaded, space, 64)
     ranking = measured_ranking(evaluator, PASSAGES, metric="flap", over="worst", compensate=True, seed=0)
     pattern = Pattern(tuple(1 + i % (part.top - 1) if part.top > 1 else 0 for i, part in enumerate(space.parts)))
-    cut = corrected(ranking.cut(space, pattern), loaded, ranking.fill)
+    cut = compensated(ranking.cut_of(space, pattern), loaded, ranking.fill)
     assert set(cut.bias) == set(cut.kept)
-    digest = write_corrections(cut, tmp_path / FILE)
+    digest = write_corrections(cut, tmp_path / CORRECTIONS)
     file = PatternFile.describe(loaded.checkpoint, space, pattern, cut, remove=0.1, cost="params", corrections=digest)
     file.write(tmp_path / "pattern.json")
     written = prune(tiny_folder(name), tmp_path / "pattern.json", tmp_path / "out", parity=False)

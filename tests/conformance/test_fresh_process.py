@@ -74,7 +74,7 @@ def test_hetero_loads_without_evop(tiny_folder, tmp_path):
             pattern = Pattern(tuple(level or 1 for level in pattern.levels))
         file = write_pattern(tmp_path / "p.json", space, pattern, folder)
         assert prune(folder, file, tmp_path / name, parity=False).kind == "hetero"
-        with masked(load(folder), family, ranking(space).cut(space, pattern)) as dense:
+        with masked(load(folder), family, ranking(space).cut_of(space, pattern)) as dense:
             expected[name] = logits(dense, ids)
     torch.save(ids, tmp_path / "ids.pt")
     environment = {**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules"), "HF_HUB_OFFLINE": "1"}

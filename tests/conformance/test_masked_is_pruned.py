@@ -20,12 +20,12 @@ import evop.hf  # noqa: F401
 from evop.errors import EvopError
 from evop.export.parity import TOLERANCE, compare
 from evop.export.plan import planned
+from evop.files.names import CORRECTIONS
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
 from evop.model.loaded import load_model
 from evop.reference import model_dir
-from evop.removal.compensation import corrected
-from evop.removal.compensation_file import FILE as CORRECTIONS
+from evop.removal.compensation import compensated
 from evop.removal.compensation_file import write_corrections
 from evop.removal.masking import masked
 from evop.removal.pattern_file import PatternFile
@@ -97,7 +97,7 @@ def test_masked_equals_saved(name: str, grain: str, deploy: str, tiny_folder, tm
     for number, pattern in enumerate(_patterns(space)):
         out = tmp_path / f"{number}"
         written = prune(folder, write_pattern(tmp_path / "p.json", space, pattern, folder), out, parity=False)
-        cut, claimed = ranking(space).cut(space, pattern), space.removed(pattern).params
+        cut, claimed = ranking(space).cut_of(space, pattern), space.removed(pattern).params
         pruned = assert_same(dense, cut, claimed, written, ids, cell)
         if deploy == "stock":
             assert written.kind == "stock", pattern
@@ -157,7 +157,7 @@ def _write_corrected(checkpoint: Checkpoint, space: PatternSpace, pattern: Patte
         block = family.block(part.kind)
         weight = family.layer_list(loaded.model)[part.layer].get_submodule(block.out).weight
         fill[part.name] = rng.normal(0, 0.3, weight.shape[block.out_axis]).astype(np.float32)
-    cut = corrected(ranking(space).cut(space, pattern), loaded, fill)
+    cut = compensated(ranking(space).cut_of(space, pattern), loaded, fill)
     run.mkdir()
     digest = write_corrections(cut, run / CORRECTIONS)
     file = PatternFile.describe(checkpoint, space, pattern, cut, remove=0.1, cost="params", corrections=digest)
@@ -174,7 +174,7 @@ def test_a_wrong_mask_is_caught(name, tiny_folder, tmp_path):
         prune(folder, write_pattern(tmp_path / "p.json", space, right, folder), tmp_path / "out", parity=False).folder
     )
     for wrong in (("layers.1.mlp",), ("layers.1.mlp", "layers.3.attn"), ("layers.2.mlp", "layers.2.attn")):
-        with masked(dense, family, Ranking().cut(space, space.pattern(wrong))):
+        with masked(dense, family, Ranking().cut_of(space, space.pattern(wrong))):
             _, ratio, greedy = compare(logits(dense, ids), logits(pruned, ids))
         assert ratio > 100 * TOLERANCE
         assert not greedy
@@ -191,13 +191,13 @@ def test_masked_equals_saved_on_trained_models(which, parts, tmp_path):
     written = prune(folder, write_pattern(tmp_path / "p.json", space, pattern, folder), tmp_path / "out", parity=False)
     dense, pruned = load(folder), load(written.folder)
     ids = random_ids(length=64) % Checkpoint.find(folder).config["vocab_size"]
-    cut = Ranking().cut(space, pattern)
+    cut = Ranking().cut_of(space, pattern)
     with masked(dense, family, cut):
         _, ratio, greedy = compare(logits(dense, ids), logits(pruned, ids))
     assert ratio <= TOLERANCE
     assert greedy
     assert dense.num_parameters() - pruned.num_parameters() == space.removed(pattern).params
-    assert written.kind == planned(Checkpoint.find(folder), family, cut).kind
+    assert written.kind == planned(Checkpoint.find(folder), family, cut).format
 
 
 def _both(part: str) -> tuple[str, ...]:

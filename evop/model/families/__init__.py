@@ -2,7 +2,7 @@
 
 from evop.errors import EvopError
 from evop.model.families.bitnet import BITNET
-from evop.model.families.family import Block, Family, Refusal, Sliced
+from evop.model.families.family import BLOCK_KINDS, Block, BlockKind, Family, Refusal, Sliced
 from evop.model.families.gemma import GEMMA
 from evop.model.families.gpt2 import GPT2
 from evop.model.families.gpt_neox import GPT_NEOX
@@ -14,11 +14,11 @@ from evop.model.families.phi3 import PHI3
 FAMILIES: tuple[Family, ...] = (LLAMA, GEMMA, PHI3, OLMO2, BITNET, GPT2, GPT_NEOX, OPT)
 """Every family; the conformance suite runs over all model types named here."""
 
-__all__ = ["FAMILIES", "Block", "Family", "Refusal", "Sliced", "family_of"]
+__all__ = ["BLOCK_KINDS", "FAMILIES", "Block", "BlockKind", "Family", "Refusal", "Sliced", "family_of"]
 
 
 def family_of(model_type: str) -> Family:
-    """The family of an architecture.
+    """Find the family of an architecture.
 
     Raises:
         EvopError: an architecture no family knows; says what is supported and what adding one takes.

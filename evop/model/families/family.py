@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 if TYPE_CHECKING:
     from torch import nn
+
+BlockKind = Literal["attn", "mlp"]
+"""A kind of residual block: attention or MLP."""
+BLOCK_KINDS: tuple[BlockKind, ...] = ("attn", "mlp")
+"""Both kinds, in the order in which a decoder layer runs them."""
 
 
 @dataclass(frozen=True)
@@ -17,10 +22,10 @@ class Sliced:
     """How one module shrinks when units of its block leave. A unit is a key/value group or a channel.
 
     Attributes:
-        module: its dotted name inside a decoder layer.
+        module: dotted name of the module inside a decoder layer.
         axis: axis of its weight along which the units lie (``nn.Linear``: 0 for outputs; ``Conv1D``: 1 for outputs).
-        segments: what lies along that axis, one after the other; empty where it is the units and nothing else.
-        bias: whether its bias, where it has one, shrinks too: where the units are its outputs.
+        segments: names of what lies along that axis, one after the other; empty where only the units lie there.
+        bias: whether the module's bias, where it has one, shrinks too: where the units are the module's outputs.
     """
 
     module: str
@@ -34,14 +39,14 @@ class Block:
     """The modules of one residual block, by their names inside a decoder layer.
 
     Attributes:
-        main: the module that makes up the block; gone with it.
-        norms: modules beside ``main`` that serve this block alone and leave with it: its norms, and in OPT, whose
-            MLP is no module of its own, the first projection.
-        adds: the module whose output is added to the residual stream: ``main``, or a norm after it.
+        main: name of the module that makes up the block and leaves with it.
+        norms: names of modules beside ``main`` that serve this block alone and leave with it: its norms, and in OPT,
+            whose MLP is no module of its own, the first projection.
+        adds: name of the module whose output is added to the residual stream: ``main``, or a norm after it.
         returns: how many values ``main`` returns; the first is its output, the rest may be None.
-        out: the projection whose input features are the units, those of a unit side by side.
-        slices: the modules that shrink when units leave; empty where none may.
-        scaled: integer attributes of ``main`` that shrink in proportion.
+        out: name of the projection whose input features are the units, those of a unit side by side.
+        slices: how each module shrinks that loses units; empty where no unit may leave.
+        scaled: names of the integer attributes of ``main`` that shrink in proportion.
     """
 
     main: str
@@ -54,7 +59,7 @@ class Block:
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """All module names of the block."""
+        """Names of all modules of the block."""
         return (self.main, *self.norms)
 
     @property
@@ -64,11 +69,11 @@ class Block:
 
 
 GRAINS = ("layer", "subblock", "head", "channel", "mixed")
-"""Every grain there is; a family says which of them it cannot hold, and why."""
+"""Every granularity a pattern may have; a family says which of them it cannot hold, and why."""
 
 
 def always(config: Any) -> bool:
-    """Whatever the config says."""
+    """Answer yes, whatever the config says."""
     return True
 
 
@@ -77,10 +82,10 @@ class Refusal:
     """What a family cannot hold.
 
     Attributes:
-        reason: why, and what to do instead; ends a line.
-        grains: at which grains.
-        deploys: under which deploys.
-        when: for which configs, each as transformers reads it.
+        reason: why it cannot, and what to do instead; ends the line of an error.
+        grains: the grains that are refused.
+        deploys: the values of ``--deploy`` under which they are refused.
+        when: whether a model is concerned, by its config as transformers reads it.
     """
 
     reason: str
@@ -96,7 +101,7 @@ NO_HEAD_DIM = Refusal(
     deploys=("stock",),
     when=lambda config: getattr(config, "head_dim", None) is None,
 )
-"""Holds of every family."""
+"""What no family holds."""
 
 
 @dataclass(frozen=True)
@@ -108,12 +113,12 @@ class Family:
         layers: dotted path of the list of decoder layers inside the causal language model.
         attn: the attention block.
         mlp: the MLP block.
-        width: what the config calls the channels of an MLP; where its value is None, they are four times the hidden
+        width: config key of the number of channels of an MLP; where its value is None, they are four times the hidden
             size.
-        per_layer: config keys that hold one value a layer and follow the layers that stay.
+        per_layer: config keys that hold one value per layer and follow the layers that stay.
         parallel: config key that says whether both blocks of a layer read the layer's input, or None where the MLP
             always reads what the attention added.
-        refusals: what its models cannot hold; everything else is held.
+        refusals: what models of the family cannot hold; everything else they hold.
     """
 
     model_types: tuple[str, ...]
@@ -125,25 +130,25 @@ class Family:
     parallel: str | None = None
     refusals: tuple[Refusal, ...] = ()
 
-    def block(self, kind: str) -> Block:
-        """The block of a part's kind, ``"attn"`` or ``"mlp"``."""
+    def block(self, kind: BlockKind) -> Block:
+        """Return the block of a kind."""
         return self.attn if kind == "attn" else self.mlp
 
-    def units(self, config: Any, kind: str) -> int:
-        """How many units a block of a kind has: key/value groups, or channels; ``config`` as transformers reads it."""
+    def units(self, config: Any, kind: BlockKind) -> int:
+        """Count the units of a block of a kind: key/value groups, or channels; ``config`` as transformers reads it."""
         if kind == "attn":
             return int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
         return int(getattr(config, self.width) or 4 * config.hidden_size)
 
-    def rows(self, config: Any, kind: str, sliced: Sliced, kept: Sequence[int], length: int) -> np.ndarray:
-        """What stays along the axis of a module that shrinks.
+    def rows(self, config: Any, kind: BlockKind, sliced: Sliced, kept: Sequence[int], length: int) -> np.ndarray:
+        """Find the indices that stay along the axis of a module that shrinks.
 
         Args:
-            config: of the dense model.
-            kind: of the block.
+            config: config of the dense model.
+            kind: kind of the block.
             sliced: the module.
             kept: units that stay, ascending.
-            length: of the axis.
+            length: length of the axis in the dense model.
 
         Returns:
             int64 indices, ascending.
@@ -160,11 +165,11 @@ class Family:
         return np.concatenate(chosen)
 
     def layer_list(self, model: nn.Module) -> nn.ModuleList:
-        """The list of decoder layers of a loaded model."""
+        """Return the list of decoder layers of a loaded model."""
         return model.get_submodule(self.layers)  # type: ignore[return-value]
 
     def stem(self, tensors: Iterable[str]) -> str:
-        """What the tensor names of all layers begin with, the last dot included.
+        """Return what the tensor names of all layers begin with, the last dot included.
 
         A checkpoint of the bare base model, such as the hub's ``gpt2``, lacks the first word of ``layers``.
         """
@@ -172,23 +177,23 @@ class Family:
         bare = full.partition(".")[2]
         return bare if any(name.startswith(bare) for name in tensors) else full
 
-    def own_bias(self, tensors: Collection[str], kind: str, layer: int = 0) -> str | None:
-        """Name of the bias tensor of a block's last projection, or None where it has none.
+    def own_bias(self, tensors: Collection[str], kind: BlockKind, layer: int = 0) -> str | None:
+        """Find the name of the bias tensor of a block's last projection, or None where it has none.
 
         Args:
             tensors: names of all tensors of a checkpoint.
-            kind: of the block.
-            layer: its decoder layer; layers are alike in this.
+            kind: kind of the block.
+            layer: decoder layer of the block; layers are alike in this.
         """
         name = f"{self.stem(tensors)}{layer}.{self.block(kind).out}.bias"
         return name if name in tensors else None
 
     def refusal(self, config: Any, grain: str, deploy: str) -> str | None:
-        """Why a model cannot be pruned at a grain under a deploy, or None where it can.
+        """Say why a model cannot be pruned at a grain under a deploy, or None where it can.
 
         Args:
             config: the model's, as transformers reads it.
-            grain: such as ``"subblock"``.
+            grain: one of ``GRAINS``.
             deploy: ``"any"`` or ``"stock"``.
         """
         for refusal in (*self.refusals, NO_HEAD_DIM):
@@ -197,15 +202,15 @@ class Family:
         return None
 
     def window(self, config: Any, layer: int) -> int | None:
-        """Positions that a layer's attention looks back, its own included; None for all of them.
+        """Count the positions that a layer's attention looks back, its own included; None for all of them.
 
         Args:
-            config: as transformers reads it.
-            layer: its number.
+            config: the model's, as transformers reads it.
+            layer: number of the decoder layer.
         """
         window, types = getattr(config, "sliding_window", None), getattr(config, "layer_types", None)
         return window if types is None or types[layer] == "sliding_attention" else None
 
     def is_parallel(self, config: Any) -> bool:
-        """Whether attention and MLP of a layer both read the layer's input; ``config`` as transformers reads it."""
+        """Tell whether both blocks of a layer read the layer's input; ``config`` as transformers reads it."""
         return self.parallel is not None and bool(getattr(config, self.parallel))

@@ -1,1 +1,1 @@
-"""How the embedded model was trained and packed; nothing that users import."""
+"""How the embedded model was trained and its corpora were packed, kept to be done again; nothing imports it."""

@@ -1,4 +1,4 @@
-"""The model card of a trained reference model."""
+"""How the embedded model got its card."""
 
 import textwrap
 from collections.abc import Sequence

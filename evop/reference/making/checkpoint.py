@@ -1,4 +1,4 @@
-"""One file that holds a training run: tensors as safetensors, everything else as JSON in its header."""
+"""How the training of the embedded model is put down and taken up: one file, tensors and JSON in its header."""
 
 import json
 import os
@@ -59,8 +59,8 @@ def load_checkpoint(path: Path, model: nn.Module, optimizers: dict[str, Optimize
         raise CheckpointError(f"{path}: not of schema {SCHEMA}; expected a training checkpoint; start again elsewhere")
     parameters = dict(model.named_parameters())
     wanted = {f"model/{name}": tuple(parameter.shape) for name, parameter in parameters.items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items() if name.startswith("model/")}
-    if wanted != found:
+    stored = {name: tuple(tensor.shape) for name, tensor in tensors.items() if name.startswith("model/")}
+    if wanted != stored:
         raise CheckpointError(f"{path}: a model of another shape; expected this run's own; give the same shape")
     with torch.no_grad():
         for name, parameter in parameters.items():
@@ -72,6 +72,7 @@ def load_checkpoint(path: Path, model: nn.Module, optimizers: dict[str, Optimize
 def _put_back(
     tensors: dict[str, Tensor], parameters: dict[str, nn.Parameter], optimizers: dict[str, Optimizer]
 ) -> None:
+    """Give the optimizers back what they kept for each parameter."""
     for full_name, tensor in tensors.items():
         kind, name, key = full_name.split("/")
         parameter = parameters[name]

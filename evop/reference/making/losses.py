@@ -1,4 +1,4 @@
-"""Held-out loss of a language model on every domain: `python -m evop.reference.making.losses [--model DIR]`.
+"""How the losses in the embedded model's card were measured: `python -m evop.reference.making.losses [--model DIR]`.
 
 A passage is the first 256 tokens of a document, without a start token; its first token is not scored.
 """
@@ -29,7 +29,7 @@ class DomainLoss:
 
     Attributes:
         domain: Its name.
-        loss: Nats a token, every scored token weighing the same.
+        loss: Nats per token, every scored token weighing the same.
         passages: Number of passages.
         tokens: Number of tokens scored.
     """
@@ -84,7 +84,7 @@ def _next_token_losses(model: Any, passages: TokenPassages, batch_tokens: int) -
 
 def table(losses: Sequence[DomainLoss]) -> str:
     """Return a Markdown table of the losses."""
-    lines = ["| domain | loss (nats a token) | passages | tokens |", "|---|---|---|---|"]
+    lines = ["| domain | loss (nats per token) | passages | tokens |", "|---|---|---|---|"]
     lines += [f"| {row.domain} | {row.loss:.3f} | {row.passages:,} | {row.tokens:,} |" for row in losses]
     return "\n".join(lines)
 
@@ -101,7 +101,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--text", action="append", default=[], metavar="DOMAIN=FILE", help="instead of the embedded corpora"
     )
-    parser.add_argument("--rows", type=int, default=None, help="texts a domain, from the top (default: all)")
+    parser.add_argument("--rows", type=int, default=None, help="texts per domain, from the top (default: all)")
     arguments = parser.parse_args(argv)
     logging.disable_progress_bar()
     files = {name: Path(file) for name, _, file in (item.partition("=") for item in arguments.text)}

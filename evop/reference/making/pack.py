@@ -1,6 +1,6 @@
-"""Packs the embedded corpora from JSONL files: `python -m evop.reference.making.pack --corpora DIR --out DIR`.
+"""How the embedded corpora were packed: `python -m evop.reference.making.pack --corpora DIR --out DIR`.
 
-Each `DIR/<domain>.jsonl` holds one object a line with `text` and `source` (`repository:path`). Only the
+Each `DIR/<domain>.jsonl` holds one object per line with `text` and `source` (`repository:path`). Only the
 sources of `sources.SOURCES` are taken, because only their licences are known to let the text be shipped. The
 same files and seed give the same rows in the same order.
 """
@@ -23,10 +23,10 @@ from evop.reference import DOMAINS
 from evop.reference.making.sources import NOT_TAKEN, SOURCES, Source
 
 MAX_CHARS = 1_500_000
-"""Characters a domain, at most."""
+"""Characters per domain, at most."""
 
 PIECE_CHARS = 4_000
-"""Longer texts are cut into pieces of at most this many characters: room for more documents."""
+"""Longer texts are split into pieces of at most this many characters: room for more documents."""
 
 
 class PackError(ValueError):
@@ -43,19 +43,20 @@ class Row:
 
 
 def pieces(text: str, limit: int = PIECE_CHARS) -> list[str]:
-    """Cut a text into near-equal pieces of at most `limit` characters, where it pauses."""
+    """Split a text into near-equal pieces of at most `limit` characters, where it pauses."""
     text = text.strip()
     left = math.ceil(len(text) / limit)
     out = []
     while left > 1:
-        cut = _cut(text, min(limit, math.ceil(len(text) / left * 1.1)))
-        out.append(text[:cut].rstrip())
-        text = text[cut:].lstrip("\n ")
+        end = _pause_before(text, min(limit, math.ceil(len(text) / left * 1.1)))
+        out.append(text[:end].rstrip())
+        text = text[end:].lstrip("\n ")
         left = max(left - 1, math.ceil(len(text) / limit))
     return [piece for piece in (*out, text) if piece]
 
 
-def _cut(text: str, end: int) -> int:
+def _pause_before(text: str, end: int) -> int:
+    """Find the last pause in the second half of what comes before `end`: a paragraph, a line, a sentence, a word."""
     for mark in ("\n\n", "\n", ". ", " "):
         at = text.rfind(mark, end // 2, end)
         if at > 0:
@@ -64,7 +65,7 @@ def _cut(text: str, end: int) -> int:
 
 
 def read_rows(path: Path, domain: str) -> Iterator[Row]:
-    """Yield the rows of one JSONL file whose licence lets them be shipped, long ones cut.
+    """Yield the rows of one JSONL file whose licence lets them be shipped, long ones split.
 
     Raises:
         PackError: The file is missing, or a line is not an object with `text` and `source`.
@@ -101,7 +102,7 @@ def _document(source: Source, origin: str, text: str, number: int) -> str:
 def choose(rows: Iterable[Row], max_chars: int, rng: np.random.Generator) -> list[Row]:
     """Choose rows up to `max_chars` characters, spread over as many documents as possible.
 
-    Documents take turns in a random order, each giving one random row a turn; texts seen before are skipped.
+    Documents take turns in a random order, each giving one random row per turn; texts seen before are skipped.
     """
     by_document: dict[str, list[Row]] = {}
     for row in {row.text: row for row in rows}.values():
@@ -154,10 +155,10 @@ def pack(corpora: Path, out: Path, max_chars: int = MAX_CHARS, seed: int = 0) ->
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; print what was packed and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m evop.reference.making.pack", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m evop.reference.making.pack", description="pack the corpora")
     parser.add_argument("--corpora", type=Path, required=True, help="folder with <domain>.jsonl for every domain")
     parser.add_argument("--out", type=Path, required=True, help="folder for <domain>.parquet")
-    parser.add_argument("--max-chars", type=int, default=MAX_CHARS, help="characters a domain (default %(default)s)")
+    parser.add_argument("--max-chars", type=int, default=MAX_CHARS, help="characters per domain (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
     try:

@@ -1,4 +1,4 @@
-"""Where the embedded corpora come from, and under which licences. NOTICE says the same in words."""
+"""Where the embedded corpora came from, and under which licences. NOTICE says the same in words."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Documents from files, a tokenizer from documents, and the stream of token ids the model is trained on."""
+"""How the text for the embedded model was read: documents, a tokenizer of them, the stream of token ids."""
 
 import lzma
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ END_OF_TEXT = "<|endoftext|>"
 
 
 class ReferenceTextError(ValueError):
-    """A text file that cannot be read, or is too short for what is asked."""
+    """A text file that cannot be read, or is too short."""
 
 
 def read_documents(path: Path) -> list[str]:

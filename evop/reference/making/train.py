@@ -1,4 +1,4 @@
-"""Trains the reference model again: `python -m evop.reference.making.train --text DOMAIN=FILE ... --out DIR`.
+"""How the embedded model was trained: `python -m evop.reference.making.train --text DOMAIN=FILE ... --out DIR`.
 
 Trains a byte-level BPE tokenizer on the text (unless one is given), then a small Llama model on equal parts of every
 domain, on CPU or GPU, and writes a Hugging Face folder whose model card has the held-out losses. Kill it at any
@@ -22,7 +22,7 @@ from evop.files.json_file import whole
 from evop.reference.making.card import model_card
 from evop.reference.making.losses import held_out_losses, table
 from evop.reference.making.text import END_OF_TEXT, encode, read_documents, take, train_tokenizer
-from evop.reference.making.training import Progress, Shape, Training, TrainingError, TrainingRecipe, run
+from evop.reference.making.training import Shape, StepDone, Training, TrainingError, TrainingRecipe, run
 
 __all__ = ["main"]
 
@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     pair: dict[str, Any] = {"action": "append", "default": [], "metavar": "DOMAIN=FILE"}
     parser.add_argument("--text", **pair, required=True, help=f".txt or .txt.xz, '{END_OF_TEXT}' lines between texts")
     parser.add_argument("--held-out", **pair, help=".txt, .txt.xz or .parquet to measure the losses of the card on")
-    parser.add_argument("--held-out-rows", type=int, default=64, help="texts a domain of it (default %(default)s)")
+    parser.add_argument("--held-out-rows", type=int, default=64, help="texts per domain of it (default %(default)s)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the model")
     parser.add_argument("--chars", type=int, default=16_000_000, help="of each text file (default %(default)s)")
     parser.add_argument("--tokenizer", type=Path, help="tokenizer.json to use instead of training one")
@@ -46,8 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     length.add_argument("--minutes", type=float, help="minutes to train for, reading the text not counted")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--batch", type=int, default=TrainingRecipe.batch, help="sequences a step (%(default)s)")
-    parser.add_argument("--length", type=int, default=TrainingRecipe.length, help="tokens a sequence (%(default)s)")
+    parser.add_argument("--batch", type=int, default=TrainingRecipe.batch, help="sequences per step (%(default)s)")
+    parser.add_argument("--length", type=int, default=TrainingRecipe.length, help="tokens per sequence (%(default)s)")
     parser.add_argument("--autocast", action=argparse.BooleanOptionalAction, default=True, help="compute in bf16")
     parser.add_argument("--save-every", type=int, default=100, help="steps between checkpoints (%(default)s)")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out, if any")
@@ -113,10 +113,10 @@ def _tokenizer(arguments: argparse.Namespace, texts: Mapping[str, list[str]], wo
 class _Lines:
     """Prints a line now and then: every ten seconds, and the first and the last step."""
 
-    def __init__(self, tokens_a_step: int) -> None:
-        self.tokens_a_step, self.losses, self.last = tokens_a_step, list[float](), (0, 0.0)
+    def __init__(self, tokens_per_step: int) -> None:
+        self.tokens_per_step, self.losses, self.last = tokens_per_step, list[float](), (0, 0.0)
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: StepDone) -> None:
         self.losses.append(progress.loss)
         steps, seconds = len(self.losses), progress.seconds - self.last[1]
         if self.last[0] and seconds < 10 and progress.step != progress.steps:
@@ -125,7 +125,7 @@ class _Lines:
         left = f"{(progress.steps - progress.step) / speed / 60:.1f} min left" if progress.steps else "timing"
         print(
             f"step {progress.step}/{progress.steps or '?'}  loss {sum(self.losses) / steps:.3f}  "
-            f"{speed * self.tokens_a_step:,.0f} tokens/s  {left}",
+            f"{speed * self.tokens_per_step:,.0f} tokens/s  {left}",
             flush=True,
         )
         self.losses, self.last = [], (progress.step, progress.seconds)
@@ -172,15 +172,15 @@ def _train(arguments: argparse.Namespace) -> None:
     streams = {domain: encode(tokenizer, documents) for domain, documents in texts.items()}
     print(f"{sum(len(stream) for stream in streams.values()):,} tokens of {len(streams)} domains", flush=True)
     training = Training(recipe, streams, _device(arguments.device))
-    tokens_a_step = recipe.batch * recipe.length
-    steps = arguments.steps or (arguments.tokens and -(-arguments.tokens // tokens_a_step))
+    tokens_per_step = recipe.batch * recipe.length
+    steps = arguments.steps or (arguments.tokens and -(-arguments.tokens // tokens_per_step))
     run(
         training,
         work / "checkpoint.safetensors",
         steps=steps,
         minutes=arguments.minutes,
         save_every=arguments.save_every,
-        report=_Lines(tokens_a_step),
+        report=_Lines(tokens_per_step),
     )
     _finish(arguments, training, tokenizer, work)
 

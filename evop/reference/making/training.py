@@ -1,4 +1,4 @@
-"""Training the reference model: what is trained, one step of it, and the loop that can be killed and resumed."""
+"""How the embedded model was trained: its shape, one step, and the loop that can be killed and resumed."""
 
 import hashlib
 import time
@@ -17,7 +17,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from evop.reference.making.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 
-__all__ = ["Progress", "Shape", "Training", "TrainingError", "TrainingRecipe", "run"]
+__all__ = ["Shape", "StepDone", "Training", "TrainingError", "TrainingRecipe", "run"]
 
 WARM_UP_STEPS, TIMED_STEPS = 3, 10
 """Where a run is given in minutes: steps that are not timed, then steps that are, to turn minutes into steps."""
@@ -48,7 +48,7 @@ class Shape:
         if self.hidden % (2 * self.heads) or self.heads % self.kv_heads:
             raise TrainingError(
                 f"shape: hidden {self.hidden}, heads {self.heads}, kv-heads {self.kv_heads}; expected an even "
-                "number of dimensions a head and heads in equal groups; change the sizes"
+                "number of dimensions per head and heads in equal groups; change the sizes"
             )
         return LlamaConfig(
             vocab_size=self.vocabulary,
@@ -73,8 +73,8 @@ class TrainingRecipe:
 
     Attributes:
         shape: Shape of the model.
-        batch: Sequences a step; they are drawn from the domains in turn, so that each has an equal part.
-        length: Tokens a sequence.
+        batch: Sequences per step; they are drawn from the domains in turn, so that each has an equal part.
+        length: Tokens per sequence.
         muon_lr: Learning rate of the layers' matrices.
         adamw_lr: Learning rate of embeddings and norms.
         constant: Part of the run with a constant learning rate; then it falls to zero in a line.
@@ -151,7 +151,7 @@ class Training:
         return (self.steps - self.step) / (self.steps - constant)
 
     def advance(self) -> float:
-        """Do one step and return its loss, nats a token."""
+        """Do one step and return its loss, nats per token."""
         tokens = self.batch().to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.autocast):
             logits = self.model(input_ids=tokens[:, :-1], use_cache=False).logits
@@ -193,8 +193,8 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """What a run tells after each step: steps done, steps in all (if known), this step's loss, seconds so far."""
+class StepDone:
+    """What a run reports after each step: steps done, steps in all (if known), this step's loss, seconds so far."""
 
     step: int
     steps: int | None
@@ -209,7 +209,7 @@ def run(
     steps: int | None = None,
     minutes: float | None = None,
     save_every: int = 100,
-    report: Callable[[Progress], None] = lambda progress: None,
+    report: Callable[[StepDone], None] = lambda progress: None,
 ) -> None:
     """Train to the end, from `checkpoint` where there is one, writing it every `save_every` steps and at the end.
 
@@ -236,4 +236,4 @@ def run(
             training.steps = max(training.step, int(minutes * 60 / ((now - timed) / TIMED_STEPS)))
         if fixed or training.step % save_every == 0 or training.step == training.steps:
             training.save(checkpoint)
-        report(Progress(training.step, training.steps, loss, now - begun))
+        report(StepDone(training.step, training.steps, loss, now - begun))

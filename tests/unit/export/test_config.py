@@ -18,7 +18,7 @@ SLIDING, FULL = "sliding_attention", "full_attention"
 def config(folder, *names):
     checkpoint = Checkpoint.find(folder)
     family, (space, pattern) = family_of(checkpoint.model_type), removing(folder, *names)
-    return pruned_config(checkpoint, family, planned(checkpoint, family, Ranking().cut(space, pattern)))
+    return pruned_config(checkpoint, family, planned(checkpoint, family, Ranking().cut_of(space, pattern)))
 
 
 def test_stock_changes_the_number_of_layers_alone(tiny_folder):

@@ -14,27 +14,27 @@ def any_count(kind, units):
 
 def plan(*names, layers=4):
     space = subblock_space(layers)
-    return LayerPlan.of(Ranking().cut(space, space.pattern(names)), layers, stock_count=any_count)
+    return LayerPlan.of(Ranking().cut_of(space, space.pattern(names)), layers, stock_count=any_count)
 
 
 def test_whole_layers_are_stock_and_renumbered():
     space = layer_space(4)
-    cut = Ranking().cut(space, space.pattern(["layers.0", "layers.2"]))
+    cut = Ranking().cut_of(space, space.pattern(["layers.0", "layers.2"]))
     found = LayerPlan.of(cut, 4, stock_count=any_count)
-    assert found.kind == "stock"
+    assert found.format == "stock"
     assert found.layers == (NewLayer(1, 1), NewLayer(3, 3))
     assert found.places == {("attn", 1): 0, ("mlp", 1): 0, ("attn", 3): 1, ("mlp", 3): 1}
 
 
 def test_alternating_blocks_are_packed_into_stock_layers():
     found = plan("layers.0.mlp", "layers.1.attn", "layers.1.mlp", "layers.2.attn")
-    assert found.kind == "stock"
+    assert found.format == "stock"
     assert found.layers == (NewLayer(0, 2), NewLayer(3, 3))
 
 
 def test_what_does_not_alternate_keeps_its_layers():
     found = plan("layers.0.attn", "layers.1.attn", "layers.1.mlp", "layers.3.mlp")
-    assert found.kind == "hetero"
+    assert found.format == "hetero"
     assert found.layers == (NewLayer(None, 0), NewLayer(2, 2), NewLayer(3, None))
     assert [layer.skip for layer in found.layers] == [("attention",), (), ("mlp",)]
     assert found.places == {("mlp", 0): 0, ("attn", 2): 1, ("mlp", 2): 1, ("attn", 3): 2}
@@ -43,7 +43,7 @@ def test_what_does_not_alternate_keeps_its_layers():
 @pytest.mark.parametrize("kind", ["attn", "mlp"])
 def test_only_one_kind_left_is_hetero(kind):
     found = plan(*(f"layers.{i}.{kind}" for i in range(4)))
-    assert found.kind == "hetero"
+    assert found.format == "hetero"
     assert len(found.layers) == 4
 
 

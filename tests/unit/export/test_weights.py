@@ -49,7 +49,7 @@ def raw(folder):
 
 def planned_for(checkpoint, *names):
     space, pattern = removing(checkpoint.folder, *names)
-    return planned(checkpoint, family_of(checkpoint.model_type), Ranking().cut(space, pattern))
+    return planned(checkpoint, family_of(checkpoint.model_type), Ranking().cut_of(space, pattern))
 
 
 def pruned(folder, out, *names):
@@ -117,7 +117,7 @@ def test_an_added_bias_is_stored_as_its_weight_is(tmp_path):
     wide = {name: tensor.float() if "down_proj" in name else tensor for name, tensor in tensors.items()}
     save_file(wide, folder / "model.safetensors", metadata={"format": "pt"})
     space = pattern_space(Checkpoint.find(folder), "mixed", compensate=True)
-    cut = ranking(space).cut(space, Pattern((1,) * len(space.parts)))
+    cut = ranking(space).cut_of(space, Pattern((1,) * len(space.parts)))
     bias = {place: np.full(32, 0.1, dtype=np.float32) for place in cut.kept}
     plan = planned(Checkpoint.find(folder), family_of("llama"), replace(cut, bias=bias))
     write_weights(Checkpoint.find(folder), plan_shards(Checkpoint.find(folder), family_of("llama"), plan), tmp_path)

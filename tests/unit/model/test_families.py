@@ -85,7 +85,7 @@ def test_checkpoints_of_the_hub_with_buffers_and_without_the_prefix(name, bare, 
     file = write_pattern(tmp_path / "p.json", space, pattern, tmp_path / "old")
     written = prune(tmp_path / "old", file, tmp_path / "new", parity=False)
     assert not any("masked_bias" in key or "inv_freq" in key for key in load_file(tmp_path / "new/model.safetensors"))
-    with masked(load(tmp_path / "old"), family, Ranking().cut(space, pattern)) as dense:
+    with masked(load(tmp_path / "old"), family, Ranking().cut_of(space, pattern)) as dense:
         assert compare(logits(dense, ids), logits(load(written.folder), ids))[1] <= TOLERANCE
     assert written.parameters[0] - written.parameters[1] == space.removed(pattern).params
 
@@ -97,7 +97,7 @@ def test_checkpoints_of_the_hub_with_buffers_and_without_the_prefix(name, bare, 
         tmp_path / "thin",
         parity=False,
     )
-    with masked(load(tmp_path / "old"), family, ranking(thin).cut(thin, some)) as dense:
+    with masked(load(tmp_path / "old"), family, ranking(thin).cut_of(thin, some)) as dense:
         assert compare(logits(dense, ids), logits(load(written.folder), ids))[1] <= TOLERANCE
 
 
@@ -125,14 +125,14 @@ def test_parallel_blocks_of_different_layers_are_not_packed(tiny_folder):
     for name in ("gpt_neox", "gpt_neox_sequential"):
         checkpoint, family = Checkpoint.find(tiny_folder(name)), family_of("gpt_neox")
         packed, whole = (
-            planned(checkpoint, family, Ranking().cut(space, pattern))
+            planned(checkpoint, family, Ranking().cut_of(space, pattern))
             for parts in (("layers.0.mlp", "layers.1.attn"), ("layers.1.attn", "layers.1.mlp"))
             for space, pattern in [removing(tiny_folder(name), *parts)]
         )
-        assert (whole.kind, whole.layers) == ("stock", (NewLayer(0, 0), NewLayer(2, 2), NewLayer(3, 3)))
+        assert (whole.format, whole.layers) == ("stock", (NewLayer(0, 0), NewLayer(2, 2), NewLayer(3, 3)))
         plans[name] = packed
-    assert plans["gpt_neox_sequential"].kind == "stock"
-    assert plans["gpt_neox"].kind == "hetero"
+    assert plans["gpt_neox_sequential"].format == "stock"
+    assert plans["gpt_neox"].format == "hetero"
     assert plans["gpt_neox"].layers == (NewLayer(0, None), NewLayer(None, 1), NewLayer(2, 2), NewLayer(3, 3))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from plan_of_the_house import FILES, imports
 
 from evop import reference
 from evop.reference.making.sources import NOT_TAKEN, SOURCES
@@ -77,6 +78,12 @@ def test_a_missing_file_is_said_in_one_line(monkeypatch, tmp_path):
     with pytest.raises(FileNotFoundError, match="reinstall evop") as caught:
         reference.model_dir()
     assert "\n" not in str(caught.value)
+
+
+def test_nothing_imports_how_the_model_was_made():
+    making = {module for module in FILES if module.startswith("evop.reference.making")}
+    assert len(making) > 5
+    assert not [module for module in FILES.keys() - making if imports(module) & making]
 
 
 @pytest.mark.parametrize(("module", "heavy"), [("evop.reference", False), ("evop.reference.making.losses", True)])

@@ -10,10 +10,11 @@ from tiny import build, ranking
 
 from evop.errors import EvopError
 from evop.files.json_file import sha256
+from evop.files.names import CORRECTIONS
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_model
-from evop.removal.compensation import corrected
-from evop.removal.compensation_file import FILE, read_corrections, write_corrections
+from evop.removal.compensation import compensated
+from evop.removal.compensation_file import read_corrections, write_corrections
 from evop.removal.cut import Cut
 from evop.removal.space import pattern_space
 from patterns import Pattern
@@ -37,7 +38,7 @@ def test_a_bias_is_the_weights_of_what_leaves_times_what_they_read(name, stored,
     inputs = 0 if turned else 1
     width = {"attn": 32, "mlp": tensors[f"{mlp.format(0)}.weight"].shape[inputs]}
     fill = {part.name: rng.normal(0.5, 0.3, width[part.kind]).astype(np.float32) for part in space.parts}
-    cut = corrected(ranking(space).cut(space, pattern), loaded, fill)
+    cut = compensated(ranking(space).cut_of(space, pattern), loaded, fill)
     assert set(cut.bias) == set(cut.kept) == {("attn", layer) for layer in range(3)}
     for (kind, layer), kept in cut.kept.items():
         path = {"attn": attn, "mlp": mlp}[kind].format(layer)
@@ -58,8 +59,8 @@ def test_a_bias_is_the_weights_of_what_leaves_times_what_they_read(name, stored,
 def test_nothing_is_corrected_where_nothing_is_known(tiny_folder):
     loaded = load_model(Checkpoint.find(tiny_folder("llama")), "cpu", "float32")
     space = pattern_space(loaded.checkpoint, "mixed")
-    cut = ranking(space).cut(space, Pattern((1,) * len(space.parts)))
-    assert corrected(cut, loaded, {}) is cut
+    cut = ranking(space).cut_of(space, Pattern((1,) * len(space.parts)))
+    assert compensated(cut, loaded, {}) is cut
 
 
 CUT = Cut(kept={("mlp", 1): (0, 2), ("attn", 0): (1,)})
@@ -68,21 +69,23 @@ BIAS = {("mlp", 1): np.array([0.5, -1.5], dtype=np.float32), ("attn", 0): np.arr
 
 @pytest.mark.parametrize("bias", [BIAS, {}], ids=["two", "none"])
 def test_the_file_gives_back_what_was_written(bias, tmp_path):
-    digest = write_corrections(replace(CUT, bias=bias), tmp_path / FILE)
+    digest = write_corrections(replace(CUT, bias=bias), tmp_path / CORRECTIONS)
     assert (
-        digest == sha256(tmp_path / FILE) == write_corrections(replace(CUT, bias=bias), tmp_path / "again.safetensors")
+        digest
+        == sha256(tmp_path / CORRECTIONS)
+        == write_corrections(replace(CUT, bias=bias), tmp_path / "again.safetensors")
     )
-    found = read_corrections(tmp_path / FILE, digest)
+    found = read_corrections(tmp_path / CORRECTIONS, digest)
     assert found.keys() == bias.keys()
     assert all(np.array_equal(found[place], bias[place]) and found[place].dtype == np.float32 for place in bias)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["again.safetensors", FILE]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again.safetensors", CORRECTIONS]
 
 
 def test_missing_and_foreign_files_are_refused(tmp_path):
-    digest = write_corrections(replace(CUT, bias=BIAS), tmp_path / FILE)
+    digest = write_corrections(replace(CUT, bias=BIAS), tmp_path / CORRECTIONS)
     for path in (None, tmp_path / "none", tmp_path):
         with pytest.raises(EvopError, match=r"the pattern has corrections, but .* is missing; keep it beside pattern"):
             read_corrections(path, digest)
-    write_corrections(replace(CUT, bias={**BIAS, ("attn", 0): BIAS["attn", 0] + 1}), tmp_path / FILE)
+    write_corrections(replace(CUT, bias={**BIAS, ("attn", 0): BIAS["attn", 0] + 1}), tmp_path / CORRECTIONS)
     with pytest.raises(EvopError, match=f"belongs to another pattern: its sha256 is not {digest[:12]}…; copy both"):
-        read_corrections(tmp_path / FILE, digest)
+        read_corrections(tmp_path / CORRECTIONS, digest)

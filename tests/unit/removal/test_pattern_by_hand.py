@@ -45,7 +45,7 @@ def test_what_is_written_is_read_as_the_same_pattern_and_the_same_cut(checkpoint
         path = write_pattern(tmp_path / "p.json", space, pattern, checkpoint.folder)
         found = PatternFile.find(path)
         assert found.on(checkpoint) == (space, pattern)
-        assert found.cut() == ranking(space).cut(space, pattern)
+        assert found.cut() == ranking(space).cut_of(space, pattern)
         assert bool(found.kept) == bool(space.thinned(pattern))
         assert (grain in THINNED) or not found.kept
 

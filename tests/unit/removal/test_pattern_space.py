@@ -40,7 +40,7 @@ def test_every_level_costs_what_its_tensors_lack(name, compensate, tiny_folder):
     for i, part in list(enumerate(space.parts))[-2:]:
         for level in range(1, part.top + 1):
             pattern = space.dense.with_level(i, level)
-            cut = ranking(space).cut(space, pattern)
+            cut = ranking(space).cut_of(space, pattern)
             bias = {place: np.zeros(SHAPE["hidden_size"], dtype=np.float32) for place in cut.kept}
             lacks = whole - numbers_left(checkpoint, replace(cut, bias=bias) if compensate else cut)
             assert part.removed[level].params == lacks, (part.name, level)

@@ -74,7 +74,7 @@ def test_what_matters_least_leaves_first_and_what_left_stays_away(space):
     for i, part in enumerate(space.parts):
         kept = [set(range(UNITS[part.kind]))]
         for level in range(1, part.top):
-            cut = ranking.cut(space, space.dense.with_level(i, level))
+            cut = ranking.cut_of(space, space.dense.with_level(i, level))
             assert (cut.gone, set(cut.kept)) == (frozenset(), {(part.kind, part.layer)})
             stays = cut.kept[part.kind, part.layer]
             assert list(stays) == sorted(stays)
@@ -84,7 +84,7 @@ def test_what_matters_least_leaves_first_and_what_left_stays_away(space):
             values = ranking.importance[part.name]
             gone = [values[unit] for unit in range(len(values)) if unit not in stays]
             assert max(gone) <= min(values[list(stays)])
-        assert ranking.cut(space, space.dense.with_level(i, part.top)) == Cut(frozenset({(part.kind, part.layer)}))
+        assert ranking.cut_of(space, space.dense.with_level(i, part.top)) == Cut(frozenset({(part.kind, part.layer)}))
 
 
 def test_equal_units_leave_in_their_own_order(space):
@@ -138,7 +138,7 @@ def test_whole_parts_get_a_score_and_no_price(tiny_folder):
     assert {part.prices for part in priced.parts} == {()}
     assert [part.removed for part in priced.parts] == [part.removed for part in space.parts]
     assert Ranking().priced(space) is space
-    assert Ranking().cut(space, Pattern((1,) + (0,) * 7)) == Cut(frozenset({("attn", 0)}))
+    assert Ranking().cut_of(space, Pattern((1,) + (0,) * 7)) == Cut(frozenset({("attn", 0)}))
 
 
 def test_random_orders_are_of_their_seed_alone(space):

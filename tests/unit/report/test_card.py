@@ -59,7 +59,7 @@ def facts(folder, *names, name=None, **changes):
     checkpoint = Checkpoint(folder, name or str(folder))
     path = write_pattern(folder.parent / "p.json", space, pattern, folder)
     file = PatternFile.read(path).model_copy(update={"claim": CLAIM, "origin": ORIGIN})
-    plan = planned(checkpoint, family_of(checkpoint.model_type), Ranking().cut(space, pattern))
+    plan = planned(checkpoint, family_of(checkpoint.model_type), Ranking().cut_of(space, pattern))
     return dataclasses.replace(CardFacts(checkpoint, file, plan, (100, 60), (200, 120), PARITY), **changes)
 
 

@@ -12,14 +12,16 @@ from evop.cli import app
 from evop.errors import EvopError
 from evop.model.checkpoint import Checkpoint
 from evop.recipes.run import RunRecipe
+from evop.recipes.search import SearchRecipe
 from evop.reference import model_dir
+from evop.removal.opened import open_pattern
 from evop.removal.pattern_file import PatternFile
 from evop.stages.audit import audit
 from evop.stages.prune import prune
 from evop.stages.run import run
 from evop.stages.search import SearchResult, search
 from evop.stages.speed import speed as time_checkpoints
-from evop.timing import measure, of_run, speed
+from evop.timing import chosen_table, measure, speed
 from evop.timing.speed_file import SpeedFile
 from evop.timing.table import LatencyTable
 
@@ -200,7 +202,7 @@ def test_all_cells_of_a_recipe_share_one_table(calibration, tmp_path, monkeypatc
 def test_a_table_is_read_from_a_run_too(measured):
     found, _ = measured
     checkpoint = Checkpoint.find(model_dir())
-    recipe = of_run.SearchRecipe.of(cost="latency", latency_table=str(found.folder))
-    space = of_run.priced_as_searched(found.pattern, found.folder / "pattern.json", found.pattern.on(checkpoint)[0])
-    table = of_run.given_or_measured(checkpoint, space, recipe, print)
+    recipe = SearchRecipe.of(cost="latency", latency_table=str(found.folder))
+    space = chosen_table.timed_as_searched(open_pattern(found.folder, checkpoint))
+    table = chosen_table.given_or_measured(checkpoint, space, recipe, print)
     assert table.fingerprint == found.pattern.latency

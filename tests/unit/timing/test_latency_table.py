@@ -25,7 +25,7 @@ def llama(tiny_folder):
 
 
 def test_whole_blocks_are_priced_with_their_time(llama):
-    space = table_by_hand(llama).priced(pattern_space(llama, "subblock", "any", ()))
+    space = table_by_hand(llama).timed(pattern_space(llama, "subblock", "any", ()))
     assert [part.removed[1].latency for part in space.parts[:2]] == [ATTN * NS, MLP * NS]
     assert space.blocks.latency == 4 * (ATTN + MLP + FRAME) * NS
     assert space.model.latency == space.blocks.latency + OUTSIDE * NS
@@ -35,21 +35,21 @@ def test_whole_blocks_are_priced_with_their_time(llama):
 
 def test_under_stock_and_of_whole_layers_the_frame_leaves_too(llama):
     table = table_by_hand(llama)
-    stock = table.priced(pattern_space(llama, "subblock", "stock", ()))
-    layers = table.priced(pattern_space(llama, "layer"))
+    stock = table.timed(pattern_space(llama, "subblock", "stock", ()))
+    layers = table.timed(pattern_space(llama, "layer"))
     assert sum(part.removed[1].latency for part in stock.parts) == stock.blocks.latency
     assert sum(part.removed[1].latency for part in layers.parts) == layers.blocks.latency
 
 
 def test_a_frame_that_costs_less_than_nothing_keeps_ladders_rising(llama):
     table = table_by_hand(llama, {"attn": {0: ATTN, 1: 1.0, 2: 0.0}, "mlp": NOISY}, frame=-50.0)
-    space = table.priced(pattern_space(llama, "mixed", "stock", width_step=8))
+    space = table.timed(pattern_space(llama, "mixed", "stock", width_step=8))
     for part in space.parts:
         assert all(a.latency <= b.latency for a, b in pairwise(part.removed))
 
 
 def test_noise_never_makes_a_level_give_time_back(llama):
-    space = table_by_hand(llama, {"mlp": NOISY}).priced(pattern_space(llama, "channel", "any", (), width_step=8))
+    space = table_by_hand(llama, {"mlp": NOISY}).timed(pattern_space(llama, "channel", "any", (), width_step=8))
     found = [cost.latency / NS for cost in space.parts[0].removed]
     assert found == pytest.approx([0, 0, 30, 30, 85, 105, 105])
     assert all(a <= b for a, b in pairwise(found))
@@ -58,9 +58,9 @@ def test_noise_never_makes_a_level_give_time_back(llama):
 def test_a_space_without_times_is_what_it_was_and_two_tables_are_two_spaces(llama):
     space = pattern_space(llama, "subblock", "any", ())
     one, other = table_by_hand(llama), table_by_hand(llama, device="another")
-    fingerprints = {space.fingerprint, one.priced(space).fingerprint, other.priced(space).fingerprint}
+    fingerprints = {space.fingerprint, one.timed(space).fingerprint, other.timed(space).fingerprint}
     assert len(fingerprints) == 3
-    assert one.priced(space).fingerprint == table_by_hand(llama).priced(space).fingerprint
+    assert one.timed(space).fingerprint == table_by_hand(llama).timed(space).fingerprint
 
 
 def test_a_budget_of_time_needs_times(llama):
@@ -111,7 +111,7 @@ def test_every_strategy_ends_where_levels_cost_nothing(tiny_folder, strategy, gr
     """Levels that save no time are put back, and loops that wait for a cost to change still end."""
     checkpoint = Checkpoint.find(tiny_folder("llama"))
     step = {"width_step": 8} if grain == "mixed" else {}
-    space = table_by_hand(checkpoint, times, frame=0.0).priced(pattern_space(checkpoint, grain, deploy, (), **step))
+    space = table_by_hand(checkpoint, times, frame=0.0).timed(pattern_space(checkpoint, grain, deploy, (), **step))
     budget = Budget(space, remove, "latency")
     kinds = [part.kind for part in space.parts]
     asked = _asked(strategy, budget)
@@ -135,7 +135,7 @@ def _asked(name, budget):
 
 def test_moves_and_repairs_end_on_plateaus_under_stock(llama):
     times = {"mlp": PLATEAUS["mlp"]}
-    space = table_by_hand(llama, times, frame=0.0).priced(pattern_space(llama, "channel", "stock", (), width_step=8))
+    space = table_by_hand(llama, times, frame=0.0).timed(pattern_space(llama, "channel", "stock", (), width_step=8))
     budget, rng = Budget(space, 0.1, "latency"), np.random.default_rng(0)
     for pattern in budget.patterns():
         assert budget.met(pattern)

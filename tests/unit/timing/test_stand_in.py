@@ -12,7 +12,7 @@ from evop.removal.ranking import Ranking
 from evop.removal.space import layer_count, pattern_space
 from evop.timing import measure, speed
 from evop.timing.measure import measured_table
-from evop.timing.speed import measure_speed, measure_speeds
+from evop.timing.speed import measure_speeds
 from evop.timing.stand_in import stand_in
 from evop.timing.workload import Workload
 
@@ -37,9 +37,9 @@ def test_a_stand_in_has_the_parameters_the_space_says(name, tiny_folder):
         except ValueError:
             continue
         pattern = space.dense.with_level(1, 1).with_level(2, space.parts[2].top)
-        pruned = stand_in(checkpoint, Ranking.random(space, 0).cut(space, pattern), CPU, "float32")
+        pruned = stand_in(checkpoint, Ranking.random(space, 0).cut_of(space, pattern), CPU, "float32")
         assert dense.num_parameters() - pruned.num_parameters() == space.removed(pattern).params
-        assert measure_speed(pruned, SHORT).kv_bytes > 0
+        assert measure_speeds({"pruned": pruned}, SHORT)["pruned"].kv_bytes > 0
     assert torch.equal(state, torch.random.get_rng_state())
 
 
@@ -66,4 +66,4 @@ def test_a_measured_table_has_a_time_for_every_level(name, grain, tiny_folder, t
     channels = family_of(checkpoint.model_type).units(checkpoint.resolved, "mlp")
     assert {row.gone for row in table.blocks if row.kind == "mlp"} >= {0, channels}
     assert (table.dtype, table.batch, table.context, table.decode) == ("float32", 2, 24, 3)
-    assert table.priced(space).model.latency >= table.priced(space).blocks.latency
+    assert table.timed(space).model.latency >= table.timed(space).blocks.latency

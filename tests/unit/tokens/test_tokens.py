@@ -28,9 +28,9 @@ def test_passages_keep_order_groups_and_documents(tokenizer):
 
 def test_cuts_are_counted_and_empty_passages_left_out(tokenizer):
     tokens = tokenize([passage("word " * 100), passage(""), passage("two words")], tokenizer, 16)
-    assert (tokens.cut, len(tokens.ids)) == (1, 2)
+    assert (tokens.truncated, len(tokens.ids)) == (1, 2)
     assert len(tokens.ids[0]) == 16
-    assert tokens.take([1]).cut == 0
+    assert tokens.take([1]).truncated == 0
     assert tokens.fingerprint != tokenize([passage("word " * 100), passage("2 words")], tokenizer, 16).fingerprint
 
 
