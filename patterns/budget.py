@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from patterns.errors import PatternError
-from patterns.space import COSTS, Cost, Pattern, PatternSpace
+from patterns.part import COSTS, Cost, Pattern
+from patterns.space import PatternSpace
 
 TOLERANCE = 0.005
 """A pattern meets R when it removes at least R minus this fraction of the decoder blocks' cost."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from patterns.budget import Budget
-from patterns.space import Pattern
+from patterns.part import Pattern
 from patterns.stop import Stop
 from patterns.trials import Measurement, Trial
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from patterns.budget import Budget
 from patterns.errors import PatternError
 from patterns.ledger import FINALISTS, Fidelity, Ledger, Request
-from patterns.space import Pattern
+from patterns.part import Pattern
 from patterns.stop import Stop
 from patterns.strategies import Strategy
 from patterns.trials import Measurement, Trial, TrialLog

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from patterns.errors import PatternError
-from patterns.space import Pattern
+from patterns.part import Pattern
 
 SCHEMA = "evop.trials/3"
 

@@ -11,11 +11,11 @@ from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
 from evop.model.families.family import GRAINS, Family
 from evop.removal.ladder import head_ladder, width_ladder
-from patterns import Cost, Part, PatternSpace
+from patterns import Cost, Part, PartKind, PatternSpace
 
 COST_CONTEXT = 2048
 """Tokens of context at which FLOPs and KV bytes a token are counted; every table that shows them says so."""
-THINNED = {"head": ("attn",), "channel": ("mlp",), "mixed": ("attn", "mlp")}
+THINNED: dict[str, tuple[PartKind, ...]] = {"head": ("attn",), "channel": ("mlp",), "mixed": ("attn", "mlp")}
 """Grain -> the kinds of blocks whose units may leave; the other grains take blocks whole."""
 STOCK_PROTECTED = ("layers.0.attn",)
 """Under ``stock`` at sub-block grain: several runtimes read head sizes and the cache length from layer 0."""
@@ -96,10 +96,10 @@ def _refuse(
 
 def _ladders(
     checkpoint: Checkpoint, family: Family, grain: str, deploy: str, width_step: int | None
-) -> dict[str, tuple[int, ...]]:
+) -> dict[PartKind, tuple[int, ...]]:
     """Kind -> units gone at each level, of the kinds whose units may leave."""
     config = checkpoint.resolved
-    ladders = {}
+    ladders: dict[PartKind, tuple[int, ...]] = {}
     for kind in THINNED[grain]:
         units = family.units(config, kind)
         if kind == "attn":
@@ -128,11 +128,11 @@ class _Costs:
         matmuls = sum(_numel(shape) for shape in shapes if len(shape) == 2)
         return self._cost(kind, layer, sum(map(_numel, shapes)), matmuls, 1, 1)
 
-    def part(self, kind: str, layer: int) -> Part:
+    def part(self, kind: PartKind, layer: int) -> Part:
         """A block that is there or gone."""
         return Part(f"layers.{layer}.{kind}", layer, kind, (Cost(), self.whole(kind, layer)))
 
-    def thinned(self, kind: str, layer: int, gone: Sequence[int]) -> Part:
+    def thinned(self, kind: PartKind, layer: int, gone: Sequence[int]) -> Part:
         """A block whose units leave level by level; at the last, all of it does."""
         block, units = self.family.block(kind), gone[-1]
         weights = [_numel(self._shapes(layer, (s.module,), "weight")[0]) for s in block.slices]

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from patterns.budget import Budget
 from patterns.errors import PatternError
-from patterns.space import Pattern
+from patterns.part import Pattern
 
 
 class Strategy(Protocol):

@@ -8,7 +8,7 @@ import cma
 import numpy as np
 
 from patterns.budget import Budget
-from patterns.space import Pattern
+from patterns.part import Pattern
 from patterns.strategies.oneshot import probes
 from patterns.strategies.surrogate import Surrogate
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import islice
 
 from patterns.budget import Budget
-from patterns.space import Pattern
+from patterns.part import Pattern
 
 ROUND = 32
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from patterns.budget import Budget
 from patterns.errors import PatternError
-from patterns.space import Pattern
+from patterns.part import Pattern
 
 POPULATION = 50
 GENERATIONS = 100

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from patterns.budget import Budget
-from patterns.space import Pattern
+from patterns.part import Pattern
 
 STEPS = 16
 """A step down a ladder removes this part of the needed cost, so that about so many steps suffice."""

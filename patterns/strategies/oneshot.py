@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from patterns.budget import Budget
-from patterns.space import Pattern, PatternSpace
+from patterns.part import Pattern
+from patterns.space import PatternSpace
 from patterns.strategies.surrogate import shares
 from patterns.strategies.values import finite
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from patterns.budget import Budget
-from patterns.space import Pattern
+from patterns.part import Pattern
 
 SAMPLES = 8
 RATE = 0.15

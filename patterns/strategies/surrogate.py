@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from patterns.space import Part, Pattern, PatternSpace
+from patterns.part import Part, Pattern
+from patterns.space import PatternSpace
 
 OWN = 2.0
 """Variance of the sum of the parts' own effects, all of them gone, against that of how they act together."""

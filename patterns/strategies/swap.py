@@ -8,7 +8,7 @@ import numpy as np
 
 from patterns.budget import Budget
 from patterns.errors import PatternError
-from patterns.space import Pattern
+from patterns.part import Pattern
 
 START, OFFSPRING = 64, 32
 TRIES = 3
