@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from test_strategies import SPACES, run
-from toys import FIDELITIES, Exact, Landscape, fidelity, layer_space, subblock_space
+from toys import FIDELITIES, SPACES, Exact, Landscape, fidelity, layer_space, run, subblock_space
 
 from patterns import Budget, Stop, TrialLog, finalists, make_strategy, search
 

@@ -2,7 +2,7 @@ from itertools import count
 
 import numpy as np
 import pytest
-from toys import FIDELITIES, Landscape, ladder_space, layer_space, subblock_space
+from toys import FIDELITIES, SPACES, TINY, Landscape, layer_space, run, subblock_space
 
 from patterns import (
     OPTIONS,
@@ -18,36 +18,9 @@ from patterns import (
     search,
 )
 
-SPACES = {
-    "layer any": Budget(layer_space(10), 0.3),
-    "subblock any": Budget(subblock_space(8), 0.25),
-    "subblock stock": Budget(subblock_space(8, "stock", ("layers.0.attn",)), 0.25),
-    "head any": Budget(ladder_space(6, "head", heads=4), 0.1),
-    "channel any": Budget(ladder_space(6, "channel", widths=16), 0.3),
-    "mixed any": Budget(ladder_space(6, "mixed", heads=4, widths=8), 0.3),
-    "mixed stock": Budget(ladder_space(6, "mixed", "stock", widths=3), 0.3),
-}
-"""Every grain; large enough that a search goes on."""
-TINY = {
-    "one pattern of heads": Budget(ladder_space(4, "head", "stock", heads=4), 0.12),
-    "one pattern of channels": Budget(ladder_space(4, "channel", "stock"), 0.3),
-    "two parts": Budget(layer_space(2), 0.5),
-    "one part": Budget(layer_space(3, protected=("layers.0", "layers.2")), 1 / 3),
-    "one ladder": Budget(ladder_space(1, "channel"), 0.3),
-    "two layers of all": Budget(ladder_space(2, "mixed"), 0.4),
-}
-"""So small that a search must end by itself."""
 NO_CHANCE = {"exhaustive", "greedy", "oneshot"}
 ALL_AT_ONCE = ("exhaustive", "genetic", "policy", "random", "swap")
 """Those that ask for nothing on the way."""
-
-
-def run(tmp_path, name, budget, seed=0, evaluations=60, landscape=None, file="trials.jsonl", **options):
-    log = TrialLog.create(tmp_path / file, {"seed": seed})
-    land = landscape or Landscape(budget.space)
-    strategy = make_strategy(name, budget, seed, **options)
-    reason = search(strategy, budget, log, land, Stop(evaluations), fidelities=FIDELITIES)
-    return log, land, reason, strategy
 
 
 def check(log, budget, strategy):
