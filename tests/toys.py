@@ -143,11 +143,11 @@ class Exact(Landscape):
 SPACES = {
     "layer any": Budget(layer_space(10), 0.3),
     "subblock any": Budget(subblock_space(8), 0.25),
-    "subblock stock": Budget(subblock_space(8, "stock", ("layers.0.attn",)), 0.25),
+    "subblock stock": Budget(subblock_space(9, "stock", ("layers.0.attn",)), 0.25),
     "head any": Budget(ladder_space(6, "head", heads=4), 0.1),
     "channel any": Budget(ladder_space(6, "channel", widths=16), 0.3),
     "mixed any": Budget(ladder_space(6, "mixed", heads=4, widths=8), 0.3),
-    "mixed stock": Budget(ladder_space(6, "mixed", "stock", widths=3), 0.3),
+    "mixed stock": Budget(ladder_space(6, "mixed", "stock", widths=3), 0.45),
 }
 """A budget of every grain; large enough that a search goes on."""
 TINY = {

@@ -1,3 +1,4 @@
+from functools import cache
 from itertools import count
 
 import numpy as np
@@ -91,40 +92,49 @@ def test_failed_measurements_do_not_stop_a_search(tmp_path, name, space, every):
     assert answer is None or budget.met(answer)
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The log of a search of 90 evaluations that nothing interrupts, by strategy and space; searched once."""
+
+    @cache
+    def log(name, space):
+        return run(tmp_path_factory.mktemp("whole"), name, SPACES[space], evaluations=90)[0].path.read_bytes()
+
+    return log
+
+
 @pytest.mark.parametrize("name", STRATEGIES)
 @pytest.mark.parametrize("space", ["channel any", "mixed stock"])
 @pytest.mark.parametrize("first", [3, 70])
-def test_a_search_over_ladders_goes_on_byte_for_byte(tmp_path, name, space, first):
+def test_a_search_over_ladders_goes_on_byte_for_byte(tmp_path, uninterrupted, name, space, first):
     budget = SPACES[space]
-    whole, *_ = run(tmp_path, name, budget, evaluations=100)
-    run(tmp_path, name, budget, evaluations=first, file="parts")
-    log = TrialLog.open(tmp_path / "parts")
-    search(make_strategy(name, budget, 0), budget, log, Landscape(budget.space), Stop(100), fidelities=FIDELITIES)
-    assert log.path.read_bytes() == whole.path.read_bytes()
+    run(tmp_path, name, budget, evaluations=first)
+    log = TrialLog.open(tmp_path / "trials.jsonl")
+    search(make_strategy(name, budget, 0), budget, log, Landscape(budget.space), Stop(90), fidelities=FIDELITIES)
+    assert log.path.read_bytes() == uninterrupted(name, space)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
 @pytest.mark.parametrize("space", ["channel any", "mixed stock"])
-def test_a_seed_is_a_seed_over_ladders(tmp_path, name, space):
+def test_a_seed_is_a_seed_over_ladders(tmp_path, uninterrupted, name, space):
     budget = SPACES[space]
-    first, again, other = (
-        [t.pattern for t in run(tmp_path, name, budget, seed, file=str(n))[0].trials]
-        for n, seed in enumerate((3, 3, 4))
-    )
-    assert first == again
+    again, _, _, _ = run(tmp_path, name, budget, evaluations=90)
+    assert again.path.read_bytes() == uninterrupted(name, space)
+    other, _, _, _ = run(tmp_path, name, budget, seed=4, evaluations=20, file="other")
     # Greedy's last step is brought to the budget by chance where a ladder's level removes more than enough.
-    assert (first != other) or name in NO_CHANCE
+    asked = [trial.pattern for trial in other.trials]
+    assert asked != [trial.pattern for trial in again.trials[: len(asked)]] or name in NO_CHANCE
 
 
 def test_cma_finds_a_better_pattern_than_random_at_equal_evaluations(tmp_path):
     budget = Budget(subblock_space(12, "stock", ("layers.0.attn",)), 0.25)
     gaps = []
-    for seed in range(5):
+    for seed in range(3):
         land = Landscape(budget.space, seed)
-        cma, *_ = run(tmp_path, "cma", budget, seed, 150, land, f"c{seed}")
-        random, *_ = run(tmp_path, "random", budget, seed, 150, land, f"r{seed}")
+        cma, *_ = run(tmp_path, "cma", budget, seed, 80, land, f"c{seed}")
+        random, *_ = run(tmp_path, "random", budget, seed, 80, land, f"r{seed}")
         gaps.append(finalists(random.trials, 4)[0].value - finalists(cma.trials, 4)[0].value)
-    assert np.median(gaps) > 0
+    assert min(gaps) > 0
 
 
 def test_cma_goes_on_until_a_small_space_is_exhausted(tmp_path):
