@@ -6,8 +6,9 @@ This room knows no language model: numpy and cma only.
 from patterns.budget import Budget
 from patterns.errors import PatternError
 from patterns.ledger import FINALISTS, Fidelity, Request
+from patterns.part import COSTS, Cost, Part, PartKind, Pattern
 from patterns.search import Measure, finalists, search
-from patterns.space import COSTS, Cost, Part, Pattern, PatternSpace, Reached
+from patterns.space import PatternSpace, Reached
 from patterns.stop import Stop
 from patterns.strategies import OPTIONS, STRATEGIES, Strategy, default_strategy, make_strategy, refuse_strategy
 from patterns.trials import Measurement, Trial, TrialLog
@@ -23,6 +24,7 @@ __all__ = [
     "Measure",
     "Measurement",
     "Part",
+    "PartKind",
     "Pattern",
     "PatternError",
     "PatternSpace",

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from patterns.budget import Budget
-from patterns.space import Pattern
+from patterns.part import Pattern
 from patterns.stop import Stop
 from patterns.trials import Measurement, Trial
 
 FINALISTS = 8
-"""So many of the best are measured again on ``select``."""
+"""Number of the best patterns that are measured again on ``select``."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Fidelity:
     """How much of the search sample a pattern is measured on: a prefix of its fixed order.
 
     Attributes:
-        passages: how many passages.
-        tokens: how many tokens they score.
-        by_group: tokens of each group; empty where the sample is not divided.
+        passages: number of passages.
+        tokens: number of tokens they score.
+        by_group: tokens scored per group; empty where the sample is not divided.
     """
 
     passages: int
@@ -30,7 +30,7 @@ class Fidelity:
     by_group: Mapping[str, int] = field(default_factory=dict)
 
     def groups(self, measurement: Measurement | None = None) -> Mapping[str, int]:
-        """Tokens of each group; of those that were finished, for a measurement that was cut."""
+        """Return the tokens per group; of the groups that were finished, for a measurement that stopped early."""
         everything = self.by_group or {"": self.tokens}
         if measurement is None or not measurement.at_least:
             return everything
@@ -39,13 +39,13 @@ class Fidelity:
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be measured together.
+    """Patterns that are to be measured together.
 
     Attributes:
-        round: of the strategy.
-        patterns: the patterns.
-        fidelity: how much of the sample.
-        bounds: for each pattern, a value: one that is certain to be worse need not be measured to its end.
+        round: number of the strategy's round, from 0.
+        patterns: the patterns to measure.
+        fidelity: how much of the sample they are measured on.
+        bounds: one value per pattern; the measurement of a pattern that is certain to be worse may stop early.
     """
 
     round: int
@@ -54,22 +54,22 @@ class Request:
     bounds: Sequence[float]
 
     def first(self, count: int) -> Request:
-        """The first so many patterns."""
+        """Return the request for its first ``count`` patterns."""
         return replace(self, patterns=self.patterns[:count], bounds=self.bounds[:count])
 
     def rest(self, count: int) -> Request:
-        """All but the first so many."""
+        """Return the request for all but its first ``count`` patterns."""
         return replace(self, patterns=self.patterns[count:], bounds=self.bounds[count:])
 
 
 class Ledger:
-    """The account of one search.
+    """Keeps the account of one search: what was measured, the tokens spent, and what is worth measuring next.
 
     Args:
         budget: decides which trials count.
-        fidelities: ascending; the last is the whole sample.
+        fidelities: the fidelities there are, ascending; the last is the whole sample.
         spent: tokens spent or set aside outside the trials.
-        on_trial: called for every trial.
+        on_trial: is called with every trial.
     """
 
     def __init__(
@@ -79,45 +79,52 @@ class Ledger:
         self.measured: dict[tuple[Pattern, int], Measurement] = {}
         self._full, self._tokens, self._on_trial = fidelities[-1].passages, spent, on_trial
         self._charged: dict[Pattern, dict[str, int]] = {}
-        self._efforts = {fidelity.passages: fidelity for fidelity in fidelities}
+        self._fidelities = {fidelity.passages: fidelity for fidelity in fidelities}
         self._best: list[float] = []
 
     def enter(self, trial: Trial) -> None:
-        """One more trial, measured or replayed."""
-        found = trial.measurement
-        self.measured[trial.pattern, trial.fidelity] = found
+        """Enter one more trial, measured or replayed."""
+        measurement = trial.measurement
+        self.measured[trial.pattern, trial.fidelity] = measurement
         charged = self._charged.setdefault(trial.pattern, {})
-        for group, tokens in self._efforts[trial.fidelity].groups(found).items():
+        for group, tokens in self._fidelities[trial.fidelity].groups(measurement).items():
             charged[group] = max(tokens, charged.get(group, 0))
-        self._tokens += found.tokens
-        if trial.met and trial.fidelity == self._full and found.whole:
+        self._tokens += measurement.tokens
+        if trial.met and trial.fidelity == self._full and measurement.whole:
             self._best = sorted([*self._best, trial.value])[:FINALISTS]
         self._on_trial(trial)
 
     def charge(self, pattern: Pattern, fidelity: Fidelity, measurement: Measurement | None = None) -> int:
-        """Tokens a measurement scores that no earlier one of the same pattern has scored; at most, where it is None."""
+        """Return the tokens of a measurement that no earlier one of the same pattern has scored.
+
+        Args:
+            pattern: the pattern measured.
+            fidelity: the fidelity of the measurement.
+            measurement: the measurement; None for the most that it can score.
+        """
         charged = self._charged.get(pattern, {})
         return sum(max(0, tokens - charged.get(group, 0)) for group, tokens in fidelity.groups(measurement).items())
 
     def request(
-        self, number: int, asked: Sequence[Pattern], part: Sequence[Pattern], fidelity: Fidelity, keep: int | None
+        self, number: int, asked: Sequence[Pattern], part: Sequence[Pattern], fidelity: Fidelity, survivors: int | None
     ) -> Request:
-        """What of a part of a round is to be measured, and against which bounds.
+        """Return what is still to be measured of a part of a round, with bounds.
 
         Args:
-            number: of the round.
-            asked: the whole round.
-            part: some of it.
-            fidelity: at which it is measured.
-            keep: how many of the round's best matter; None for all.
+            number: the number of the round.
+            asked: all patterns of the round.
+            part: the patterns of the part.
+            fidelity: how much of the sample the round is measured on.
+            survivors: number of the round's best that matter; None for all.
         """
-        best = self._kth_best(asked, fidelity, keep)
-        bounds = {pattern: max(best, self._to_be_finalist(pattern, fidelity)) for pattern in part}
+        best = self._last_survivor(asked, fidelity, survivors)
+        bounds = {pattern: max(best, self._last_finalist(pattern, fidelity)) for pattern in part}
         missing = [pattern for pattern in part if self._unsettled(pattern, fidelity, bounds[pattern])]
         return Request(number, missing, fidelity, [bounds[pattern] for pattern in missing])
 
     def room(self, stop: Stop, request: Request) -> tuple[int, str | None]:
-        """How many patterns of a request fit within the limits, and, where it is none, why."""
+        """Return how many patterns of a request fit within the limits, and, where none does, why."""
+        # Reckoned as if every measurement went to its end: the limits hold whatever the measurements turn out to cost.
         tokens, count, patterns = self._tokens, 0, len(self._charged)
         for pattern in request.patterns:
             # A larger fidelity for a pattern that was measured before is no further evaluation.
@@ -128,19 +135,21 @@ class Ledger:
             tokens, count, patterns = tokens + following, count + 1, patterns + (not known)
         return count, None
 
-    def _kth_best(self, asked: Sequence[Pattern], fidelity: Fidelity, keep: int | None) -> float:
-        if keep is None:
+    def _last_survivor(self, asked: Sequence[Pattern], fidelity: Fidelity, survivors: int | None) -> float:
+        """Return the value beyond which a pattern of the round cannot be among the survivors."""
+        if survivors is None:
             return math.inf
-        found = (self.measured.get((pattern, fidelity.passages)) for pattern in dict.fromkeys(asked))
-        values = sorted(measurement.value for measurement in found if measurement and measurement.whole)
-        return values[keep - 1] if len(values) >= keep else math.inf
+        measured = (self.measured.get((pattern, fidelity.passages)) for pattern in dict.fromkeys(asked))
+        values = sorted(measurement.value for measurement in measured if measurement and measurement.whole)
+        return values[survivors - 1] if len(values) >= survivors else math.inf
 
-    def _to_be_finalist(self, pattern: Pattern, fidelity: Fidelity) -> float:
-        """The value beyond which a pattern cannot be among the finalists."""
+    def _last_finalist(self, pattern: Pattern, fidelity: Fidelity) -> float:
+        """Return the value beyond which a pattern cannot be among the finalists."""
         if fidelity.passages < self._full or not self.budget.met(pattern):
             return -math.inf
         return self._best[-1] if len(self._best) == FINALISTS else math.inf
 
     def _unsettled(self, pattern: Pattern, fidelity: Fidelity, bound: float) -> bool:
-        found = self.measured.get((pattern, fidelity.passages))
-        return found is None or (found.at_least and found.value <= bound)
+        """Return whether a pattern was not measured at a fidelity, or stopped too early to tell by a bound."""
+        known = self.measured.get((pattern, fidelity.passages))
+        return known is None or (known.at_least and known.value <= bound)

@@ -7,11 +7,10 @@ A rule also knows its units: the smallest steps from one legal pattern to anothe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from patterns.space import Part, Pattern, PatternSpace
+from patterns.part import Part, PartKind, Pattern
 
 
 class Legality(Protocol):
@@ -22,101 +21,119 @@ class Legality(Protocol):
     start: Hashable
 
     def step(self, state: Hashable, part: Part, level: int) -> Hashable | None:
-        """The state after one more part, or None where the pattern is already illegal."""
+        """Return the state after one more part, or None where the pattern is already illegal."""
 
     def choices(self, state: Hashable, part: Part) -> Iterable[int]:
-        """Levels that may be legal for the next part; all that are, are among them."""
+        """Return levels that may be legal for the next part; every legal one is among them."""
 
     def final(self, state: Hashable) -> bool:
-        """Whether a pattern may end here."""
+        """Return whether a pattern may end in this state."""
 
-    def units(self, space: PatternSpace, pattern: Pattern, step: int) -> Iterator[Pattern]:
-        """Legal patterns one unit smaller (``step`` +1) or larger (-1) than a legal one."""
+    def units(self, parts: Sequence[Part], free: Sequence[int], pattern: Pattern, direction: int) -> Iterator[Pattern]:
+        """Yield the legal patterns that are one unit away from a legal one.
+
+        Args:
+            parts: the parts of the space, in model order.
+            free: indices of the parts that may be removed; the others stay dense.
+            pattern: a legal pattern.
+            direction: +1 to remove a unit, -1 to put one back.
+        """
+
+
+def accepts(rule: Legality, parts: Sequence[Part], pattern: Pattern) -> bool:
+    """Return whether a rule accepts a pattern whose levels its parts have."""
+    state: Hashable | None = rule.start
+    for part, level in zip(parts, pattern.levels, strict=True):
+        state = rule.step(state, part, level)
+        if state is None:
+            return False
+    return rule.final(state)
 
 
 class Free:
-    """Every pattern is legal."""
+    """The rule that accepts every pattern."""
 
     couples = False
     start: Hashable = "free"
 
     def step(self, state: Hashable, part: Part, level: int) -> Hashable | None:
-        """Always the one state."""
+        """Return the only state there is."""
         return state
 
     def choices(self, state: Hashable, part: Part) -> Iterable[int]:
-        """All."""
+        """Return all levels of the part."""
         return range(part.top + 1)
 
     def final(self, state: Hashable) -> bool:
-        """Always."""
+        """Return True: a pattern may end anywhere."""
         return True
 
-    def units(self, space: PatternSpace, pattern: Pattern, step: int) -> Iterator[Pattern]:
-        """One level of one part."""
-        for i in space.free:
-            level = pattern.levels[i] + step
-            if 0 <= level <= space.parts[i].top:
+    def units(self, parts: Sequence[Part], free: Sequence[int], pattern: Pattern, direction: int) -> Iterator[Pattern]:
+        """Yield patterns with one part one level further."""
+        for i in free:
+            level = pattern.levels[i] + direction
+            if 0 <= level <= parts[i].top:
                 yield pattern.with_level(i, level)
 
 
 class Alternating:
-    """What is kept reads attention, MLP, attention, MLP, …: a stock model with fewer layers.
+    """The rule that what is kept reads attention, MLP, attention, MLP, …: a stock model with fewer layers.
 
-    The state is the kind kept last. A removed ``mlp`` of one layer and ``attn`` of a later one leave a legal
-    pattern, as do whole layers; the kept halves of two layers are packed into one.
+    The state is the kind of the part kept last. A removed ``mlp`` of one layer and ``attn`` of a later one leave a
+    legal pattern, as do whole layers; the kept halves of two layers are packed into one.
     """
 
     couples = True
     start: Hashable = "mlp"
 
     def step(self, state: Hashable, part: Part, level: int) -> Hashable | None:
-        """The kind kept last, or None where two of a kind would follow each other."""
+        """Return the kind kept last, or None where two of a kind would follow each other."""
         if level == part.top:
             return state
         return None if part.kind == state else part.kind
 
     def choices(self, state: Hashable, part: Part) -> Iterable[int]:
-        """All."""
+        """Return all levels of the part."""
         return range(part.top + 1)
 
     def final(self, state: Hashable) -> bool:
-        """After an MLP, or when nothing is kept."""
+        """Return whether an MLP was kept last, or nothing is kept."""
         return state == "mlp"
 
-    def units(self, space: PatternSpace, pattern: Pattern, step: int) -> Iterator[Pattern]:
-        """Two parts that leave, or come back, together."""
-        yield from _pairs(self, space, pattern, step, [0] * len(space.parts))
+    def units(self, parts: Sequence[Part], free: Sequence[int], pattern: Pattern, direction: int) -> Iterator[Pattern]:
+        """Yield patterns in which two parts leave, or come back, together."""
+        yield from _pairs(self, parts, free, pattern, direction, [0] * len(parts))
 
 
 class Common:
-    """Every part is at one level: a stock model with one width, or one head count; which units leave may differ.
+    """The rule that every part is at one level: a stock model with one width, or one head count.
 
-    The state is the level of the parts read so far. No part may be gone: no stock model lacks all of its MLPs.
+    Which units leave may differ from part to part. The state is the level of the parts read so far. No part may be
+    gone: no stock model lacks all of its MLPs.
     """
 
     couples = True
     start: Hashable = None
 
     def step(self, state: Hashable, part: Part, level: int) -> Hashable | None:
-        """The common level, or None where this part is at another or gone."""
+        """Return the common level, or None where this part is at another or gone."""
         return level if level < part.top and state in (None, level) else None
 
     def choices(self, state: Hashable, part: Part) -> Iterable[int]:
-        """The common level, once it is known."""
+        """Return the common level once it is known; before, all levels that keep the part."""
         return range(part.top) if state is None else (state,)  # type: ignore[return-value]
 
     def final(self, state: Hashable) -> bool:
-        """Always: what reads through is at one level."""
+        """Return True: a pattern that reads through is at one level."""
         return True
 
-    def units(self, space: PatternSpace, pattern: Pattern, step: int) -> Iterator[Pattern]:
-        """One level of all parts at once."""
-        yield from _all_of_a_kind(space, pattern, step, space.parts[0].kind)
+    def units(self, parts: Sequence[Part], free: Sequence[int], pattern: Pattern, direction: int) -> Iterator[Pattern]:
+        """Yield the pattern with all parts one level further."""
+        yield from _all_of_a_kind(self, parts, free, pattern, direction, parts[0].kind)
 
 
 class CommonAlternating:
-    """Both: what is kept alternates, all attentions kept are at one level, and so are all MLPs kept.
+    """The rule that what is kept alternates, all attentions kept are at one level, and so are all MLPs kept.
 
     The state is the kind kept last, and the common levels of attention and of MLP, None before the first is read.
     """
@@ -125,7 +142,7 @@ class CommonAlternating:
     start: Hashable = ("mlp", None, None)
 
     def step(self, state: Hashable, part: Part, level: int) -> Hashable | None:
-        """The state after a part that is gone, or kept at the common level of its kind."""
+        """Return the state after a part that is gone, or kept at the common level of its kind."""
         if level == part.top:
             return state
         last, attn, mlp = _triple(state)
@@ -134,56 +151,61 @@ class CommonAlternating:
         return (part.kind, level, mlp) if part.kind == "attn" else (part.kind, attn, level)
 
     def choices(self, state: Hashable, part: Part) -> Iterable[int]:
-        """Gone, or the common level of its kind once it is known."""
+        """Return the last level, and the common level of the part's kind; all levels before that is known."""
         _, attn, mlp = _triple(state)
         common = attn if part.kind == "attn" else mlp
         return range(part.top + 1) if common is None else (common, part.top)
 
     def final(self, state: Hashable) -> bool:
-        """After an MLP, or when nothing is kept."""
-        return _kind(state) == "mlp"
+        """Return whether an MLP was kept last, or nothing is kept."""
+        return _last_kept(state) == "mlp"
 
-    def units(self, space: PatternSpace, pattern: Pattern, step: int) -> Iterator[Pattern]:
-        """One level of all kept parts of a kind, or two parts that leave or come back together."""
-        for kind in ("attn", "mlp"):
-            yield from _all_of_a_kind(space, pattern, step, kind)
-        kept = {p.kind: level for p, level in zip(space.parts, pattern.levels, strict=True) if level < p.top}
-        yield from _pairs(self, space, pattern, step, [kept.get(part.kind, 0) for part in space.parts])
+    def units(self, parts: Sequence[Part], free: Sequence[int], pattern: Pattern, direction: int) -> Iterator[Pattern]:
+        """Yield patterns with all kept parts of a kind one level further, or two parts gone or back together."""
+        kinds: tuple[PartKind, ...] = ("attn", "mlp")
+        for kind in kinds:
+            yield from _all_of_a_kind(self, parts, free, pattern, direction, kind)
+        kept = {part.kind: level for part, level in zip(parts, pattern.levels, strict=True) if level < part.top}
+        yield from _pairs(self, parts, free, pattern, direction, [kept.get(part.kind, 0) for part in parts])
 
 
-def _all_of_a_kind(space: PatternSpace, pattern: Pattern, step: int, kind: str) -> Iterator[Pattern]:
-    """The pattern with every kept part of a kind one level further, where that is legal."""
-    moved = pattern
-    for i, (part, level) in enumerate(zip(space.parts, pattern.levels, strict=True)):
-        if part.kind == kind and level < part.top:
-            if not 0 <= level + step < part.top:
+def _all_of_a_kind(
+    rule: Legality, parts: Sequence[Part], free: Sequence[int], pattern: Pattern, direction: int, kind: PartKind
+) -> Iterator[Pattern]:
+    """Yield the pattern with every kept part of a kind one level further, where that is legal."""
+    levels = list(pattern.levels)
+    for i, part in enumerate(parts):
+        if part.kind == kind and levels[i] < part.top:
+            levels[i] += direction
+            if not 0 <= levels[i] < part.top or i not in free:
                 return
-            moved = moved.with_level(i, level + step)
-    if moved != pattern and space.legal(moved):
+    moved = Pattern(tuple(levels))
+    if moved != pattern and accepts(rule, parts, moved):
         yield moved
 
 
-def _pairs(rule: Legality, space: PatternSpace, pattern: Pattern, step: int, back: list[int]) -> Iterator[Pattern]:
-    """Legal patterns in which two more parts are gone, or two that were gone are back at their level ``back``."""
+def _pairs(
+    rule: Legality, parts: Sequence[Part], free: Sequence[int], pattern: Pattern, direction: int, back: Sequence[int]
+) -> Iterator[Pattern]:
+    """Yield legal patterns in which two more parts are gone, or two that were gone are back at their level ``back``."""
     states: list[Hashable] = [rule.start]
-    for part, level in zip(space.parts, pattern.levels, strict=True):
+    for part, level in zip(parts, pattern.levels, strict=True):
         states.append(rule.step(states[-1], part, level))
-    free = set(space.free)
-    to = [part.top if step > 0 else level for part, level in zip(space.parts, back, strict=True)]
-    can = [
-        i in free and (pattern.levels[i] < part.top if step > 0 else pattern.levels[i] == part.top)
-        for i, part in enumerate(space.parts)
-    ]
-    for i in (i for i, able in enumerate(can) if able):
-        state = rule.step(states[i], space.parts[i], to[i])
-        for j in range(i + 1, len(space.parts)):
+    target = [part.top for part in parts] if direction > 0 else back
+    movable = [i for i in free if (pattern.levels[i] < parts[i].top) == (direction > 0)]
+    for place, i in enumerate(movable):
+        state = rule.step(states[i], parts[i], target[i])
+        between = i + 1
+        for j in movable[place + 1 :]:
+            # The parts between the two stay as they are; the state must survive them.
+            while state is not None and between < j:
+                state = rule.step(state, parts[between], pattern.levels[between])
+                between += 1
             if state is None:
                 break
-            if can[j]:
-                after = rule.step(state, space.parts[j], to[j])
-                if after is not None and _kind(after) == _kind(states[j + 1]):
-                    yield pattern.with_level(i, to[i]).with_level(j, to[j])
-            state = rule.step(state, space.parts[j], pattern.levels[j])
+            after = rule.step(state, parts[j], target[j])
+            if after is not None and _last_kept(after) == _last_kept(states[j + 1]):
+                yield pattern.with_level(i, target[i]).with_level(j, target[j])
 
 
 def _triple(state: Hashable) -> tuple[str, int | None, int | None]:
@@ -191,12 +213,13 @@ def _triple(state: Hashable) -> tuple[str, int | None, int | None]:
     return state
 
 
-def _kind(state: Hashable) -> Hashable:
-    """The kind kept last; with the common levels unchanged, it alone decides how the rest may go on."""
+def _last_kept(state: Hashable) -> Hashable:
+    """Return the kind kept last; with the common levels unchanged, it alone decides how the rest may go on."""
     return state[0] if isinstance(state, tuple) else state
 
 
 def _stock(grain: str) -> Legality:
+    """Return the rule of a stock architecture at a grain."""
     rules: dict[str, Callable[[], Legality]] = {
         "layer": Free,
         "subblock": Alternating,

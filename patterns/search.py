@@ -8,17 +8,17 @@ from dataclasses import replace
 from patterns.budget import Budget
 from patterns.errors import PatternError
 from patterns.ledger import FINALISTS, Fidelity, Ledger, Request
-from patterns.space import Pattern
+from patterns.part import Pattern
 from patterns.stop import Stop
 from patterns.strategies import Strategy
 from patterns.trials import Measurement, Trial, TrialLog
 
 BARREN_ROUNDS = 50
-"""After so many rounds in a row that ask for nothing new, the search ends."""
-PIECE = 32
-"""Patterns that are measured together at most: what is measured is on the disk when they are done."""
+"""Rounds in a row that ask for nothing new, after which the search ends."""
+BATCH = 32
+"""Patterns measured together at most: what is measured is on the disk when they are done."""
 FIRST_PART = 4
-"""Patterns of a round that are measured, at least, before the others are held against the best of them."""
+"""Patterns of a round measured, at least, before the others are held against the best of them."""
 
 Measure = Callable[[Request], Iterable[Measurement]]
 """What is to be measured -> the measurements, in the same order; fewer where it was told to stop."""
@@ -36,29 +36,24 @@ def search(
     bounds: bool = True,
     on_trial: Callable[[Trial], None] = lambda trial: None,
 ) -> str:
-    """Ask, measure, tell, until something says stop.
+    """Run a strategy until it has finished or a limit is reached: ask, measure, tell, round by round.
 
-    A log that already holds trials is replayed through the strategy first: what it says was measured is not
-    measured again, and the strategy ends up in the state it was in.
-
-    Where only the best few of a round decide what the strategy does next, the round is measured in two parts, the first
-    as asked. The others are held against the best few of it: one that is certain to be worse is not
-    measured to its end, and its value is told as "at least so much". Neither what is asked nor what the search
-    answers depends on it.
+    A log that already holds trials is replayed through the strategy first: what it holds is not measured again, and the
+    strategy ends up in the state it was in.
 
     Args:
-        strategy: who proposes patterns.
+        strategy: proposes the patterns.
         budget: decides which trials count.
-        log: where trials go, and where they come from on resume.
-        measure: measures patterns; never called twice for one pattern and fidelity, but to go on with one that was cut.
-        stop: limits.
+        log: takes the trials, and gives back those of before on resume.
+        measure: measures patterns; called twice for a pattern and fidelity only to go on where it stopped early.
+        stop: the limits.
         fidelities: the fidelities there are, ascending; the last is the whole sample.
         spent: tokens already spent or set aside outside the trials; they count against ``stop.tokens``.
-        bounds: whether patterns that cannot matter are cut.
-        on_trial: called for every trial, replayed ones included.
+        bounds: whether measurements of patterns that cannot matter stop early.
+        on_trial: is called with every trial, replayed ones included.
 
     Returns:
-        Why the search stopped: ``evaluations``, ``tokens``, ``minutes``, ``interrupted``,
+        The reason it ended: ``evaluations``, ``tokens``, ``minutes``, ``interrupted``,
         ``strategy finished`` or ``nothing new``.
 
     Raises:
@@ -71,14 +66,14 @@ def search(
         asked = strategy.ask()
         if not asked:
             return "strategy finished"
-        fidelity = _effort(fidelities, strategy.fidelity)
-        keep = strategy.keep if bounds else None
+        fidelity = _fidelity(fidelities, strategy.fidelity)
+        survivors = strategy.survivors if bounds else None
         fresh = False
-        for part in _parts(list(dict.fromkeys(asked)), keep):
-            request = ledger.request(number, asked, part, fidelity, keep)
+        for part in _parts(list(dict.fromkeys(asked)), survivors):
+            request = ledger.request(number, asked, part, fidelity, survivors)
             fresh = fresh or any((pattern, fidelity.passages) not in ledger.measured for pattern in request.patterns)
-            request = _replayed(logged, request, ledger, log)
-            if reason := _measured(request, ledger, measure, stop, log):
+            request = _replay(logged, request, ledger, log)
+            if reason := _measure(request, ledger, measure, stop, log):
                 return reason
         barren = 0 if fresh else barren + 1
         number += 1
@@ -86,44 +81,47 @@ def search(
     return "nothing new"
 
 
-def _measured(request: Request, ledger: Ledger, measure: Measure, stop: Stop, log: TrialLog) -> str | None:
-    """Measure what is asked as far as the limits allow; returns why it ended before, or None."""
+def _measure(request: Request, ledger: Ledger, measure: Measure, stop: Stop, log: TrialLog) -> str | None:
+    """Measure what a request holds as far as the limits allow; return why that ended early, or None."""
     while request.patterns:
-        # What is cut costs less than it might: there may be room for more afterwards.
+        # A measurement that stops early costs less than it might: there may be room for more afterwards.
         room, reason = ledger.room(stop, request)
         if reason:
             return reason
-        done: list[Trial] = []
-        room = min(room, PIECE)
-        for pattern, found in zip(request.patterns, measure(request.first(room)), strict=False):
-            found = replace(found, tokens=ledger.charge(pattern, request.fidelity, found))
-            done.append(Trial(request.round, pattern, ledger.budget.met(pattern), request.fidelity.passages, found))
-            ledger.enter(done[-1])
-        log.append(done)
-        if len(done) < room:
+        trials: list[Trial] = []
+        room = min(room, BATCH)
+        for pattern, measured in zip(request.patterns, measure(request.first(room)), strict=False):
+            measured = replace(measured, tokens=ledger.charge(pattern, request.fidelity, measured))
+            met = ledger.budget.met(pattern)
+            trials.append(Trial(request.round, pattern, met, request.fidelity.passages, measured))
+            ledger.enter(trials[-1])
+        log.append(trials)
+        if len(trials) < room:
             return stop.over or "interrupted"
         request = request.rest(room)
     return None
 
 
-def _parts(patterns: list[Pattern], keep: int | None) -> Iterator[list[Pattern]]:
-    """A round in two: as many as matter, and the others, which are held against them.
+def _parts(patterns: list[Pattern], survivors: int | None) -> Iterator[list[Pattern]]:
+    """Yield a round in two parts: as many as survive, measured to their end, and the others.
 
+    The others are held against the best of the first part: one that is certain to be worse than the survivors stops
+    early, and its value is told as "at least so much". Neither what is asked next nor the answer depends on it.
     More parts would make for tighter bounds, but what patterns share is run once in each.
     """
-    first = len(patterns) if keep is None else max(keep, FIRST_PART)
+    first = len(patterns) if survivors is None else max(survivors, FIRST_PART)
     yield patterns[:first]
     if patterns[first:]:
         yield patterns[first:]
 
 
-def _effort(fidelities: Sequence[Fidelity], share: float) -> Fidelity:
-    """The smallest fidelity that is at least a share of the whole sample."""
+def _fidelity(fidelities: Sequence[Fidelity], share: float) -> Fidelity:
+    """Return the smallest fidelity that is at least a share of the whole sample."""
     return next(fidelity for fidelity in fidelities if fidelity.passages >= share * fidelities[-1].passages - 1e-9)
 
 
-def _replayed(logged: Iterator[Trial], request: Request, ledger: Ledger, log: TrialLog) -> Request:
-    """Enter what the log holds of a request; returns what is left of it."""
+def _replay(logged: Iterator[Trial], request: Request, ledger: Ledger, log: TrialLog) -> Request:
+    """Enter the trials of a request that the log holds; return what is left of the request."""
     for done, pattern in enumerate(request.patterns):
         trial = next(logged, None)
         if trial is None:
@@ -138,6 +136,12 @@ def _replayed(logged: Iterator[Trial], request: Request, ledger: Ledger, log: Tr
 
 
 def finalists(trials: Iterable[Trial], fidelity: int, most: int = FINALISTS) -> list[Trial]:
-    """The best distinct trials of one fidelity that meet the budget, best first; equal values keep the order asked."""
+    """Return the best distinct trials of one fidelity that meet the budget, best first.
+
+    Args:
+        trials: the trials of a search, in the order asked; equal values keep it.
+        fidelity: number of passages.
+        most: number of trials at most.
+    """
     met = [t for t in trials if t.met and t.fidelity == fidelity and t.measurement.whole]
     return sorted(met, key=lambda trial: trial.value)[:most]

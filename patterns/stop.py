@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Stop:
-    """How long a search may go; None is no limit. It is not part of what the search is.
+    """The limits of a search; None is no limit. They are not part of its identity: a larger limit extends a search.
 
     Attributes:
-        evaluations: distinct patterns measured at most, at whatever fidelity.
-        tokens: passage tokens scored at most.
-        minutes: wall-clock minutes of this process at most.
-        interrupted: set from outside (a signal handler) to stop after the batch in flight.
+        evaluations: number of distinct patterns measured at most, at whatever fidelity.
+        tokens: number of passage tokens scored at most.
+        minutes: wall-clock minutes that this process searches at most.
+        interrupted: whether to stop after the batch in flight; set from outside (a signal handler).
     """
 
     evaluations: int | None = None
@@ -25,7 +25,7 @@ class Stop:
 
     @property
     def over(self) -> str | None:
-        """Why to stop at once, whatever was measured so far; or None."""
+        """The reason to stop at once, whatever was measured so far; or None."""
         if self.interrupted:
             return "interrupted"
         if self.minutes is not None and time.monotonic() - self._begun > 60 * self.minutes:
@@ -33,12 +33,12 @@ class Stop:
         return None
 
     def reason(self, evaluations: int, tokens: int, next_tokens: int) -> str | None:
-        """Why to stop now, or None.
+        """Return the reason to stop now, or None.
 
         Args:
-            evaluations: patterns measured so far.
-            tokens: tokens scored so far.
-            next_tokens: what one more pattern would add.
+            evaluations: number of patterns measured so far.
+            tokens: number of tokens scored so far.
+            next_tokens: number of tokens that one more pattern would add.
         """
         if self.interrupted:
             return "interrupted"
@@ -49,7 +49,7 @@ class Stop:
         return self.over
 
     def share(self, evaluations: int, tokens: int) -> float | None:
-        """Which fraction of the search is over, by the limit that is nearest; None without a limit."""
+        """Return which fraction of the search is over, by the limit that is nearest; None without a limit."""
         shares = []
         if self.evaluations:
             shares.append(evaluations / self.evaluations)

@@ -11,22 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from patterns.errors import PatternError
-from patterns.space import Pattern
+from patterns.part import Pattern
 
 SCHEMA = "evop.trials/3"
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What measuring one pattern brought.
+    """The result of measuring one pattern.
 
     Attributes:
-        value: what the search minimises; infinity when the measurement failed; the least it can be, where it was cut.
-        losses: mean loss a group, in nats a token; empty when the measurement failed, of the groups that were finished
-            when it was cut.
-        tokens: passage tokens charged for it: those scored, less what earlier trials of the pattern had scored.
-        failed: why it failed, or None.
-        at_least: whether it was cut, because it was certain not to matter.
+        value: the number that the search minimises; infinity where the measurement failed; the least it can be where
+            the measurement stopped early.
+        losses: mean loss per group, in nats per token; empty where the measurement failed, and only of the groups that
+            were finished where it stopped early.
+        tokens: passage tokens charged: those scored, less what earlier trials of the pattern had scored.
+        failed: why the measurement failed, or None.
+        at_least: whether the measurement stopped early, because the pattern was certain not to matter.
     """
 
     value: float
@@ -37,20 +38,20 @@ class Measurement:
 
     @property
     def whole(self) -> bool:
-        """Whether the value is the pattern's, and a number."""
+        """Whether the measurement neither failed nor stopped early, so that its value is the pattern's."""
         return self.failed is None and not self.at_least
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One distinct pattern a search measured at one fidelity.
+    """One pattern measured at one fidelity in a search.
 
     Attributes:
-        round: which round of the strategy asked for it.
-        pattern: the pattern.
-        met: whether it meets the budget; a greedy search's steps on the way do not, and can not be best.
-        fidelity: number of passages it was measured on.
-        measurement: what came out.
+        round: number of the strategy's round that asked for the pattern, from 0.
+        pattern: the pattern measured.
+        met: whether the pattern meets the budget; a greedy search's steps on the way do not, and cannot be best.
+        fidelity: number of passages the pattern was measured on.
+        measurement: the result.
     """
 
     round: int
@@ -61,38 +62,38 @@ class Trial:
 
     @property
     def value(self) -> float:
-        """What the search minimises."""
+        """The number that the search minimises."""
         return self.measurement.value
 
     def to_json(self) -> str:
-        """One line of the log."""
-        found = self.measurement
+        """Return the trial as one line of the log."""
+        measurement = self.measurement
         return json.dumps(
             {
                 "round": self.round,
                 "levels": list(self.pattern.levels),
                 "met": self.met,
                 "fidelity": self.fidelity,
-                "value": found.value if math.isfinite(found.value) else None,
-                "tokens": found.tokens,
-                "losses": dict(found.losses),
-                **({"failed": found.failed} if found.failed else {}),
-                **({"at_least": True} if found.at_least else {}),
+                "value": measurement.value if math.isfinite(measurement.value) else None,
+                "tokens": measurement.tokens,
+                "losses": dict(measurement.losses),
+                **({"failed": measurement.failed} if measurement.failed else {}),
+                **({"at_least": True} if measurement.at_least else {}),
             },
             allow_nan=False,
         )
 
     @classmethod
     def from_json(cls, line: str) -> Trial:
-        """Read one line of the log back, bit for bit."""
+        """Read a trial from one line of the log, bit for bit."""
         row = json.loads(line)
         value = math.inf if row["value"] is None else row["value"]
-        found = Measurement(value, row["losses"], row["tokens"], row.get("failed"), row.get("at_least", False))
-        return cls(row["round"], Pattern(tuple(row["levels"])), row["met"], row["fidelity"], found)
+        measurement = Measurement(value, row["losses"], row["tokens"], row.get("failed"), row.get("at_least", False))
+        return cls(row["round"], Pattern(tuple(row["levels"])), row["met"], row["fidelity"], measurement)
 
 
 class TrialLog:
-    """``trials.jsonl``: a header, then one trial a line in the order asked, appended as they are measured together.
+    """The file ``trials.jsonl``: a header, then one trial per line in the order asked, appended batch by batch.
 
     It holds only what seed, recipe and data determine, so two runs of one recipe write the same bytes.
     A torn last line (a kill in the middle of a write) is cut off when the log is opened.
@@ -117,10 +118,10 @@ class TrialLog:
 
     @classmethod
     def open(cls, path: Path) -> TrialLog:
-        """Read a log back.
+        """Read a log from the disk.
 
         Raises:
-            PatternError: not a log, of an unknown schema, or damaged before its last line.
+            PatternError: the file is no log, has an unknown schema, or is damaged before its last line.
         """
         lines = path.read_bytes().split(b"\n")
         torn = lines.pop()
@@ -142,7 +143,7 @@ class TrialLog:
         return cls(path, header, trials)
 
     def append(self, trials: list[Trial]) -> None:
-        """Write trials to the disk, all or a prefix of them, before they count."""
+        """Write trials to the disk before they count; a kill leaves a prefix of them there."""
         if not trials:
             return
         with self.path.open("a") as file:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
 from evop.errors import EvopError
 from evop.model.families.family import BLOCK_KINDS, BlockKind
-from patterns import Part
+from patterns import Part, PartKind
 
-PartKind = Literal["layer"] | BlockKind
-"""A kind of part: a whole layer, or one of its blocks."""
 PART_KINDS: tuple[PartKind, ...] = ("layer", *BLOCK_KINDS)
 """All kinds of part."""
 Place = tuple[BlockKind, int]

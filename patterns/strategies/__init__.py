@@ -1,7 +1,7 @@
 """Search strategies: the protocol, and the table of all of them.
 
 A strategy never checks a budget or a rule itself: it draws legal patterns from the ``Budget`` it is given.
-It keeps no random state but its own, and what it asks depends on its seed and on what it was told alone.
+It keeps no random state but its own, and what it asks depends only on its seed and on what it was told.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Protocol
 
 from patterns.budget import Budget
 from patterns.errors import PatternError
-from patterns.space import Pattern
+from patterns.part import Pattern
 
 
 class Strategy(Protocol):
@@ -26,26 +26,26 @@ class Strategy(Protocol):
     """Whether it ends by itself, without a limit."""
     fidelity: float
     """Share of the search sample on which the patterns last asked are to be measured, in (0, 1]."""
-    keep: int | None
-    """How many of the best of the patterns last asked decide what it does next; None: all of them do.
+    survivors: int | None
+    """Number of the best of the patterns last asked that decide what it does next; None: all of them do.
 
     Of the others it needs to know no more than that they are worse.
     """
 
     def ask(self) -> list[Pattern]:
-        """The patterns of the next round; an empty list when the strategy has finished.
+        """Return the patterns of the next round; an empty list when the strategy has finished.
 
         They may repeat what was asked before: the loop measures a pattern once.
         """
 
     def tell(self, values: Mapping[Pattern, float]) -> None:
-        """The values of the patterns just asked, lower is better; infinity for a failed measurement."""
+        """Take the values of the patterns just asked; lower is better, infinity is a failed measurement."""
 
     def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
-        """A pattern that meets the budget, should nothing measured in full meet it when the search is stopped.
+        """Return a pattern that meets the budget, should nothing measured in full meet it when the search is stopped.
 
         Args:
-            values: the last value of everything measured so far, the round in flight included.
+            values: pattern -> its last value, of everything measured so far, the round in flight included.
         """
 
 
@@ -67,8 +67,11 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 }
 """Option -> the strategies that take it, as a keyword."""
 
+TUNABLE = ("cma",)
+"""Strategies whose hyperparameters can be set, as the keyword ``settings``; ``benchmarks/ablations.py`` does."""
+
 FEW = 200
-"""A space of at most so many patterns is measured whole, where no strategy is asked for."""
+"""Patterns of the largest space that is measured whole, where no strategy is asked for."""
 
 
 def refuse_strategy(name: str, **options: int | None) -> None:
@@ -96,28 +99,36 @@ def refuse_strategy(name: str, **options: int | None) -> None:
         refuse_elitism(options["elitism"])
 
 
-def make_strategy(name: str, budget: Budget, seed: int, **options: int | None) -> Strategy:
+def make_strategy(
+    name: str, budget: Budget, seed: int, *, settings: object | None = None, **options: int | None
+) -> Strategy:
     """Build a strategy by name.
 
     Args:
         name: a key of ``STRATEGIES``.
         budget: hands out the patterns.
-        seed: of all that is random in it.
+        seed: the seed of all that is random in it.
+        settings: hyperparameters of a strategy that is named in ``TUNABLE``; None for its defaults.
         **options: keys of ``OPTIONS``; None is left to the strategy.
 
     Raises:
-        PatternError: unknown name, or an option that is unknown, of another strategy, or out of range.
+        PatternError: unknown name, settings for a strategy without any, or an option that is unknown, of another
+            strategy, or out of range.
     """
     import importlib
 
     refuse_strategy(name, **options)
-    given = {option: value for option, value in options.items() if value is not None}
+    chosen: dict[str, object] = {option: value for option, value in options.items() if value is not None}
+    if settings is not None:
+        if name not in TUNABLE:
+            raise PatternError(f"strategy {name} takes no settings; only {', '.join(TUNABLE)} does")
+        chosen["settings"] = settings
     module, _, attribute = STRATEGIES[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)(budget, seed, **given)
+    return getattr(importlib.import_module(module), attribute)(budget, seed, **chosen)
 
 
 def default_strategy(budget: Budget) -> tuple[str, str]:
-    """The strategy for a search that names none, and why, in words for a person.
+    """Return the strategy for a search that names none, and why, in words for a person.
 
     Few patterns are all measured: no search can do better, and it ends by itself. Else ``cma``, which reaches the
     optimum soonest where that is known, and the best values at equal tokens elsewhere (``benchmarks/optimum.py``).
@@ -125,9 +136,9 @@ def default_strategy(budget: Budget) -> tuple[str, str]:
     few = budget.few(FEW)
     if few is None:
         return "cma", f"more than {FEW} patterns meet the budget: they are searched"
-    these = (
+    all_of_them = (
         "the one pattern that meets the budget is"
         if len(few) == 1
         else f"all {len(few)} patterns that meet the budget are"
     )
-    return "exhaustive", f"{these} measured"
+    return "exhaustive", f"{all_of_them} measured"

@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import cma
 import numpy as np
 
 from patterns.budget import Budget
-from patterns.space import Pattern
+from patterns.part import Pattern
 from patterns.strategies.oneshot import probes
-from patterns.strategies.surrogate import Surrogate
+from patterns.strategies.surrogate import Surrogate, SurrogateSettings
 
-LOOK = 1 / 4
-"""Share of the search sample of a first look."""
-LEAST_LOOKED, MOST_LOOKED, FULL = 4, 8, 3
-"""Patterns of a generation that are looked at, a third of the units that can go within these bounds, and those that
-are then measured in full."""
-BOLDNESS = (0.0, 0.5, 1.0, 2.0)
-"""Standard deviations that a pattern may be better than guessed, for the first chosen, the second, and so on."""
-INCUMBENTS = 4
-"""The patterns, of the best guessed value, around which switches are tried and CMA-ES starts."""
-SWITCHES, MOST_SWITCHES = 30, 3
-"""Patterns tried around each incumbent a generation, and how many level switches away they are at most."""
-CLIMBS, CLIMBERS, CLIMBED = 2, 6, 10
-"""Rounds of further switches from the most promising candidates; how many of those, and switches from each."""
-DRAWN = 8
-"""Random patterns among the candidates of every generation: no corner of a space is out of reach."""
-GENERATIONS = 4
-"""Generations CMA-ES runs on the surrogate for one generation that is measured."""
-SIGMA = 0.3
-OPTIONS = {
+PYCMA_OPTIONS = {
     # Discrete fitness is flat in places; pycma's stopping rules would end the search there (pycma #105, #296).
     "tolflatfitness": 1e6,
     "tolfun": 0,
@@ -45,14 +28,60 @@ OPTIONS = {
 }
 
 
-class CMA:
-    """Covariance matrix adaptation over one preference a part, on a surrogate; what it brings is measured in steps.
+@dataclass(frozen=True)
+class CMASettings:
+    """Hyperparameters of the search.
 
-    The first round looks at every part gone alone, and at random patterns half as many as there are parts. From then
-    on a generation is: fit the surrogate to everything measured; gather candidates, which are what CMA-ES samples on
-    the surrogate around the incumbent, level switches around the incumbents and around the best candidates, and some
-    random patterns; look at the 4 to 8 that promise most; of all that was looked at, measure the 3 in full that promise
-    most now. A pattern promises its guessed value less some of the guess's standard deviation.
+    Attributes:
+        sensitivities: whether the first round measures every part gone alone.
+        initial_random: number of random patterns in the first round, per free part; at least 4 patterns.
+        low_fidelity: share of the search sample on which patterns are measured first.
+        min_low_fidelity: number of patterns per generation measured on that share, at least.
+        max_low_fidelity: number of patterns per generation measured on that share, at most; in between it is a third
+            of the units that can go.
+        full_fidelity: number of patterns per generation measured in full.
+        confidence_betas: standard deviations that a pattern may be better than predicted, for the first chosen of a
+            generation, the second, and so on, and from the start again.
+        random_candidates: number of random patterns among the candidates of each generation: no corner of a space is
+            out of reach.
+        cma_generations: generations CMA-ES runs on the surrogate for one generation that is measured; 0 for none.
+        sigma: initial step size of CMA-ES, in the unit of the prices.
+        incumbents: number of patterns of the best predicted value around which switches are tried.
+        switches_per_incumbent: number of patterns tried around each incumbent per generation.
+        max_switches: number of level switches that such a pattern is away at most.
+        hill_climb_rounds: rounds of further switches from the most promising candidates.
+        hill_climb_starts: number of candidates per round that further switches set out from.
+        hill_climb_switches: number of patterns tried one switch away from each of those.
+        surrogate: hyperparameters of the Gaussian process.
+    """
+
+    sensitivities: bool = True
+    initial_random: float = 0.5
+    low_fidelity: float = 1 / 4
+    min_low_fidelity: int = 4
+    max_low_fidelity: int = 8
+    full_fidelity: int = 3
+    confidence_betas: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0)
+    random_candidates: int = 8
+    cma_generations: int = 4
+    sigma: float = 0.3
+    incumbents: int = 4
+    switches_per_incumbent: int = 30
+    max_switches: int = 3
+    hill_climb_rounds: int = 2
+    hill_climb_starts: int = 6
+    hill_climb_switches: int = 10
+    surrogate: SurrogateSettings = field(default_factory=SurrogateSettings)
+
+
+class CMA:
+    """Covariance matrix adaptation over one preference per part, on a surrogate; what it brings is measured in steps.
+
+    The first round measures every part gone alone at low fidelity, and random patterns half as many as there are parts.
+    From then on a generation is: fit the surrogate to everything measured; gather candidates, which are what CMA-ES
+    samples on the surrogate around the incumbent, level switches around the incumbents and around the best candidates,
+    and some random patterns; measure the 4 to 8 that promise most at low fidelity; of all that was so measured, measure
+    the 3 in full that promise most now. A pattern promises its predicted value less some standard deviations.
 
     A preference lives on the scale of its part's prices, which lie in (0, 1) for every ladder: one step size fits
     whole parts, heads and channels alike; a part of many levels takes smaller steps.
@@ -63,45 +92,50 @@ class CMA:
     """
 
     finishes = False
-    keep: int | None = None
+    survivors: int | None = None
     """All that is measured teaches the surrogate."""
 
-    def __init__(self, budget: Budget, seed: int) -> None:
+    def __init__(self, budget: Budget, seed: int, *, settings: CMASettings | None = None) -> None:
         self.budget = budget
-        self.fidelity = LOOK
+        self.settings = settings = settings or CMASettings()
+        self.fidelity = settings.low_fidelity
         self._rng = np.random.default_rng(seed)
         self._free = list(budget.space.free)
         self._values: dict[tuple[Pattern, float], float] = {}
         self._met: dict[Pattern, None] = {}
-        self._surrogate = Surrogate(budget.space)
+        self._surrogate = Surrogate(budget.space, settings.surrogate)
         units = sum(budget.space.parts[i].top for i in self._free)
-        self._looked = min(max(units // 3, LEAST_LOOKED), MOST_LOOKED)
-        drawn = [budget.draw(self._rng) for _ in range(max(4, len(self._free) // 2))]
-        self._asked = list(dict.fromkeys([*probes(budget.space), *drawn]))
+        self._screened = min(max(units // 3, settings.min_low_fidelity), settings.max_low_fidelity)
+        drawn = [budget.draw(self._rng) for _ in range(max(4, int(len(self._free) * settings.initial_random)))]
+        self._asked = list(dict.fromkeys([*(probes(budget.space) if settings.sensitivities else []), *drawn]))
 
     def ask(self) -> list[Pattern]:
-        """What is looked at, or what is measured in full."""
+        """Return the patterns to measure at low fidelity, or those to measure in full."""
         return self._asked
 
     def tell(self, values: Mapping[Pattern, float]) -> None:
-        """Learn, and choose what comes next."""
+        """Fit the surrogate to all values so far, and choose the patterns of the next round."""
+        settings = self.settings
         self._values.update(((pattern, self.fidelity), values[pattern]) for pattern in self._asked)
         self._met.update(dict.fromkeys(pattern for pattern in self._asked if self.budget.met(pattern)))
-        learnt = self._surrogate.learn(self._values)
-        looked = self.fidelity < 1.0
-        fresh = self._unknown(self._met, full=True) if looked else self._unknown(self._candidates(learnt))
-        self.fidelity = 1.0 if looked else LOOK
-        chosen = self._promising(fresh, FULL if looked else self._looked) if learnt else fresh[: self._looked]
+        fitted = self._surrogate.fit(self._values)
+        # Rounds take turns: at low fidelity new candidates, then in full the best of all that were so measured, also
+        # in earlier generations: low fidelity alone would drop the optimum for good.
+        to_full = self.fidelity < 1.0
+        fresh = self._unknown(self._met, full=True) if to_full else self._unknown(self._candidates(fitted))
+        self.fidelity = 1.0 if to_full else settings.low_fidelity
+        count = settings.full_fidelity if to_full else self._screened
+        chosen = self._promising(fresh, count) if fitted else fresh[: self._screened]
         # Nothing left to choose: a space without anything new ends the search by itself.
         self._asked = chosen or [self.budget.draw(self._rng)]
 
     def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
-        """The best that was looked at; before that, parts leave in the order of what they cost alone."""
+        """Return the best pattern measured; before any, parts leave in the order of what they cost alone."""
         met = [pattern for pattern in values if self.budget.met(pattern) and np.isfinite(values[pattern])]
         if met:
             return min(met, key=lambda pattern: values[pattern])
-        most = max((value for value in values.values() if np.isfinite(value)), default=0.0)
-        preference = np.full(len(self.budget.space.parts), -most - 1.0)
+        largest = max((value for value in values.values() if np.isfinite(value)), default=0.0)
+        preference = np.full(len(self.budget.space.parts), -largest - 1.0)
         for i in self._free:
             of_part = [value for pattern, value in values.items() if pattern.levels[i] and np.isfinite(value)]
             if of_part:
@@ -110,77 +144,83 @@ class CMA:
 
     # -- candidates
 
-    def _candidates(self, learnt: bool) -> dict[Pattern, None]:
-        """Patterns worth a guess: what CMA-ES, switches and chance bring."""
-        found = dict.fromkeys(self.budget.draw(self._rng) for _ in range(DRAWN))
-        if not learnt or not self._met:
-            return found
+    def _candidates(self, fitted: bool) -> dict[Pattern, None]:
+        """Return patterns worth a prediction: what CMA-ES, switches and chance bring."""
+        settings = self.settings
+        candidates = dict.fromkeys(self.budget.draw(self._rng) for _ in range(settings.random_candidates))
+        if not fitted or not self._met:
+            return candidates
         incumbents = self._incumbents()
-        found |= dict.fromkeys(self._sampled(incumbents[0]))
-        found |= dict.fromkeys(self._switched(p, MOST_SWITCHES) for p in incumbents for _ in range(SWITCHES))
-        for _ in range(CLIMBS):
-            best = self._promising(self._unknown(found), CLIMBERS)
-            found |= dict.fromkeys(self._switched(p, 1) for p in best for _ in range(CLIMBED))
-        return found
+        candidates |= dict.fromkeys(self._sampled(incumbents[0]))
+        around = (pattern for pattern in incumbents for _ in range(settings.switches_per_incumbent))
+        candidates |= dict.fromkeys(self._switched(pattern, settings.max_switches) for pattern in around)
+        for _ in range(settings.hill_climb_rounds):
+            best = self._promising(self._unknown(candidates), settings.hill_climb_starts)
+            candidates |= dict.fromkeys(self._switched(p, 1) for p in best for _ in range(settings.hill_climb_switches))
+        return candidates
 
     def _incumbents(self) -> list[Pattern]:
-        """The best pattern measured in full, if any, and those of the best guessed value."""
+        """Return the best pattern measured in full, if any, and those of the best predicted value."""
         met = list(self._met)
-        mean, _ = self._surrogate.guess(met)
-        guessed = [met[i] for i in np.argsort(mean, kind="stable")[:INCUMBENTS]]
+        mean, _ = self._surrogate.predict(met)
+        predicted = [met[i] for i in np.argsort(mean, kind="stable")[: self.settings.incumbents]]
         full = {pattern: self._values[pattern, 1.0] for pattern in met if (pattern, 1.0) in self._values}
-        return list(dict.fromkeys([*sorted(full, key=lambda pattern: full[pattern])[:1], *guessed]))
+        return list(dict.fromkeys([*sorted(full, key=lambda pattern: full[pattern])[:1], *predicted]))
 
     def _switched(self, pattern: Pattern, most: int) -> Pattern:
-        """A few level switches away; few more often than many, as EvoPress draws them."""
+        """Return a pattern a few level switches away; few more often than many, as EvoPress draws them."""
         for _ in range(self._rng.integers(1, most + 1, 2).min()):
             pattern = self.budget.move(pattern, self._rng)
         return pattern
 
     def _sampled(self, start: Pattern) -> Iterable[Pattern]:
-        """What CMA-ES samples in some generations on the surrogate, from a pattern on."""
+        """Yield what CMA-ES samples in some generations on the surrogate, from a pattern on."""
         steps = np.array([self.budget.space.parts[i].top ** -0.5 for i in self._free])
-        options = {**OPTIONS, "randn": self._randn, "CMA_stds": steps}
-        engine = cma.CMAEvolutionStrategy(self._around(start), SIGMA, options)
-        for _ in range(GENERATIONS):
+        options = {**PYCMA_OPTIONS, "randn": self._randn, "CMA_stds": steps}
+        engine = cma.CMAEvolutionStrategy(self._preferences(start), self.settings.sigma, options)
+        for _ in range(self.settings.cma_generations):
             offspring = engine.ask()
             patterns = [self._decode(x) for x in offspring]
-            mean, spread = self._surrogate.guess(patterns)
-            engine.tell(offspring, (mean - spread).tolist())
+            mean, deviation = self._surrogate.predict(patterns)
+            engine.tell(offspring, (mean - deviation).tolist())
             yield from patterns
 
     # -- choosing
 
     def _unknown(self, patterns: Iterable[Pattern], full: bool = False) -> list[Pattern]:
-        """Those not measured in full, nor failed; where it is about looks, not looked at either."""
-        known = self._values
+        """Return the patterns not measured in full, nor failed; unless ``full``, nor measured at low fidelity."""
+        known, low = self._values, self.settings.low_fidelity
         return [
             p
             for p in patterns
-            if (p, 1.0) not in known and np.isfinite(known.get((p, LOOK), 0.0)) and (full or (p, LOOK) not in known)
+            if (p, 1.0) not in known and np.isfinite(known.get((p, low), 0.0)) and (full or (p, low) not in known)
         ]
 
     def _promising(self, patterns: list[Pattern], count: int) -> list[Pattern]:
-        """Those that promise most, the first chosen soberly, the next more boldly."""
+        """Return the patterns of the lowest confidence bounds, the first chosen soberly, the next more boldly."""
         if not patterns:
             return []
-        mean, spread = self._surrogate.guess(patterns)
+        betas = self.settings.confidence_betas
+        mean, deviation = self._surrogate.predict(patterns)
         chosen: dict[int, None] = {}
         for turn in range(min(count, len(patterns))):
-            order = np.argsort(mean - BOLDNESS[turn % len(BOLDNESS)] * spread, kind="stable")
+            order = np.argsort(mean - betas[turn % len(betas)] * deviation, kind="stable")
             chosen[next(int(i) for i in order if int(i) not in chosen)] = None
         return [patterns[i] for i in chosen]
 
     # -- preferences
 
-    def _around(self, pattern: Pattern) -> np.ndarray:
-        """Preferences that decode to a pattern: half-way between the price of each last level gone and the next."""
-        around = []
+    def _preferences(self, pattern: Pattern) -> np.ndarray:
+        """Return preferences that decode to a pattern, float [free parts].
+
+        Each is half-way between the price of the part's last level gone and the next.
+        """
+        preferences = []
         for i in self._free:
             part, level = self.budget.space.parts[i], pattern.levels[i]
             ladder = [part.ladder[0] - 1, *part.ladder, part.ladder[-1] + 1]
-            around.append((ladder[level] + ladder[level + 1]) / 2)
-        return np.array(around)
+            preferences.append((ladder[level] + ladder[level + 1]) / 2)
+        return np.array(preferences)
 
     def _decode(self, x: np.ndarray) -> Pattern:
         preference = np.zeros(len(self.budget.space.parts))

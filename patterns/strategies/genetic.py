@@ -9,12 +9,14 @@ import numpy as np
 
 from patterns.budget import Budget
 from patterns.errors import PatternError
-from patterns.space import Pattern
+from patterns.part import Pattern
 
 POPULATION = 50
 GENERATIONS = 100
 TOURNAMENT = 3
+"""Patterns that meet in a tournament."""
 MUTATION = 0.001
+"""Probability that a gene mutates."""
 
 
 def refuse_elitism(elitism: int | None) -> None:
@@ -28,7 +30,7 @@ def refuse_elitism(elitism: int | None) -> None:
 
 
 class Genetic:
-    """Tournaments, two-point crossover, rare mutation, and random repair to the budget.
+    """Breeds by tournaments, two-point crossover, rare mutation, and random repair to the budget.
 
     At whole layers under ``any``, with nothing protected, this is EvoP's search as released: 50 patterns, 100
     generations, random bits repaired to the budget; then tournaments of 3 with replacement fill the population,
@@ -43,8 +45,8 @@ class Genetic:
     Source: EvoP (arXiv 2502.14910), pattern search, as in its code, which runs scikit-opt's GA.
 
     Attributes:
-        elitism: how many of a generation's best distinct patterns go over unchanged; EvoP: 0.
-        patience: ends after so many generations without a better pattern; EvoP: None, never.
+        elitism: number of a generation's best distinct patterns that go over unchanged; EvoP: 0.
+        patience: number of generations without a better pattern after which the search ends; EvoP: None, never.
 
     Raises:
         PatternError: ``elitism`` or ``patience`` out of range.
@@ -52,7 +54,7 @@ class Genetic:
 
     finishes = True
     fidelity = 1.0
-    keep: int | None = None
+    survivors: int | None = None
 
     def __init__(self, budget: Budget, seed: int, *, elitism: int = 0, patience: int | None = None) -> None:
         refuse_elitism(elitism)
@@ -67,7 +69,7 @@ class Genetic:
         self._generation, self._stale, self._best = 0, 0, math.inf
 
     def ask(self) -> list[Pattern]:
-        """One generation."""
+        """Return one generation; nothing when the last was told."""
         if not self._population:
             self._population = self._repaired(self._rng.integers(0, self._tops + 1, (POPULATION, len(self._free))))
         over = self._generation == GENERATIONS or (self.patience is not None and self._stale >= self.patience)
@@ -86,17 +88,18 @@ class Genetic:
         self._population = [*children[: POPULATION - len(elite)], *elite]
 
     def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
-        """Every pattern asked meets the budget already."""
+        """Return None: every pattern asked meets the budget already."""
         return None
 
     def _repaired(self, genes: np.ndarray) -> list[Pattern]:
+        """Return rows of genes, int [rows, free parts], as patterns brought to the budget."""
         rows = np.zeros((len(genes), len(self.budget.space.parts)), dtype=int)
         rows[:, self._free] = genes
         return [self.budget.repair(Pattern(tuple(row)), self._rng) for row in rows.tolist()]
 
 
 def tournament(scores: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Rows that win a tournament, as many as there are, drawn with replacement; the smallest score wins.
+    """Return the rows that win a tournament, as many as there are, drawn with replacement; the smallest score wins.
 
     Args:
         scores: float [rows].
@@ -110,13 +113,16 @@ def tournament(scores: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def cross(genes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Each row of the first half exchanges an increment with its row of the second half.
+    """Exchange the genes between two cuts of each row of the first half and its row of the second half.
 
     Both cuts are drawn from 0 .. genes - 1 and the end is exclusive, as in scikit-opt: the last gene stays.
 
     Args:
         genes: int [rows, genes].
         rng: draws the cuts.
+
+    Returns:
+        int [rows, genes], the children.
     """
     half, length = len(genes) // 2, genes.shape[1]
     cuts = np.sort(rng.integers(0, length, (half, 2)), axis=1)
@@ -127,12 +133,15 @@ def cross(genes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def mutate(genes: np.ndarray, tops: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Every gene turns, rarely, into another level of its part: a bit flips.
+    """Turn genes, rarely, into another level of their part: a bit flips.
 
     Args:
         genes: int [rows, genes].
         tops: int [genes], the last level of each gene.
         rng: draws which, and to what.
+
+    Returns:
+        int [rows, genes], mutated.
     """
     other = (genes + rng.integers(1, tops + 1, genes.shape)) % (tops + 1)
     return np.where(rng.random(genes.shape) < MUTATION, other, genes)

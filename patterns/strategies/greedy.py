@@ -1,4 +1,4 @@
-"""Greedy removal, one unit a step: SLEB for whole layers, BlockPruner for sub-blocks."""
+"""Greedy removal, one unit per step: SLEB for whole layers, BlockPruner for sub-blocks."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from patterns.budget import Budget
-from patterns.space import Pattern
+from patterns.part import Pattern
 
 STEPS = 16
-"""A step down a ladder removes this part of the needed cost, so that about so many steps suffice."""
+"""Steps down ladders in which what is needed is gone: each removes a sixteenth of it."""
 
 
 class Greedy:
-    """From the dense model, try every removal, keep the best, again until the budget is met.
+    """Tries every removal from the dense model, keeps the best, and goes on from it until the budget is met.
 
     A removal is a unit of the space. Of a ladder it is as many levels of one part as remove a sixteenth of what must
     go, or all that are left: a level at a time would take hundreds of rounds. Under a rule that couples parts, one
@@ -28,7 +28,7 @@ class Greedy:
 
     finishes = True
     fidelity = 1.0
-    keep = 1
+    survivors = 1
 
     def __init__(self, budget: Budget, seed: int) -> None:
         self.budget = budget
@@ -38,19 +38,19 @@ class Greedy:
         self._finished = False
 
     def ask(self) -> list[Pattern]:
-        """Every removal from the pattern kept so far."""
+        """Return every removal from the pattern kept so far."""
         if self._finished:
             return []
-        return list(dict.fromkeys(self._brought(p) for p in self.budget.space.removals(self._kept)))
+        return list(dict.fromkeys(self._enlarged(p) for p in self.budget.space.removals(self._kept)))
 
     def tell(self, values: Mapping[Pattern, float]) -> None:
-        """Keep the best removal; finished when it meets the budget."""
+        """Keep the best removal; finish when it meets the budget."""
         self._step = dict(values)
         self._kept = min(values, key=lambda pattern: values[pattern])
         self._finished = self.budget.met(self._kept)
 
     def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
-        """The pattern kept so far, completed in the order in which the removals of the last whole step ranked.
+        """Return the pattern kept so far, completed in the order in which the removals of the last whole step ranked.
 
         Where the first step was not finished, what it measured is the ranking. Levels beyond a removal leave at a
         later place of the ranking, the second time round, the third, and so on.
@@ -66,8 +66,8 @@ class Greedy:
             order.append(np.where(rounds > 0, rank + (rounds - 1) * (len(best_first) + 1), 0.0))
         return self.budget.ranked(order)
 
-    def _brought(self, pattern: Pattern) -> Pattern:
-        """A removal made large enough, and brought to the budget where it removes more than enough."""
+    def _enlarged(self, pattern: Pattern) -> Pattern:
+        """Return a removal made large enough, and brought to the budget where it removes more than enough."""
         kept = self._kept.levels
         units = [i for i, (level, was) in enumerate(zip(pattern.levels, kept, strict=True)) if level > was]
         least = min(self.budget.need, self.budget.gone(self._kept) + self.budget.need / STEPS)

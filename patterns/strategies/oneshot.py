@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from patterns.budget import Budget
-from patterns.space import Pattern, PatternSpace
+from patterns.part import Pattern
+from patterns.space import PatternSpace
 from patterns.strategies.surrogate import shares
-from patterns.strategies.values import finite
 
 
 class OneShot:
-    """What a metric ranks lowest leaves, all at once.
+    """Removes what a metric ranks lowest, all at once.
 
     Where every part that may go has ``scores``, one global ranking over all levels of all parts decides, and only
     its pattern is measured: block influence for whole parts is ShortGPT's, standardised fluctuations for heads and
@@ -35,7 +35,7 @@ class OneShot:
 
     finishes = True
     fidelity = 1.0
-    keep: int | None = None
+    survivors: int | None = None
 
     def __init__(self, budget: Budget, seed: int) -> None:
         self.budget = budget
@@ -46,20 +46,20 @@ class OneShot:
         self._asked = self._probes or [budget.ranked(order)]
 
     def ask(self) -> list[Pattern]:
-        """The removals to rank by, if any; then the one pattern."""
+        """Return the removals to rank by, if any; then the one pattern."""
         return self._asked
 
     def tell(self, values: Mapping[Pattern, float]) -> None:
-        """Rank what was measured; finished when that was the one pattern."""
+        """Rank what was measured; finish when that was the one pattern."""
         self._asked = [self._by_sensitivity(values)] if self._asked is self._probes else []
 
     def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
-        """The pattern that what was measured so far ranks; what was not measured leaves last."""
+        """Return the pattern that what was measured so far ranks; what was not measured leaves last."""
         return self._by_sensitivity(values) if self._probes else None
 
     def _by_sensitivity(self, values: Mapping[Pattern, float]) -> Pattern:
-        """The pattern whose levels cost least by the probes, as if no part minded what else is gone."""
-        measured = finite([values.get(probe, np.inf) for probe in self._probes])
+        """Return the pattern whose levels cost least by the probes, as if no part minded what else is gone."""
+        measured = _finite([values.get(probe, np.inf) for probe in self._probes])
         order = []
         for i, part in enumerate(self.budget.space.parts):
             of_part = [x for probe, x in zip(self._probes, measured, strict=True) if probe.levels[i]]
@@ -69,12 +69,26 @@ class OneShot:
         return self.budget.ranked(order)
 
     def _costs(self, part: int) -> np.ndarray:
-        """The counted cost each level of a part removes beyond the one before, at least 1; int [levels - 1]."""
+        """Return the cost each level of a part removes beyond the one before, at least 1; int [levels - 1]."""
         dense, top = self.budget.space.dense, self.budget.space.parts[part].top
         return np.maximum(1, np.diff([self.budget.gone(dense.with_level(part, level)) for level in range(top + 1)]))
 
 
 def probes(space: PatternSpace) -> list[Pattern]:
-    """Each part gone alone, where that is legal anywhere; else every smallest removal."""
+    """Return each part gone alone, where that is legal anywhere; else every smallest removal."""
     wholes = [space.dense.with_level(i, space.parts[i].top) for i in space.free]
     return [pattern for pattern in wholes if space.legal(pattern)] or list(space.removals(space.dense))
+
+
+def _finite(values: Sequence[float]) -> np.ndarray:
+    """Return values in which failed measurements rank last, by as much as the others span.
+
+    Returns:
+        float [values], all finite.
+    """
+    measured = np.asarray(values, dtype=float)
+    whole = measured[np.isfinite(measured)]
+    if not whole.size:
+        return np.zeros(len(measured))
+    span = float(np.ptp(whole)) or 1.0
+    return np.where(np.isfinite(measured), measured, whole.max() + span)

@@ -7,29 +7,30 @@ from collections.abc import Mapping
 import numpy as np
 
 from patterns.budget import Budget
-from patterns.space import Pattern
+from patterns.part import Pattern
 
 ROUND = 8
+"""Patterns per round."""
 
 
 class Random:
-    """Patterns drawn at random from those that meet the budget, parts leaving in random order."""
+    """Draws patterns that meet the budget, parts leaving in random order."""
 
     finishes = False
     fidelity = 1.0
-    keep: int | None = None
+    survivors: int | None = None
 
     def __init__(self, budget: Budget, seed: int) -> None:
         self.budget = budget
         self._rng = np.random.default_rng(seed)
 
     def ask(self) -> list[Pattern]:
-        """Eight more draws."""
+        """Return eight more draws."""
         return [self.budget.draw(self._rng) for _ in range(ROUND)]
 
     def tell(self, values: Mapping[Pattern, float]) -> None:
-        """Learns nothing."""
+        """Do nothing: values do not change what is drawn."""
 
     def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
-        """Every pattern asked meets the budget already."""
+        """Return None: every pattern asked meets the budget already."""
         return None

@@ -8,20 +8,22 @@ import numpy as np
 
 from patterns.budget import Budget
 from patterns.errors import PatternError
-from patterns.space import Pattern
+from patterns.part import Pattern
 
 START, OFFSPRING = 64, 32
+"""Random patterns of a start, and offspring of a generation."""
 TRIES = 3
 """Mutations tried for each offspring before a generation goes on with fewer."""
-MOST_SWITCHES = 3
+MAX_SWITCHES = 3
+"""Level switches that an offspring is away from its parent at most."""
 STEPS = ((1 / 16, 8), (1 / 4, 2), (1.0, 1))
-"""The steps of a selection: share of the search sample, and how many patterns are left after it."""
+"""The steps of a selection: share of the search sample, and number of survivors."""
 
 
 class Swap:
-    """One parent, 32 offspring a generation by level switches that keep the budget, selected in steps.
+    """Evolves one parent by 32 offspring per generation, level switches that keep the budget, selected in steps.
 
-    EvoPress' are: the start, the best of 64 random patterns by a first look; offspring that are one to three
+    EvoPress' are: the start, the best of 64 random patterns at the lowest fidelity; offspring that are one to three
     switches away, min(U{1..3}, U{1..3}); none twice, and not the parent; few tokens for many and more for the
     survivors; the parent in the last step, so that the best is never lost.
 
@@ -35,7 +37,7 @@ class Swap:
     Source: EvoPress (arXiv 2410.14649), section 3 and its code.
 
     Attributes:
-        patience: starts anew after so many generations in a row without a better parent.
+        patience: number of generations in a row without a better parent after which the search starts anew.
 
     Raises:
         PatternError: ``patience`` below 1.
@@ -54,7 +56,7 @@ class Swap:
         self._asked: list[Pattern] = []
 
     def ask(self) -> list[Pattern]:
-        """What is left of the offspring, for a larger share of the sample each time."""
+        """Return the offspring, then their survivors for a larger share of the sample each time."""
         if not self._asked:
             self._start()
         return self._asked
@@ -67,21 +69,22 @@ class Swap:
             self._stuck = self._stuck + 1 if self._ranked[0] == self._parent else 0
             self._breed(self._ranked[0])
         else:
-            kept = self._ranked[: STEPS[self._step][1]]
+            survivors = self._ranked[: STEPS[self._step][1]]
             parent = [self._parent] if self._step == len(STEPS) - 2 else []
-            self._select(self._step + 1, [*kept, *parent])
+            self._select(self._step + 1, [*survivors, *parent])
 
     def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
-        """The best of the last step that was finished; of what was measured of the first."""
+        """Return the best of the last step that was finished; of what was measured, where the first was not."""
         return self._ranked[0] if self._ranked else min(values, key=lambda pattern: values[pattern], default=None)
 
     def _start(self) -> None:
+        """Ask for random patterns, without a parent."""
         self._parent: Pattern | None = None
         self._stuck = 0
         self._select(0, [self.budget.draw(self._rng) for _ in range(START)])
 
     def _breed(self, parent: Pattern) -> None:
-        """The offspring of a parent, or a new start when it has outlived its time.
+        """Ask for the offspring of a parent, or for a new start when it has outlived its time.
 
         A parent that has no offspring is measured in full, and its time is over.
         """
@@ -103,11 +106,13 @@ class Swap:
             self._select(len(STEPS) - 1, [parent])
 
     def _select(self, step: int, patterns: list[Pattern]) -> None:
+        """Ask for patterns at the share of the sample of a step."""
         self._step, self._asked, self.fidelity = step, patterns, STEPS[step][0]
-        self.keep: int | None = 1 if self._parent is None else STEPS[step][1]
+        self.survivors: int | None = 1 if self._parent is None else STEPS[step][1]
 
     def _child(self, parent: Pattern) -> Pattern:
+        """Return a pattern one to three switches from a parent, few more often than many."""
         child = parent
-        for _ in range(self._rng.integers(1, MOST_SWITCHES + 1, 2).min()):
+        for _ in range(self._rng.integers(1, MAX_SWITCHES + 1, 2).min()):
             child = self.budget.move(child, self._rng)
         return child

@@ -1,16 +1,15 @@
-"""CMA-ES on a surrogate: what it looks at, what it measures in full, and how soon it is there."""
+"""CMA-ES on a surrogate: what it measures at low fidelity, what in full, and how soon it is there."""
 
 import numpy as np
 import pytest
-from test_strategies import SPACES, run
-from toys import FIDELITIES, Exact, Landscape, fidelity, layer_space, subblock_space
+from toys import FIDELITIES, SPACES, Exact, Landscape, fidelity, layer_space, run, subblock_space
 
 from patterns import Budget, Stop, TrialLog, finalists, make_strategy, search
 
 THREE = (fidelity(1, 24), fidelity(4, 100), fidelity(16, 400))
 
 
-def test_it_looks_at_many_and_measures_few_in_full(tmp_path):
+def test_it_measures_many_at_low_fidelity_and_few_in_full(tmp_path):
     budget = Budget(subblock_space(12), 0.25)
     log = TrialLog.create(tmp_path / "log", {})
     search(make_strategy("cma", budget, 0), budget, log, Exact(budget.space), Stop(100), fidelities=THREE)
@@ -21,29 +20,29 @@ def test_it_looks_at_many_and_measures_few_in_full(tmp_path):
     assert first[:24] == list(budget.space.removals(budget.space.dense))
     assert all(budget.met(pattern) for pattern in first[24:])
     assert all(trial.met for trial in log.trials[len(first) :])
-    looked = set(first)
+    screened = set(first)
     for number in range(1, 9):
         assert {trial.fidelity for trial in rounds[number]} == {16 if number % 2 else 4}
         assert len(rounds[number]) == (3 if number % 2 else 8)
         if number % 2:
-            assert {trial.pattern for trial in rounds[number]} <= looked
-        looked |= {trial.pattern for trial in rounds[number]}
+            assert {trial.pattern for trial in rounds[number]} <= screened
+        screened |= {trial.pattern for trial in rounds[number]}
 
 
 @pytest.mark.parametrize("layers", [10, 12])
 def test_it_finds_the_optimum_within_a_quarter_of_the_space(tmp_path, layers):
     budget = Budget(layer_space(layers), 0.3)
     every = list(budget.patterns())
-    found = 0
+    reached = 0
     for seed in range(5):
         land = Exact(budget.space, seed)
         log = TrialLog.create(tmp_path / str(seed), {})
         search(make_strategy("cma", budget, seed), budget, log, land, Stop(len(every) // 4), fidelities=FIDELITIES)
-        found += finalists(log.trials, 4)[0].value == min(map(land.value, every))
-    assert found >= 4
+        reached += finalists(log.trials, 4)[0].value == min(map(land.value, every))
+    assert reached >= 4
 
 
-def test_where_there_is_one_effort_no_pattern_is_measured_twice(tmp_path):
+def test_where_there_is_one_fidelity_no_pattern_is_measured_twice(tmp_path):
     budget = Budget(subblock_space(12), 0.25)
     log, land = TrialLog.create(tmp_path / "log", {}), Exact(budget.space)
     search(make_strategy("cma", budget, 0), budget, log, land, Stop(80), fidelities=THREE[-1:])
@@ -52,7 +51,7 @@ def test_where_there_is_one_effort_no_pattern_is_measured_twice(tmp_path):
 
 
 @pytest.mark.parametrize("space", ["subblock any", "mixed any", "mixed stock"])
-def test_patterns_that_failed_a_look_are_not_measured_in_full(space):
+def test_patterns_that_failed_at_low_fidelity_are_not_measured_in_full(space):
     budget = SPACES[space]
     land, strategy, failed = Landscape(budget.space), make_strategy("cma", budget, 0), set()
     for _ in range(12):
@@ -65,8 +64,8 @@ def test_patterns_that_failed_a_look_are_not_measured_in_full(space):
 
 
 @pytest.mark.parametrize("evaluations", [1, 5, 16, 18])
-def test_stopped_before_anything_was_measured_in_full_it_answers_from_its_looks(tmp_path, evaluations):
-    """By the best pattern looked at; before that, what costs least alone leaves first."""
+def test_stopped_before_anything_was_measured_in_full_it_answers_from_low_fidelity(tmp_path, evaluations):
+    """By the best pattern measured; before that, what costs least alone leaves first."""
     budget = SPACES["subblock any"]
     log, *_, strategy = run(tmp_path, "cma", budget, evaluations=evaluations)
     values = {trial.pattern: trial.value for trial in log.trials}

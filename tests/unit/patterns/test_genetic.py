@@ -4,8 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from test_strategies import SPACES, run
-from toys import Landscape, layer_space
+from toys import SPACES, Landscape, layer_space, run
 
 from patterns import Budget, make_strategy
 from patterns.strategies.genetic import MUTATION, cross, mutate, tournament
@@ -60,7 +59,7 @@ def test_tournaments_of_three():
     assert won == pytest.approx(expected, abs=0.015)
 
 
-def test_crossover_exchanges_one_stretch_between_rows_that_lie_half_a_population_apart():
+def test_crossover_exchanges_one_run_of_genes_between_rows_that_lie_half_a_population_apart():
     rng = np.random.default_rng(0)
     parents = np.concatenate([np.zeros((25, 12), int), np.ones((25, 12), int)])
     exchanged = np.zeros(12)

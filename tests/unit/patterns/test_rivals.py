@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_strategies import SPACES, TINY, run
-from toys import Exact, Landscape, fidelity, ladder_space, layer_space, subblock_space
+from toys import SPACES, TINY, Exact, Landscape, fidelity, ladder_space, layer_space, run, subblock_space
 
 from patterns import Budget, Pattern, PatternSpace, Stop, TrialLog, finalists, make_strategy, search
 
@@ -13,15 +12,15 @@ THREE = (fidelity(1, 24), fidelity(4, 100), fidelity(16, 400))
 
 
 def scored(space: PatternSpace, scores) -> PatternSpace:
-    """The space with scores: a part, one a level."""
-    parts = tuple(replace(part, scores=tuple(mine)) for part, mine in zip(space.parts, scores, strict=True))
+    """Return the space with scores, one per part and level."""
+    parts = tuple(replace(part, scores=tuple(of_part)) for part, of_part in zip(space.parts, scores, strict=True))
     return replace(space, parts=parts)
 
 
 # -- swap
 
 
-def test_swap_looks_at_many_and_measures_few_in_full(tmp_path):
+def test_swap_measures_many_at_low_fidelity_and_few_in_full(tmp_path):
     budget = Budget(subblock_space(12), 0.25)
     log = TrialLog.create(tmp_path / "log", {})
     search(make_strategy("swap", budget, 0), budget, log, Exact(budget.space), Stop(300), fidelities=THREE)
@@ -37,7 +36,7 @@ def test_swap_looks_at_many_and_measures_few_in_full(tmp_path):
     assert rounds[3][-1].pattern == start
 
 
-def test_where_there_is_one_effort_swap_measures_no_pattern_twice(tmp_path):
+def test_where_there_is_one_fidelity_swap_measures_no_pattern_twice(tmp_path):
     budget = Budget(subblock_space(12), 0.25)
     log, land = TrialLog.create(tmp_path / "log", {}), Exact(budget.space)
     search(make_strategy("swap", budget, 0), budget, log, land, Stop(300), fidelities=THREE[-1:], bounds=False)
@@ -45,17 +44,17 @@ def test_where_there_is_one_effort_swap_measures_no_pattern_twice(tmp_path):
     assert finalists(log.trials, 16)
 
 
-def test_swap_goes_on_alike_whatever_it_is_told_of_those_it_does_not_keep():
+def test_swap_goes_on_alike_whatever_it_is_told_of_those_that_do_not_survive():
     budget = SPACES["mixed any"]
     land = Landscape(budget.space)
-    whole, cut = make_strategy("swap", budget, 0), make_strategy("swap", budget, 0)
+    whole, early = make_strategy("swap", budget, 0), make_strategy("swap", budget, 0)
     for _ in range(40):
         asked = whole.ask()
-        assert cut.ask() == asked
+        assert early.ask() == asked
         values = {pattern: land.value(pattern) for pattern in asked}
-        last_kept = sorted(values.values())[: cut.keep][-1]
+        last_survivor = sorted(values.values())[: early.survivors][-1]
         whole.tell(values)
-        cut.tell({p: value if value <= last_kept else last_kept + 1e-6 for p, value in values.items()})
+        early.tell({p: value if value <= last_survivor else last_survivor + 1e-6 for p, value in values.items()})
 
 
 def test_swap_never_loses_its_parent():
@@ -83,7 +82,7 @@ def test_swap_starts_anew_when_its_parent_has_outlived_its_time():
     assert sizes.count(64) > 2
 
 
-def test_a_stopped_swap_is_completed_by_its_best_look(tmp_path):
+def test_a_stopped_swap_is_completed_by_the_best_it_measured(tmp_path):
     budget = Budget(subblock_space(12), 0.25)
     for evaluations in (1, 20, 64, 80):
         log, _, _, strategy = run(tmp_path, "swap", budget, evaluations=evaluations, file=str(evaluations))
@@ -108,8 +107,8 @@ def test_scores_are_one_ranking_over_all_parts(tmp_path):
     assert reason == "strategy finished"
     (trial,) = log.trials
     assert budget.met(trial.pattern)
-    gone = [x for mine, n in zip(scores, trial.pattern.levels, strict=True) for x in mine[:n]]
-    kept = [x for mine, n in zip(scores, trial.pattern.levels, strict=True) for x in mine[n:]]
+    gone = [x for of_part, n in zip(scores, trial.pattern.levels, strict=True) for x in of_part[:n]]
+    kept = [x for of_part, n in zip(scores, trial.pattern.levels, strict=True) for x in of_part[n:]]
     # The last to leave may come back where it was not needed; nothing else is out of order.
     assert sorted(gone)[-2] < min(kept)
 
@@ -185,11 +184,10 @@ def test_probabilities_keep_to_the_rate_and_follow_the_losses():
     """Where two layers cost nothing and the others much, the two leave."""
     budget = Budget(layer_space(10), 0.2)
     strategy = make_strategy("policy", budget, 0)
-    rate = strategy._rate
     for _ in range(40):
-        assert strategy._keep.mean() == pytest.approx(rate)
+        assert strategy.probabilities.mean() == pytest.approx(strategy.keep_rate)
         strategy.tell({p: float(np.dot(p.levels, [1, 1, 0, 1, 1, 1, 0, 1, 1, 1])) for p in strategy.ask()})
-    assert set(np.argsort(strategy._keep)[:2]) == {2, 6}
+    assert set(np.argsort(strategy.probabilities)[:2]) == {2, 6}
     assert strategy.ask()[-1].levels == (0, 0, 1, 0, 0, 0, 1, 0, 0, 0)
 
 
@@ -198,10 +196,10 @@ def test_probabilities_begin_at_the_scores_each_kind_apart():
     scores = [np.full(part.top, float(part.layer)) for part in space.parts]
     strategy = make_strategy("policy", Budget(scored(space, scores), 0.3), 0)
     for kind in ("attn", "mlp"):
-        keep = strategy._keep[strategy._kinds == kind]
-        assert (np.diff(keep) >= 0).all()
-        assert keep[0] < keep[-1]
-        assert keep.mean() == pytest.approx(strategy._rate)
+        probabilities = strategy.probabilities[strategy.kinds == kind]
+        assert (np.diff(probabilities) >= 0).all()
+        assert probabilities[0] < probabilities[-1]
+        assert probabilities.mean() == pytest.approx(strategy.keep_rate)
 
 
 def test_policy_ends_where_there_is_one_pattern(tmp_path):

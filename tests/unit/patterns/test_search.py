@@ -116,8 +116,8 @@ def test_the_log_holds_no_times(tmp_path):
         assert set(json.loads(line)) == {"round", "levels", "met", "fidelity", "value", "tokens", "losses"}
 
 
-def test_a_larger_effort_of_what_was_measured_is_no_further_evaluation(tmp_path):
-    """The limit is met with the first look at a generation: its survivors are measured in full all the same."""
+def test_a_higher_fidelity_of_what_was_measured_is_no_further_evaluation(tmp_path):
+    """The limit is met by a generation at low fidelity: its survivors are measured in full all the same."""
     log, *_ = run(tmp_path / "long", "swap", Stop(90))
     limit = len({trial.pattern for trial in log.trials if trial.round <= 1})
     log, _, reason = run(tmp_path / "short", "swap", Stop(limit))

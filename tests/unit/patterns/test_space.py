@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from plain_rules import every_pattern, is_legal, is_put_back, is_unit
 from toys import ladder_space, layer_space, subblock_space
 
 from patterns import Pattern, PatternError, PatternSpace
@@ -53,16 +56,6 @@ def test_units_under_stock_are_pairs_and_every_unit_is_legal():
         assert space.dense in set(space.put_backs(p))
 
 
-def test_units_are_all_there_are():
-    """Against brute force over every pattern that differs in one part, or in two under a coupling rule."""
-    space = subblock_space(4, "stock", ("layers.0.attn",))
-    every = [Pattern(tuple(code >> i & 1 for i in range(8))) for code in range(256)]
-    legal = [p for p in every if space.legal(p)]
-    for p in legal:
-        more = {q for q in legal if sum(q.levels) == sum(p.levels) + 2 and _contains(q, p)}
-        assert set(space.removals(p)) == more
-
-
 def test_reached_fractions():
     space = layer_space(12)
     reached = space.reached(Pattern((1, 1, 1, *(0,) * 9)))
@@ -79,16 +72,45 @@ def test_the_fingerprint_says_what_a_level_means_and_no_more():
     assert other.fingerprint != plain.fingerprint
 
 
-def _contains(larger: Pattern, smaller: Pattern) -> bool:
-    return all(a >= b for a, b in zip(larger.levels, smaller.levels, strict=True))
+def protecting(space: PatternSpace, *names: str) -> PatternSpace:
+    """Return the space with some parts protected."""
+    return replace(space, protected=frozenset(names))
 
 
 RULES = {
-    "free": ladder_space(4, "mixed"),
+    "free": ladder_space(2, "mixed"),
+    "free, protected": protecting(ladder_space(2, "mixed"), "layers.0.mlp"),
     "alternating": subblock_space(4, "stock"),
-    "common": ladder_space(4, "head", "stock", heads=3),
-    "common alternating": ladder_space(4, "mixed", "stock"),
+    "alternating, protected": subblock_space(4, "stock", ("layers.0.attn", "layers.2.mlp")),
+    "common": ladder_space(3, "head", "stock", heads=3),
+    "common, protected": protecting(ladder_space(3, "head", "stock", heads=3), "layers.1.attn"),
+    "common alternating": ladder_space(3, "mixed", "stock"),
+    "common alternating, protected": protecting(ladder_space(3, "mixed", "stock"), "layers.1.attn"),
 }
+"""Every rule, with and without protected parts, in spaces small enough to list."""
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_legal_is_what_the_rule_says(name):
+    space = RULES[name]
+    every = every_pattern(space)
+    legal = [pattern for pattern in every if is_legal(space, pattern)]
+    assert [pattern for pattern in every if space.legal(pattern)] == legal
+    assert space.dense in legal
+    assert (len(legal) == len(every)) == (name == "free")
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_units_are_all_there_are(name):
+    """Removals and put-backs of every legal pattern, against every pair of legal patterns."""
+    space = RULES[name]
+    legal = [pattern for pattern in every_pattern(space) if is_legal(space, pattern)]
+    for pattern in legal:
+        removals, put_backs = list(space.removals(pattern)), list(space.put_backs(pattern))
+        assert len(set(removals)) == len(removals)
+        assert len(set(put_backs)) == len(put_backs)
+        assert set(removals) == {other for other in legal if is_unit(space, pattern, other)}
+        assert set(put_backs) == {other for other in legal if is_put_back(space, pattern, other)}
 
 
 @pytest.mark.parametrize("name", RULES)
