@@ -27,9 +27,9 @@ def calibrate(
         list[str] | None,
         typer.Option(help="A domain of whose text a task is made (which ending is a passage's own?), or all."),
     ] = None,
-    clusters: Annotated[str, typer.Option(help="Clusters a domain, or auto: the best silhouette.")] = "auto",
-    passages: Annotated[int, typer.Option(min=1, help="Search passages a domain.")] = 64,
-    items: Annotated[int, typer.Option(min=1, help="Search items a domain of questions.")] = 128,
+    clusters: Annotated[str, typer.Option(help="Clusters per domain, or auto: the best silhouette.")] = "auto",
+    passages: Annotated[int, typer.Option(min=1, help="Search passages per domain.")] = 64,
+    items: Annotated[int, typer.Option(min=1, help="Search questions per domain of questions.")] = 128,
     hold_out: Annotated[float, typer.Option(help="Fraction of each domain's clusters kept unseen.")] = 0.2,
     group_by: Annotated[
         list[str] | None,

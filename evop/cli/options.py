@@ -20,14 +20,14 @@ Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a h
 Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.")]
 
 
-def number_or_auto(option: str, given: str) -> int | None:
-    """What an option that takes ``auto`` or a number was given; None for ``auto``.
+def number_or_auto(option: str, word: str) -> int | None:
+    """Read an option that takes ``auto`` or a number; None for ``auto``.
 
     Raises:
-        EvopError: anything else.
+        EvopError: the word is neither.
     """
-    if given == "auto":
+    if word == "auto":
         return None
-    if not given.isdigit() or int(given) < 1:
-        raise EvopError(f"{option} {given}: expected auto or a number from 1 on")
-    return int(given)
+    if not word.isdigit() or int(word) < 1:
+        raise EvopError(f"{option} {word}: expected auto or a number from 1 on")
+    return int(word)

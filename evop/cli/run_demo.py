@@ -1,4 +1,4 @@
-"""The whole road on the embedded model and corpora."""
+"""The road that ``evop demo`` walks: calibrate, search, audit, prune, on the embedded model and corpora."""
 
 from __future__ import annotations
 
@@ -20,14 +20,19 @@ from evop.stages.prune import prune
 from evop.stages.search import search
 
 EVALUATIONS = 60
+"""Number of patterns that the search measures."""
 MARK = "demo.txt"
-"""Says that a folder was made by the demo and may be made again."""
+"""File that says that a folder was made by the demo and may be made again."""
 MAX_TOKENS = 256
-"""The embedded model was trained on sequences of this length."""
+"""Tokens per passage at most: the embedded model was trained on sequences of this length."""
 
 
 def run_demo(out: Path, console: Console) -> None:
-    """Calibrate, search, audit and prune; prints as it goes and says where things lie."""
+    """Calibrate, search, audit and prune; print each result, and where its files lie.
+
+    Raises:
+        EvopError: the folder holds something else.
+    """
     made = [out / name for name in ("set", "run", "audit", "pruned")]
     if out.exists() and any(out.iterdir()) and not (out / MARK).is_file():
         raise EvopError(f"--out {out} holds something else than an earlier demo; give a new folder")
@@ -61,8 +66,8 @@ def run_demo(out: Path, console: Console) -> None:
 
     say("\n[bold]2. search[/bold]: which quarter of the decoder can go, judged by the group that loses most")
     with watching(console) as watch:
-        found = search(model_dir(), built, run, watch=watch, evaluations=EVALUATIONS, max_tokens=MAX_TOKENS)
-    print_search(console, found)
+        result = search(model_dir(), built, run, watch=watch, evaluations=EVALUATIONS, max_tokens=MAX_TOKENS)
+    print_search(console, result)
 
     say("\n[bold]3. audit[/bold]: passages and whole clusters the search never saw")
     print_audit(console, audit(model_dir(), built, run, audited).file)

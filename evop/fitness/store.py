@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from evop.errors import EvopError
-from patterns import Pattern
+from patterns import Fidelity, Pattern
 
 SCHEMA = "evop.store/3"
 
@@ -37,6 +37,19 @@ class LossStore:
             name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
             self._file = folder / f"{name}.jsonl"
             self._open(identity)
+
+    @classmethod
+    def of_search(cls, folder: str | None, identity: Mapping[str, Any], fidelities: Sequence[Fidelity]) -> LossStore:
+        """Open the store of a search; searches of one space, sample, meter and dtype share it, on whatever device.
+
+        Args:
+            folder: the folder in which searches share their measurements, or None to keep them in memory.
+            identity: what makes a search this search and no other.
+            fidelities: the fidelities of its sample; an increment is counted from the fidelity before.
+        """
+        shared = {name: identity[name] for name in ("space", "search_tokens", "dtype", "loss")}
+        shared["fidelities"] = [fidelity.passages for fidelity in fidelities]
+        return cls(Path(folder) if folder else None, shared)
 
     def get(self, pattern: Pattern, increment: int) -> Sums:
         """Look up what was measured of a pattern on an increment of the sample: summed loss per group."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,7 +91,9 @@ def set_up(
     identity = {**identity_asked(plan, calibration), **identity_found(loaded, passages, evaluator.space)}
     run.refuse_another(identity)
     watch(Progress("dense"))
-    fitness = _fitness(recipe, _sample(recipe, evaluator, passages, identity), budget, header)
+    fidelities = fidelities_of(passages.search)
+    store = LossStore.of_search(recipe.store, identity, fidelities)
+    fitness = _fitness(recipe, Sample(evaluator, passages.search, fidelities, store), budget, header)
     derived = {
         "parts": [part.name for part in budget.space.parts],
         "groups": list(passages.groups),
@@ -147,20 +148,6 @@ def _ranking(
         compensate=recipe.compensate == "bias",
         seed=recipe.seed,
     )
-
-
-def _sample(
-    recipe: SearchRecipe, evaluator: Evaluator, passages: ObjectivePassages, identity: Mapping[str, object]
-) -> Sample:
-    """Divide the search passages into fidelities, and open the store.
-
-    Searches of one space, sample, meter and dtype share a store, whatever device they run on.
-    """
-    fidelities = fidelities_of(passages.search)
-    shared = {name: identity[name] for name in ("space", "search_tokens", "dtype", "loss")}
-    shared["fidelities"] = [fidelity.passages for fidelity in fidelities]
-    store = LossStore(Path(recipe.store) if recipe.store else None, shared)
-    return Sample(evaluator, passages.search, fidelities, store)
 
 
 def _fitness(recipe: SearchRecipe, sample: Sample, budget: Budget, header: Mapping[str, Any]) -> Fitness:
