@@ -28,23 +28,12 @@ MAX_TOKENS = 256
 
 
 def run_demo(out: Path, console: Console) -> None:
-    """Calibrate, search, audit and prune; print each result, and where its files lie.
-
-    Raises:
-        EvopError: the folder holds something else.
-    """
-    made = [out / name for name in ("set", "run", "audit", "pruned")]
-    if out.exists() and any(out.iterdir()) and not (out / MARK).is_file():
-        raise EvopError(f"--out {out} holds something else than an earlier demo; give a new folder")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / MARK).write_text("made by evop demo, which may replace what lies here\n")
-    for path in made:
-        shutil.rmtree(path, ignore_errors=True)
+    """Calibrate, search, audit and prune; print each result, and where its files lie."""
+    calibration, run, audited, pruned = _cleared(out)
 
     def say(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
-    calibration, run, audited, pruned = made
     say("[bold]1. calibration set[/bold]: 8 domains, 4 clusters each, one held out; of three, tasks too")
     domains = [f"{name}={path}" for name, path in corpus_files().items()]
     recipe = calibration_recipe(
@@ -77,3 +66,19 @@ def run_demo(out: Path, console: Console) -> None:
     say(f"\nreport:     {audited / 'report.html'}   (open it in a browser; the numbers: {audited / 'audit.csv'})")
     say(f"pattern:    {run / 'pattern.json'}")
     say(f"checkpoint: {pruned}   (AutoModelForCausalLM.from_pretrained({str(pruned)!r}))")
+
+
+def _cleared(out: Path) -> list[Path]:
+    """Empty the demo's folder of an earlier demo; returns the folders of the four steps, in their order.
+
+    Raises:
+        EvopError: the folder holds something else.
+    """
+    folders = [out / name for name in ("set", "run", "audit", "pruned")]
+    if out.exists() and any(out.iterdir()) and not (out / MARK).is_file():
+        raise EvopError(f"--out {out} holds something else than an earlier demo; give a new folder")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MARK).write_text("made by evop demo, which may replace what lies here\n")
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    return folders
