@@ -22,13 +22,13 @@ class BatchSize:
     Attributes:
         tokens: padded tokens per forward pass at most, now.
         least: tokens of one passage of full length; a batch does not get smaller.
-        asked: whether a person asked for this size; it is then never made smaller.
+        fixed: whether a person asked for this size; it is then never made smaller.
         device: where the batches run.
     """
 
     tokens: int
     least: int
-    asked: bool
+    fixed: bool
     device: torch.device
 
     @classmethod
@@ -63,7 +63,7 @@ class BatchSize:
 
     def _halve(self, error: torch.OutOfMemoryError) -> None:
         smaller = self.tokens // 2
-        if self.asked or smaller < self.least:
+        if self.fixed or smaller < self.least:
             raise EvopError(
                 f"out of memory on {self.device} with {self.tokens} tokens per batch; use a smaller --batch-size or "
                 "--max-tokens, or --dtype bfloat16"

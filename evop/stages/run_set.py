@@ -10,14 +10,14 @@ from calibration.reading.sources import open_source
 from evop.errors import EvopError
 
 
-def refuse_another_set(manifest: Manifest, asked: Recipe, place: Path) -> None:
+def refuse_another_set(manifest: Manifest, recipe: Recipe, place: Path) -> None:
     """Check that a set was built by this recipe from the same files; a file that is gone is not missed.
 
     Raises:
         EvopError: the set was built otherwise; says what differs.
     """
     new = "every later stage rests on it: give the recipe a new out"
-    built, wanted = manifest.recipe.model_dump(mode="json"), asked.model_dump(mode="json")
+    built, wanted = manifest.recipe.model_dump(mode="json"), recipe.model_dump(mode="json")
     for key, value in wanted.items():
         if built[key] != value:
             raise EvopError(
