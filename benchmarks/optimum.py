@@ -119,7 +119,7 @@ class Bench:
             if not file.is_file():
                 pool = self.passages("search")
                 measured_ranking(evaluator, pool, metric=metric, over="mean", compensate=False, seed=0).save(file)
-            evaluator = evaluator.ordered(Ranking.load(file))
+            evaluator = evaluator.with_ranking(Ranking.load(file))
             budget = Budget(evaluator.space, space.remove)
         kept = {
             split: Measured(self.passages(split), self.work / f"{space.name}{ending}.npz", evaluator)

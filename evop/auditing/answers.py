@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from evop.losses import ITEM_METERS, made
+from evop.losses import ITEM_METERS, build_meter
 from evop.losses.lines import choice_costs, items_of
 from evop.losses.significance import mcnemar, wilson, worse
 from evop.tokens.passages import TokenPassages
@@ -39,7 +39,7 @@ class Answers:
             passages: items, all of them.
         """
         costs, (_, items) = choice_costs(lines, passages), items_of(passages)
-        right = {name: made(place).right(costs, items) for name, place in ITEM_METERS.items()}
+        right = {name: build_meter(address).right(costs, items) for name, address in ITEM_METERS.items()}
         dense, *pruned = ({name: found[at] for name, found in right.items()} for at in range(len(lines)))
         return cls(metric, dense, dict(zip(names, pruned, strict=True)))
 

@@ -1,4 +1,4 @@
-"""A file a command: ``evop demo | calibrate | show | search | audit | prune | speed | run | compare``."""
+"""The commands, one file each: ``evop demo | calibrate | show | search | audit | prune | speed | run | compare``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line's frame: the Typer app, where it prints, and what every command does first."""
+"""The frame of the command line: the Typer app, where it prints, and what every command does first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``evop audit``: what the search never saw."""
+"""``evop audit``: measures patterns on what the search never saw."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``evop compare``: search runs side by side."""
+"""``evop compare``: puts search runs side by side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``evop demo``: the whole road on what ships with evop."""
+"""``evop demo``: walks the whole road on what ships with evop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from evop.cli.options import Out
 
 
 def demo(out: Out = Path("demo")) -> None:
-    """The whole road on the embedded model and corpora, in a few minutes on two CPU cores."""
+    """Walk the whole road on the embedded model and corpora, in a few minutes on two CPU cores."""
     from evop.cli.run_demo import run_demo
 
     quiet()

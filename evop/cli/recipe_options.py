@@ -17,7 +17,7 @@ from typer.core import TyperCommand
 from evop.recipes.option import RUNNING
 
 BRACKETS = re.compile(r"\[default: \((.*?)\)")
-"""How Typer writes a default that was given to it as words."""
+"""Matches a default as Typer writes it where it was given as words."""
 PLAIN = (bool, int, float, str)
 """Types that an option may have; what else a field holds is typed as words, which the recipe takes apart."""
 
@@ -29,8 +29,8 @@ def options_of(recipe: type[BaseModel], *left_out: str) -> Callable[[Callable[..
     alone.
 
     Args:
-        recipe: says what every option is called, is, and does unless it is given.
-        left_out: fields that the command asks for in other words.
+        recipe: says of every option its name, its type, its description and its default.
+        left_out: names of the fields that the command asks for in other words.
     """
     fields = {name: field for name, field in recipe.model_fields.items() if name not in left_out}
 
@@ -52,11 +52,12 @@ def options_of(recipe: type[BaseModel], *left_out: str) -> Callable[[Callable[..
 
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+    """Make the parameter of a command from a field of its recipe."""
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-    kind, default = _kind(field), field.get_default()
+    typed, default = _type_of(field), field.get_default()
     shown = str(extra.get("shown") or ("" if default is None else default))
     dashed = f"--{name.replace('_', '-')}"
-    if kind is bool:
+    if typed is bool:
         # What is off is turned on by its name; what is on has a way to turn it off.
         declared, shown = (f"{dashed}/--no-{dashed[2:]}", dashed[2:]) if default else (dashed, "")
     else:
@@ -66,26 +67,26 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
         declared,
         help=field.description,
         show_default=shown or False,
-        min=least if kind in (int, float) else None,
+        min=least if typed in (int, float) else None,
         rich_help_panel=str(extra.get("panel") or "") or None,
     )
-    hint = Annotated[kind | None, option]  # type: ignore[valid-type]
+    hint = Annotated[typed | None, option]  # type: ignore[valid-type]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
 
 
 def _is_about_running(parameter: inspect.Parameter) -> bool:
-    """Whether an option decides nothing that is found; such options come last."""
+    """Say whether an option is about how the model is run; such options come last."""
     return parameter.annotation.__metadata__[0].rich_help_panel == RUNNING
 
 
-def _kind(field: FieldInfo) -> type:
-    """The type that an option of a field is typed as."""
+def _type_of(field: FieldInfo) -> type:
+    """Choose the type of a field's option: the field's own where it is plain, else words."""
     extra = field.json_schema_extra
     if isinstance(extra, dict) and extra.get("shown"):
         return str
     choices = get_args(field.annotation) if get_origin(field.annotation) is not Literal else ()
-    kinds = [kind for kind in (choices or (field.annotation,)) if kind is not NoneType]
-    return kinds[0] if len(kinds) == 1 and kinds[0] in PLAIN else str
+    types = [choice for choice in (choices or (field.annotation,)) if choice is not NoneType]
+    return types[0] if len(types) == 1 and types[0] in PLAIN else str
 
 
 class GroupedCommand(TyperCommand):
@@ -99,6 +100,7 @@ class GroupedCommand(TyperCommand):
 
 
 def _sections(command: TyperCommand, ctx: Any) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Sort the help of a command by heading: pairs of an option and its text."""
     sections: dict[str, list[tuple[str, str]]] = {}
     for parameter in command.get_params(ctx):
         record = parameter.get_help_record(ctx)

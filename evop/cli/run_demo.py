@@ -1,4 +1,4 @@
-"""The whole road on the embedded model and corpora."""
+"""The road that ``evop demo`` walks: calibrate, search, audit, prune, on the embedded model and corpora."""
 
 from __future__ import annotations
 
@@ -21,26 +21,20 @@ from evop.stages.prune import prune
 from evop.stages.search import search
 
 EVALUATIONS = 60
+"""Number of patterns that the search measures."""
 MARK = "demo.txt"
-"""Says that a folder was made by the demo and may be made again."""
+"""File that says that a folder was made by the demo and may be made again."""
 MAX_TOKENS = 256
-"""The embedded model was trained on sequences of this length."""
+"""Tokens per passage at most: the embedded model was trained on sequences of this length."""
 
 
 def run_demo(out: Path, console: Console) -> None:
-    """Calibrate, search, audit and prune; prints as it goes and says where things lie."""
-    made = [out / name for name in ("set", "run", "audit", "pruned")]
-    if out.exists() and any(out.iterdir()) and not (out / MARK).is_file():
-        raise EvopError(f"--out {out} holds something else than an earlier demo; give a new folder")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / MARK).write_text("made by evop demo, which may replace what lies here\n")
-    for path in made:
-        shutil.rmtree(path, ignore_errors=True)
+    """Calibrate, search, audit and prune; print each result, and where its files lie."""
+    calibration, run, audited, pruned = _cleared(out)
 
     def say(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
-    calibration, run, audited, pruned = made
     say("[bold]1. calibration set[/bold]: 8 domains, 4 clusters each, one held out; of three, tasks too")
     domains = [f"{name}={path}" for name, path in corpus_files().items()]
     recipe = calibration_recipe(
@@ -62,8 +56,8 @@ def run_demo(out: Path, console: Console) -> None:
 
     say("\n[bold]2. search[/bold]: which quarter of the decoder can go, judged by the group that loses most")
     with watching(console) as watch:
-        found = search(model_dir(), built, run, watch=watch, evaluations=EVALUATIONS, max_tokens=MAX_TOKENS)
-    print_search(console, found)
+        result = search(model_dir(), built, run, watch=watch, evaluations=EVALUATIONS, max_tokens=MAX_TOKENS)
+    print_search(console, result)
 
     say("\n[bold]3. audit[/bold]: passages and whole clusters the search never saw")
     print_audit(console, audit(model_dir(), built, run, audited).file)
@@ -73,3 +67,19 @@ def run_demo(out: Path, console: Console) -> None:
     say(f"\nreport:     {audited / 'report.html'}   (open it in a browser; the numbers: {audited / 'audit.csv'})")
     say(f"pattern:    {run / PATTERN}")
     say(f"checkpoint: {pruned}   (AutoModelForCausalLM.from_pretrained({str(pruned)!r}))")
+
+
+def _cleared(out: Path) -> list[Path]:
+    """Empty the demo's folder of an earlier demo; returns the folders of the four steps, in their order.
+
+    Raises:
+        EvopError: the folder holds something else.
+    """
+    folders = [out / name for name in ("set", "run", "audit", "pruned")]
+    if out.exists() and any(out.iterdir()) and not (out / MARK).is_file():
+        raise EvopError(f"--out {out} holds something else than an earlier demo; give a new folder")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MARK).write_text("made by evop demo, which may replace what lies here\n")
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    return folders

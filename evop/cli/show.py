@@ -1,4 +1,4 @@
-"""``evop show``: print what a stage left behind."""
+"""``evop show``: prints what a stage left behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``evop speed``: how fast a model and what was pruned of it are."""
+"""``evop speed``: times a model and what was pruned of it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def speed(
     from evop.stages.speed import speed as run_speed
 
     quiet()
-    found = run_speed(
+    timed = run_speed(
         model,
         pruned,
         batch=batch,
@@ -41,6 +41,6 @@ def speed(
         out=out,
         report=say,
     )
-    print_speed(console, found)
+    print_speed(console, timed)
     if out:
         say(f"speed: {out}")

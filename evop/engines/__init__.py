@@ -1,6 +1,6 @@
-"""Engines: where the patterns of a round are measured, the table of all of them, and the protocol.
+"""Engines, which measure the patterns of a round here or elsewhere: their protocol, and the table of all of them.
 
-An engine is not part of what a search is: it may be gone on with by another.
+An engine is not part of what makes a search: a search that one began, another may go on with.
 """
 
 from __future__ import annotations
@@ -22,47 +22,47 @@ if TYPE_CHECKING:
 class Engine(Protocol):
     """Measures what a search asks for.
 
-    What it finds of a pattern depends on the pattern, the fidelity, the bound and the order alone, so it may deal the
-    patterns of a request out as it likes.
+    What is measured of a pattern depends on the pattern, the fidelity, the bound and the order of the groups alone, so
+    an engine may deal the patterns of a request out as it likes.
     """
 
     def measure(self, request: Request, order: Sequence[str], stop: Stop) -> list[Measurement]:
-        """One measurement a pattern, in the order asked; none at all where the search is over before they are there.
+        """Measure a request: one measurement per pattern, in its order; none at all if the search is over before.
 
         Args:
-            request: what is to be measured.
-            order: of the groups, those likely to be the worst first.
-            stop: looked at while measuring.
+            request: the patterns, and how far they are measured.
+            order: the groups in the order in which they are measured, those likely to be the worst first.
+            stop: says, while measuring, whether the search is over.
 
         Raises:
-            EvopError: something a person can mend.
+            EvopError: what a person can mend.
         """
 
     def close(self) -> None:
-        """Let go of everything; nothing is measured afterwards. Doing it twice does no harm."""
+        """Free everything; nothing is measured afterwards. Closing twice does no harm."""
 
 
 ENGINES: dict[str, str] = {"serial": "evop.engines.serial:SerialEngine", "ray": "evop.engines.ray_engine:RayEngine"}
-"""``--engine`` -> ``module:class``; a class is built with ``(recipe, fitness, report)``. Imported when used."""
+"""``--engine`` -> ``module:class``; a class takes ``(recipe, fitness, report)``, and is imported when used."""
 
 
 def make_engine(recipe: SearchRecipe, fitness: Fitness, report: Callable[[str], None]) -> Engine:
     """Build the engine of a recipe.
 
     Args:
-        recipe: says which, and how many workers.
+        recipe: says which engine, and how many workers.
         fitness: judges patterns in this process; workers judge as it does.
-        report: is given a line where something happened that a person would like to know.
+        report: is given a line where something happens that a person would like to know.
     """
     module, _, name = ENGINES[recipe.engine].partition(":")
     return getattr(import_module(module), name)(recipe, fitness, report)
 
 
 def refuse_engine(recipe: SearchRecipe) -> None:
-    """Check that an engine can be had, before anything is loaded.
+    """Check that the engine of a recipe can run, before anything is loaded.
 
     Raises:
-        EvopError: it is not installed, or has no workers.
+        EvopError: the engine is not installed, has no workers, or cannot spread a model.
     """
     if recipe.workers is not None and recipe.engine == "serial":
         raise EvopError(

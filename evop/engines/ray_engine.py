@@ -1,4 +1,4 @@
-"""A round spread over Ray actors, each holding the model once."""
+"""The engine that spreads a round over workers on Ray, each holding the model once."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from evop.fitness.fitness import Fitness
 from evop.recipes.search import SearchRecipe
 from patterns import Measurement, Request, Stop
 
-GLANCE = 0.2
-"""Seconds between two looks at whether the search is over."""
+POLL_SECONDS = 0.2
+"""Seconds between two checks whether the search is over."""
 TRIES = 3
-"""So many workers are lost over one chunk before the search ends."""
+"""Number of workers lost over one chunk that ends the search."""
 
 
 class RayEngine:
-    """Measures with Ray; it is started with the first request, so that a search which is finished starts none.
+    """Measures with workers on Ray; they are started with the first request, so that a finished search starts none.
 
     Args:
         recipe: says how many workers.
-        fitness: what the workers are modelled on; its store is told what they find.
+        fitness: judges as the workers do; its store is told what they measured.
         report: is given a line where a worker is replaced.
     """
 
@@ -36,10 +36,10 @@ class RayEngine:
         self._busy: dict[Any, tuple[Any, Chunk]] = {}
 
     def measure(self, request: Request, order: Sequence[str], stop: Stop) -> list[Measurement]:
-        """Deal the patterns out, put what comes back in the order asked."""
+        """Deal the patterns out, and put what comes back into the order of the request."""
         cluster, sample = self._ready(), self._fitness.sample
         waiting = deque(chunks(request, order, cluster.size, sample.store, len(sample.fidelities)))
-        found: dict[int, Measurement] = {}
+        measured: dict[int, Measurement] = {}
         lost: Counter[tuple[int, ...]] = Counter()
         while waiting or self._busy:
             while waiting and self._idle:
@@ -48,22 +48,22 @@ class RayEngine:
             if stop.over:
                 self.close()
                 return []
-            for sent in cluster.finished(list(self._busy), GLANCE):
+            for sent in cluster.finished(list(self._busy), POLL_SECONDS):
                 worker, chunk = self._busy.pop(sent)
-                done = cluster.outcome(sent)
-                if isinstance(done, Done):
-                    found |= self._taken(chunk, done)
+                outcome = cluster.outcome(sent)
+                if isinstance(outcome, Done):
+                    measured |= self._taken(chunk, outcome)
                     self._idle.append(worker)
-                elif isinstance(done, Refused):
-                    raise EvopError(done.says)
+                elif isinstance(outcome, Refused):
+                    raise EvopError(outcome.says)
                 else:
                     lost[chunk.places] += 1
-                    self._replace(worker, chunk, done, lost[chunk.places])
+                    self._replace(worker, chunk, outcome, lost[chunk.places])
                     waiting.appendleft(chunk)
-        return [found[at] for at in range(len(request.patterns))]
+        return [measured[at] for at in range(len(request.patterns))]
 
     def close(self) -> None:
-        """End the workers, and Ray where it was started here; what they are at is lost."""
+        """End the workers, and Ray where it was started here; chunks in flight are lost."""
         if self._cluster is not None:
             for worker in [*self._idle, *(worker for worker, _ in self._busy.values())]:
                 self._cluster.fire(worker)
@@ -72,13 +72,18 @@ class RayEngine:
             self._cluster = None
 
     def _ready(self) -> Cluster:
+        """Return the cluster, started with the first call."""
         if self._cluster is None:
             self._cluster = Cluster(WorkerPlan.of(self._recipe, self._fitness), self._recipe.workers)
             self._idle = [self._cluster.hire() for _ in range(self._cluster.size)]
         return self._cluster
 
     def _taken(self, chunk: Chunk, done: Done) -> dict[int, Measurement]:
-        """Place in the request -> measurement; what was learnt goes to the store, which this process alone writes."""
+        """Take a measured chunk in: what was learnt goes to the store, which this process alone writes.
+
+        Returns:
+            Index in the request -> measurement.
+        """
         sample = self._fitness.sample
         for row in done.learnt:
             sample.store.put(*row)
@@ -86,10 +91,10 @@ class RayEngine:
         return dict(zip(chunk.places, done.measurements, strict=True))
 
     def _replace(self, worker: Any, chunk: Chunk, lost: Lost, times: int) -> None:
-        """Another worker in place of one that was lost.
+        """Start another worker in place of one that was lost.
 
         Raises:
-            EvopError: too many were lost over this chunk.
+            EvopError: too many workers were lost over this chunk.
         """
         assert self._cluster is not None
         self._cluster.fire(worker)

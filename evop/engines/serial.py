@@ -1,4 +1,4 @@
-"""One pattern after another, or rather one batch: in this process, with the model that is loaded."""
+"""The engine that measures in this process, with the model that is loaded."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from patterns import Measurement, Request, Stop
 
 
 class _Stopped(Exception):  # noqa: N818 - not an error
-    """A limit was reached, or Ctrl-C pressed, between two batches."""
+    """Says that a limit was reached, or Ctrl-C pressed, between two batches."""
 
 
 class SerialEngine:
     """Measures in this process.
 
     Args:
-        recipe: what was asked.
+        recipe: not used; every engine is built with the same three.
         fitness: judges the patterns.
         report: not used.
     """
@@ -39,4 +39,4 @@ class SerialEngine:
             return []
 
     def close(self) -> None:
-        """Nothing to let go of: the finalists are measured with the same model."""
+        """Free nothing: the finalists are measured with the same model."""

@@ -1,4 +1,4 @@
-"""What a worker is: a model of its own, and a fitness that judges as the driver's does. Knows no engine."""
+"""A worker: a model of its own, and a fitness that judges as the driver's does. Knows no engine."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from patterns import Fidelity, PatternSpace
 
 @dataclass(frozen=True)
 class WorkerPlan:
-    """All that a worker is built from: light, for it reads the weights itself.
+    """Holds all that a worker is built from; light to send, for a worker reads the weights itself.
 
     Attributes:
-        recipe: how passages are run.
+        recipe: says how passages are run, and what is measured.
         checkpoint: the model; its folder has to be there where the worker is.
         device: ``cpu``, ``cuda`` or ``mps``; the worker's own.
-        dtype: what it computes in.
-        threads: of the driver; sums depend on how many add them up.
-        space: its parts, priced.
-        ranking: which units leave first.
+        dtype: what the worker computes in, by name.
+        threads: number of threads of the driver; sums depend on how many add them up.
+        space: the parts of the model, priced.
+        ranking: which units of the parts leave first.
         passages: the search sample.
-        fidelities: its fidelities.
-        objective: over the groups.
-        dense: the dense model's losses.
-        scale: of the groups.
+        fidelities: the fidelities of the sample, ascending.
+        objective: makes the value that is minimised of the groups' excess losses.
+        dense: passages of a fidelity -> the dense model's mean loss per group.
+        scale: group -> the excess that counts as one; None for none.
     """
 
     recipe: SearchRecipe
@@ -76,10 +76,10 @@ class WorkerPlan:
         )
 
     def fitness(self) -> Fitness:
-        """The model loaded, and what judges with it.
+        """Load the model, and build what judges with it.
 
         Raises:
-            EvopError: it cannot be loaded here.
+            EvopError: the model cannot be loaded here.
         """
         torch.set_num_threads(self.threads)
         loaded = load_model(self.checkpoint, self.device, self.dtype, self.recipe.trust_remote_code)
@@ -88,10 +88,10 @@ class WorkerPlan:
 
 
 class Worker:
-    """Measures chunks, one after another; from one to the next it keeps its model and the dense model's streams only.
+    """Measures chunks, one after another, keeping only the model and the dense streams from one to the next.
 
     Args:
-        plan: what it is built from; the model is loaded with the first chunk.
+        plan: what the worker is built from; the model is loaded with the first chunk.
     """
 
     def __init__(self, plan: WorkerPlan) -> None:
@@ -99,7 +99,7 @@ class Worker:
         self._fitness: Fitness | None = None
 
     def measure(self, chunk: Chunk) -> Outcome:
-        """Measure a chunk; what a person can mend is no exception, so that no engine dresses it up."""
+        """Measure a chunk; what a person can mend is returned, not raised, so that no engine wraps it."""
         try:
             return self._measured(chunk)
         except EvopError as error:  # the evaluator has tried smaller batches before
@@ -109,12 +109,13 @@ class Worker:
             return Lost(f"out of memory: {first_line(error)}")
 
     def _measured(self, chunk: Chunk) -> Done:
+        # A fresh store per chunk: what is measured depends on what the driver says is known, not on earlier chunks.
         self._fitness = self._fitness or self._plan.fitness()
         store, request = LossStore(None, {}), chunk.request
         for row in chunk.known:
             store.put(*row)
         profile = self._fitness.sample.evaluator.profile = Profile(exact=self._plan.recipe.profile)
         fitness = replace(self._fitness, sample=replace(self._fitness.sample, store=store))
-        found = tuple(fitness(request.patterns, request.fidelity, request.bounds, chunk.order))
-        now = rows(store, request.patterns, len(self._plan.fidelities))
-        return Done(found, tuple(row for row in now if row not in chunk.known), profile)
+        measurements = tuple(fitness(request.patterns, request.fidelity, request.bounds, chunk.order))
+        held = rows(store, request.patterns, len(self._plan.fidelities))
+        return Done(measurements, tuple(row for row in held if row not in chunk.known), profile)

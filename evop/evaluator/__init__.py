@@ -1,4 +1,4 @@
-"""The evaluator: many patterns in, their losses out."""
+"""The evaluator: many patterns in, their losses out, and what they share is run once."""
 
 from evop.evaluator.evaluator import Evaluator
 from evop.evaluator.profile import Profile

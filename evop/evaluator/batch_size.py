@@ -1,4 +1,4 @@
-"""How much goes through the model at once: less from then on where memory runs out."""
+"""The size of a batch: how much goes through the model at once, and less for good where memory runs out."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class BatchSize:
     Attributes:
         tokens: padded tokens per forward pass at most, now.
         least: tokens of one passage of full length; a batch does not get smaller.
-        asked: whether a person asked for this size; it is then kept.
+        fixed: whether a person asked for this size; it is then never made smaller.
         device: where the batches run.
     """
 
     tokens: int
     least: int
-    asked: bool
+    fixed: bool
     device: torch.device
 
     @classmethod
     def of(cls, passages: int | None, max_tokens: int, device: torch.device) -> BatchSize:
-        """Begin with what was asked for, or with what suits the device.
+        """Begin with the size that was asked for, or with one that suits the device.
 
         Args:
             passages: passages of full length per forward pass, or None.
@@ -44,11 +44,11 @@ class BatchSize:
         return cls(tokens, max_tokens, passages is not None, device)
 
     def backoff(self, run: Callable[[int], Result], let_go: Callable[[], bool]) -> Result:
-        """Run something that takes padded tokens per batch; halve the batch, for good, where memory runs out.
+        """Call a function with padded tokens per batch; halve the batch, for good, where memory runs out.
 
         Args:
-            run: what is run.
-            let_go: frees what only saves time, and says whether there was any; tried before the batch is halved.
+            run: the function; it takes padded tokens per batch.
+            let_go: frees memory that only saves time, and says whether there was any; tried before a batch is halved.
 
         Raises:
             EvopError: out of memory with the smallest batch, or with the one asked for.
@@ -63,7 +63,7 @@ class BatchSize:
 
     def _halve(self, error: torch.OutOfMemoryError) -> None:
         smaller = self.tokens // 2
-        if self.asked or smaller < self.least:
+        if self.fixed or smaller < self.least:
             raise EvopError(
                 f"out of memory on {self.device} with {self.tokens} tokens per batch; use a smaller --batch-size or "
                 "--max-tokens, or --dtype bfloat16"

@@ -1,17 +1,17 @@
-"""Who sees whom where the choices of an item stand behind one query."""
+"""Attention masks of questions whose choices stand side by side behind one query."""
 
 from __future__ import annotations
 
 import torch
 
 
-class Masks:
-    """Attention masks of a batch of items: a choice sees the query and itself, a query itself alone.
+class BranchMasks:
+    """Makes attention masks of a batch of questions: a choice sees the query and itself, a query itself alone.
 
     Args:
-        branches: int64 [rows, length], 0 in a query, else the number of a choice.
-        positions: int64 [rows, length].
-        dtype: of the model.
+        branches: int64 [rows, length], 0 in a query, else the number of a choice from 1 on.
+        positions: int64 [rows, length], the position of each token in its own line.
+        dtype: what the model computes in.
     """
 
     def __init__(self, branches: torch.Tensor, positions: torch.Tensor, dtype: torch.dtype) -> None:
@@ -21,12 +21,12 @@ class Masks:
         self._apart, self._dtype = apart, dtype
         self._made: dict[tuple[int | None, torch.device], torch.Tensor] = {}
 
-    def of(self, window: int | None, device: torch.device) -> torch.Tensor:
-        """What is added to the attention's scores, [rows, 1, length, length].
+    def within(self, window: int | None, device: torch.device) -> torch.Tensor:
+        """Make the mask that is added to the attention's scores: [rows, 1, length, length].
 
         Args:
             window: positions that a layer looks back, its own included; None for all.
-            device: where it is needed.
+            device: where the mask is needed.
         """
         if (window, device) not in self._made:
             sees = self._sees if window is None else self._sees & (self._apart < window)

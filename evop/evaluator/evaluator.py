@@ -1,4 +1,4 @@
-"""Many patterns in, their losses out."""
+"""The evaluator: measures many patterns of one model on passages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from evop.evaluator.prefixes import PrefixTree
 from evop.evaluator.profile import Profile
 from evop.evaluator.walk import Walk
 from evop.losses import ItemMeter, Meter
-from evop.losses.lines import of_lines
+from evop.losses.lines import passage_losses
 from evop.losses.loss import Loss
 from evop.losses.next_token import NextToken
 from evop.losses.table import LossTable
@@ -32,27 +32,29 @@ from patterns import Pattern, PatternSpace
 
 NEXT_TOKEN = NextToken()
 NLL = Loss.named("nll")
+DENSE_MB = 1024
+"""Mebibytes of dense streams that an evaluator keeps unless it is told otherwise."""
 
 
 @dataclass
 class Evaluator:
     """Measures patterns of one model.
 
-    The patterns it is given together are run together: batch by batch, and a beginning that several of them share
-    is run once. What the dense model's first layers put out is kept for the next time.
+    Patterns that are given together are run together, batch by batch; a beginning that several of them share is run
+    once. What the dense model's first layers put out is kept for the next call.
 
-    Memory, beside the model: the activations of one batch, the residual streams of it that wait, of which there are at
-    most log2 of the number of patterns, the logits of a part of it, and the dense streams that are kept.
+    Memory, beside the model: the activations of one batch; the residual streams of that batch that wait, at most log2
+    of the number of patterns; the logits of a part of the batch; and the dense streams that are kept.
 
     Attributes:
         loaded: the model.
-        space: what its parts are.
+        space: its parts and their levels.
         ranking: which units of thinned parts leave first.
-        max_tokens: the length passages were cut at.
-        batch_size: passages of full length a forward pass, or None to fit the device.
-        loss: what is measured.
+        max_tokens: tokens per passage at most.
+        batch_size: passages of full length per forward pass, or None to fit the device.
+        loss: what is measured of text and of questions.
         cache_mb: mebibytes of dense streams to keep at most.
-        share: whether patterns share their beginnings; alone, each is run from the first layer.
+        share: whether patterns share their beginnings; if not, each is run from the first layer.
         profile: is told where the time goes.
         batch: how much goes through the model at once.
     """
@@ -63,7 +65,7 @@ class Evaluator:
     max_tokens: int
     batch_size: int | None = None
     loss: Loss = NLL
-    cache_mb: int = 0
+    cache_mb: int = DENSE_MB
     share: bool = True
     profile: Profile = field(default_factory=Profile)
     batch: BatchSize = field(init=False)
@@ -90,52 +92,52 @@ class Evaluator:
     def of(
         cls, loaded: LoadedModel, space: PatternSpace, max_tokens: int, batch_size: int | None = None, loss: Loss = NLL
     ) -> Evaluator:
-        """Of a space that knows nothing of what its units matter; it can measure whole parts."""
+        """Build an evaluator without a ranking of units; it can measure whole parts alone."""
         return cls(loaded, space, Ranking(), max_tokens, batch_size, loss)
 
-    def ordered(self, ranking: Ranking) -> Evaluator:
-        """The same with units ranked, and their levels priced."""
+    def with_ranking(self, ranking: Ranking) -> Evaluator:
+        """Copy the evaluator with its units ranked and their levels priced."""
         ranked = replace(self, space=ranking.priced(self.space), ranking=ranking)
         ranked.batch = self.batch  # what memory has room for is known by now
         return ranked
 
     def losses(self, patterns: Iterable[Pattern], passages: TokenPassages) -> list[LossTable]:
-        """The loss table of each pattern."""
+        """Measure patterns: the loss table of each, in their order."""
         return self.of_cuts([self.cut(pattern) for pattern in patterns], passages)
 
     def cut(self, pattern: Pattern) -> Cut:
-        """What a pattern takes out of the model, corrections included."""
+        """Say what a pattern takes out of the model, corrections included."""
         return compensated(self.ranking.cut_of(self.space, pattern), self.loaded, self.ranking.fill)
 
     def dense(self, passages: TokenPassages) -> LossTable:
-        """The loss table of the model as it is."""
+        """Measure the dense model: its loss table."""
         return self.of_cuts([Cut()], passages)[0]
 
     def of_cuts(self, cuts: Sequence[Cut], passages: TokenPassages) -> list[LossTable]:
-        """The loss table of each cut, in the order of the passages.
+        """Measure cuts: the loss table of each, in their order.
 
         Raises:
             EvopError: out of memory with the smallest batch, or with the one asked for.
         """
-        losses = of_lines(self.line_losses(cuts, passages), passages, self._item_meter)
+        losses = passage_losses(self.line_losses(cuts, passages), passages, self._item_meter)
         return [LossTable(passages.groups, row, passages.counts) for row in losses]
 
     def line_losses(self, cuts: Sequence[Cut], passages: TokenPassages) -> np.ndarray:
-        """What every line of the passages costs: a text is one, every choice of an item is one.
+        """Measure every line of the passages: a text is one line, every choice of a question is one.
 
         Returns:
-            Nats, summed in float64: [cuts, lines]; ``passages.lines`` says whose they are. Choices are measured by
-            next-token loss, text by the loss asked for.
+            Summed loss of every line in nats, float64 [cuts, lines]; ``passages.lines`` says which passage a line is
+            of. Choices are measured by next-token loss, text by the loss asked for.
 
         Raises:
             EvopError: out of memory with the smallest batch, or with the one asked for.
         """
         together = [cuts] if self.share else [[cut] for cut in cuts]
-        found = [self.backoff(partial(self._measured, some, passages)) for some in together if some]
-        return np.concatenate(found) if found else np.zeros((0, passages.lines[-1]))
+        parts = [self.backoff(partial(self._measured, some, passages)) for some in together if some]
+        return np.concatenate(parts) if parts else np.zeros((0, passages.lines[-1]))
 
     def backoff(self, run: Callable[[int], Result]) -> Result:
-        """Run something that takes padded tokens per batch; with smaller batches from then on where memory runs out.
+        """Call a function with padded tokens per batch; with fewer from then on where memory runs out.
 
         Raises:
             EvopError: out of memory with the smallest batch, or with the one asked for.
@@ -144,9 +146,9 @@ class Evaluator:
 
     @contextmanager
     def ticking(self, tick: Callable[[], None]) -> Iterator[None]:
-        """Call something after every batch, for the length of a ``with`` block.
+        """Call a function after every batch, for the length of a ``with`` block.
 
-        What it raises ends the measuring, and leaves no trace in the model.
+        What the function raises ends the measuring, and leaves no trace in the model.
         """
         before, self._tick = self._tick, tick
         try:
@@ -155,31 +157,33 @@ class Evaluator:
             self._tick = before
 
     def _let_go(self) -> bool:
-        """Drop the dense streams, which only save time; they do not come back."""
-        held = self._cache.used > 0
-        if held:
+        """Drop the dense streams, which only save time, for good; says whether there were any."""
+        held_any = self._cache.used > 0
+        if held_any:
             self._cache = DenseCache(0)
-        return held
+        return held_any
 
     @torch.inference_mode()
     def _measured(self, cuts: Sequence[Cut], passages: TokenPassages, batch_tokens: int) -> np.ndarray:
+        """Run cuts together: summed loss of every line in nats, float64 [cuts, lines]."""
         parallel = self.loaded.family.is_parallel(self.loaded.model.config)
         tree = PrefixTree.of(cuts, len(self._stack.layers), parallel)
         loss = np.zeros((len(cuts), passages.lines[-1]))
-        found = batches(passages, batch_tokens)
-        everything = sum(len(batch) * len(passages.ids[batch[0]]) for batch in found)
+        batched = batches(passages, batch_tokens)
+        padded = sum(len(batch) * len(passages.ids[batch[0]]) for batch in batched)
         self._cache.deal()
         with self._stack.opened() as stack:
-            for batch in found:
+            for batch in batched:
                 layout = lay_out(passages, batch)
+                # Choices are compared by their likelihood, whatever text is measured by.
                 meter = self._meter if layout.branches is None else NEXT_TOKEN
-                key, share = passages.key(batch), layout.ids.numel() / everything
+                key, share = passages.key(batch), layout.ids.numel() / padded
                 walk = Walk(stack, tree, meter, self._cache, self.profile, key, layout, share)
                 lines = np.concatenate([np.arange(passages.lines[i], passages.lines[i + 1]) for i in batch])
-                for same, sums in walk.losses():
-                    loss[np.ix_(np.array(same), lines)] = sums.numpy()
+                for equal_cuts, sums in walk.losses():
+                    loss[np.ix_(np.array(equal_cuts), lines)] = sums.numpy()
                 self._tick()
-        self.profile.padded += everything * len(cuts)
+        self.profile.padded += padded * len(cuts)
         self.profile.read += sum(map(len, passages.ids)) * len(cuts)
         self.profile.cache_bytes = self._cache.used
         self.profile.tokens += passages.total * len(cuts)

@@ -1,4 +1,4 @@
-"""A model taken apart for a while: its layers run block by block, its head apart from them."""
+"""The stack of a model's layers, taken apart for a while: run block by block, and the head apart from them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from evop.evaluator.branch_masks import Masks
+from evop.evaluator.branch_masks import BranchMasks
 from evop.evaluator.prefixes import DENSE, GONE, State, Thinning
 from evop.model.families import BlockKind, Family
 from evop.removal.cut import Place
@@ -20,7 +20,7 @@ from evop.tokens.batches import Layout
 
 
 class _Gate(nn.Module):
-    """Stands where a decoder layer was: writes down what the layer would be given, passes a stream on."""
+    """Stands where a decoder layer was: writes down what the layer would be given, and passes a stream on."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class _Gate(nn.Module):
             self.named[name] = value
 
     def forward(self, hidden_states: torch.Tensor, *rest: Any, **named: Any) -> torch.Tensor:
-        """What is to come instead, or else what came."""
+        """Pass on the stream put in its place, or else the one that came."""
         if self.instead is not None:
             return self.instead
         self.came, self.rest, self.named = hidden_states, rest, named
@@ -53,12 +53,13 @@ class LayerStack:
     """Runs a causal language model in three steps: what comes before its layers, each block, what comes after.
 
     Any architecture of transformers will do: the model's own forward pass is run with its layers put aside, so what
-    it does before and after them (positions, masks, scaled embeddings, the last norm, soft caps) is its own doing.
-    While it is open the model's list of layers holds stand-ins; on closing the dense model is put back.
+    the model does before and after them (positions, masks, scaled embeddings, the last norm, soft caps) is computed by
+    the model's own code. While the stack is open, the model's list of layers holds stand-ins; on closing, the dense
+    model is put back.
 
     Args:
-        model: of transformers, in evaluation mode.
-        family: names its parts.
+        model: a causal language model of transformers, in evaluation mode.
+        family: says what the model calls its parts.
     """
 
     def __init__(self, model: nn.Module, family: Family) -> None:
@@ -74,7 +75,7 @@ class LayerStack:
 
     @contextmanager
     def opened(self) -> Iterator[LayerStack]:
-        """The stack, ready to run; the model is whole again afterwards, whatever happened."""
+        """Take the model apart for a ``with`` block; it is whole again afterwards, whatever happened."""
         whole = dict(self.list._modules)
         try:
             yield self
@@ -85,28 +86,28 @@ class LayerStack:
                 gate.clear()
 
     def enter(self, layout: Layout) -> torch.Tensor:
-        """What the first layer is given for a batch; every layer's other inputs are kept until the next call.
+        """Run what comes before the layers; every layer's other inputs are kept until the next call.
 
         Returns:
-            [batch, length, hidden].
+            What the first layer is given: [batch, length, hidden].
         """
         self.list._modules = {str(i): gate for i, gate in enumerate(self._gates)}
         base: Any = self.model.base_model
-        where = self._first.device
-        named = {} if layout.positions is None else {"position_ids": layout.positions.to(where)}
-        base(input_ids=layout.ids.to(where), use_cache=False, **named)
+        device = self._first.device
+        named = {} if layout.positions is None else {"position_ids": layout.positions.to(device)}
+        base(input_ids=layout.ids.to(device), use_cache=False, **named)
         entered = self._gates[0].came
         assert entered is not None
         if layout.branches is not None and layout.positions is not None:
-            masks = Masks(layout.branches, layout.positions, entered.dtype)
+            masks = BranchMasks(layout.branches, layout.positions, entered.dtype)
             for number, (layer, gate) in enumerate(zip(self.layers, self._gates, strict=True)):
                 assert gate.came is not None
                 window = self.family.window(self.model.config, number)
-                gate.give(layer, "attention_mask", masks.of(window, gate.came.device))
+                gate.give(layer, "attention_mask", masks.within(window, gate.came.device))
         return entered
 
     def run(self, layer: int, attn: State, mlp: State, stream: torch.Tensor) -> torch.Tensor:
-        """The residual stream after a layer whose blocks are in some states; ``GONE`` leaves a block out."""
+        """Run a layer whose blocks are in some states, ``GONE`` leaving a block out: the residual stream behind it."""
         if attn == GONE and mlp == GONE:
             return stream
         gate = self._gates[layer]
@@ -115,7 +116,7 @@ class LayerStack:
         return out[0] if isinstance(out, tuple) else out
 
     def logits(self, stream: torch.Tensor) -> torch.Tensor:
-        """What the model makes of the last layer's output at some positions: [n, hidden] -> [n, vocabulary]."""
+        """Run what comes after the layers, at some positions: [n, hidden] -> [n, vocabulary]."""
         gate = self._gates[0]
         self.list._modules = {"0": gate}
         gate.instead = stream[None]
@@ -125,16 +126,17 @@ class LayerStack:
         finally:
             gate.instead = None
 
-    def _swapped(self, layer: int, kind: BlockKind, state: State) -> list[Swap]:
+    def _swapped(self, layer: int, block: BlockKind, state: State) -> list[Swap]:
+        """Say which modules to swap so that a block is in a state; made once while the stack is open."""
         if state == DENSE:
             return []
-        if (layer, kind, state) not in self._swaps:
-            self._swaps[layer, kind, state] = self._made(layer, kind, state)
-        return self._swaps[layer, kind, state]
+        if (layer, block, state) not in self._swaps:
+            self._swaps[layer, block, state] = self._make_swaps(layer, block, state)
+        return self._swaps[layer, block, state]
 
-    def _made(self, layer: int, kind: BlockKind, state: State) -> list[Swap]:
-        place: Place = (kind, layer)
+    def _make_swaps(self, layer: int, block: BlockKind, state: State) -> list[Swap]:
+        place: Place = (block, layer)
         if not isinstance(state, Thinning):
-            return block_swaps(self.layers[layer], self.family.block(kind))
+            return block_swaps(self.layers[layer], self.family.block(block))
         bias = None if state.bias is None else np.frombuffer(state.bias, dtype=np.float32)
         return [thinned(self.layers[layer], self.family, self.model, place, state.units, bias)]

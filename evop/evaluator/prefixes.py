@@ -1,4 +1,4 @@
-"""The tree of prefixes that the cuts of one round share. No torch: what is run once, and how often, can be counted."""
+"""The tree of prefixes that the cuts of one round share. Without torch, so that its steps can be counted alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ DENSE, GONE = "dense", "gone"
 
 
 class Thinning(NamedTuple):
-    """A block that keeps some of its units."""
+    """A block that keeps some of its units.
+
+    Attributes:
+        units: indices of the units that stay.
+        bias: bytes of the float32 bias that makes up for the others, or None.
+    """
 
     units: tuple[int, ...]
     bias: bytes | None
@@ -23,7 +28,7 @@ State = str | Thinning
 
 
 class Step(NamedTuple):
-    """What is run at once: one block of a layer, or both.
+    """What is run in one go: one block of a layer, or both.
 
     Attributes:
         layer: index of the decoder layer.
@@ -37,12 +42,12 @@ class Step(NamedTuple):
 
     @property
     def blocks(self) -> int:
-        """How many blocks it runs; what is gone is not run."""
+        """The number of blocks that the step runs; what is gone is not run."""
         return sum(state not in (None, GONE) for state in (self.attn, self.mlp))
 
     @property
     def is_dense(self) -> bool:
-        """Whether it runs its blocks as the dense model does."""
+        """Whether the step runs its blocks as the dense model does."""
         return {self.attn, self.mlp} <= {None, DENSE}
 
     @property
@@ -50,8 +55,8 @@ class Step(NamedTuple):
         """Whether the next step is of the next layer."""
         return self.mlp is not None
 
-    def and_then(self, mlp: Step) -> Step:
-        """Join a step of an attention with that of the MLP behind it."""
+    def joined(self, mlp: Step) -> Step:
+        """Join the step of an attention with the step of the MLP behind it."""
         return self._replace(mlp=mlp.mlp)
 
 
@@ -73,12 +78,12 @@ def _state(cut: Cut, place: Place) -> State:
 
 @dataclass
 class Node:
-    """A prefix: what follows it, and the cuts that end with it.
+    """A prefix of some cuts: the steps that follow it, and the cuts that end with it.
 
     Attributes:
         children: the next step -> the longer prefix.
         cuts: indices of the cuts that are this prefix and nothing more.
-        weight: how many different cuts begin with it.
+        weight: number of different cuts that begin with this prefix.
     """
 
     children: dict[Step, Node] = field(default_factory=dict)
@@ -87,16 +92,16 @@ class Node:
 
     @property
     def heavy_first(self) -> list[tuple[Step, Node]]:
-        """Children, those of the most cuts first."""
+        """The children, those that the most cuts begin with first."""
         return sorted(self.children.items(), key=lambda child: -child[1].weight)
 
 
 @dataclass(frozen=True)
 class PrefixTree:
-    """The steps of some cuts, written together where they agree from the first step on.
+    """Holds the steps of some cuts, written once where they agree from the first step on.
 
     Attributes:
-        root: the empty prefix.
+        root: the empty prefix, that all cuts begin with.
     """
 
     root: Node
@@ -106,8 +111,8 @@ class PrefixTree:
         """Write cuts together; equal ones become one.
 
         Args:
-            cuts: what leaves.
-            layers: how many decoder layers the dense model has.
+            cuts: what leaves the model.
+            layers: number of decoder layers of the dense model.
             parallel: whether attention and MLP read the same input, so that a layer is one step.
         """
         root = Node()
@@ -115,14 +120,14 @@ class PrefixTree:
             path = [root]
             for step in steps_of(cut, layers, parallel):
                 path.append(path[-1].children.setdefault(step, Node()))
-            if not path[-1].cuts:
+            if not path[-1].cuts:  # an equal cut was counted before
                 for node in path:
                     node.weight += 1
             path[-1].cuts.append(index)
         return cls(root)
 
     def runs(self) -> Iterator[Step]:
-        """List every step that is run."""
+        """List every step that is run, each as often as it is run."""
         waiting = [self.root]
         while waiting:
             for step, child in waiting.pop().children.items():

@@ -1,4 +1,4 @@
-"""Where the time of measuring went, and how much of the work was really done."""
+"""The profile of measuring: where the time went, and how much of the work was really done."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 
 STAGES = ("before the layers", "blocks", "head and loss", "dense targets")
-"""What measuring a pattern is made of."""
+"""The stages that measuring a pattern is made of."""
 
 
 @dataclass
@@ -20,15 +20,15 @@ class Profile:
     """Counts seconds and tokens; cheap enough to be always on.
 
     Attributes:
-        exact: whether to wait for the device at the end of every stage. Without it a GPU's work, which goes on behind
-            the program's back, is put down to whichever stage waits for it.
-        seconds: stage -> seconds.
+        exact: whether to wait for the device at the end of every stage. Without it the work of a GPU, which runs beside
+            the program, is put down to whichever stage waits for its result.
+        seconds: stage -> seconds spent in it.
         tokens: passage tokens that were measured, each pattern's as if it ran alone.
         read: passage tokens that went through the model, each pattern's as if it ran alone.
         padded: tokens that went through the model, padding included, each pattern's as if it ran alone.
         block_tokens: tokens that went through all blocks, in whole models: half a model for half of its blocks.
         cached: block tokens that were looked up instead.
-        cache_bytes: of the dense model's streams that are kept.
+        cache_bytes: bytes of the dense model's streams that are kept.
     """
 
     exact: bool = False
@@ -41,7 +41,7 @@ class Profile:
     cache_bytes: int = 0
 
     def add(self, other: Profile) -> None:
-        """Count what another process did, too; its memory is its own."""
+        """Add what another process counted, all but its memory."""
         for stage, seconds in other.seconds.items():
             self.seconds[stage] += seconds
         for name in ("tokens", "read", "padded", "block_tokens", "cached"):
@@ -49,17 +49,17 @@ class Profile:
 
     @property
     def padding(self) -> float:
-        """Padding beside each token that is read."""
+        """Padding tokens per token that is read."""
         return self.padded / self.read - 1 if self.read else 0.0
 
     @property
     def memory(self) -> str:
-        """Whose memory ``peak_mb`` is."""
+        """A name for what ``peak_mb`` is the memory of."""
         return "the GPU" if torch.cuda.is_initialized() else "this process, everything in it"
 
     @property
     def peak_mb(self) -> float:
-        """Most mebibytes held at any time."""
+        """The most mebibytes held at any time."""
         if torch.cuda.is_initialized():
             return torch.cuda.max_memory_allocated() / 2**20
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -71,7 +71,7 @@ class Profile:
         return self.cache_bytes / 2**20
 
     @contextmanager
-    def of(self, stage: str) -> Iterator[None]:
+    def timing(self, stage: str) -> Iterator[None]:
         """Put the time of a ``with`` block down to a stage."""
         begun = time.perf_counter()
         yield

@@ -9,11 +9,11 @@ from evop.tokens.passages import TokenPassages
 from patterns import Fidelity
 
 SHARES = (1 / 16, 1 / 4, 1.0)
-"""Shares of the passages at which a fidelity may end; the first that holds every group is the smallest."""
+"""Fractions of the passages at which a fidelity may end; the first that holds every group is the smallest."""
 
 
 def fidelities_of(passages: TokenPassages) -> tuple[Fidelity, ...]:
-    """The fidelities of a sample, ascending; the last is the whole.
+    """List the fidelities of a sample, ascending; the last is the whole sample.
 
     Each is a prefix of the sample's fixed, group-balanced order, and holds every group, so that the worst group can
     be named at every fidelity. A small sample has fewer fidelities than there are shares.
@@ -26,11 +26,14 @@ def fidelities_of(passages: TokenPassages) -> tuple[Fidelity, ...]:
 
 
 def fidelity_of(passages: TokenPassages) -> Fidelity:
-    """The fidelity that is all of some passages."""
+    """Describe all of some passages as a fidelity."""
     return Fidelity(len(passages.ids), passages.total, passages.tokens_by_group)
 
 
 def increments(passages: TokenPassages, fidelities: tuple[Fidelity, ...]) -> tuple[TokenPassages, ...]:
-    """What each fidelity adds to the one before; measured apart, so that a larger fidelity continues a smaller one."""
+    """Part passages into what each fidelity adds to the one before.
+
+    Increments are measured apart, so that a larger fidelity continues a smaller one.
+    """
     ends = [0, *(fidelity.passages for fidelity in fidelities)]
     return tuple(passages.take(range(a, b)) for a, b in pairwise(ends))

@@ -1,4 +1,4 @@
-"""The passages a search measures on, and what was measured on them already."""
+"""The sample: the passages that a search measures on, and what was measured on them already."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from evop.tokens.passages import TokenPassages
 from patterns import Fidelity, Pattern
 
 Losses = Mapping[str, float]
-"""Group -> mean loss, nats a token."""
+"""Group -> mean loss, in nats per token or as a share of its questions."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Some passages, and the fidelities at which patterns are measured on them.
+    """Measures patterns on fixed passages at several fidelities.
 
     Attributes:
         evaluator: runs the model.
-        passages: what it is run on, in their fixed order.
-        fidelities: ascending; the last is all of them.
+        passages: the passages, in their fixed order.
+        fidelities: the fidelities, ascending; the last is all of the passages.
         store: what was measured already.
     """
 
@@ -38,74 +38,79 @@ class Sample:
 
     @classmethod
     def whole(cls, evaluator: Evaluator, passages: TokenPassages) -> Sample:
-        """A sample with one fidelity."""
+        """Make a sample with one fidelity, all of its passages."""
         return cls(evaluator, passages, (fidelity_of(passages),))
 
     @property
     def full(self) -> Fidelity:
-        """The fidelity that is all of it."""
+        """The fidelity that is all of the sample."""
         return self.fidelities[-1]
 
     @cached_property
     def groups(self) -> tuple[str, ...]:
-        """All groups, in order of first appearance."""
+        """The keys of all groups, in order of first appearance."""
         return tuple(self.passages.tokens_by_group)
 
     def measure(self, patterns: Sequence[Pattern], fidelity: Fidelity, groups: Sequence[str]) -> None:
-        """Measure some groups at a fidelity: what of it is not in the store. What they share is run once."""
+        """Put the losses of some groups at a fidelity into the store, measuring what is not there yet.
+
+        Patterns that lack the same groups are measured together, so that what they share is run once.
+        """
         for number in self._numbers(fidelity):
-            there = self._increments[number].tokens_by_group
-            alike: dict[tuple[str, ...], list[Pattern]] = {}
+            present = self._increments[number].tokens_by_group
+            by_lack: dict[tuple[str, ...], list[Pattern]] = {}
             for pattern in patterns:
                 known = self.store.get(pattern, number)
-                needed = (group for group in self.groups if group in groups and group in there)
-                alike.setdefault(tuple(group for group in needed if group not in known), []).append(pattern)
-            for wanted, these in alike.items():
-                if wanted:
-                    tables = self.evaluator.losses(these, self._increments[number].only(wanted))
-                    for pattern, table in zip(these, tables, strict=True):
+                needed = (group for group in self.groups if group in groups and group in present)
+                by_lack.setdefault(tuple(group for group in needed if group not in known), []).append(pattern)
+            for lacking, alike in by_lack.items():
+                if lacking:
+                    tables = self.evaluator.losses(alike, self._increments[number].only(lacking))
+                    for pattern, table in zip(alike, tables, strict=True):
                         self.store.put(pattern, number, _sums(table))
 
-    def found(self, pattern: Pattern, fidelity: Fidelity, groups: Sequence[str]) -> Losses | str:
-        """Mean loss of some groups at a fidelity, all measured; or why there is none."""
+    def means(self, pattern: Pattern, fidelity: Fidelity, groups: Sequence[str]) -> Losses | str:
+        """Take the mean loss of groups that are all in the store at a fidelity; or say why there is none."""
         losses = {}
         for group in groups:
-            total, measured = 0.0, 0
+            total, counted = 0.0, 0
             for number in self._numbers(fidelity):
                 if count := self._increments[number].counts_by_group.get(group, 0):
                     summed = self.store.get(pattern, number)[group]
                     if summed is None:
                         return f"loss is not finite in {group}"
-                    total, measured = total + summed, measured + count
-            losses[group] = total / measured
+                    total, counted = total + summed, counted + count
+            losses[group] = total / counted
         return losses
 
     def losses(self, pattern: Pattern, fidelity: Fidelity) -> Losses | str:
-        """Mean loss a group at a fidelity, or why there is none."""
+        """Measure a pattern at a fidelity: its mean loss per group, or why there is none."""
         self.measure([pattern], fidelity, self.groups)
-        return self.found(pattern, fidelity, self.groups)
+        return self.means(pattern, fidelity, self.groups)
 
     def dense(self, fidelity: Fidelity) -> Losses:
-        """Mean loss a group of the dense model at a fidelity.
+        """Measure the dense model at a fidelity: its mean loss per group.
 
         Raises:
-            EvopError: it is not a number somewhere.
+            EvopError: the loss of a group is not a number.
         """
-        found = self.losses(self.evaluator.space.dense, fidelity)
-        if isinstance(found, str):
+        losses = self.losses(self.evaluator.space.dense, fidelity)
+        if isinstance(losses, str):
             dtype = self.evaluator.loaded.dtype
-            raise EvopError(f"the dense model's {found} at --dtype {dtype}; use --dtype float32")
-        return found
+            raise EvopError(f"the dense model's {losses} at --dtype {dtype}; use --dtype float32")
+        return losses
 
     @cached_property
     def _increments(self) -> tuple[TokenPassages, ...]:
-        """What each fidelity adds to the one before."""
+        """The passages that each fidelity adds to the one before."""
         return increments(self.passages, self.fidelities)
 
     def _numbers(self, fidelity: Fidelity) -> range:
+        """List the increments that a fidelity is made of."""
         return range(1 + self.fidelities.index(fidelity))
 
 
 def _sums(table: LossTable) -> Sums:
+    """Sum losses up per group, as the store holds them."""
     sums, _ = table.sums()
     return {name: float(s) if np.isfinite(s) else None for name, s in zip(table.names, sums, strict=True)}

@@ -1,4 +1,4 @@
-"""The evaluator of a search."""
+"""The evaluator of a search: built in one place, for this process and for every worker."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def search_evaluator(
     """Build the evaluator that a search measures with, in the driver and in every worker alike.
 
     Args:
-        recipe: how passages are run, and what is measured.
+        recipe: says how passages are run, and what is measured.
         loaded: the model.
-        space: its parts.
-        ranking: which of their units leave first; None where that is still to be measured.
+        space: the parts of the model.
+        ranking: which units of the parts leave first; None where that is still to be measured.
     """
     return Evaluator(
         loaded,

@@ -1,4 +1,4 @@
-"""Meters: what is measured of a model's predictions, the tables of all of them, and the protocols."""
+"""Meters, which turn predictions into losses: their protocols, and the tables that name all of them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ class Meter(Protocol):
     """Turns predictions into losses of text."""
 
     needs_dense: bool
-    """Whether it looks at what the dense model predicts too."""
+    """Whether the meter compares with what the dense model predicts."""
     floor: float
-    """What no loss can be less than."""
+    """The least loss there can be, in nats per token."""
 
     def __call__(self, logits: torch.Tensor, wanted: torch.Tensor, dense: torch.Tensor | None) -> torch.Tensor:
-        """The loss at each position, in nats.
+        """Measure the loss at each position, in nats.
 
         Args:
             logits: [n, vocabulary], of the pruned model.
-            wanted: int64 [n], the tokens that do follow.
+            wanted: int64 [n], the tokens that do follow in the text.
             dense: [n, vocabulary], the dense model's logits; None where they are not needed.
 
         Returns:
@@ -34,21 +34,21 @@ class Meter(Protocol):
 
 
 class ItemMeter(Protocol):
-    """Turns what every choice of some items costs into their losses."""
+    """Turns what every choice of some questions costs into the losses of the questions."""
 
     floor: float
-    """What no loss can be less than."""
+    """The least loss there can be, as a share of a question."""
 
     def right(self, nll: np.ndarray, items: list[TokenItem]) -> np.ndarray:
-        """Whether each item is answered rightly, bool [..., items]; arguments as for a call."""
+        """Say which questions are answered rightly, bool [..., items]; arguments as for a call."""
 
     def __call__(self, nll: np.ndarray, items: list[TokenItem]) -> np.ndarray:
-        """The loss of each item.
+        """Measure the loss of each question, as a share of a question.
 
         Args:
-            nll: float64 [..., items, choices], summed next-token loss of every choice in nats; infinite where an item
-                has no such choice.
-            items: what they are made of.
+            nll: float64 [..., items, choices], next-token loss summed over every choice, in nats; infinite where a
+                question has fewer choices than another.
+            items: the questions, with their right answers.
 
         Returns:
             float64 [..., items].
@@ -56,15 +56,15 @@ class ItemMeter(Protocol):
 
 
 METERS: dict[str, str] = {"nll": "evop.losses.next_token:NextToken", "kl": "evop.losses.divergence:Divergence"}
-"""``--loss`` of text -> ``module:class``; a class is built without arguments. Imported when used."""
+"""Name of a loss of text -> ``module:class``; the class takes no arguments, and is imported when used."""
 ITEM_METERS: dict[str, str] = {
     "accuracy": "evop.losses.accuracy:Accuracy",
     "accuracy_norm": "evop.losses.accuracy:NormalisedAccuracy",
 }
-"""``--loss`` of items -> ``module:class``, as for text."""
+"""Name of a loss of questions -> ``module:class``, as for text."""
 
 
-def made(place: str) -> Any:
+def build_meter(address: str) -> Any:
     """Build a meter from ``module:class``."""
-    module, _, name = place.partition(":")
+    module, _, name = address.partition(":")
     return getattr(import_module(module), name)()

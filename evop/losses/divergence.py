@@ -7,7 +7,7 @@ from torch.nn import functional
 
 
 class Divergence:
-    """KL(dense || pruned) over the vocabulary at every scored position, in nats a token; 0 for the dense model.
+    """Measures KL(dense || pruned) over the vocabulary at every scored position, in nats; 0 for the dense model.
 
     Source: EvoPress (arXiv 2410.14649), fitness function; here over the whole vocabulary.
     """
@@ -16,7 +16,7 @@ class Divergence:
     floor = 0.0
 
     def __call__(self, logits: torch.Tensor, wanted: torch.Tensor, dense: torch.Tensor | None) -> torch.Tensor:
-        """The divergence at each position, float32 [n]."""
+        """Measure the divergence at each position, in nats: float32 [n]."""
         assert dense is not None
         pruned = functional.log_softmax(logits.float(), dim=-1)
         target = functional.log_softmax(dense.to(logits.device).float(), dim=-1)

@@ -1,4 +1,4 @@
-"""From what every choice costs to what every item loses."""
+"""From the losses of lines to the losses of passages: a text is one line, a question one line per choice."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from evop.tokens.items import TokenItem
 from evop.tokens.passages import TokenPassages
 
 
-def of_lines(lines: np.ndarray, passages: TokenPassages, meter: ItemMeter) -> np.ndarray:
-    """The loss of every passage: of a text that of its line, of an item what the meter makes of its choices.
+def passage_losses(lines: np.ndarray, passages: TokenPassages, meter: ItemMeter) -> np.ndarray:
+    """Make the loss of every passage of its lines: of a text in nats, of a question as the meter says.
 
     Args:
-        lines: float64 [cuts, lines], nats.
-        passages: whose lines they are.
-        meter: of items.
+        lines: float64 [cuts, lines], summed loss of every line in nats.
+        passages: the passages that the lines are of.
+        meter: makes a loss of what the choices of a question cost.
 
     Returns:
         float64 [cuts, passages].
@@ -28,13 +28,21 @@ def of_lines(lines: np.ndarray, passages: TokenPassages, meter: ItemMeter) -> np
 
 
 def items_of(passages: TokenPassages) -> tuple[list[int], list[TokenItem]]:
-    """Which passages are items, and these."""
-    found = [(i, item) for i, item in enumerate(passages.items) if item is not None]
-    return [i for i, _ in found], [item for _, item in found]
+    """List which passages are questions, and the questions."""
+    numbered = [(i, item) for i, item in enumerate(passages.items) if item is not None]
+    return [i for i, _ in numbered], [item for _, item in numbered]
 
 
 def choice_costs(lines: np.ndarray, passages: TokenPassages) -> np.ndarray:
-    """The lines of the items, a row an item: float64 [cuts, items, most choices], infinite where there is no choice."""
+    """List what the choices of every question cost, in nats.
+
+    Args:
+        lines: float64 [cuts, lines], summed loss of every line in nats.
+        passages: the passages that the lines are of.
+
+    Returns:
+        float64 [cuts, items, most choices]; infinite where a question has fewer choices.
+    """
     at, items = items_of(passages)
     most = max((len(item.choices) for item in items), default=0)
     costs = np.full((len(lines), len(items), most), np.inf)

@@ -1,4 +1,4 @@
-"""What a search measures, as ``--loss`` names it: of text, of questions, or of both."""
+"""The loss that a search measures, as ``--loss`` names it: of text, of questions, or of both."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from evop.errors import EvopError, refuse_unknown
-from evop.losses import ITEM_METERS, METERS, ItemMeter, Meter, made
+from evop.losses import ITEM_METERS, METERS, ItemMeter, Meter, build_meter
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Loss:
 
     @classmethod
     def named(cls, name: str) -> Loss:
-        """Take a name apart.
+        """Read a loss from its name.
 
         Raises:
             EvopError: an unknown name, or two for the same.
@@ -48,35 +48,35 @@ class Loss:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds of groups that it measures: ``text``, ``item`` or both."""
+        """The kinds of groups that the loss measures: ``text``, ``item`` or both."""
         return tuple(kind for kind, meter in (("text", self.text), ("item", self.items)) if meter)
 
     @property
     def meter(self) -> Meter:
-        """The meter of text; that of the next token where text is left out."""
-        return made(METERS[self.text or "nll"])
+        """The meter of text; next-token loss where text is left out."""
+        return build_meter(METERS[self.text or "nll"])
 
     @property
     def item_meter(self) -> ItemMeter:
         """The meter of questions; plain accuracy where they are left out."""
-        return made(ITEM_METERS[self.items or "accuracy"])
+        return build_meter(ITEM_METERS[self.items or "accuracy"])
 
     @cached_property
     def floor(self) -> float:
-        """What no group's loss can be less than."""
+        """The least mean loss that a group can have, in the unit of the loss."""
         floors = [self.meter.floor] if self.text else []
         return min([*floors, *([self.item_meter.floor] if self.items else [])])
 
     @property
     def word(self) -> str:
-        """What a search calls what a group lost."""
+        """What is printed for how much a group lost."""
         if self.items:
             return "loss" if self.text else "loss of accuracy"
         return {"nll": "excess", "kl": "divergence"}[self.text or "nll"]
 
     @property
     def unit(self) -> str:
-        """In what it is counted, where it is not scaled."""
+        """The unit of the loss, where it is not scaled."""
         if self.items:
             return "nats per token, or share of the questions" if self.text else "share of the questions"
         return "nats per token"

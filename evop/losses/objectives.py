@@ -1,4 +1,4 @@
-"""From the excess loss of every group to one number, lower is better. Numpy only."""
+"""Objectives: from the excess loss of every group to one number, lower is better. Numpy only."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from evop.errors import refuse_unknown
 
 TAIL = 0.25
-"""The share of groups that ``cvar`` averages over."""
+"""Share of the groups that ``cvar`` averages over."""
 
 
 def worst(excess: np.ndarray) -> float:
-    """The largest excess: the group that pays most decides.
+    """Take the largest excess: the group that loses most decides.
 
     Source: distributionally robust optimisation over groups (Sagawa et al., arXiv 1911.08731).
     """
@@ -22,12 +22,12 @@ def worst(excess: np.ndarray) -> float:
 
 
 def mean(excess: np.ndarray) -> float:
-    """The plain mean over groups, each counted alike whatever its tokens."""
+    """Take the plain mean over groups, each counted alike however many tokens it has."""
     return float(np.mean(excess))
 
 
 def cvar(excess: np.ndarray) -> float:
-    """Conditional value at risk: the mean over the worst quarter of the groups, at least one.
+    """Take the conditional value at risk: the mean over the worst quarter of the groups, at least one.
 
     Source: Rockafellar and Uryasev, "Optimization of conditional value-at-risk" (2000), discrete form.
     """
@@ -36,16 +36,16 @@ def cvar(excess: np.ndarray) -> float:
 
 
 Objective = Callable[[np.ndarray], float]
-"""Excess loss a group, float64 [groups] -> a number to minimise."""
+"""Excess loss per group, float64 [groups] -> a number to minimise."""
 
 OBJECTIVES: dict[str, Objective] = {"worst": worst, "cvar": cvar, "mean": mean}
 
 
 def objective_of(name: str) -> Objective:
-    """An objective by name.
+    """Find an objective by its name.
 
     Raises:
-        EvopError: unknown name.
+        EvopError: no objective is called so.
     """
     refuse_unknown("--objective", name, OBJECTIVES)
     return OBJECTIVES[name]

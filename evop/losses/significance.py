@@ -1,20 +1,20 @@
-"""Counts of right answers: intervals, the test of a change, and what many tests allow to be said."""
+"""Significance of counts of right answers: intervals, the test of a change, the correction for many tests."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 SURE = 0.05
-"""A group is called worse where so uneven a change, corrected for the number of groups, is less likely by chance."""
+"""p-value, corrected for the number of groups, below which a group is called worse."""
 
 
 def wilson(right: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Interval of a proportion.
+    """Estimate the interval of a proportion, as fractions.
 
     Args:
-        right: how many of them.
-        n: how many, at least 1.
-        level: of confidence.
+        right: number of right answers.
+        n: number of answers, at least 1.
+        level: confidence that the interval holds the true proportion.
 
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
 
@@ -30,13 +30,13 @@ def wilson(right: int, n: int, level: float = 0.95) -> tuple[float, float]:
 
 
 def mcnemar(lost: int, won: int) -> float:
-    """How likely so uneven a change is where nothing changed: exact, two-sided.
+    """Test whether a change is uneven: the p-value of so uneven a change by chance, exact and two-sided.
 
     Args:
-        lost: items right before and wrong after.
-        won: items wrong before and right after.
+        lost: number of questions right before and wrong after.
+        won: number of questions wrong before and right after.
 
-    Source: McNemar 1947, exact form: of the items that changed, half are lost by chance.
+    Source: McNemar 1947, exact form: of the questions that changed, half are lost by chance.
 
     Example:
         >>> mcnemar(9, 1)
@@ -48,7 +48,7 @@ def mcnemar(lost: int, won: int) -> float:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """p-values corrected for their number, so that of all that are called worse none is by chance, at that level.
+    """Correct p-values for the number of tests, so that a level bounds the chance of any false alarm.
 
     Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
 
@@ -64,13 +64,13 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def worse(changes: Sequence[tuple[int, int]]) -> list[tuple[float, bool]]:
-    """Which of several groups lost more than they won for more than chance.
+    """Say which of several groups lost more questions than they won, beyond chance.
 
     Args:
-        changes: lost and won items of each.
+        changes: numbers of lost and of won questions, per group.
 
     Returns:
-        McNemar's p, corrected for their number, and whether it is worse.
+        Per group, McNemar's p-value, corrected for the number of groups, and whether the group is called worse.
 
     Example:
         >>> worse([(9, 1), (0, 12)])

@@ -1,4 +1,4 @@
-"""Losses of one pattern, passage by passage, and their means a group. Numpy only."""
+"""Losses of one pattern, passage by passage, and their means per group. Numpy only."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class LossTable:
 
     Attributes:
         groups: group key of each passage.
-        loss: summed loss of each passage, float64 [passages]: nats of a text, a share of an item lost.
-        counts: what a mean is taken over, int64 [passages]: scored tokens of a text, 1 of an item.
+        loss: summed loss of each passage, float64 [passages]: in nats of a text, as a share of a question.
+        counts: number of things that a mean is taken over, int64 [passages]: scored tokens of a text, 1 of a question.
     """
 
     groups: tuple[str, ...]
@@ -30,7 +30,7 @@ class LossTable:
 
     @cached_property
     def by_group(self) -> dict[str, float]:
-        """Mean loss of each group: nats a token, or an item."""
+        """Mean loss of each group: in nats per token, or as a share of its questions."""
         sums, counts = self.sums()
         return {name: float(sums[i] / counts[i]) for i, name in enumerate(self.names)}
 
@@ -40,7 +40,7 @@ class LossTable:
         return bool(np.isfinite(self.loss).all())
 
     def sums(self) -> tuple[np.ndarray, np.ndarray]:
-        """Summed loss and counts of each group, float64 [groups] and int64 [groups]."""
+        """Add losses and counts up per group: float64 [groups] and int64 [groups]."""
         at = {name: i for i, name in enumerate(self.names)}
         index = np.array([at[group] for group in self.groups])
         sums = np.bincount(index, weights=self.loss, minlength=len(at))
@@ -48,11 +48,11 @@ class LossTable:
         return sums, counts
 
     def take(self, indices: Sequence[int]) -> LossTable:
-        """Some passages, in the order given."""
+        """Take some of the passages, in the order of the indices."""
         chosen = list(indices)
         return LossTable(tuple(self.groups[i] for i in chosen), self.loss[chosen], self.counts[chosen])
 
 
 def excess(pruned: Mapping[str, float], dense: Mapping[str, float]) -> dict[str, float]:
-    """Excess loss of each group: pruned minus dense, in nats a token."""
+    """Subtract the dense model's mean loss from the pruned model's, per group."""
     return {group: pruned[group] - dense[group] for group in dense}

@@ -1,1 +1,1 @@
-"""What a person writes to say what a stage should do; unknown keys are refused."""
+"""Recipes: what a person asks of each stage, on the command line, in YAML or in Python; unknown keys are refused."""

@@ -1,4 +1,4 @@
-"""What a person asks of an audit."""
+"""The recipe of an audit: what is measured beside the losses of every group, and how."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ class AuditRecipe(Execution):
     @field_validator("lm_eval", mode="before")
     @classmethod
     def _as_typed(cls, value: Any) -> Any:
-        """Take names with commas between apart, as on the command line."""
+        """Read names with commas between, as on the command line."""
         return tuple(value.split(",")) if isinstance(value, str) else value

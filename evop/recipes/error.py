@@ -1,4 +1,4 @@
-"""What is wrong with a recipe, said with the path of the key it stands at."""
+"""The error of a recipe: what is wrong, and the path of the key where it is wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ Section = TypeVar("Section", bound=BaseModel)
 
 
 class RecipeError(ValueError):
-    """The first thing wrong in a recipe: where, as keys from the outside in, and what."""
+    """Says the first thing that is wrong in a recipe.
+
+    Args:
+        path: the keys that lead to it, from the outside in.
+        says: what is wrong.
+    """
 
     def __init__(self, path: tuple[str, ...], says: str) -> None:
         self.path, self.says = path, says
@@ -20,10 +25,10 @@ class RecipeError(ValueError):
 
     @classmethod
     def of(cls, error: ValidationError, known: Collection[str]) -> Self:
-        """The first problem pydantic found; an unknown key goes first, as it may explain what is missing.
+        """Tell the first problem that pydantic saw; an unknown key goes first, as it may explain what is missing.
 
         Args:
-            error: from validating a section.
+            error: what validating a section raised.
             known: the keys that the section itself may hold.
         """
         problems = error.errors()
@@ -40,36 +45,36 @@ class RecipeError(ValueError):
 
     @classmethod
     def unknown(cls, path: tuple[str, ...], known: Collection[str]) -> Self:
-        """A key that nothing reads, and what may have been meant."""
+        """Refuse a key that nothing reads, and say what may have been meant."""
         near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}" if known else "leave it out"
         return cls(path, f"unknown key; {hint}")
 
 
 def keys_of(content: Any, known: Collection[str]) -> dict[str, Any]:
-    """A section of a recipe as a mapping; nothing at all is an empty one.
+    """Read a section of a recipe as a mapping; where nothing is written, it is empty.
 
     Args:
         content: what a person wrote.
-        known: the keys it may hold.
+        known: the keys that the section may hold.
 
     Raises:
-        RecipeError: no mapping, or an unknown key.
+        RecipeError: the section is no mapping, or holds an unknown key.
     """
-    given = {} if content is None else content
-    if not isinstance(given, dict):
-        raise RecipeError((), f"found {str(given)[:60]!r}, expected keys such as {', '.join(list(known)[:4])}")
-    for key in given:
+    mapping = {} if content is None else content
+    if not isinstance(mapping, dict):
+        raise RecipeError((), f"found {str(mapping)[:60]!r}, expected keys such as {', '.join(list(known)[:4])}")
+    for key in mapping:
         if key not in known:
             raise RecipeError.unknown((str(key),), known)
-    return given
+    return mapping
 
 
 def section(model: type[Section], content: Any) -> Section:
-    """Validate a section of a recipe, all of the model's fields being keys it may hold.
+    """Validate a section of a recipe; its keys are the fields of the model.
 
     Raises:
-        RecipeError: the first thing wrong.
+        RecipeError: the first thing that is wrong.
     """
     if isinstance(content, model):
         return content

@@ -1,4 +1,4 @@
-"""How to run a model: device, dtype, batch size; none of it decides what is found."""
+"""The execution of every stage: device, dtype, batch size; none of it decides what a stage finds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from evop.recipes.option import RUNNING, option
 
 
 class Execution(BaseModel):
-    """How to run a model; none of it decides what is found, up to rounding."""
+    """How to run a model; none of it decides what a stage finds, up to rounding."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,7 +36,7 @@ class Execution(BaseModel):
 
     @classmethod
     def of(cls, **options: Any) -> Self:
-        """Build from options.
+        """Build a recipe from options.
 
         Raises:
             EvopError: an unknown option or a value out of range, on one line.

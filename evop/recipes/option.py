@@ -18,10 +18,10 @@ def option(description: str, panel: str = "", *, shown: str | None = None, **lim
     """Describe a field of a recipe.
 
     Args:
-        description: what it says, in one sentence that a newcomer reads once.
-        panel: the heading that ``--help`` puts it under; "" for what everybody needs.
-        shown: what its default is called where that is no plain value; such an option is typed as words, which the
-            recipe takes apart.
-        **limits: as for ``pydantic.Field``, such as ``ge``.
+        description: what the field decides, in one sentence that a newcomer reads once.
+        panel: the heading that ``--help`` puts the option under; "" for what everybody needs.
+        shown: what the default is called where it is no plain value; such an option is typed as words, which the
+            recipe reads.
+        **limits: limits of the value as ``pydantic.Field`` takes them, such as ``ge``.
     """
     return Field(description=description, json_schema_extra={"panel": panel, "shown": shown}, **limits)

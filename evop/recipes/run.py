@@ -1,4 +1,4 @@
-"""One recipe for a whole run: calibrate, search in every cell, audit, prune."""
+"""The recipe of a whole run: calibrate, search in every cell, audit, prune."""
 
 from __future__ import annotations
 
@@ -29,34 +29,38 @@ AUDITED = tuple(name for name in AuditRecipe.model_fields if name not in EXECUTI
 
 @dataclass(frozen=True)
 class Cell:
-    """One search of a run."""
+    """One search of a run.
+
+    Attributes:
+        recipe: what is asked of the search.
+    """
 
     recipe: SearchRecipe
 
     @property
     def name(self) -> str:
-        """What its folder is called; it says all of ``CELLS``, so that it stays when their lists grow."""
+        """The name of the search's folder; it names all of ``CELLS``, so that it stays when their lists grow."""
         return cell_name(self.recipe.strategy, self.recipe.remove, self.recipe.seed)
 
 
 def cell_name(strategy: str, remove: float, seed: int) -> str:
-    """What a cell is called, such as ``cma-0.25-seed0``."""
+    """Name a cell, such as ``cma-0.25-seed0``."""
     return f"{strategy}-{remove}-seed{seed}"
 
 
 class RunRecipe(Execution):
-    """Everything ``evop run`` does; how to run the model stands at the top, once for all stages.
+    """Says everything that ``evop run`` does; how to run the model stands at the top, once for all stages.
 
     Attributes:
-        model: a Hugging Face folder or hub name; paths are seen from the current directory, as in every command.
+        model: a Hugging Face folder or hub name; paths are relative to the current directory, as in every command.
         out: the run's folder.
         calibration: the folder of a calibration set, or the fields of ``calibration.Recipe``; its domains may be a
             mapping of names to a source, to ``{source, group_by}``, or to a list of these, and its tasks one to a
             source or to ``{source, columns}``.
         search: the fields of ``SearchRecipe``; ``strategy``, ``remove`` and ``seed`` may be lists.
         audit: the fields of ``AuditRecipe``, or False for no audit.
-        prune: ``"best"`` writes a checkpoint a budget, of the cell that claims least on ``select``; ``"all"`` one a
-            cell; ``"none"`` none.
+        prune: ``"best"`` writes one checkpoint per budget, of the cell that claims least on ``select``; ``"all"`` one
+            per cell; ``"none"`` none.
     """
 
     model: str
@@ -84,7 +88,7 @@ class RunRecipe(Execution):
 
     @classmethod
     def of(cls, **options: Any) -> RunRecipe:
-        """Build from options.
+        """Build a recipe from options.
 
         Raises:
             EvopError: an unknown key at any depth or a value out of range, on one line.
@@ -113,10 +117,10 @@ class RunRecipe(Execution):
     @field_validator("search", mode="before")
     @classmethod
     def _search(cls, value: Any) -> dict[str, Any]:
-        """All fields with their defaults; every cell is valid."""
-        given = _without_execution(value, SEARCHED)
-        lists = {key: _listed(key, given[key]) for key in CELLS if isinstance(given.get(key), list | tuple)}
-        one = {**given, **{key: values[0] for key, values in lists.items()}}
+        """Fill all fields with their defaults, and check that every cell is valid."""
+        written = _without_execution(value, SEARCHED)
+        lists = {key: _listed(key, written[key]) for key in CELLS if isinstance(written.get(key), list | tuple)}
+        one = {**written, **{key: values[0] for key, values in lists.items()}}
         filled = section(SearchRecipe, one).model_dump(include=set(SEARCHED))
         checked = {
             key: [getattr(section(SearchRecipe, {**one, key: value}), key) for value in values]
@@ -133,12 +137,12 @@ class RunRecipe(Execution):
 
     @property
     def execution(self) -> dict[str, Any]:
-        """How to run the model."""
+        """Options of how to run the model, by name."""
         return {name: getattr(self, name) for name in EXECUTION}
 
     @property
     def cells(self) -> tuple[Cell, ...]:
-        """Every search, budget by budget."""
+        """Every search of the run, budget by budget."""
         lists = [value if isinstance(value, list) else [value] for value in (self.search[key] for key in CELLS)]
         chosen = (dict(zip(CELLS, values, strict=True)) for values in itertools.product(*lists))
         return tuple(
@@ -146,21 +150,21 @@ class RunRecipe(Execution):
         )
 
     def _options(self, cell: dict[str, Any]) -> dict[str, None]:
-        """Options of strategies that another cell takes and this one does not."""
-        asked = self.search["strategy"] if isinstance(self.search["strategy"], list) else []
-        others = {option for option, takers in OPTIONS.items() if not set(takers).isdisjoint(asked)}
+        """Leave out the options that the strategies of other cells take and this cell's does not."""
+        strategies = self.search["strategy"] if isinstance(self.search["strategy"], list) else []
+        others = {option for option, takers in OPTIONS.items() if not set(takers).isdisjoint(strategies)}
         return dict.fromkeys(option for option in others if cell["strategy"] not in OPTIONS[option])
 
     @property
     def budgets(self) -> dict[float, tuple[Cell, ...]]:
-        """``remove`` -> its cells."""
-        found: dict[float, tuple[Cell, ...]] = {}
+        """The cells of every budget: ``remove`` -> its cells."""
+        cells: dict[float, tuple[Cell, ...]] = {}
         for cell in self.cells:
-            found[cell.recipe.remove] = (*found.get(cell.recipe.remove, ()), cell)
-        return found
+            cells[cell.recipe.remove] = (*cells.get(cell.recipe.remove, ()), cell)
+        return cells
 
     def resolved(self) -> dict[str, Any]:
-        """All keys with their defaults filled in, as plain values; a recipe itself."""
+        """Fill in the defaults of all keys; what comes out is plain values, and a recipe too."""
         content = self.model_dump(mode="json", include={"model", "out"})
         content |= self.model_dump(mode="json", include=set(EXECUTION))
         content["calibration"] = self.calibration
@@ -170,34 +174,34 @@ class RunRecipe(Execution):
         return content | self.model_dump(mode="json", include={"search", "audit", "prune"})
 
 
-def _domains(given: dict[Any, Any]) -> list[DomainSource]:
-    """Domains from a mapping; several sources under one name become one domain."""
-    found = []
-    for name, value in given.items():
+def _domains(by_name: dict[Any, Any]) -> list[DomainSource]:
+    """Read domains from a mapping; several sources under one name become one domain."""
+    domains = []
+    for name, value in by_name.items():
         if value == []:
             raise RecipeError(("domains", str(name)), "an empty list, expected at least one source")
         for source in value if isinstance(value, list) else [value]:
             try:
-                found.append(_domain(name, source))
+                domains.append(_domain(name, source))
             except RecipeError as error:
                 raise RecipeError(("domains", str(name), *error.path), error.says) from error
-    return found
+    return domains
 
 
-def _tasks(given: dict[Any, Any]) -> list[TaskSource]:
-    """Tasks from a mapping."""
-    found = []
-    for name, value in given.items():
+def _tasks(by_name: dict[Any, Any]) -> list[TaskSource]:
+    """Read tasks from a mapping."""
+    tasks = []
+    for name, value in by_name.items():
         try:
             content = keys_of(value, ("source", "columns")) if isinstance(value, dict) else {"source": value}
-            found.append(section(TaskSource, {"name": name, **content}))
+            tasks.append(section(TaskSource, {"name": name, **content}))
         except RecipeError as error:
             raise RecipeError(("tasks", str(name), *error.path), error.says) from error
-    return found
+    return tasks
 
 
-def _domain(name: Any, given: Any) -> DomainSource:
-    content = keys_of(given, ("source", "group_by")) if isinstance(given, dict) else {"source": given}
+def _domain(name: Any, written: Any) -> DomainSource:
+    content = keys_of(written, ("source", "group_by")) if isinstance(written, dict) else {"source": written}
     try:
         return section(DomainSource, {"name": name, **content})
     except RecipeError as error:
@@ -207,15 +211,16 @@ def _domain(name: Any, given: Any) -> DomainSource:
 
 
 def _named(domains: list[DomainSource]) -> dict[str, Any]:
-    """The reverse of ``_domains``."""
-    found: dict[str, list[Any]] = {}
+    """Write domains as a mapping: the reverse of ``_domains``."""
+    by_name: dict[str, list[Any]] = {}
     for domain in domains:
         plain = domain.model_dump(exclude={"name"})
-        found.setdefault(domain.name, []).append(domain.source if domain.group_by is None else plain)
-    return {name: sources[0] if len(sources) == 1 else sources for name, sources in found.items()}
+        by_name.setdefault(domain.name, []).append(domain.source if domain.group_by is None else plain)
+    return {name: sources[0] if len(sources) == 1 else sources for name, sources in by_name.items()}
 
 
 def _listed(key: str, values: Any) -> list[Any]:
+    """Check that a list of values holds some, and none twice."""
     if not values:
         raise RecipeError((key,), "an empty list, expected at least one value")
     twice = [value for value, times in Counter(map(str, values)).items() if times > 1]
@@ -225,9 +230,9 @@ def _listed(key: str, values: Any) -> list[Any]:
 
 
 def _without_execution(content: Any, known: Collection[str]) -> dict[str, Any]:
-    """The keys of a stage's section; how to run the model stands at the top."""
-    given = keys_of(content, (*known, *EXECUTION)) if isinstance(content, dict) else keys_of(content, known)
-    for key in given:
+    """Read the section of a stage; refuse keys of how to run the model, which stand at the top."""
+    written = keys_of(content, (*known, *EXECUTION)) if isinstance(content, dict) else keys_of(content, known)
+    for key in written:
         if key in EXECUTION:
             raise RecipeError((key,), "belongs at the top of the recipe, where it holds for all stages")
-    return given
+    return written

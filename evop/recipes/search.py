@@ -1,4 +1,4 @@
-"""What a person asks of a search: what to remove, how to look for it, how long."""
+"""The recipe of a search: what to remove, how to look for it, how long."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from evop.recipes.option import GROUPS, RUNNING, SEARCHING, TIME, UNITS, option
 CACHE_MB = 1024
 """Mebibytes of the dense model's streams that a search keeps, where nothing else is asked for."""
 DEFAULT_EVALUATIONS = 400
-"""Where no limit is given and the strategy would go on for ever."""
+"""Number of patterns measured at most where no limit is given and the strategy would go on for ever."""
 
 
 def _loss(value: Any) -> Any:
@@ -29,7 +29,7 @@ LossField = Annotated[Loss, BeforeValidator(_loss), PlainSerializer(str)]
 
 
 class SearchRecipe(Execution):
-    """A search: what to remove, how to look for it, how long."""
+    """Says what to remove, how to look for it, how long."""
 
     remove: Annotated[float, option("Fraction of the decoder blocks to remove.")] = 0.25
     grain: Annotated[str, option("layer, subblock, head, channel or mixed.")] = "subblock"
@@ -140,7 +140,7 @@ class SearchRecipe(Execution):
 
     @property
     def strategy_options(self) -> dict[str, int]:
-        """Options of the strategy that were given."""
+        """The options of the strategy that were given."""
         options = {"elitism": self.elitism, "patience": self.patience}
         return {name: value for name, value in options.items() if value is not None}
 

@@ -1,4 +1,4 @@
-"""A calibration recipe from words as they are typed on the command line."""
+"""The words of a calibration recipe, as they are typed on the command line."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ def calibration_recipe(
     task_columns: Sequence[str] = (),
     **options: Any,
 ) -> Recipe:
-    """A calibration recipe from words as they are typed.
+    """Read a calibration recipe from words as they are typed.
 
     Args:
-        domains: ``NAME=SOURCE``.
-        group_by: ``COLUMN`` for all domains, ``NAME=COLUMN`` for one; ``NAME=`` makes each row a document.
-        tasks: ``NAME=SOURCE``.
-        task_columns: ``NAME=ROLE:COLUMN,ROLE:COLUMN``, or without a name for all tasks.
+        domains: domains as ``NAME=SOURCE``.
+        group_by: column that names the document of a row: ``COLUMN`` for all domains, ``NAME=COLUMN`` for one;
+            ``NAME=`` makes each row of a domain a document.
+        tasks: tasks as ``NAME=SOURCE``.
+        task_columns: what the files of tasks call their columns: ``NAME=ROLE:COLUMN,ROLE:COLUMN``, or without a name
+            for all tasks.
         **options: the other fields of ``calibration.Recipe``.
 
     Raises:
-        EvopError: a word without a name or a source, a domain that is not there, or a value out of range.
+        EvopError: a word without a name or a source, a domain or task that is not there, or a value out of range.
     """
     sources = [
         dict(zip(("name", "source"), _pair("--domain", word, "law=statutes.jsonl"), strict=True)) for word in domains
@@ -52,7 +54,7 @@ def calibration_recipe(
 
 
 def _tasks(words: Sequence[str], task_columns: Sequence[str]) -> list[dict[str, Any]]:
-    """Tasks as they are typed, with what their files call their columns."""
+    """Read tasks as they are typed, with what their files call their columns."""
     named = [_pair("--task", word, "blimp=blimp.jsonl") for word in words]
     columns: dict[str, dict[str, str]] = {name: {} for name, _ in named}
     for word in task_columns:
@@ -69,6 +71,11 @@ def _tasks(words: Sequence[str], task_columns: Sequence[str]) -> list[dict[str, 
 
 
 def _pair(option: str, word: str, example: str) -> tuple[str, str]:
+    """Take ``NAME=VALUE`` apart.
+
+    Raises:
+        EvopError: the name or the value is missing.
+    """
     name, equals, value = word.partition("=")
     if not (name and equals and (value or option == "--group-by")):
         raise EvopError(

@@ -1,4 +1,4 @@
-"""YAML that a person writes: read safely, and what is wrong with it said in one line with its number."""
+"""The YAML file that a person writes: read safely; what is wrong with it is said in one line, with its number."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from evop.files.json_file import whole
 
 
 def read_yaml(path: Path) -> Any:
-    """The content of a YAML file.
+    """Read the content of a YAML file.
 
     Raises:
-        EvopError: missing, not YAML, or a key that stands twice in one place (YAML would drop the first).
+        EvopError: the file is missing, is not YAML, or holds a key twice in one place (YAML would drop the first).
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -34,21 +34,26 @@ def read_yaml(path: Path) -> Any:
 
 
 def write_yaml(path: Path, content: dict[str, Any], comment: str) -> None:
-    """Write YAML under a line of comment, whole or not at all; keys keep their order."""
+    """Write a YAML file under a line of comment, whole or not at all; keys keep their order."""
     with whole(path) as temporary:
         written = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
         temporary.write_text(f"# {comment}\n{written}", encoding="utf-8")
 
 
 def _refuse_twice(path: Path, tree: yaml.Node | None) -> None:
-    left, seen = [tree], set()
-    while left:
-        node = left.pop()
+    """Check that no key stands twice in one mapping, at any depth.
+
+    Raises:
+        EvopError: a key does.
+    """
+    waiting, seen = [tree], set()
+    while waiting:
+        node = waiting.pop()
         if node is None or id(node) in seen:  # an alias leads to a node once more, perhaps to one it lies in
             continue
         seen.add(id(node))
         if isinstance(node, yaml.SequenceNode):
-            left.extend(node.value)
+            waiting.extend(node.value)
         if not isinstance(node, yaml.MappingNode):
             continue
         keys = set()
@@ -58,4 +63,4 @@ def _refuse_twice(path: Path, tree: yaml.Node | None) -> None:
                     f"{path} line {key.start_mark.line + 1}: {key.value}: stands there twice; leave one out"
                 )
             keys.add(key.value if isinstance(key, yaml.ScalarNode) else None)
-            left.append(value)
+            waiting.append(value)

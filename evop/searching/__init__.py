@@ -1,1 +1,1 @@
-"""One search at work: its passages, what judges a pattern on them, its log, its answer."""
+"""One search at work: its plan, its passages, its setup, its loop, its folder, its answer."""

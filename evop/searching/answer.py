@@ -22,17 +22,17 @@ from patterns import Measurement, Trial
 
 @dataclass(frozen=True)
 class Answer:
-    """What a search has found.
+    """The finalists of a search, measured on ``select``.
 
     Attributes:
-        recipe: what was asked.
-        setup: what it was searched with.
-        reason: why it stopped.
+        recipe: what was asked of the search.
+        setup: what the search worked with.
+        reason: why the search stopped.
         best: the finalists, best on ``search`` first.
         completed: the finalists that the strategy completed, because nothing measured met the budget yet.
-        select: judges them on ``select``.
-        measured: what came out there.
-        spent: tokens that this took.
+        select: judges patterns on ``select``.
+        measured: the measurement of each finalist on ``select``.
+        spent: tokens that these measurements scored.
     """
 
     recipe: SearchRecipe
@@ -48,25 +48,25 @@ class Answer:
     def chosen(
         cls, recipe: SearchRecipe, setup: SearchSetup, reason: str, best: list[Trial], completed: list[Trial]
     ) -> Answer:
-        """Measure the finalists on ``select``; those without a loss there are no finalists.
+        """Measure the finalists on ``select``; those without a loss there are dropped.
 
         Raises:
-            EvopError: none has one.
+            EvopError: no finalist has a loss there.
         """
         sample = Sample.whole(setup.fitness.sample.evaluator, setup.passages.select)
         dense = {sample.full.passages: sample.dense(sample.full)}
         select = Fitness(sample, setup.fitness.objective, dense, setup.fitness.scale)
         both = list(zip(best, select([trial.pattern for trial in best]), strict=True))
-        sound = [(trial, found) for trial, found in both if found.failed is None]
+        sound = [(trial, measurement) for trial, measurement in both if measurement.failed is None]
         if not sound:
             raise EvopError(f"no finalist has a loss on select ({both[0][1].failed}); use --dtype float32")
         spent = len(both) * setup.passages.select.total
-        kept, measured = [trial for trial, _ in sound], [found for _, found in sound]
+        kept, measured = [trial for trial, _ in sound], [measurement for _, measurement in sound]
         return cls(recipe, setup, reason, kept, completed, select, measured, spent)
 
     @property
     def at(self) -> int:
-        """Which finalist is best on ``select``; on ``search`` where two are equal there."""
+        """Index of the finalist that is best on ``select``; where two are equal there, of the better on ``search``."""
         return min(range(len(self.best)), key=lambda i: (self.measured[i].value, self.best[i].value))
 
     def write(self, run: SearchRun) -> tuple[SearchFile, PatternFile]:
@@ -79,6 +79,7 @@ class Answer:
         return account, pattern
 
     def _account(self, run: SearchRun) -> SearchFile:
+        """Say why the search stopped, what it cost, and who its finalists were."""
         setup, trials = self.setup, self.setup.log.trials
         tokens = {
             **setup.tokens,
@@ -103,17 +104,34 @@ class Answer:
                     removed=list(space.names(trial.pattern)),
                     thinned=space.thinned(trial.pattern),
                     search=trial.value,
-                    select=found.value,
+                    select=measurement.value,
                 )
-                for trial, found in zip(self.best, self.measured, strict=True)
+                for trial, measurement in zip(self.best, self.measured, strict=True)
             ],
             trials_sha256=sha256(run.trials),
         )
 
     def _pattern_file(self, run: SearchRun, account: SearchFile) -> PatternFile:
-        trial, on_select, recipe = self.best[self.at], self.measured[self.at], self.recipe
-        excess = self.select.excess(on_select)
-        origin = Origin(
+        """Describe the best finalist: what it removes, where it came from, what is claimed for it."""
+        evaluator, pattern = self.setup.fitness.sample.evaluator, self.best[self.at].pattern
+        cut = evaluator.cut(pattern)
+        return PatternFile.describe(
+            evaluator.loaded.checkpoint,
+            self.setup.budget.space,
+            pattern,
+            cut,
+            remove=self.setup.budget.remove,
+            cost=self.setup.budget.cost,
+            width_step=self.recipe.width_step,
+            corrections=write_corrections(cut, run.folder / CORRECTIONS) if self.recipe.compensate == "bias" else None,
+            origin=self._origin(account),
+            claim=self._claim(),
+        )
+
+    def _origin(self, account: SearchFile) -> Origin:
+        # Written out: the recipe has fields ``evaluations`` and ``tokens`` too, which are limits and not what was used.
+        recipe = self.recipe
+        return Origin(
             strategy=recipe.strategy,
             objective=recipe.objective,
             loss=recipe.loss.name,
@@ -128,23 +146,12 @@ class Answer:
             calibration=account.calibration,
             trials_sha256=account.trials_sha256,
         )
-        claim = Claim(
-            search=trial.value,
+
+    def _claim(self) -> Claim:
+        on_select = self.measured[self.at]
+        return Claim(
+            search=self.best[self.at].value,
             select=on_select.value,
             worst_group=self.select.worst_group(on_select),
-            select_excess=excess,
-        )
-        evaluator = self.setup.fitness.sample.evaluator
-        cut = evaluator.cut(trial.pattern)
-        return PatternFile.describe(
-            evaluator.loaded.checkpoint,
-            self.setup.budget.space,
-            trial.pattern,
-            cut,
-            remove=self.setup.budget.remove,
-            cost=self.setup.budget.cost,
-            width_step=recipe.width_step,
-            corrections=write_corrections(cut, run.folder / CORRECTIONS) if recipe.compensate == "bias" else None,
-            origin=origin,
-            claim=claim,
+            select_excess=self.select.excess(on_select),
         )

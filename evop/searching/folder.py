@@ -17,24 +17,28 @@ from patterns import TrialLog
 
 
 class SearchRun:
-    """The folder ``--out`` of a search."""
+    """Reads and writes the folder ``--out`` of a search.
+
+    Args:
+        folder: the folder; it need not be there yet.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @property
     def trials(self) -> Path:
-        """The log."""
+        """The file of the log."""
         return self.folder / TRIALS
 
     @property
     def ranking(self) -> Path:
-        """Which units leave first; a search of whole parts has none."""
+        """The file that says which units leave first; a search of whole parts has none."""
         return self.folder / ORDERS
 
     @property
     def latency(self) -> Path:
-        """What the parts take, where the budget is one of time."""
+        """The file of the times that the parts take, where the budget counts time."""
         return self.folder / LATENCY
 
     @cached_property
@@ -43,20 +47,24 @@ class SearchRun:
 
     @property
     def header(self) -> Mapping[str, Any] | None:
-        """The header of a log already there, or None."""
+        """The header of the log, or None where there is no log yet."""
         return None if self._logged is None else self._logged.header
 
     def refuse_another(self, identity: Mapping[str, Any]) -> None:
         """Check that the folder is new or holds this search.
 
+        Args:
+            identity: what makes a search this search and no other, as far as it is known.
+
         Raises:
-            EvopError: it holds another search, or something else.
+            EvopError: the folder holds another search, or something else.
         """
         if self.header is None:
-            there = self.folder.iterdir() if self.folder.is_dir() else []
+            # What is written before the log may be there alone: a kill came between.
+            present = self.folder.iterdir() if self.folder.is_dir() else []
             unfinished = {self.trials.with_suffix(".tmp"), self.ranking, temporary_of(self.ranking)}
             unfinished |= {self.latency, temporary_of(self.latency)}
-            if self.folder.is_file() or any(path not in unfinished for path in there):
+            if self.folder.is_file() or any(path not in unfinished for path in present):
                 raise EvopError(f"--out {self.folder} is not empty and holds no search; choose a new folder")
             return
         for key, value in identity.items():
@@ -73,13 +81,15 @@ class SearchRun:
         ranking: Ranking,
         table: LatencyTable | None = None,
     ) -> TrialLog:
-        """The log that is there, or a new one; ``refuse_another`` has seen the identity before.
+        """Open the log, or begin one; ``refuse_another`` has seen the identity before.
+
+        The log comes last: where there is a log, there are the files that it rests on.
 
         Args:
             identity: what makes a search this search and no other.
-            derived: what follows from the identity, and is written down to be measured once.
-            ranking: they are on the disk before the log is.
-            table: of times, likewise; None where the budget counts none.
+            derived: what follows from the identity, written down so that it is measured once.
+            ranking: which units leave first.
+            table: the times of the parts; None where the budget counts no time.
         """
         if self._logged is not None:
             if table is not None and not self.latency.is_file():
@@ -93,16 +103,20 @@ class SearchRun:
         return TrialLog.create(self.trials, {**identity, **derived})
 
     def add_seconds(self, number: int, patterns: int, seconds: float, at: float) -> None:
-        """Append to the timings, which are no part of the log: how long some patterns of a round took together.
+        """Append to the timings how long some patterns of a round took together; they are no part of the log.
 
-        ``at`` is when they were done, in seconds from when this process began to search.
+        Args:
+            number: the round.
+            patterns: number of patterns.
+            seconds: seconds that the patterns took together.
+            at: when they were done, in seconds from when this process began to search.
         """
         row = {"round": number, "patterns": patterns, "seconds": round(seconds, 4), "at": round(at, 4)}
         with self._timings.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
     def seconds(self) -> float:
-        """Seconds of all measurements, those of earlier processes and of rounds measured again included."""
+        """Add up the seconds of all measurements, of earlier processes and of rounds measured again too."""
         rows = self._timings.read_text().splitlines() if self._timings.is_file() else []
         return sum(_seconds(row) for row in rows)
 

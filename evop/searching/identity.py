@@ -1,4 +1,4 @@
-"""What makes a search this search and no other: the header of its log."""
+"""The identity of a search, which makes it this search and no other: the header of its log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def identity_asked(plan: SearchPlan, calibration: CalibrationSet) -> dict[str, A
 
     Args:
         plan: what is searched, and how.
-        calibration: the set.
+        calibration: the calibration set.
     """
     recipe, budget = plan.recipe, plan.budget
     space = budget.space
@@ -42,7 +42,7 @@ def identity_asked(plan: SearchPlan, calibration: CalibrationSet) -> dict[str, A
 
 
 def identity_found(loaded: LoadedModel, passages: ObjectivePassages, space: PatternSpace) -> dict[str, Any]:
-    """The rest: what the model's tokenizer made of the passages, what it computes in, which units leave when."""
+    """List the rest of the identity: dtype, tokens of the passages, and which units of the space leave when."""
     return {
         "dtype": loaded.dtype,
         "search_tokens": passages.search.fingerprint,

@@ -1,4 +1,4 @@
-"""One search at work: the loop, then the finalists, then the files."""
+"""The loop of one search: ask, measure, tell; then the finalists, then the files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,15 @@ from patterns import search as run_loop
 
 @dataclass(frozen=True)
 class SearchLoop:
-    """One search at work."""
+    """Runs one search.
+
+    Attributes:
+        recipe: what was asked.
+        run: the folder of the search.
+        setup: what the search works with.
+        watch: is shown the progress.
+        report: is given a line where something happens that a person would like to know.
+    """
 
     recipe: SearchRecipe
     run: SearchRun
@@ -42,17 +50,18 @@ class SearchLoop:
 
     @property
     def fitness(self) -> Fitness:
-        """What judges the patterns."""
+        """The fitness that judges patterns on ``search``."""
         return self.setup.fitness
 
     def run_search(self) -> SearchResult:
-        """The loop, then the finalists, then the files."""
+        """Run the loop until it stops, choose among the finalists, write the files."""
         recipe, sample = self.recipe, self.fitness.sample
         strategy = make_strategy(recipe.strategy, self.setup.budget, recipe.seed, **recipe.strategy_options)
         stop = Stop(recipe.most_evaluations(strategy.finishes), recipe.tokens, recipe.minutes)
         aside = self.setup.set_aside
         meter = ProgressMeter(self.fitness, self.setup.labels, stop, aside, self.watch)
         engine = make_engine(recipe, self.fitness, self.report)
+        # A first Ctrl-C ends the loop, not the search: what was measured by then still gets its answer.
         with interruptible(stop):
             with closing(engine):
                 reason = run_loop(
@@ -70,22 +79,26 @@ class SearchLoop:
         return replace(result, interrupted=stop.interrupted, profile=sample.evaluator.profile)
 
     def _measuring(self, engine: Engine, meter: ProgressMeter, stop: Stop) -> Measure:
+        """Make the function that measures a request, and writes down how long it took."""
         started = time.perf_counter()
 
         def measure(request: Request) -> Iterator[Measurement]:
             meter.measuring()
             begun = time.perf_counter()
-            before = [trial for trial in self.setup.log.trials if trial.round < request.round]
+            # A round is measured in parts, and may be replayed in part: the order rests on earlier rounds alone, so
+            # that it is the same either way.
+            earlier = [trial for trial in self.setup.log.trials if trial.round < request.round]
             try:
-                found = engine.measure(request, self.fitness.worst_first(before), stop)
+                measurements = engine.measure(request, self.fitness.worst_first(earlier), stop)
             finally:
                 now = time.perf_counter()
                 self.run.add_seconds(request.round, len(request.patterns), now - begun, now - started)
-            yield from found
+            yield from measurements
 
         return measure
 
     def _conclude(self, strategy: Strategy, reason: str) -> SearchResult:
+        """Choose among the finalists on ``select``, and write the answer."""
         setup = self.setup
         best = finalists(setup.log.trials, self.fitness.sample.full.passages)
         completed = [] if best else self._completed(strategy, reason)
@@ -95,10 +108,10 @@ class SearchLoop:
         return SearchResult(self.run.folder, pattern, account)
 
     def _completed(self, strategy: Strategy, reason: str) -> list[Trial]:
-        """A search stopped before anything met its budget answers with its strategy's completion.
+        """Complete a pattern where the search stopped before anything met the budget; the strategy says how.
 
         Raises:
-            EvopError: there is nothing to answer with.
+            EvopError: nothing was measured, or nothing that meets the budget has a loss.
         """
         trials = self.setup.log.trials
         if not trials:
@@ -108,33 +121,36 @@ class SearchLoop:
         pattern = strategy.completion(values)
         failed = next((t.measurement.failed for t in trials if t.measurement.failed), "not a number")
         if pattern is not None:
-            (found,) = self.fitness([pattern])
-            if found.failed is None:
-                rest = 0 if pattern in finished else found.tokens - _charged(trials, pattern)
-                found = replace(found, tokens=rest + sum(finished.values()))
-                return [Trial(-1, pattern, True, self.fitness.sample.full.passages, found)]
+            (measurement,) = self.fitness([pattern])
+            if measurement.failed is None:
+                rest = 0 if pattern in finished else measurement.tokens - _charged(trials, pattern)
+                charged = replace(measurement, tokens=rest + sum(finished.values()))
+                return [Trial(-1, pattern, True, self.fitness.sample.full.passages, charged)]
         raise EvopError(f"no pattern that meets the budget has a loss ({failed}); use --dtype float32")
 
     def _whole_values(self, trials: Sequence[Trial]) -> tuple[dict[Pattern, float], dict[Pattern, int]]:
-        """The last value of each pattern; of those cut at the end, what it took in tokens to know them in full.
+        """Take the last value of each pattern, measuring to the end what the last rounds stopped early.
 
-        Greedy completes from a ranking, for which it has to know what did not matter when it was measured. Where
-        tokens are limited it has to do with "at least".
+        Greedy completes from a ranking, for which it has to know values that did not matter when they were measured.
+        Where tokens are limited, "at least" has to do.
+
+        Returns:
+            Pattern -> value; and pattern -> tokens that it took to measure it to its end.
         """
         full, last = self.fitness.sample.full, {trial.pattern: trial for trial in trials}
         values = {pattern: trial.value for pattern, trial in last.items()}
-        late = [
+        stopped_early = [
             trial
             for trial in last.values()
             if trial.measurement.at_least and trial.fidelity == full.passages and trial.round >= trials[-1].round - 1
         ]
-        if not late or self.recipe.tokens is not None:
+        if not stopped_early or self.recipe.tokens is not None:
             return values, {}
-        found = self.fitness([trial.pattern for trial in late])
-        values |= {trial.pattern: measurement.value for trial, measurement in zip(late, found, strict=True)}
-        return values, {trial.pattern: full.tokens - _charged(trials, trial.pattern) for trial in late}
+        measured = self.fitness([trial.pattern for trial in stopped_early])
+        values |= {trial.pattern: measurement.value for trial, measurement in zip(stopped_early, measured, strict=True)}
+        return values, {trial.pattern: full.tokens - _charged(trials, trial.pattern) for trial in stopped_early}
 
 
 def _charged(trials: Sequence[Trial], pattern: Pattern) -> int:
-    """Tokens that the trials of a pattern were charged."""
+    """Add up the tokens that the trials of a pattern were charged."""
     return sum(trial.measurement.tokens for trial in trials if trial.pattern == pattern)

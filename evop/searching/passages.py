@@ -1,4 +1,4 @@
-"""The passages a search sees: which groups can be judged, and which are left out."""
+"""The passages that a search sees: which groups can be judged, and which are left out and why."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from evop.tokens.passages import TokenPassages, tokenize
 
 @dataclass(frozen=True)
 class ObjectivePassages:
-    """What enters the objective.
+    """The passages that enter the objective.
 
     Attributes:
-        search: passages the fitness sees, group-balanced order.
-        select: passages that choose among finalists.
-        left_out: group key -> why it does not enter the objective, though it is of a kind that is measured.
+        search: passages that the fitness sees, in a group-balanced order.
+        select: passages that choose among the finalists.
+        left_out: group key -> why the group does not enter the objective, though it is of a kind that is measured.
     """
 
     search: TokenPassages
@@ -32,11 +32,11 @@ class ObjectivePassages:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """Keys of the groups in the objective."""
+        """The keys of the groups in the objective."""
         return tuple(self.search.tokens_by_group)
 
     def without(self, left_out: Mapping[str, str]) -> ObjectivePassages:
-        """Some groups less.
+        """Leave some more groups out, each for a reason.
 
         Raises:
             EvopError: no group is left.
@@ -56,7 +56,7 @@ def objective_passages(calibration: CalibrationSet, tokenizer: Any, recipe: Sear
     """Tokenise ``search`` and ``select`` and keep the groups that the loss measures and that have enough in both.
 
     Raises:
-        EvopError: no group has enough, or text meets items without a common unit.
+        EvopError: no group has enough, or text meets questions without a common unit.
     """
     kinds = recipe.loss.kinds
     candidates = [group for group in calibration.groups if not group.unseen and group.kind in kinds]
@@ -67,9 +67,9 @@ def objective_passages(calibration: CalibrationSet, tokenizer: Any, recipe: Sear
             f"--loss {recipe.loss} measures {measured}, and the calibration set has {have} only; calibrate with {mend}"
         )
     keys = {group.key for group in candidates}
-    there = {split: [p for p in calibration.split(split) if p.group in keys] for split in ("search", "select")}
-    search, select = (tokenize(there[split], tokenizer, recipe.max_tokens) for split in ("search", "select"))
-    sampled = {passage.group for passage in there["search"]}
+    of_groups = {split: [p for p in calibration.split(split) if p.group in keys] for split in ("search", "select")}
+    search, select = (tokenize(of_groups[split], tokenizer, recipe.max_tokens) for split in ("search", "select"))
+    sampled = {passage.group for passage in of_groups["search"]}
     left_out: dict[str, str] = {}
     for group in candidates:
         if group.key not in sampled:
@@ -92,37 +92,41 @@ def objective_passages(calibration: CalibrationSet, tokenizer: Any, recipe: Sear
 
 
 def at_chance(passages: ObjectivePassages, evaluator: Evaluator) -> dict[str, str]:
-    """Groups of items in which the dense model is no better than chance, and so cannot be seen to lose.
+    """Find the groups of questions in which the dense model is no better than chance, and so cannot be seen to lose.
 
-    Its answers on ``search`` and ``select`` are counted; a group is one of these where their 95% interval reaches down
-    to what guessing gets.
+    The dense model's answers on ``search`` and ``select`` are counted together. A group is at chance where the 95%
+    interval of its right answers reaches down to what guessing gets.
 
     Returns:
-        Group key -> what was found.
+        Group key -> why the group is at chance.
+
+    Raises:
+        EvopError: a loss of the dense model is not finite.
     """
     right: dict[str, list[bool]] = {}
     chances: dict[str, list[float]] = {}
     for split in (passages.search, passages.select):
-        mine = split.take([i for i in range(len(split.ids)) if split.item(i) is not None])
-        if not mine.ids:
+        questions = split.take([i for i in range(len(split.ids)) if split.item(i) is not None])
+        if not questions.ids:
             continue
-        table = evaluator.dense(mine)
+        table = evaluator.dense(questions)
         if not table.finite:
             raise EvopError(f"the dense model's losses are not finite at --dtype {evaluator.loaded.dtype}; use float32")
         for i, loss in enumerate(table.loss):
-            item = mine.item(i)
+            item = questions.item(i)
             assert item is not None
-            right.setdefault(mine.groups[i], []).append(bool(loss < 1))
-            chances.setdefault(mine.groups[i], []).append(1 / len(item.choices))
-    found = {}
+            # A wrong answer costs 1 and its margin, a right one its margin alone.
+            right.setdefault(questions.groups[i], []).append(bool(loss < 1))
+            chances.setdefault(questions.groups[i], []).append(1 / len(item.choices))
+    reasons = {}
     for group, answers in right.items():
         chance = float(np.mean(chances[group]))
         if wilson(sum(answers), len(answers))[0] <= chance:
-            found[group] = (
+            reasons[group] = (
                 f"the dense model is right in {sum(answers)} of {len(answers)} items, no better than chance "
                 f"({chance:.0%}) for certain"
             )
-    return found
+    return reasons
 
 
 def _needed(group: Group, recipe: SearchRecipe) -> str:
@@ -130,8 +134,8 @@ def _needed(group: Group, recipe: SearchRecipe) -> str:
 
 
 def _too_few(group: Group, splits: Mapping[str, TokenPassages], recipe: SearchRecipe) -> str:
-    """Why a group has too little to be judged, or nothing."""
+    """Say why a group has too little to be judged; "" where it has enough."""
     what, needed = ("tokens", recipe.min_group_tokens) if group.kind == "text" else ("items", recipe.min_group_items)
-    found = {split: there.counts_by_group.get(group.key, 0) for split, there in splits.items()}
-    few = [f"{count} {what} in {split}" for split, count in found.items() if count < needed]
+    counts = {split: passages.counts_by_group.get(group.key, 0) for split, passages in splits.items()}
+    few = [f"{count} {what} in {split}" for split, count in counts.items() if count < needed]
     return f"{' and '.join(few)}, fewer than {needed}" if few else ""

@@ -1,4 +1,4 @@
-"""What a search looks for and how, decided once, before any weights are read."""
+"""The plan of a search: what it looks for and how, decided once, before any weights are read."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from evop.timing.chosen_table import refuse_options
 from evop.timing.table import LatencyTable
 from patterns import Budget, PatternSpace, default_strategy, refuse_strategy
 
-COUNTED = 2000
-"""So many patterns are counted before an exhaustive search that was asked for begins."""
+MOST_COUNTED = 2000
+"""Number of patterns that are counted at most, before an exhaustive search that was asked for begins."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class SearchPlan:
             chosen["strategy"], why = default_strategy(budget)
             choice = f"strategy {chosen['strategy']}: {why}"
         elif recipe.strategy == "exhaustive":
-            few = budget.few(COUNTED)
-            count = f"more than {COUNTED:,}" if few is None else f"{len(few):,}"
+            few = budget.few(MOST_COUNTED)
+            count = f"more than {MOST_COUNTED:,}" if few is None else f"{len(few):,}"
             choice = f"strategy exhaustive: {count} patterns to measure"
         if recipe.importance == "auto":
             chosen["importance"] = default_importance(space.grain)

@@ -1,4 +1,4 @@
-"""Where a search stands, for whoever shows it; and a Ctrl-C that loses nothing on the disk."""
+"""The progress of a search, for whoever shows it; and a Ctrl-C that loses nothing on the disk."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from patterns import Pattern, Stop, Trial
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a search stands.
+    """Says where a search stands.
 
     Attributes:
         stage: ``"loading"``, ``"importance"``, ``"dense"``, ``"searching"``, ``"selecting"`` or
             ``"timing"``.
         evaluations: distinct patterns measured.
         best: best value of the objective so far among trials that meet the budget, or None.
-        worst: excess of the group that pays most under the best pattern, nats a token, or None.
-        worst_group: that group's label.
-        share: fraction of the limit used up, or None.
-        seconds_left: estimate, or None.
+        worst: excess of the group that loses most under the best pattern, in nats per token, or None.
+        worst_group: label of that group.
+        share: fraction of the limit that is used up, or None where there is no limit.
+        seconds_left: estimated seconds until the limit, or None.
     """
 
     stage: str
@@ -47,7 +47,7 @@ class ProgressMeter:
         fitness: what judged the trials.
         labels: group key -> what a person reads.
         stop: the limits the share is taken of.
-        spent: tokens spent or set aside before the first trial.
+        spent: tokens scored before the first trial, or set aside for the finalists.
         watch: is shown the progress.
     """
 
@@ -59,13 +59,13 @@ class ProgressMeter:
         self._begun_share = 0.0
 
     def measuring(self) -> None:
-        """Measuring begins; what was replayed before says nothing of how long the rest takes."""
+        """Begin to measure: trials replayed before say nothing of how long the rest takes."""
         if self._begun is None:
             self._begun = time.monotonic()
             self._begun_share = self.stop.share(len(self.patterns), self.tokens) or 0.0
 
     def __call__(self, trial: Trial) -> None:
-        """One more trial, measured or replayed."""
+        """Count one more trial, measured or replayed, and show the progress."""
         self.patterns.add(trial.pattern)
         self.tokens += trial.measurement.tokens
         whole = trial.fidelity == self.fitness.sample.full.passages

@@ -1,4 +1,4 @@
-"""What a search leaves behind."""
+"""The result of a search: what it left behind."""
 
 from __future__ import annotations
 
@@ -17,24 +17,30 @@ from evop.timing.speed_file import SpeedFile
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search left behind: its folder, its answer, its account."""
+    """What a search left behind.
+
+    Attributes:
+        folder: the folder of the search.
+        pattern: the answer.
+        account: why the search stopped, what it cost, who its finalists were.
+        speed: speed of the answer, predicted beside measured; None where the budget counts no time.
+        interrupted: whether Ctrl-C was pressed, be it after the last trial.
+        profile: where the time of this process and its workers went, added up.
+    """
 
     folder: Path
     pattern: PatternFile
     account: SearchFile
     speed: SpeedFile | None = None
-    """Of the answer, predicted beside measured, where the budget counts time."""
     interrupted: bool = False
-    """Whether Ctrl-C was pressed, be it after the last trial."""
     profile: Profile = field(default_factory=Profile)
-    """Where the time of this process and its workers went, added up."""
 
     @classmethod
     def read(cls, folder: Path) -> SearchResult:
-        """A finished run from its folder.
+        """Read a finished search from its folder.
 
         Raises:
-            EvopError: it has not finished, or went on after it had answered.
+            EvopError: the search has not finished, or went on after it had answered.
         """
         pattern, account = PatternFile.find(folder), SearchFile.read(folder / SEARCH)
         if sha256(folder / TRIALS) != account.trials_sha256:

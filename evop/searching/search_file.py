@@ -11,18 +11,40 @@ from evop.removal.pattern_file import ModelName
 
 
 class Finalist(BaseModel):
-    """One of the best distinct patterns, measured again on ``select``."""
+    """One of the best distinct patterns, measured again on ``select``.
+
+    Attributes:
+        removed: names of the parts that are gone.
+        thinned: part -> number of its units that are gone.
+        search: value of the objective on ``search``.
+        select: value of the objective on ``select``.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     removed: list[str]
     thinned: dict[str, int]
-    """Part -> how many of its units are gone."""
     search: float
     select: float
 
 
 class SearchFile(JsonFile):
-    """``search.json``: why the search stopped, what it cost, who its finalists were."""
+    """Says in ``search.json`` why the search stopped, what it cost, who its finalists were.
+
+    Attributes:
+        version: version of evop that wrote the file.
+        model: the model that was searched.
+        calibration: fingerprint of the calibration set.
+        stopped: why the search stopped.
+        completed: whether the strategy completed the answer, because nothing measured met the budget yet.
+        evaluations: number of distinct patterns that were measured.
+        tokens: purpose -> tokens scored, as if each pattern ran alone; ``total`` is their sum.
+        cut: split -> number of passages that were truncated to ``max_tokens``.
+        seconds: seconds of all measurements.
+        groups: group key -> label, of the groups in the objective.
+        left_out: group key -> why the group is not in the objective.
+        finalists: the best distinct patterns, best on ``search`` first.
+        trials_sha256: sha256 of the log that this file answers for.
+    """
 
     SCHEMA: ClassVar[str] = "evop.search/1"
     version: str
@@ -30,11 +52,9 @@ class SearchFile(JsonFile):
     calibration: str
     stopped: str
     completed: bool
-    """Whether the answer was completed by the strategy, because nothing measured met the budget yet."""
     evaluations: int
     tokens: dict[str, int]
     cut: dict[str, int]
-    """Passages of ``search`` and ``select`` that were longer than ``max_tokens`` and lost their ends."""
     seconds: float
     groups: dict[str, str]
     left_out: dict[str, str]

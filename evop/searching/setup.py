@@ -1,9 +1,10 @@
-"""What a search needs before its first pattern: the ranking of units, the dense model's losses, scales, the log."""
+"""The setup of a search: all it needs before its first pattern, measured, or read where a log is there."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -27,23 +28,23 @@ from evop.searching.identity import identity_asked, identity_found
 from evop.searching.passages import ObjectivePassages, at_chance, objective_passages
 from evop.searching.plan import SearchPlan
 from evop.searching.progress import Progress, Watch
-from patterns import FINALISTS, Budget, Fidelity, TrialLog
+from patterns import FINALISTS, Budget, TrialLog
 
 SCALE_PATTERNS = 32
-"""Random patterns whose median excess is the unit of ``--scale random``."""
+"""Number of random patterns whose median excess is the unit of ``--scale random``."""
 
 
 @dataclass(frozen=True)
 class SearchSetup:
-    """Everything one search works with.
+    """Everything that one search works with.
 
     Attributes:
-        calibration: the set.
-        budget: over a space that knows what its units matter.
-        passages: what is searched and selected on.
+        calibration: the calibration set.
+        budget: what has to go, over a space that knows what its units matter.
+        passages: the passages that are searched and selected on.
         fitness: judges patterns on ``search``.
         log: the trials, and what follows from the identity.
-        tokens: what was scored before the first pattern, by purpose.
+        tokens: purpose -> tokens scored for it before the first pattern.
     """
 
     calibration: CalibrationSet
@@ -55,12 +56,12 @@ class SearchSetup:
 
     @property
     def labels(self) -> dict[str, str]:
-        """Group key -> what a person reads."""
+        """Group key -> the label that a person reads."""
         return self.calibration.labels
 
     @property
     def set_aside(self) -> int:
-        """Tokens scored before the first pattern, and those that the finalists will take."""
+        """Tokens scored before the first pattern, and those kept for the finalists."""
         return _set_aside(self.tokens, self.passages)
 
 
@@ -69,41 +70,43 @@ def set_up(
 ) -> SearchSetup:
     """Read the passages, rank the units, measure the dense model, open the log.
 
-    What a log's header and the files beside it say is not measured again. A table of times, where the budget counts
-    them, was measured before; it is written with the rest.
+    What the header of a log and the files beside it say is not measured again. A table of times, where the budget
+    counts them, was measured before; it is written with the rest.
+
+    Raises:
+        EvopError: no group can be judged, ``--tokens`` are too few, or the folder holds another search.
     """
-    recipe, evaluator = plan.recipe, search_evaluator(plan.recipe, loaded, plan.budget.space)
+    recipe, header = plan.recipe, run.header or {}
+    evaluator = search_evaluator(recipe, loaded, plan.budget.space)
     passages = objective_passages(calibration, loaded.tokenizer, recipe)
-    header = run.header or {}
+    # A log's own word is taken: another device could find a group just on the other side of chance.
     guessed = header.get("at_chance", {}) if header else at_chance(passages, evaluator)
     passages = passages.without(guessed)
     tokens = _tokens_before(recipe, passages.search.total)
     _refuse_too_few_tokens(recipe, passages, tokens)
     ranking = _ranking(recipe, run, evaluator, passages, watch)
-    evaluator = evaluator.ordered(ranking)
+    evaluator = evaluator.with_ranking(ranking)
     budget = replace(plan.budget, space=evaluator.space)
+    # The identity is known in full only now: the space's fingerprint covers the ranking.
     identity = {**identity_asked(plan, calibration), **identity_found(loaded, passages, evaluator.space)}
     run.refuse_another(identity)
     watch(Progress("dense"))
     fidelities = fidelities_of(passages.search)
-    sample = Sample(evaluator, passages.search, fidelities, _store(recipe, identity, fidelities))
-    dense = header.get("dense") or {str(fidelity.passages): sample.dense(fidelity) for fidelity in sample.fidelities}
-    plain = Fitness(sample, objective_of(recipe.objective), {int(n): losses for n, losses in dense.items()})
-    scale = header.get("scale_by") or (_scale(plain, budget) if recipe.scale == "random" else None)
+    store = LossStore.of_search(recipe.store, identity, fidelities)
+    fitness = _fitness(recipe, Sample(evaluator, passages.search, fidelities, store), budget, header)
     derived = {
         "parts": [part.name for part in budget.space.parts],
         "groups": list(passages.groups),
         "at_chance": guessed,
-        "dense": dense,
-        "scale_by": scale,
+        "dense": {str(count): losses for count, losses in fitness.dense.items()},
+        "scale_by": fitness.scale,
     }
     log = run.log(identity, derived, ranking, plan.table)
-    fitness = Fitness(sample, plain.objective, plain.dense, scale)
     return SearchSetup(calibration, budget, passages, fitness, log, tokens)
 
 
 def _tokens_before(recipe: SearchRecipe, sample: int) -> dict[str, int]:
-    """What is scored before the first pattern, by purpose; ``sample`` is the tokens of the search sample."""
+    """Count the tokens scored before the first pattern, by purpose; ``sample`` is the tokens of the search sample."""
     return {
         "dense": sample,
         "importance": passes(recipe.importance, recipe.compensate == "bias") * sample,
@@ -112,9 +115,11 @@ def _tokens_before(recipe: SearchRecipe, sample: int) -> dict[str, int]:
 
 
 def _set_aside(tokens: Mapping[str, int], passages: ObjectivePassages) -> int:
+    """Count the tokens scored before the first pattern and those kept for the end, whichever end takes more."""
     select = passages.select.total
+    choosing = (1 + FINALISTS) * select  # the dense model, and the finalists
     completing = 2 * select + passages.search.total  # where nothing measured met the budget
-    return sum(tokens.values()) + max((1 + FINALISTS) * select, completing)
+    return sum(tokens.values()) + max(choosing, completing)
 
 
 def _refuse_too_few_tokens(recipe: SearchRecipe, passages: ObjectivePassages, tokens: Mapping[str, int]) -> None:
@@ -129,7 +134,7 @@ def _refuse_too_few_tokens(recipe: SearchRecipe, passages: ObjectivePassages, to
 def _ranking(
     recipe: SearchRecipe, run: SearchRun, evaluator: Evaluator, passages: ObjectivePassages, watch: Watch
 ) -> Ranking:
-    """Read the ranking of a run that is there, else measure one."""
+    """Read the ranking of a search that has a log; measure it for a new one."""
     if recipe.importance == "none":
         return Ranking()
     if run.header is not None:
@@ -145,27 +150,27 @@ def _ranking(
     )
 
 
-def _store(recipe: SearchRecipe, identity: Mapping[str, object], fidelities: tuple[Fidelity, ...]) -> LossStore:
-    """Where measurements are shared by searches of one space, sample, meter and dtype, on whatever device."""
-    from pathlib import Path
-
-    same = ("space", "search_tokens", "dtype", "loss")
-    key = {name: identity[name] for name in same} | {"fidelities": [fidelity.passages for fidelity in fidelities]}
-    return LossStore(Path(recipe.store) if recipe.store else None, key)
+def _fitness(recipe: SearchRecipe, sample: Sample, budget: Budget, header: Mapping[str, Any]) -> Fitness:
+    """Measure the dense model, and the scale where one is asked for; read them where the log has a header."""
+    dense = header.get("dense") or {str(fidelity.passages): sample.dense(fidelity) for fidelity in sample.fidelities}
+    unscaled = Fitness(sample, objective_of(recipe.objective), {int(count): losses for count, losses in dense.items()})
+    scale = header.get("scale_by") or (_scale(unscaled, budget) if recipe.scale == "random" else None)
+    return replace(unscaled, scale=scale)
 
 
 def _scale(fitness: Fitness, budget: Budget) -> dict[str, float]:
-    """Each group's median excess over random patterns of the budget, nats a token.
+    """Measure random patterns of the budget: each group's median excess over them, in the unit of its loss.
 
     Raises:
         EvopError: random patterns do not lose anything in some group.
     """
     rng = generator("scale", budget.remove, budget.cost)
-    found: list[Losses] = []
+    excesses: list[Losses] = []
     for measurement in fitness(budget.draw(rng) for _ in range(SCALE_PATTERNS)):
         if measurement.failed is None:
-            found.append(excess(measurement.losses, fitness.dense[fitness.sample.full.passages]))
-    medians = {group: float(np.median([losses[group] for losses in found])) for group in found[0]} if found else {}
+            excesses.append(excess(measurement.losses, fitness.dense[fitness.sample.full.passages]))
+    groups = excesses[0] if excesses else {}
+    medians = {group: float(np.median([losses[group] for losses in excesses])) for group in groups}
     harmless = next((group for group, median in medians.items() if median <= 0), None)
     if not medians or harmless:
         where = f"in {harmless}" if harmless else "that is a number"

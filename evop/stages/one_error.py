@@ -1,4 +1,4 @@
-"""What leaves a stage is one kind of error, whatever room it began in."""
+"""One error for all stages: what leaves a stage is an ``EvopError``, whichever package raised it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from calibration.errors import CalibrationError
 from evop.errors import EvopError
 from patterns.errors import PatternError
 
-Asked = ParamSpec("Asked")
+Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
-def one_error(stage: Callable[Asked, Result]) -> Callable[Asked, Result]:
-    """Let only ``EvopError`` leave a stage: who calls one need not know which package found what is wrong."""
+def one_error(stage: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Turn the errors of other packages into ``EvopError``, so that the caller of a stage can catch one class."""
 
     @wraps(stage)
-    def guarded(*arguments: Asked.args, **options: Asked.kwargs) -> Result:
+    def guarded(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
         try:
             return stage(*arguments, **options)
         except (CalibrationError, PatternError) as error:

@@ -29,9 +29,9 @@ class PruneResult:
     Attributes:
         folder: the checkpoint.
         kind: ``"stock"``: loads wherever its architecture does; ``"hetero"``: under evop's own ``model_type``.
-        parameters: of the dense and of the pruned model.
-        bytes: of their weight files.
-        parity: what the check found, or None where it was left out.
+        parameters: number of parameters of the dense and of the pruned model.
+        bytes: bytes of the weight files of the dense and of the pruned model.
+        parity: how far the checkpoint computes what was searched; None where it was not checked.
     """
 
     folder: Path
@@ -60,9 +60,9 @@ def prune(
         pattern: a ``pattern.json``, a search run's folder, or a drop file (``layer_drop_config.txt``).
         out: the new checkpoint's folder.
         audit: an audit of this pattern, for the model card.
-        revision: of a hub model.
+        revision: branch, tag or commit of a hub model.
         trust_remote_code: whether the dense model may run code of its own in the parity check.
-        report: is told what is being done, a line at a time.
+        report: is given one line per step.
         parity: whether to check, in a fresh process, that the checkpoint computes what was searched.
 
     Raises:
@@ -111,21 +111,26 @@ def _audit_of(opened: OpenedPattern, audit: str | Path) -> AuditFile:
 
 
 def _labels(run: Path) -> Mapping[str, str]:
-    """What a search run's groups are called, where the pattern is given as its folder."""
+    """Look up the labels of a search's groups, where the pattern is given as the folder of the search."""
     path = run / SEARCH
     return SearchFile.read(path).groups if path.is_file() else {}
 
 
 def _checked(checkpoint: Checkpoint, draft: Draft, trust_remote_code: bool) -> ParityReport:
-    found = check_in_fresh_process(checkpoint.folder, draft.folder, trust_remote_code)
-    if not found.holds:
+    """Check that a draft computes what was searched; one that does not is set aside.
+
+    Raises:
+        EvopError: the draft computes something else.
+    """
+    parity = check_in_fresh_process(checkpoint.folder, draft.folder, trust_remote_code)
+    if not parity.holds:
         place = draft.set_aside()
         raise EvopError(
-            f"the checkpoint does not compute what was searched: logits differ by {found.ratio:.2g} of their standard "
-            f"deviation, allowed is {TOLERANCE:g}, greedy tokens {'agree' if found.greedy_agrees else 'differ'}; it "
+            f"the checkpoint does not compute what was searched: logits differ by {parity.ratio:.2g} of their standard "
+            f"deviation, allowed is {TOLERANCE:g}, greedy tokens {'agree' if parity.greedy_agrees else 'differ'}; it "
             f"was set aside in {place} and must not be used; please report it with its pattern.json"
         )
-    return found
+    return parity
 
 
 def _card(pruning: Pruning, audited: AuditFile | None, result: PruneResult) -> str:
@@ -143,7 +148,7 @@ def _card(pruning: Pruning, audited: AuditFile | None, result: PruneResult) -> s
 
 
 def _summary(result: PruneResult) -> str:
-    """What a person wants to know at the end, on one line."""
+    """Say on one line what a person wants to know at the end."""
     shrunk = f"{result.parameters[0]:,} -> {result.parameters[1]:,} parameters, {result.kind}, in {result.folder}"
     if result.parity is None:
         return shrunk

@@ -31,6 +31,7 @@ from patterns import PatternSpace
 
 @contextmanager
 def _unwatched() -> Iterator[Watch]:
+    """Show the progress to nobody."""
     yield lambda progress: None
 
 
@@ -40,9 +41,9 @@ class RunResult:
 
     Attributes:
         folder: the recipe's ``out``.
-        table: one row a search, as from ``compare``.
-        pruned: the checkpoints.
-        picture: the frontier, where there are several budgets, or None.
+        table: one row per search, as ``compare`` makes it.
+        pruned: folders of the checkpoints.
+        picture: file of the frontier; None where there is one budget or no audit.
     """
 
     folder: Path
@@ -62,40 +63,46 @@ def run(
 
     Args:
         recipe: a recipe in YAML, or one built in Python.
-        report: is given one line a step.
+        report: is given one line per step.
         watching: opens what is shown the progress of one search.
 
     Raises:
         EvopError: bad input, or an ``out`` that holds something else.
-        KeyboardInterrupt: a search was stopped by Ctrl-C; what it found so far is kept.
+        KeyboardInterrupt: a search was stopped by Ctrl-C; what it measured so far is kept.
     """
-    asked = recipe if isinstance(recipe, RunRecipe) else RunRecipe.read(recipe)
-    checkpoint = Checkpoint.find(asked.model, asked.revision)
-    folder = RunFolder(asked.out)
-    cells = {cell.name: _stored(cell.recipe, folder) for cell in asked.cells}
-    # Rather now than after the hours that the searches before it take, a search is refused that cannot be run.
+    written = None if isinstance(recipe, RunRecipe) else Path(recipe)
+    recipe = recipe if isinstance(recipe, RunRecipe) else RunRecipe.read(recipe)
+    checkpoint = Checkpoint.find(recipe.model, recipe.revision)
+    folder = RunFolder(recipe.out)
+    cells = {cell.name: _with_store(cell.recipe, folder) for cell in recipe.cells}
+    # A search that cannot be run is refused now, and not after the hours that the searches before it take.
     untimed = _planned(checkpoint, {name: each for name, each in cells.items() if each.cost != "latency"})
     spaces = _spaces(checkpoint, {name: each for name, each in cells.items() if each.cost == "latency"})
-    folder.claim(asked, None if isinstance(recipe, RunRecipe) else Path(recipe))
+    folder.claim(recipe, written)
     timed = _timed(checkpoint, {name: cells[name] for name in spaces}, spaces, folder, report)
-    calibration = _calibrated(asked, folder, report)
-    steps = RunSteps(asked, folder, checkpoint, calibration, {**untimed, **timed}, report, watching)
+    calibration = _calibrated(recipe, folder, report)
+    steps = RunSteps(recipe, folder, checkpoint, calibration, {**untimed, **timed}, report, watching)
     for step in itertools.chain(steps.searches(), steps.audits(), steps.checkpoints()):
         step.take(report)
-    return _concluded(asked, folder, tuple(steps.chosen()))
+    return _concluded(recipe, folder, tuple(steps.chosen()))
 
 
-def _stored(recipe: SearchRecipe, folder: RunFolder) -> SearchRecipe:
-    """The recipe of a search that shares what it measures with the others of the run."""
+def _with_store(recipe: SearchRecipe, folder: RunFolder) -> SearchRecipe:
+    """Have a search share what it measures with the others of the run, unless its recipe names a store."""
     return recipe.model_copy(update={"store": recipe.store or str(folder.store)})
 
 
 def _spaces(checkpoint: Checkpoint, cells: Mapping[str, SearchRecipe]) -> dict[str, PatternSpace]:
-    found = {}
+    """Build the space of every cell, by the cell's name.
+
+    Raises:
+        EvopError: a space that the model cannot have; says of which search.
+    """
+    spaces = {}
     for name, recipe in cells.items():
         with named(f"search {name}"):
-            found[name] = searched_space(checkpoint, recipe)
-    return found
+            spaces[name] = searched_space(checkpoint, recipe)
+    return spaces
 
 
 def _planned(
@@ -104,7 +111,7 @@ def _planned(
     spaces: Mapping[str, PatternSpace] | None = None,
     table: LatencyTable | None = None,
 ) -> dict[str, SearchPlan]:
-    """Cell's name -> its search as planned.
+    """Plan the search of every cell, by the cell's name.
 
     Raises:
         EvopError: a search that cannot be run; says which.
@@ -150,15 +157,15 @@ def _concluded(recipe: RunRecipe, folder: RunFolder, pruned: tuple[Path, ...]) -
 
 
 def _calibrated(recipe: RunRecipe, folder: RunFolder, report: Report) -> CalibrationSet:
-    """The set given, the set of an earlier run of the same recipe, or a new one."""
+    """Load the set that the recipe names, load the one that the run has built, or build one."""
     if isinstance(recipe.calibration, str):
         report(f"calibration set: {recipe.calibration}, as given")
         return CalibrationSet.load(recipe.calibration)
     if folder.set.is_dir():
-        found = CalibrationSet.load(folder.set)
-        refuse_another_set(found.manifest, recipe.calibration, folder.set)
+        kept = CalibrationSet.load(folder.set)
+        refuse_another_set(kept.manifest, recipe.calibration, folder.set)
         report(f"calibration set: {folder.set}: done before, unchanged")
-        return found
+        return kept
     report(f"calibration set: {folder.set}")
     built = build_calibration_set(recipe.calibration, report=lambda line: report(f"  {line}"))
     built.save(folder.set)

@@ -1,4 +1,4 @@
-"""Whether the calibration set of a run is still the one its recipe asks for."""
+"""The set of a run: whether it is still the calibration set that the recipe asks for."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from calibration.reading.sources import open_source
 from evop.errors import EvopError
 
 
-def refuse_another_set(manifest: Manifest, asked: Recipe, place: Path) -> None:
+def refuse_another_set(manifest: Manifest, recipe: Recipe, place: Path) -> None:
     """Check that a set was built by this recipe from the same files; a file that is gone is not missed.
 
     Raises:
-        EvopError: it was not; says what differs.
+        EvopError: the set was built otherwise; says what differs.
     """
     new = "every later stage rests on it: give the recipe a new out"
-    built, wanted = manifest.recipe.model_dump(mode="json"), asked.model_dump(mode="json")
+    built, wanted = manifest.recipe.model_dump(mode="json"), recipe.model_dump(mode="json")
     for key, value in wanted.items():
         if built[key] != value:
             raise EvopError(
@@ -30,6 +30,7 @@ def refuse_another_set(manifest: Manifest, asked: Recipe, place: Path) -> None:
 
 
 def _sha256(domain: str, source: str) -> str | None:
+    """Hash a source of a domain; None where it is gone."""
     try:
         return open_source(domain, source).sha256
     except CalibrationError:

@@ -1,4 +1,4 @@
-"""What a run does one after the other: its searches, its audits, its checkpoints; what is done is not done again."""
+"""The steps of a run, one after the other: searches, audits, checkpoints; what is done is not done again."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ HOW_IT_RUNS = {
     "cache_mb",
     "profile",
 }
-"""Options that do not change what a stage finds."""
+"""Names of options that do not change what a stage finds."""
 Report = Callable[[str], None]
 
 
@@ -47,8 +47,8 @@ class Step:
     """One thing that a run does.
 
     Attributes:
-        head: says which of the many it is.
-        is_done: whether it was done before, and nothing it rests on has changed since.
+        head: says which of the many steps it is.
+        is_done: says whether it was done before, and nothing that it rests on has changed since.
         do: does it.
     """
 
@@ -70,11 +70,11 @@ class RunSteps:
     """The steps of one run, and everything they share.
 
     Attributes:
-        recipe: what was asked.
-        folder: where everything lies.
+        recipe: the recipe of the run.
+        folder: says where everything lies.
         checkpoint: the model.
-        calibration: the set.
-        plans: cell's name -> its search as planned.
+        calibration: the calibration set.
+        plans: cell's name -> the plan of its search.
         report: is given one line per step.
         watching: opens what is shown the progress of one search.
     """
@@ -98,11 +98,11 @@ class RunSteps:
         """List one audit per budget, all of its patterns side by side."""
         if self.recipe.audit is False:
             return
-        asked = AuditRecipe.of(**self.recipe.audit, **self.recipe.execution)
+        options = AuditRecipe.of(**self.recipe.audit, **self.recipe.execution)
         for number, (remove, cells) in enumerate(self.recipe.budgets.items(), 1):
             place = self.folder.audit(remove)
             head = f"audit {number} of {len(self.recipe.budgets)}: {place.name}"
-            yield Step(head, self._is_audited(place, cells, asked), self._audit(head, place, cells, asked))
+            yield Step(head, self._is_audited(place, cells, options), self._audit(head, place, cells, options))
 
     def checkpoints(self) -> Iterator[Step]:
         """List a checkpoint of every cell that is chosen; the searches have to be done."""
@@ -152,19 +152,19 @@ class RunSteps:
 
         return is_done
 
-    def _audit(self, head: str, place: Path, cells: tuple[Cell, ...], asked: AuditRecipe) -> Callable[[], None]:
+    def _audit(self, head: str, place: Path, cells: tuple[Cell, ...], options: AuditRecipe) -> Callable[[], None]:
         def do() -> None:
             self.report(f"{head}: {len(cells)} pattern(s)")
             runs = [self.folder.search(cell) for cell in cells]
             self.folder.withdraw_done("audits", place.name)
-            audit(self.recipe.model, self.calibration, runs, place, report=self._say, **asked.model_dump())
-            self.folder.add_done("audits", place.name, identity(asked))
+            audit(self.recipe.model, self.calibration, runs, place, report=self._say, **options.model_dump())
+            self.folder.add_done("audits", place.name, identity(options))
 
         return do
 
-    def _is_audited(self, place: Path, cells: tuple[Cell, ...], asked: AuditRecipe) -> Callable[[], bool]:
+    def _is_audited(self, place: Path, cells: tuple[Cell, ...], options: AuditRecipe) -> Callable[[], bool]:
         def is_done() -> bool:
-            if self.folder.done.audits.get(place.name) != identity(asked):
+            if self.folder.done.audits.get(place.name) != identity(options):
                 return False
             try:
                 file = AuditFile.find(place)
@@ -194,19 +194,21 @@ class RunSteps:
         return do
 
     def _is_pruned(self, place: Path, cell: Cell) -> Callable[[], bool]:
-        """Whether a checkpoint holds the pattern, and the audit, that there are now."""
+        """Make the question whether a checkpoint holds the pattern, and the audit, that there are now."""
 
         def is_done() -> bool:
-            now = {PATTERN: self.folder.pattern(cell)}
+            sources = {PATTERN: self.folder.pattern(cell)}
             if self.recipe.audit is not False:
-                now[AUDIT] = self.folder.audit(cell.recipe.remove) / AUDIT
+                sources[AUDIT] = self.folder.audit(cell.recipe.remove) / AUDIT
             elif (place / AUDIT).is_file():
                 return False
-            return all((place / n).is_file() and sha256(place / n) == sha256(source) for n, source in now.items())
+            pairs = [(place / name, source) for name, source in sources.items()]
+            return all(copy.is_file() and sha256(copy) == sha256(source) for copy, source in pairs)
 
         return is_done
 
     def _claimed(self, cell: Cell) -> float:
+        """Read what the search of a cell claims on ``select``."""
         claim = SearchResult.read(self.folder.search(cell)).pattern.claim
         assert claim is not None, "a search writes what it claims"
         return claim.select
@@ -224,10 +226,10 @@ def identity(recipe: Any) -> dict[str, Any]:
 
 @contextmanager
 def named(head: str) -> Iterator[None]:
-    """Say in an error which of the many it was.
+    """Say in an error which of the many steps raised it.
 
     Raises:
-        EvopError: what was raised inside, with ``head`` before it.
+        EvopError: the error that was raised inside, with ``head`` before its words.
     """
     try:
         yield

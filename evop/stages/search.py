@@ -43,29 +43,36 @@ def search(
     Args:
         model: a Hugging Face folder or hub name.
         calibration: a calibration set or its folder.
-        out: the run's folder.
+        out: the folder of the search.
         watch: is shown the progress.
         report: is given a line where something was chosen for the caller.
-        **options: the fields of ``SearchRecipe``.
+        **options: the fields of ``evop.recipes.search.SearchRecipe``.
 
     Raises:
         EvopError: bad input, or a folder that holds another search.
         PatternError: a budget that cannot be met, an unknown strategy or deploy.
     """
     recipe, run = SearchRecipe.of(**options), SearchRun(Path(out))
-    groups = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
+    calibration = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
     checkpoint = Checkpoint.find(model, recipe.revision)
     space, table = searched_space(checkpoint, recipe), None
     if recipe.cost == "latency":
         run.refuse_another({"cost": recipe.cost})
         table = table_of_run(checkpoint, space, recipe, run.folder, run.header, report)
-    return run_plan(SearchPlan.of(checkpoint, recipe, space, table), groups, run, watch, report)
+    return run_plan(SearchPlan.of(checkpoint, recipe, space, table), calibration, run, watch, report)
 
 
 def run_plan(
     plan: SearchPlan, calibration: CalibrationSet, run: SearchRun, watch: Watch, report: Callable[[str], None]
 ) -> SearchResult:
     """Search what was planned; time the answer where the budget counts time.
+
+    Args:
+        plan: what is searched, and how.
+        calibration: the calibration set.
+        run: the folder of the search.
+        watch: is shown the progress.
+        report: is given a line where something was chosen for the caller.
 
     Raises:
         EvopError: a folder that holds another search, or a model that cannot be loaded or measured.
@@ -88,6 +95,11 @@ def run_plan(
 
 
 def _refuse_offloaded(loaded: LoadedModel, recipe: SearchRecipe) -> None:
+    """Check that weights which have to be ranked lie in memory.
+
+    Raises:
+        EvopError: some were left on the disk, because the model does not fit into the devices.
+    """
     if recipe.grain in THINNED and any(weight.is_meta for weight in loaded.model.parameters()):
         raise EvopError(
             f"{loaded.checkpoint.name} does not fit into the devices, and --grain {recipe.grain} needs all its weights "

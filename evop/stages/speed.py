@@ -1,8 +1,8 @@
-"""``evop speed``: a model and pruned checkpoints of it, timed in turns; predicted beside measured."""
+"""``evop speed``: from a model and pruned checkpoints of it to their times, predicted beside measured."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,12 @@ def speed(
         batch: sequences side by side; None for what the first checkpoint's table was measured with, else 1.
         context: tokens read; None likewise, else 512 or what the model has positions for.
         decode: tokens written; None likewise, else 64.
-        device: where to run.
-        dtype: what to compute in.
-        revision: of a hub model.
+        device: where the models run.
+        dtype: what the models compute in.
+        revision: branch, tag or commit of a hub model.
         trust_remote_code: whether the dense model may run code of its own.
         out: a JSON file to write, or None.
-        report: is given a line a model.
+        report: is given one line per model.
 
     Raises:
         EvopError: bad input.
@@ -55,35 +55,34 @@ def speed(
     paths = [Path(path) for path in ([pruned] if isinstance(pruned, str | Path) else pruned)]
     checkpoints = {_name(path, paths): Checkpoint.find(path) for path in paths}
     table = _table(paths[0]) if paths else None
-    asked = (batch, context, decode)
     if table is not None:
-        asked = (batch or table.batch, context or table.context, decode or table.decode)
-    workload = Workload.of(dense.resolved, *asked)
-    where = choose_device(device)
-    computed = choose_dtype(dtype, where)
-    models: dict[str, Any] = {}
-    for name, checkpoint in {"dense": dense, **checkpoints}.items():
+        batch, context, decode = batch or table.batch, context or table.context, decode or table.decode
+    workload = Workload.of(dense.resolved, batch, context, decode)
+    device_chosen = choose_device(device)
+    dtype_chosen = choose_dtype(dtype, device_chosen)
+    models, together = {}, {"dense": dense, **checkpoints}
+    for name, checkpoint in together.items():
         report(f"loading {checkpoint.name}")
-        models[name] = _loaded(checkpoint, computed, trust_remote_code and name == "dense").to(where)
+        models[name] = _loaded(checkpoint, dtype_chosen, trust_remote_code and name == "dense").to(device_chosen)
     report(f"timing in turns: {workload.words}")
-    found = SpeedFile.measured(
-        models,
-        workload,
-        computed,
-        predicted={},
-        bytes={name: each.weight_file_bytes for name, each in {"dense": dense, **checkpoints}.items()},
-    )
-    predicted = {name: _predicted(each.folder, found) for name, each in checkpoints.items()}
-    rows = [row.model_copy(update={"predicted": predicted.get(row.name)}) for row in found.models]
-    found = found.model_copy(update={"models": rows})
+    sizes = {name: checkpoint.weight_file_bytes for name, checkpoint in together.items()}
+    timed = SpeedFile.measured(models, workload, dtype_chosen, predicted={}, bytes=sizes)
+    timed = _with_predictions(timed, checkpoints)
     if out is not None:
         with whole(Path(out)) as file:
-            found.write(file)
-    return found
+            timed.write(file)
+    return timed
+
+
+def _with_predictions(timed: SpeedFile, checkpoints: Mapping[str, Checkpoint]) -> SpeedFile:
+    """Put beside each measured time what the checkpoint's table predicted."""
+    predicted = {name: _predicted(checkpoint.folder, timed) for name, checkpoint in checkpoints.items()}
+    rows = [row.model_copy(update={"predicted": predicted.get(row.name)}) for row in timed.models]
+    return timed.model_copy(update={"models": rows})
 
 
 def _name(path: Path, paths: Sequence[Path]) -> str:
-    """The folder's name, or the whole path where two are called alike."""
+    """Name a checkpoint by its folder, or by its whole path where two folders are called alike."""
     name = path.resolve().name
     alike = [other for other in paths if other.resolve().name == name]
     return str(path) if len(alike) > 1 or name == "dense" else name
@@ -93,20 +92,23 @@ def _table(folder: Path) -> LatencyTable | None:
     return LatencyTable.read(folder / LATENCY) if (folder / LATENCY).is_file() else None
 
 
-def _predicted(folder: Path, found: SpeedFile) -> float | None:
-    """What a checkpoint's table predicted, where it is of this workload, device and dtype."""
+def _predicted(folder: Path, timed: SpeedFile) -> float | None:
+    """Read what a checkpoint's table predicted: its request time as a fraction of the dense model's.
+
+    None where there is no table of this workload, device and dtype.
+    """
     table = _table(folder)
     if table is None or not (folder / PATTERN).is_file():
         return None
     reached = PatternFile.read(folder / PATTERN).reached.latency
     same = ("device", "dtype", "threads", "batch", "context", "decode")
-    if reached is None or any(getattr(table, name) != getattr(found, name) for name in same):
+    if reached is None or any(getattr(table, name) != getattr(timed, name) for name in same):
         return None
     return 1 - reached
 
 
 def _loaded(checkpoint: Checkpoint, dtype: str, trust_remote_code: bool) -> Any:
-    """The model as transformers loads it; evop's own classes for heterogeneous checkpoints, not the file in them."""
+    """Load a model with transformers; heterogeneous checkpoints with evop's own classes, not with the file in them."""
     from transformers import AutoModelForCausalLM
 
     import evop.hf  # noqa: F401

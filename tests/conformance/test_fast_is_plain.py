@@ -124,7 +124,7 @@ def test_the_evaluator_agrees_with_each_pattern_run_alone(
 ):
     space = pattern_space(loaded.checkpoint, grain, compensate=fills)
     ranking, patterns = ranked(space, fills), asked(space)
-    evaluator = Evaluator.of(loaded, space, 256, batch_size, Loss.named(loss)).ordered(ranking)
+    evaluator = Evaluator.of(loaded, space, 256, batch_size, Loss.named(loss)).with_ranking(ranking)
     for pattern, table in zip(patterns, evaluator.losses(patterns, passages), strict=True):
         pruned = plain_model(loaded, space, ranking, pattern)
         expected = np.array([plain(dense_chances, pruned, ids, loss) for ids in passages.ids])
@@ -140,7 +140,7 @@ def test_a_larger_effort_goes_on_where_a_smaller_one_ended(loaded, passages, den
     """Measured in steps or at once, from this search's measurements or another's: the same numbers, bit for bit."""
     space = pattern_space(loaded.checkpoint, "mixed")
     ranking, fidelities = ranked(space, False), fidelities_of(passages)
-    evaluator = Evaluator.of(loaded, space, 256, loss=Loss.named(loss)).ordered(ranking)
+    evaluator = Evaluator.of(loaded, space, 256, loss=Loss.named(loss)).with_ranking(ranking)
     assert len(fidelities) > 1
     (_, pattern, _) = asked(space)
     stepwise = Sample(evaluator, passages, fidelities, LossStore(tmp_path, {}))
@@ -171,7 +171,7 @@ def test_what_stands_in_for_removed_units_changes_the_loss(loaded, passages):
     space = pattern_space(loaded.checkpoint, "channel", compensate=True)
     (_, pattern, _) = asked(space)
     with_bias, without = (
-        Evaluator.of(loaded, space, 256).ordered(ranked(space, fills)).losses([pattern], passages)[0]
+        Evaluator.of(loaded, space, 256).with_ranking(ranked(space, fills)).losses([pattern], passages)[0]
         for fills in (True, False)
     )
     assert np.median(np.abs(with_bias.loss - without.loss) / passages.scored) > 0.01

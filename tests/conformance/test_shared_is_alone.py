@@ -41,7 +41,7 @@ def evaluators(folder, grain, loss):
     space = pattern_space(checkpoint, grain)
 
     def made(**options):
-        return Evaluator(loaded, space, ranking(space), 64, 2, Loss.named(loss), **options).ordered(ranking(space))
+        return Evaluator(loaded, space, ranking(space), 64, 2, Loss.named(loss), **options).with_ranking(ranking(space))
 
     return made
 

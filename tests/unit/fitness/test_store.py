@@ -6,8 +6,6 @@ import pytest
 
 from evop.errors import EvopError
 from evop.fitness.store import LossStore
-from evop.recipes.search import SearchRecipe
-from evop.searching.setup import _store
 from patterns import Fidelity, Pattern
 
 IDENTITY = {"space": "s", "search_tokens": "t", "dtype": "float32", "loss": "nll"}
@@ -96,7 +94,7 @@ def test_a_file_that_holds_something_else_is_refused(filled, content):
 
 def test_searches_of_other_efforts_share_nothing(tmp_path):
     """An increment is counted from the fidelity before: the same number means other passages."""
-    recipe, fidelities = SearchRecipe(store=str(tmp_path)), (Fidelity(1, 10), Fidelity(4, 40))
-    _store(recipe, IDENTITY, fidelities).put(A, 1, SUMS)
-    assert _store(recipe, IDENTITY, fidelities).get(A, 1) == SUMS
-    assert _store(recipe, IDENTITY, (Fidelity(2, 20), Fidelity(4, 40))).get(A, 1) == {}
+    folder, fidelities = str(tmp_path), (Fidelity(1, 10), Fidelity(4, 40))
+    LossStore.of_search(folder, IDENTITY, fidelities).put(A, 1, SUMS)
+    assert LossStore.of_search(folder, IDENTITY, fidelities).get(A, 1) == SUMS
+    assert LossStore.of_search(folder, IDENTITY, (Fidelity(2, 20), Fidelity(4, 40))).get(A, 1) == {}
