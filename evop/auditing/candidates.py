@@ -9,7 +9,7 @@ import numpy as np
 
 from calibration import CalibrationSet
 from evop.auditing.audit_file import AuditedPattern
-from evop.auditing.table import SplitLosses
+from evop.auditing.split_losses import SplitLosses
 from evop.losses import losses_of
 from evop.model.checkpoint import Checkpoint
 from evop.removal.cut import Cut

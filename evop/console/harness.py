@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from evop.auditing.audit_file import AuditFile
-from evop.auditing.harness import ALL
+from evop.auditing.harness_rows import ALL
 from evop.console.tables import interval_of, new_table
 
 
