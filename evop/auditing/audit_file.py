@@ -180,6 +180,18 @@ class AuditFile(JsonFile):
         """The splits that were measured."""
         return list(dict.fromkeys(row.split for row in self.groups))
 
+    def groups_of(self, pattern: str, split: str, kind: str) -> list[GroupRow]:
+        """List the groups of one kind of a split under a pattern, the group that pays most first."""
+        key = (pattern, split, kind)
+        return sorted(
+            (row for row in self.groups if (row.pattern, row.split, row.kind) == key), key=lambda row: -row.excess
+        )
+
+    def summary_of(self, pattern: str | None, split: str, kind: str) -> SummaryRow | None:
+        """Find the summary of one kind of groups of a split under a pattern; None where there is none."""
+        key = (pattern, split, kind)
+        return next((row for row in self.summary if (row.pattern, row.split, row.kind) == key), None)
+
     def group_frame(self) -> pd.DataFrame:
         """Lay the groups out as a frame, as ``audit.csv`` has it; without questions, without their columns."""
         absent = set() if any(row.kind == "item" for row in self.groups) else OF_QUESTIONS

@@ -33,15 +33,11 @@ class _Audit:
 
     def row(self, split: str, kind: str) -> SummaryRow | None:
         """Find the pattern's summary over one kind of groups of a split; None where the audit has none."""
-        return self._row(self.pattern.name, split, kind)
+        return self.file.summary_of(self.pattern.name, split, kind)
 
     def random(self, kind: str) -> SummaryRow | None:
         """Find the summary of the random pattern of equal size over one kind of groups of ``audit``."""
-        return None if self.pattern.random is None else self._row(self.pattern.random, "audit", kind)
-
-    def _row(self, pattern: str, split: str, kind: str) -> SummaryRow | None:
-        key = (pattern, split, kind)
-        return next((row for row in self.file.summary if (row.pattern, row.split, row.kind) == key), None)
+        return self.file.summary_of(self.pattern.random, "audit", kind)
 
 
 def compare(paths: str | Path | Sequence[str | Path], audits: str | Path | Sequence[str | Path] = ()) -> pd.DataFrame:
