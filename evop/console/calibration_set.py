@@ -1,4 +1,4 @@
-"""A calibration set, a row a group."""
+"""A calibration set, one row per group."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from evop.console.tables import new_table
 
 
 def print_set(console: Console, calibration: CalibrationSet) -> None:
-    """What is in a calibration set."""
+    """Print what is in a calibration set."""
     table = new_table(f"calibration set {calibration.fingerprint[:12]}")
     for name in ("group", "search", "select", "audit", "unseen", "tokens (est.)"):
         table.add_column(name, justify="left" if name == "group" else "right", overflow="fold")

@@ -8,7 +8,7 @@ from evop.auditing.audit_file import AuditedPattern, AuditFile, GroupRow, Summar
 from evop.losses.significance import SURE
 
 NORMAL = 1.96
-"""Standard deviations from the middle of a 95% interval to its end."""
+"""Standard deviations from the middle of a 95% interval of a normal distribution to its end."""
 
 
 def verdict(audit: AuditFile) -> list[str]:
