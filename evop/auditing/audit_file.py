@@ -6,20 +6,14 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from evop.errors import EvopError
-from evop.files.json_file import JsonFile, inside
+from evop.files.json_file import JsonFile, JsonPart, inside
 from evop.removal.pattern_file import Claim, ModelName, ReachedFractions
 
 
-class _Row(BaseModel):
-    """What stands in an audit's file under a name of its own; no key is unknown."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class AuditedPattern(_Row):
+class AuditedPattern(JsonPart):
     """One row of the audit: a pattern file, or the random pattern of equal size."""
 
     name: str
@@ -40,7 +34,7 @@ class AuditedPattern(_Row):
     None where the pattern was searched on another calibration set, or by another loss than this audit's."""
 
 
-class GroupRow(_Row):
+class GroupRow(JsonPart):
     """One group of one split under one pattern; losses in nats per token, or as the share of questions answered
     wrongly."""
 
@@ -85,7 +79,7 @@ OF_QUESTIONS = {name for name, field in GroupRow.model_fields.items() if not fie
 """The columns that only groups of questions fill."""
 
 
-class SummaryRow(_Row):
+class SummaryRow(JsonPart):
     """One kind of groups of one split under one pattern."""
 
     pattern: str
@@ -117,7 +111,7 @@ class SummaryRow(_Row):
     """Whether the interval of the gap holds 0; None where a worst group is a single document."""
 
 
-class HarnessRow(_Row):
+class HarnessRow(JsonPart):
     """One group of one task of lm_eval under one pattern; ``all`` is the whole task."""
 
     pattern: str
@@ -141,7 +135,7 @@ class HarnessRow(_Row):
     worse: bool | None = None
 
 
-class Needs(_Row):
+class Needs(JsonPart):
     """What every group loses when one part alone leaves the dense model, on a few of its audited passages."""
 
     kind: Literal["text", "item"]

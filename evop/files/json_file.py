@@ -14,6 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from evop.errors import EvopError
 
 
+class JsonPart(BaseModel):
+    """A part of a JSON file: written once, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
 class JsonFile(BaseModel):
     """A JSON file with a schema; subclasses name theirs in ``SCHEMA``."""
 

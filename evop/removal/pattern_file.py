@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from evop.errors import EvopError
-from evop.files.json_file import JsonFile, inside
+from evop.files.json_file import JsonFile, JsonPart, inside
 from evop.model.checkpoint import Checkpoint
 from evop.removal.compensation_file import read_corrections
 from evop.removal.cut import Cut, Place, from_ranges, place_of, to_ranges
@@ -16,11 +16,7 @@ from evop.removal.space import pattern_space
 from patterns import Pattern, PatternSpace, Reached
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ModelName(_Section):
+class ModelName(JsonPart):
     """Which model: what the user called it, and what it is."""
 
     name: str
@@ -33,7 +29,7 @@ class ModelName(_Section):
         return cls(name=checkpoint.name, revision=checkpoint.revision, fingerprint=checkpoint.fingerprint)
 
 
-class Origin(_Section):
+class Origin(JsonPart):
     """How the pattern was found."""
 
     strategy: str
@@ -52,7 +48,7 @@ class Origin(_Section):
     trials_sha256: str
 
 
-class Claim(_Section):
+class Claim(JsonPart):
     """What the search says of its answer: the objective on ``search`` and on ``select``.
 
     In nats a token, or in excesses of a random pattern where the search was scaled by those; ``select_excess`` is
@@ -66,7 +62,7 @@ class Claim(_Section):
     select_excess: dict[str, float]
 
 
-class ReachedFractions(_Section):
+class ReachedFractions(JsonPart):
     """Removed fractions of block parameters, all parameters, FLOPs a token and KV-cache bytes a token.
 
     ``latency`` is that of the time predicted of the whole model, where the space was measured.

@@ -10,10 +10,8 @@ from pathlib import Path
 from statistics import median
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
-
 from evop.errors import EvopError
-from evop.files.json_file import JsonFile
+from evop.files.json_file import JsonFile, JsonPart
 from evop.model.checkpoint import Checkpoint
 from evop.removal.pattern_file import ModelName
 from evop.timing.workload import Workload
@@ -22,11 +20,7 @@ from patterns import Part, PatternSpace
 FILE = "latency.json"
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Timed(_Section):
+class Timed(JsonPart):
     """Microseconds: of reading the context, of one decoded token, and the spread of the whole request.
 
     The lower quartile over rounds counts; ``spread_us`` is the distance between the quartiles of the request's time.

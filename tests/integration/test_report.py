@@ -23,7 +23,10 @@ SECTIONS = ("verdict", "groups", "pattern", "needs", "search", "map", "size", "a
 def report(tmp_path_factory):
     """Two short searches, one of them of a channel's grain, and their audit on text and questions, timed."""
     place = tmp_path_factory.mktemp("report")
-    built = small_set(continuations=["math_word"], items=12, select_items=8, audit_items=8, passages=3, audit_passages=2)
+    sizes = {"passages": 3, "audit_passages": 2, "items": 12, "select_items": 8, "audit_items": 8}
+    built = small_set(continuations=["math_word"], **sizes)
+        continuations=["math_word"], items=12, select_items=8, audit_items=8, passages=3, audit_passages=2
+    )
     built.save(place / "set")
     how = {"device": "cpu", "dtype": "float32"}
     options = {**how, "deploy": "any", "max_tokens": 96, "min_group_tokens": 50}

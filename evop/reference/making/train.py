@@ -22,7 +22,7 @@ from evop.files.json_file import whole
 from evop.reference.making.card import model_card
 from evop.reference.making.losses import held_out_losses, table
 from evop.reference.making.text import END_OF_TEXT, encode, read_documents, take, train_tokenizer
-from evop.reference.making.training import Progress, Shape, Training, TrainingError, TrainingRecipe, run
+from evop.reference.making.training import Shape, Training, TrainingError, TrainingRecipe, TrainingStep, run
 
 __all__ = ["main"]
 
@@ -116,7 +116,7 @@ class _Lines:
     def __init__(self, tokens_a_step: int) -> None:
         self.tokens_a_step, self.losses, self.last = tokens_a_step, list[float](), (0, 0.0)
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: TrainingStep) -> None:
         self.losses.append(progress.loss)
         steps, seconds = len(self.losses), progress.seconds - self.last[1]
         if self.last[0] and seconds < 10 and progress.step != progress.steps:

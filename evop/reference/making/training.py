@@ -17,7 +17,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from evop.reference.making.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 
-__all__ = ["Progress", "Shape", "Training", "TrainingError", "TrainingRecipe", "run"]
+__all__ = ["Shape", "Training", "TrainingError", "TrainingRecipe", "TrainingStep", "run"]
 
 WARM_UP_STEPS, TIMED_STEPS = 3, 10
 """Where a run is given in minutes: steps that are not timed, then steps that are, to turn minutes into steps."""
@@ -193,8 +193,8 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """What a run tells after each step: steps done, steps in all (if known), this step's loss, seconds so far."""
+class TrainingStep:
+    """A step that was trained: steps done, steps in all (if known), this step's loss, seconds so far."""
 
     step: int
     steps: int | None
@@ -209,7 +209,7 @@ def run(
     steps: int | None = None,
     minutes: float | None = None,
     save_every: int = 100,
-    report: Callable[[Progress], None] = lambda progress: None,
+    report: Callable[[TrainingStep], None] = lambda progress: None,
 ) -> None:
     """Train to the end, from `checkpoint` where there is one, writing it every `save_every` steps and at the end.
 
@@ -236,4 +236,4 @@ def run(
             training.steps = max(training.step, int(minutes * 60 / ((now - timed) / TIMED_STEPS)))
         if fixed or training.step % save_every == 0 or training.step == training.steps:
             training.save(checkpoint)
-        report(Progress(training.step, training.steps, loss, now - begun))
+        report(TrainingStep(training.step, training.steps, loss, now - begun))

@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from evop.reference.making.checkpoint import CheckpointError
 from evop.reference.making.text import encode, read_documents, take, train_tokenizer
 from evop.reference.making.train import main
-from evop.reference.making.training import Progress, Shape, Training, TrainingError, TrainingRecipe, run
+from evop.reference.making.training import Shape, Training, TrainingError, TrainingRecipe, TrainingStep, run
 
 SHAPE = Shape(layers=2, hidden=32, heads=4, kv_heads=2, mlp=48, vocabulary=300, positions=64)
 RECIPE = TrainingRecipe(SHAPE, batch=4, length=32)
@@ -71,7 +71,7 @@ def test_a_run_killed_and_resumed_ends_in_the_same_weights(streams, tmp_path):
     whole = Training(RECIPE, streams, "cpu")
     run(whole, tmp_path / "whole", steps=12, save_every=5)
 
-    def kill(progress: Progress) -> None:
+    def kill(progress: TrainingStep) -> None:
         if progress.step == 8:
             raise KeyboardInterrupt
 
