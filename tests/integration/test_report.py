@@ -25,8 +25,6 @@ def report(tmp_path_factory):
     place = tmp_path_factory.mktemp("report")
     sizes = {"passages": 3, "audit_passages": 2, "items": 12, "select_items": 8, "audit_items": 8}
     built = small_set(continuations=["math_word"], **sizes)
-        continuations=["math_word"], items=12, select_items=8, audit_items=8, passages=3, audit_passages=2
-    )
     built.save(place / "set")
     how = {"device": "cpu", "dtype": "float32"}
     options = {**how, "deploy": "any", "max_tokens": 96, "min_group_tokens": 50}
