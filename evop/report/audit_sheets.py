@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from evop.auditing.audit_file import AuditFile, GroupRow, SummaryRow
 from evop.auditing.harness_rows import ALL
@@ -14,37 +14,44 @@ KINDS = {"text": "text", "item": "questions"}
 WORSE = "worse: for more than chance, by the exact McNemar test, corrected for the number of groups (Holm)"
 
 
-def group_sheet(audit: AuditFile, split: str, kind: str, patterns: Sequence[str] | None = None) -> Sheet:
+def group_sheet(audit: AuditFile, split: str, kind: str, shown: Mapping[str, str] | None = None) -> Sheet:
     """Lay out one line per group of a split, who pays most under the first pattern on top.
 
     Args:
         audit: the audit.
         split: ``audit`` or ``unseen``.
         kind: ``text``, or ``item`` for questions.
-        patterns: names of the patterns that have columns; None for all.
+        shown: pattern -> what its columns are called; None for all patterns under their own names.
     """
-    names = [pattern.name for pattern in audit.patterns] if patterns is None else list(patterns)
-    under = {name: {row.group: row for row in audit.groups_of(name, split, kind)} for name in names}
-    columns = _text_columns if kind == "text" else _question_columns
-    lines = [[columns(rows[group]) for rows in under.values()] for group in under[names[0]]]
-    firsts = list(under[names[0]].values())
+    called = {pattern.name: pattern.name for pattern in audit.patterns} if shown is None else shown
+    each = [{row.group: row for row in audit.groups_of(name, split, kind)} for name in called]
     if kind == "text":
+        own, under = _text_cells, _text_columns
         heads = ["group", "documents", "tokens", "dense perplexity"]
-        heads += [f"{name}: {what}" for name in names for what in ("perplexity", "excess [95%]")]
-        own = [[count(row.documents), count(row.tokens), number(row.dense_perplexity, 1)] for row in firsts]
+        heads += [f"{name}: {what}" for name in called.values() for what in ("perplexity", "excess [95%]")]
         title = f"{split}, text: excess loss over the dense model, nats per token"
         legend = f"[low, high]: {audit.interval}; [–] where a group is one document"
     else:
+        own, under = _question_cells, _question_columns
         heads = ["group", "questions", "dense right, % [95%]"]
-        heads += [f"{name}: {what}" for name in names for what in ("right, %", "lost, points [95%]", "p (Holm)")]
-        own = [[count(row.passages), _dense_right(row)] for row in firsts]
+        what_changed = ("right, %", "lost, points [95%]", "p (Holm)")
+        heads += [f"{name}: {what}" for name in called.values() for what in what_changed]
         title = f"{split}, questions: answered rightly ({audit.metric})"
         legend = f"[low, high]: Wilson's of what is right, paired bootstrap of what was lost; {WORSE}"
-    rows = [
-        Row((Cell(row.label), *cells, *(cell for columns in line for cell in columns)), row.domain)
-        for row, cells, line in zip(firsts, own, lines, strict=True)
+    lines = [
+        Row((Cell(first.label), *own(first), *(cell for rows in each for cell in under(rows[group]))), first.domain)
+        for group, first in each[0].items()
     ]
-    return Sheet(title, tuple(heads), tuple(rows), legend, folded=True)
+    return Sheet(title, tuple(heads), tuple(lines), legend, folded=True)
+
+
+def _text_cells(row: GroupRow) -> tuple[Cell, ...]:
+    return count(row.documents), count(row.tokens), number(row.dense_perplexity, 1)
+
+
+def _question_cells(row: GroupRow) -> tuple[Cell, ...]:
+    low, high = _percent(row.dense_accuracy_low), _percent(row.dense_accuracy_high)
+    return count(row.passages), estimate(100 * (row.dense_accuracy or 0), low, high, ".1f")
 
 
 def _text_columns(row: GroupRow) -> tuple[Cell, ...]:
@@ -54,11 +61,6 @@ def _text_columns(row: GroupRow) -> tuple[Cell, ...]:
 def _question_columns(row: GroupRow) -> tuple[Cell, ...]:
     lost = estimate(100 * row.excess, _percent(row.low), _percent(row.high), "+.1f")
     return number(_percent(row.accuracy), 1), lost, chance(row.p_holm, row.worse)
-
-
-def _dense_right(row: GroupRow) -> Cell:
-    low, high = _percent(row.dense_accuracy_low), _percent(row.dense_accuracy_high)
-    return estimate(100 * (row.dense_accuracy or 0), low, high, ".1f")
 
 
 def _percent(share: float | None) -> float | None:

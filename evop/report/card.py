@@ -191,7 +191,7 @@ def _groups(facts: CardFacts, pattern_sha256: str) -> str:
 
 def _audited(audit: AuditFile, pattern_sha256: str) -> str:
     """Show what an audit measured under the card's pattern: the tables of its page, this pattern's columns alone."""
-    names = [pattern.name for pattern in audit.patterns if pattern.sha256 == pattern_sha256]
+    name = next(pattern.name for pattern in audit.patterns if pattern.sha256 == pattern_sha256)
     parts = [
         "## Group by group",
         "Measured on texts and questions that the search never saw, dense beside pruned; `audit` is new passages of "
@@ -199,7 +199,7 @@ def _audited(audit: AuditFile, pattern_sha256: str) -> str:
     ]
     for split in audit.splits:
         for kind in audit.kinds(split):
-            sheet = group_sheet(audit, split, kind, names)
+            sheet = group_sheet(audit, split, kind, {name: "pruned"})
             parts += [f"### {sheet.title}", markdown(sheet), f"{sheet.legend}."]
     return "\n\n".join(parts)
 

@@ -164,6 +164,7 @@ def test_an_audit_of_this_pattern_becomes_the_table(folder, tmp_path):
     audited, unseen = card.split("### ")[1:]
     assert "| law/1 tax | 5 | 1,234 | 20.1 | 33.1 | 0.500 [0.400, 0.600] |" in audited
     assert "| law/1 tax | 5 | 1,234 | 20.1 | 33.1 | 0.500 [–] |" in unseen
+    assert "| pruned: perplexity | pruned: excess [95%] |" in audited
     assert "9.000" not in card
     assert "Not checked" in card
 
