@@ -1,4 +1,4 @@
-"""Which items are answered rightly, by the dense model and by every pattern."""
+"""Which questions are answered rightly, by the dense model and by every pattern."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from evop.auditing.audit_file import GroupRow
 from evop.losses import ITEM_METERS, build_meter
 from evop.losses.lines import choice_costs, items_of
 from evop.losses.significance import mcnemar, wilson, worse
@@ -16,12 +17,12 @@ from evop.tokens.passages import TokenPassages
 
 @dataclass(frozen=True)
 class Answers:
-    """Right and wrong answers to the items of a split.
+    """Right and wrong answers to the questions of a split.
 
     Attributes:
-        metric: the name of the one that losses are counted by.
-        dense: metric -> whether the dense model is right, bool [items].
-        pruned: pattern -> metric -> whether it is.
+        metric: the name of the metric that losses are counted by.
+        dense: metric -> whether the dense model is right, bool [questions].
+        pruned: pattern -> metric -> whether the pruned model is right, bool [questions].
     """
 
     metric: str
@@ -30,56 +31,56 @@ class Answers:
 
     @classmethod
     def of(cls, metric: str, lines: np.ndarray, names: Sequence[str], passages: TokenPassages) -> Answers:
-        """From what every choice costs.
+        """Compare what every choice costs.
 
         Args:
-            metric: the one that losses are counted by.
-            lines: float64 [1 + patterns, lines], nats, the dense model's first.
-            names: of the patterns.
-            passages: items, all of them.
+            metric: the metric that losses are counted by.
+            lines: loss of every line, float64 [1 + patterns, lines], nats, the dense model's first.
+            names: the names of the patterns.
+            passages: the questions; no text among them.
         """
         costs, (_, items) = choice_costs(lines, passages), items_of(passages)
         right = {name: build_meter(address).right(costs, items) for name, address in ITEM_METERS.items()}
-        dense, *pruned = ({name: found[at] for name, found in right.items()} for at in range(len(lines)))
+        dense, *pruned = ({name: answered[at] for name, answered in right.items()} for at in range(len(lines)))
         return cls(metric, dense, dict(zip(names, pruned, strict=True)))
 
     @property
     def wrong(self) -> np.ndarray:
-        """1 for every item answered wrongly, the dense model's first: float64 [1 + patterns, items]."""
+        """1 per question answered wrongly, the dense model's first: float64 [1 + patterns, questions]."""
         return 1.0 - np.array([self.dense[self.metric], *(right[self.metric] for right in self.pruned.values())])
 
-    def rows(self, pattern: str, members: Sequence[Sequence[int]], judged: Sequence[bool]) -> list[dict[str, Any]]:
-        """What changed in each group under a pattern, one row a group.
+    def judge(
+        self, rows: Sequence[GroupRow], members: Sequence[Sequence[int]], judged: Sequence[bool]
+    ) -> list[GroupRow]:
+        """Fill rows with what changed in their groups: accuracies, lost and won questions, and whether by chance.
 
         Args:
-            pattern: its name.
-            members: the items of each group.
-            judged: which groups have enough items to be called worse; the others are not tested.
-
-        Returns:
-            ``dense_accuracy``, ``accuracy`` and their 95% Wilson intervals; both by the other metric too; ``lost`` and
-            ``won`` items; ``p``, the exact McNemar test's, ``p_holm``, corrected for the number of groups; ``worse``.
+            rows: one row per group, of one pattern.
+            members: the questions of each group.
+            judged: which groups have enough questions to be called worse; the others are not tested.
         """
-        found = [self._row(pattern, list(mine)) for mine in members]
-        tested = [row for row, enough in zip(found, judged, strict=True) if enough]
-        for row in found:
-            row |= {"p_holm": None, "worse": False}
-        judgements = worse([(row["lost"], row["won"]) for row in tested])
-        for row, (p_holm, is_worse) in zip(tested, judgements, strict=True):
-            row |= {"p_holm": p_holm, "worse": is_worse}
-        return found
+        filled = [self._filled(row, list(questions)) for row, questions in zip(rows, members, strict=True)]
+        changes = [(row.lost or 0, row.won or 0) for row, enough in zip(filled, judged, strict=True) if enough]
+        verdicts = iter(worse(changes))
+        tested = [next(verdicts) if enough else (None, False) for enough in judged]
+        return [
+            row.model_copy(update={"p_holm": p_holm, "worse": is_worse})
+            for row, (p_holm, is_worse) in zip(filled, tested, strict=True)
+        ]
 
-    def _row(self, pattern: str, mine: list[int]) -> dict[str, Any]:
-        before, after = self.dense[self.metric][mine], self.pruned[pattern][self.metric][mine]
+    def _filled(self, row: GroupRow, questions: list[int]) -> GroupRow:
+        """Fill a row with all that its group alone says."""
+        before, after = self.dense[self.metric][questions], self.pruned[row.pattern][self.metric][questions]
         lost, won = int((before & ~after).sum()), int((~before & after).sum())
-        row: dict[str, Any] = {}
+        columns: dict[str, Any] = {"lost": lost, "won": won, "p": mcnemar(lost, won)}
         for name, right in (("dense_accuracy", before), ("accuracy", after)):
             low, high = wilson(int(right.sum()), len(right))
-            row |= {name: float(right.mean()), f"{name}_low": low, f"{name}_high": high}
-        for metric in ITEM_METERS:
-            both = (self.dense[metric][mine], self.pruned[pattern][metric][mine])
-            row[f"dense_{_SHORT[metric]}"], row[_SHORT[metric]] = (float(right.mean()) for right in both)
-        return row | {"lost": lost, "won": won, "p": mcnemar(lost, won)}
+            columns |= {name: float(right.mean()), f"{name}_low": low, f"{name}_high": high}
+        for metric, short in COLUMNS.items():
+            columns[f"dense_{short}"] = float(self.dense[metric][questions].mean())
+            columns[short] = float(self.pruned[row.pattern][metric][questions].mean())
+        return row.model_copy(update=columns)
 
 
-_SHORT = {"accuracy": "acc", "accuracy_norm": "acc_norm"}
+COLUMNS = {"accuracy": "acc", "accuracy_norm": "acc_norm"}
+"""Metric -> the column that has it, whichever of them losses are counted by; named as lm-evaluation-harness does."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from calibration import CalibrationSet
 from evop.auditing.audit_file import AuditedPattern
-from evop.auditing.table import SplitLosses
+from evop.auditing.split_losses import SplitLosses
 from evop.files.names import DROP_LIST, PATTERN
 from evop.losses.loss import Loss
 from evop.model.checkpoint import Checkpoint

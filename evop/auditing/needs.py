@@ -19,7 +19,7 @@ from evop.removal.space import pattern_space
 from evop.tokens.passages import TokenPassages, tokenize
 
 PASSAGES, ITEMS = 3, 24
-"""So many of a group are looked at: enough to see what a group cannot do without, and no more than a glance."""
+"""So many passages, or questions, per group are read: enough to see what a group cannot do without."""
 
 
 def measure_needs(
@@ -29,12 +29,12 @@ def measure_needs(
 
     Args:
         loaded: the dense model.
-        calibration: its ``audit`` split is looked at: the text, or where there is none, the items.
-        max_tokens: of a passage.
-        batch_size: as in a search.
+        calibration: the set whose ``audit`` split is read: its text, or where it has none, its questions.
+        max_tokens: tokens per passage at most.
+        batch_size: passages per batch; None to try out how many fit.
 
     Returns:
-        None where a loss is no number.
+        Excess per group and part, nats per token or share of the questions; None where a loss is no number.
     """
     config = loaded.checkpoint.resolved
     grain = "layer" if loaded.family.refusal(config, "subblock", "any") else "subblock"
@@ -45,19 +45,19 @@ def measure_needs(
     )
     cuts = [evaluator.cut(space.pattern([part.name])) for part in space.parts]
     dense, *alone = (table.by_group for table in evaluator.of_cuts([Cut(), *cuts], passages))
-    found = [excess(losses, dense) for losses in alone]
-    if not all(np.isfinite(list(losses.values())).all() for losses in found):
+    lost = [excess(losses, dense) for losses in alone]
+    if not all(np.isfinite(list(losses.values())).all() for losses in lost):
         return None
     return Needs(
         kind="text" if passages.item(0) is None else "item",
         parts=[part.name for part in space.parts],
-        excess={group: [round(losses[group], 6) for losses in found] for group in sorted(dense)},
+        excess={group: [round(losses[group], 6) for losses in lost] for group in sorted(dense)},
         passages=len(passages.ids),
     )
 
 
 def _glance(calibration: CalibrationSet, loaded: LoadedModel, max_tokens: int) -> TokenPassages:
-    """The first passages of every group, in the order of the split."""
+    """Tokenize the first passages of every group, in the order of the split."""
     audited = calibration.split("audit")
     kind = "text" if any(passage.kind == "text" for passage in audited) else "item"
     most, seen, chosen = PASSAGES if kind == "text" else ITEMS, Counter[str](), []

@@ -14,7 +14,7 @@ from evop.recipes.run import cell_name
 from evop.stages.compare import SETTINGS
 
 LEGEND = (
-    "removed: of block parameters / all parameters / FLOPs a token / KV-cache bytes a token (at 2,048 tokens){}; "
+    "removed: of block parameters / all parameters / FLOPs per token / KV-cache bytes per token (at 2,048 tokens){}; "
     "search, select: the objective as the search claims it, and select's worst group"
 )
 TIMED_LEGEND = " / predicted time"
@@ -23,10 +23,10 @@ AUDIT_LEGEND = (
     "random: audit's worst group under a random pattern of equal size"
 )
 WHAT = {
-    "text": ("excess over the dense model, nats a token", "text"),
-    "item": ("right answers lost, share of the items", "items"),
+    "text": ("excess over the dense model, nats per token", "text"),
+    "item": ("right answers lost, share of the questions", "questions"),
 }
-OTHER = {"text": "items worst", "item": "text worst"}
+OTHER = {"text": "questions worst", "item": "text worst"}
 """The column of the worst group of the other kind."""
 OTHER_LEGEND = "; {}: audit's worst group of {}, {}"
 COMPLETED_LEGEND = "; *: nothing measured met the budget yet, the answer was completed from the ranking"
@@ -35,46 +35,46 @@ NEUTRAL = {"scale": "none", "importance": "none", "importance_over": "mean", "co
 
 
 def print_comparison(console: Console, frame: pd.DataFrame) -> None:
-    """Print what ``compare`` found.
+    """Print search runs side by side, one table per model and calibration set.
 
     Args:
-        console: where to.
-        frame: from ``compare``.
+        console: the console.
+        frame: the frame that ``compare`` made.
     """
     kinds = frame.groupby(["model_fingerprint", "calibration"], sort=False)
     if len(kinds) > 1:
         _say(console, f"{len(kinds)} tables: numbers over different models or calibration sets cannot be compared")
-    for (fingerprint, calibration), mine in kinds:
-        shared = [f"{_word(key)} {mine[key].iloc[0]}" for key in (*SETTINGS, "seed") if _is_shared(mine, key)]
+    for (fingerprint, calibration), runs in kinds:
+        shared = [f"{_word(key)} {runs[key].iloc[0]}" for key in (*SETTINGS, "seed") if _is_shared(runs, key)]
         _say(
             console,
-            f"\n[bold]{escape(str(mine['model'].iloc[0]))}[/bold] ({str(fingerprint)[:12]}), calibration set "
-            f"{str(calibration)[:12]}: {len(mine)} searches; {escape(', '.join(shared))}",
+            f"\n[bold]{escape(str(runs['model'].iloc[0]))}[/bold] ({str(fingerprint)[:12]}), calibration set "
+            f"{str(calibration)[:12]}: {len(runs)} searches; {escape(', '.join(shared))}",
         )
-        console.print(_table(mine))
-        for _, row in mine[mine["audit_calibration"].notna() & (mine["audit_calibration"] != calibration)].iterrows():
+        console.print(_table(runs))
+        for _, row in runs[runs["audit_calibration"].notna() & (runs["audit_calibration"] != calibration)].iterrows():
             _say(console, f"{row['run']} was audited on another calibration set ({row['audit_calibration'][:12]})")
 
 
-def _table(mine: pd.DataFrame) -> Table:
+def _table(runs: pd.DataFrame) -> Table:
     table = new_table("")
     table.collapse_padding = True
-    named = not all(_cell_of(row) for _, row in mine.iterrows())
-    settings = [key for key in SETTINGS if _varies(mine, key)]
-    audited = bool(mine["audit_worst"].notna().any())
+    named = not all(_cell_of(row) for _, row in runs.iterrows())
+    settings = [key for key in SETTINGS if _varies(runs, key)]
+    audited = bool(runs["audit_worst"].notna().any())
     table.caption_justify = "left"
-    timed = "latency" in mine and bool(mine["latency"].notna().any())
-    kind = _kind(mine)
-    other = bool(mine["other_worst"].notna().any())
+    timed = "latency" in runs and bool(runs["latency"].notna().any())
+    kind = _kind(runs)
+    other = bool(runs["other_worst"].notna().any())
     legend = LEGEND.format(timed * TIMED_LEGEND) + audited * AUDIT_LEGEND.format(*WHAT[kind])
     legend += other * OTHER_LEGEND.format(OTHER[kind], *reversed(WHAT["item" if kind == "text" else "text"]))
-    table.caption = escape(legend + bool(mine["completed"].any()) * COMPLETED_LEGEND)
+    table.caption = escape(legend + bool(runs["completed"].any()) * COMPLETED_LEGEND)
     if named:
         table.add_column("run", overflow="fold", min_width=12)
     table.add_column("strategy", no_wrap=True)
     for key in settings:
         table.add_column(_word(key), overflow="fold")
-    seeds = ["seed"] if _varies(mine, "seed") else []
+    seeds = ["seed"] if _varies(runs, "seed") else []
     for name in ("remove", "removed %", *seeds, "evals", "tokens", "search", "select"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("worst group", overflow="fold", min_width=8)
@@ -83,31 +83,31 @@ def _table(mine: pd.DataFrame) -> Table:
     if other:
         table.add_column(OTHER[kind], justify="right", min_width=6)
     budget = None
-    for _, row in mine.iterrows():
+    for _, row in runs.iterrows():
         if budget not in (None, (row["cost"], row["remove"])):
             table.add_section()
         budget = row["cost"], row["remove"]
-        found = [str(row["run"])] if named else []
-        found += [row["strategy"] if named else _cell_of(row), *(_setting(row[key]) for key in settings)]
-        found += [f"{row['remove']:g}", _reached(row), *(str(row[key]) for key in seeds), *_claimed(row)]
-        found += [*(_audited(row) if audited else ()), *([_loss(row["other_worst"])] if other else [])]
-        table.add_row(*map(escape, found))
+        cells = [str(row["run"])] if named else []
+        cells += [row["strategy"] if named else _cell_of(row), *(_setting(row[key]) for key in settings)]
+        cells += [f"{row['remove']:g}", _reached(row), *(str(row[key]) for key in seeds), *_claimed(row)]
+        cells += [*(_audited(row) if audited else ()), *([_loss(row["other_worst"])] if other else [])]
+        table.add_row(*map(escape, cells))
     return table
 
 
-def _kind(mine: pd.DataFrame) -> str:
-    """The kind of groups that the audits were read by; of all runs of a table it is the same, where there are any."""
-    audited = mine[mine["audit_worst"].notna()]
-    return str((mine if audited.empty else audited)["audit_kind"].iloc[0])
+def _kind(runs: pd.DataFrame) -> str:
+    """Find the kind of groups that the audits were read by, the same for all audited runs of a table."""
+    audited = runs[runs["audit_worst"].notna()]
+    return str((runs if audited.empty else audited)["audit_kind"].iloc[0])
 
 
 def _cell_of(row: pd.Series) -> str:
-    """The strategy as a recipe's cell names it and what it came to, where that differs; empty for another name."""
+    """Name the strategy as a recipe's cell does, and what it came to where that differs; empty for another name."""
     end = cell_name("", row["remove"], row["seed"])
-    asked = row["run"].removesuffix(end)
-    if asked == row["run"]:
+    cell = row["run"].removesuffix(end)
+    if cell == row["run"]:
         return ""
-    return asked if asked == row["strategy"] else f"{asked}: {row['strategy']}"
+    return cell if cell == row["strategy"] else f"{cell}: {row['strategy']}"
 
 
 def _reached(row: pd.Series) -> str:
@@ -134,14 +134,14 @@ def _loss(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.3f}"
 
 
-def _varies(mine: pd.DataFrame, key: str) -> bool:
-    return mine[key].nunique(dropna=False) > 1
+def _varies(runs: pd.DataFrame, key: str) -> bool:
+    return runs[key].nunique(dropna=False) > 1
 
 
-def _is_shared(mine: pd.DataFrame, key: str) -> bool:
-    """Whether all searches have one value that is worth a word."""
-    value = mine[key].iloc[0]
-    return not _varies(mine, key) and bool(pd.notna(value)) and value != NEUTRAL.get(key)
+def _is_shared(runs: pd.DataFrame, key: str) -> bool:
+    """Tell whether all searches have one value, and it is worth a word."""
+    value = runs[key].iloc[0]
+    return not _varies(runs, key) and bool(pd.notna(value)) and value != NEUTRAL.get(key)
 
 
 def _setting(value: object) -> str:

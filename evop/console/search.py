@@ -15,14 +15,14 @@ LEFT_OUT_SHOWN = 8
 
 
 def print_answer(console: Console, result: SearchResult) -> None:
-    """The answer of a search, and its speed where it was timed."""
+    """Print the answer of a search, and its speed where it was timed."""
     print_search(console, result)
     if result.speed is not None:
         print_speed(console, result.speed)
 
 
 def print_search(console: Console, result: SearchResult) -> None:
-    """The answer of a search and what it claims."""
+    """Print the answer of a search and what it claims."""
     pattern, account = result.pattern, result.account
     console.print(
         f"{account.evaluations} evaluations, {account.tokens['total']:,} tokens, {account.seconds:.0f} s of measuring; "
@@ -39,7 +39,7 @@ def print_search(console: Console, result: SearchResult) -> None:
     reached = pattern.reached
     console.print(
         f"that is {reached.block_params:.1%} of block parameters, {reached.params:.1%} of all parameters, "
-        f"{reached.flops:.1%} of FLOPs a token, {reached.kv:.1%} of the KV cache"
+        f"{reached.flops:.1%} of FLOPs per token, {reached.kv:.1%} of the KV cache"
         + ("" if reached.latency is None else f", {reached.latency:.1%} of the predicted time of a request"),
         highlight=False,
         soft_wrap=True,
@@ -65,7 +65,7 @@ def print_search(console: Console, result: SearchResult) -> None:
 
 
 def print_profile(console: Console, profile: Profile) -> None:
-    """Where the time of a search's measurements went, and how much of the work was really done."""
+    """Print where the time of a search's measurements went, and how much of the work was really done."""
     total = sum(profile.seconds.values())
     if not profile.padded:
         console.print("profile: nothing was measured")
@@ -79,7 +79,7 @@ def print_profile(console: Console, profile: Profile) -> None:
     console.print(table)
     run = profile.block_tokens / profile.padded
     console.print(
-        f"{profile.tokens:,} tokens scored, {profile.tokens / total:,.0f} a second; padding added "
+        f"{profile.tokens:,} tokens scored, {profile.tokens / total:,.0f} per second; padding added "
         f"{profile.padding:.1%}\n"
         f"blocks were run on {run:.0%} of the tokens that all patterns alone, dense and with every block, would have "
         f"taken, and looked up for {profile.cached / profile.padded:.0%}\n"

@@ -17,7 +17,7 @@ PLAIN_EVERY = 10.0
 
 @contextmanager
 def watching(console: Console) -> Iterator[Watch]:
-    """A live line of progress on a terminal, plain lines elsewhere."""
+    """Show a live line of progress on a terminal, plain lines elsewhere."""
     if console.is_terminal:
         with Live(console=console, refresh_per_second=4) as live:
             yield lambda progress: live.update(_line(progress))
@@ -35,15 +35,15 @@ def watching(console: Console) -> Iterator[Watch]:
 
 
 def _line(progress: Progress) -> str:
-    said = {
+    words = {
         "loading": "loading the model",
         "importance": "ranking units",
         "dense": "measuring the dense model",
         "timing": "timing the answer beside the dense model",
         "selecting": f"{progress.evaluations} evaluations; measuring the finalists on select",
     }
-    if progress.stage in said:
-        return said[progress.stage]
+    if progress.stage in words:
+        return words[progress.stage]
     line = f"{progress.evaluations} evaluations"
     if progress.share is not None:
         line += f" ({progress.share:.0%})"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from evop.errors import EvopError
 from evop.export.config import HETERO_PREFIX
-from evop.files.json_file import JsonFile, Section
+from evop.files.json_file import JsonFile, JsonPart
 from evop.files.names import PATTERN
 from evop.model.checkpoint import Checkpoint
 from evop.removal.cut import Cut
@@ -37,7 +37,7 @@ WORKING_SPACE = 1.2
 """Memory a model takes in use, in sizes of its weights."""
 
 
-class Beside(Section):
+class Beside(JsonPart):
     """One number of the dense model and the same of the pruned one."""
 
     dense: float

@@ -14,6 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from evop.errors import EvopError
 
 
+class JsonPart(BaseModel):
+    """A part of a JSON file: written once, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
 class JsonFile(BaseModel):
     """A JSON file with a schema; subclasses name theirs in ``SCHEMA``."""
 
@@ -45,12 +51,6 @@ class JsonFile(BaseModel):
     def write(self, path: Path) -> None:
         """Write the file under a temporary name, then rename it."""
         write_json(path, {**self.model_dump(by_alias=True), "schema": self.SCHEMA})
-
-
-class Section(BaseModel):
-    """A group of keys inside a JSON file; unknown keys are refused there too."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from evop.errors import EvopError
-from evop.files.json_file import JsonFile, Section, inside
+from evop.files.json_file import JsonFile, JsonPart, inside
 from evop.files.names import PATTERN
 from evop.model.checkpoint import Checkpoint
 from evop.removal.compensation_file import read_corrections
@@ -17,7 +17,7 @@ from evop.removal.space import pattern_space
 from patterns import Pattern, PatternSpace, Reached
 
 
-class ModelName(Section):
+class ModelName(JsonPart):
     """Which model: the name its user gave, the revision, and the fingerprint of its weights."""
 
     name: str
@@ -30,7 +30,7 @@ class ModelName(Section):
         return cls(name=checkpoint.name, revision=checkpoint.revision, fingerprint=checkpoint.fingerprint)
 
 
-class Origin(Section):
+class Origin(JsonPart):
     """How the pattern was found."""
 
     strategy: str
@@ -49,7 +49,7 @@ class Origin(Section):
     trials_sha256: str
 
 
-class Claim(Section):
+class Claim(JsonPart):
     """What the search says of its answer: the objective on ``search`` and on ``select``.
 
     In nats per token, or in excesses of a random pattern where the search was scaled by those; ``select_excess`` is
@@ -63,7 +63,7 @@ class Claim(Section):
     select_excess: dict[str, float]
 
 
-class ReachedFractions(Section):
+class ReachedFractions(JsonPart):
     """Removed fractions of block parameters, all parameters, FLOPs per token and KV-cache bytes per token.
 
     ``latency`` is the fraction of the predicted time of the whole model, where the space was measured. A file holds

@@ -1,4 +1,4 @@
-"""The audit as a picture: every group's excess with its interval, one colour a pattern."""
+"""The audit as a picture: every group's excess with its interval, one colour per pattern."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from evop.report.style import colours, line_height, plain
 
 
 def draw_audit(audit: AuditFile, path: Path) -> None:
-    """Draw the audit: a panel a split and kind, a line a group, who pays most under the first pattern on top."""
+    """Draw one panel per split and kind, one line per group, who pays most under the first pattern on top."""
     panels = [(split, kind) for split in audit.splits for kind in audit.kinds(split)]
-    lines = {panel: _ordered(audit, *panel) for panel in panels}
+    lines = {panel: audit.groups_of(audit.patterns[0].name, *panel)[::-1] for panel in panels}
     heights = [len(lines[panel]) + 2.2 for panel in panels]
     figure = Figure(figsize=(10, 1.4 + line_height(len(audit.patterns)) * sum(heights)), dpi=130, layout="constrained")
     axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
@@ -33,19 +33,13 @@ def draw_audit(audit: AuditFile, path: Path) -> None:
         figure.savefig(path)
 
 
-def _ordered(audit: AuditFile, split: str, kind: str) -> list[GroupRow]:
-    first = audit.patterns[0].name
-    mine = [row for row in audit.groups if (row.split, row.kind, row.pattern) == (split, kind, first)]
-    return sorted(mine, key=lambda row: row.excess)
-
-
 def _panel(axis: Axes, audit: AuditFile, split: str, kind: str, lines: list[GroupRow]) -> None:
     place = {row.group: y for y, row in enumerate(lines)}
     count = len(audit.patterns)
     names = [pattern.name for pattern in audit.patterns]
     coloured = colours(names, {pattern.name for pattern in audit.patterns if pattern.sha256 is None})
     for at, pattern in enumerate(audit.patterns):
-        rows = [row for row in audit.groups if (row.split, row.kind, row.pattern) == (split, kind, pattern.name)]
+        rows = audit.groups_of(pattern.name, split, kind)
         colour = coloured[pattern.name]
         ys = [place[row.group] + 0.6 * ((count - 1) / 2 - at) / count for row in rows]
         axis.hlines(
@@ -57,10 +51,12 @@ def _panel(axis: Axes, audit: AuditFile, split: str, kind: str, lines: list[Grou
             alpha=0.7,
         )
         axis.scatter([row.excess for row in rows], ys, s=18, color=colour, label=plain(pattern.name), zorder=3)
-        for row in audit.summary:
-            if (row.split, row.kind, row.pattern) == (split, kind, pattern.name):
-                axis.axvline(row.worst, color=colour, lw=0.8, ls=":", zorder=1)
-    counted = {row.group: f"{row.tokens:,} tokens" if kind == "text" else f"{row.passages:,} items" for row in lines}
+        summary = audit.summary_of(pattern.name, split, kind)
+        if summary is not None:
+            axis.axvline(summary.worst, color=colour, lw=0.8, ls=":", zorder=1)
+    counted = {
+        row.group: f"{row.tokens:,} tokens" if kind == "text" else f"{row.passages:,} questions" for row in lines
+    }
     axis.set_yticks(range(len(lines)), [plain(f"{row.label}  ({counted[row.group]})") for row in lines], fontsize=8)
     axis.set_ylim(-0.7, len(lines) - 0.3)
     axis.axvline(0, color="#444444", lw=0.8)
@@ -69,8 +65,10 @@ def _panel(axis: Axes, audit: AuditFile, split: str, kind: str, lines: list[Grou
     axis.spines[["top", "right", "left"]].set_visible(False)
     axis.tick_params(axis="y", length=0)
     axis.set_xlabel(
-        "excess loss over the dense model, nats a token" if kind == "text" else "accuracy lost, share of the items"
+        "excess loss over the dense model, nats per token"
+        if kind == "text"
+        else "accuracy lost, share of the questions"
     )
-    what = {"text": "passages", "item": "items"}[kind]
+    what = {"text": "passages", "item": "questions"}[kind]
     title = f"{split}: {what if split == 'audit' else f'clusters of {what}'} never searched"
     axis.set_title(title, loc="left", fontsize=9)

@@ -15,12 +15,13 @@ from evop.losses.loss import Loss
 from evop.model.checkpoint import Checkpoint
 from evop.removal.pattern_file import PatternFile
 from evop.removal.space import COST_CONTEXT
-from evop.report.card_rows import Group, audited_groups, claimed_groups
+from evop.report.audit_sheets import group_sheet
+from evop.report.sheet import Cell, Row, Sheet, markdown
 from evop.version import __version__
 
 TAGS = ["pruned", "evop", "structured-pruning"]
 INHERITED = ("license", "license_name", "license_link", "language")
-"""What the base model's card says that holds for the pruned model too."""
+"""The keys of the base model's card that hold for the pruned model too."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,12 @@ class CardFacts:
 
     Attributes:
         checkpoint: the dense model.
-        pattern: what was removed and how it was found.
+        pattern: the pattern: what was removed and how it was found.
         plan: the new layers.
-        parameters: before and after.
-        bytes: of the weight files, before and after.
-        parity: what the check found, or None.
-        audit: of this pattern, or None.
+        parameters: the number of parameters before and after.
+        bytes: the bytes of the weight files before and after.
+        parity: the result of the check, or None where it was left out.
+        audit: an audit of this pattern, or None.
         labels: group key -> what a person reads, as far as known.
     """
 
@@ -49,13 +50,13 @@ class CardFacts:
 
     @property
     def hub_name(self) -> str | None:
-        """The base model's name on the hub, or None for a local folder."""
+        """The base model's name on the hub; None for a local folder."""
         name = self.checkpoint.name
         return None if Path(name).expanduser() == self.checkpoint.folder else name
 
 
 def model_card(facts: CardFacts, pattern_sha256: str) -> str:
-    """The README.md of the checkpoint, YAML first."""
+    """Write the README.md of the checkpoint, YAML first."""
     sections = [
         _title(facts),
         _loading(facts),
@@ -79,7 +80,7 @@ def _front_matter(facts: CardFacts) -> str:
 
 
 def _base_card(folder: Path) -> dict[str, Any]:
-    """What the base model's card declares; empty where it has none that can be read."""
+    """Read what the base model's card declares; empty where it has none that can be read."""
     from huggingface_hub import metadata_load
     from yaml import YAMLError
 
@@ -130,32 +131,33 @@ def _loading(facts: CardFacts) -> str:
 def _removed(facts: CardFacts) -> str:
     reached = facts.pattern.reached
     layers = f"{int(facts.checkpoint.resolved.num_hidden_layers)} layers became {len(facts.plan.layers)}"
-    lines = [
-        "## What was removed",
-        f"{', '.join(f'`{name}`' for name in facts.pattern.words) or 'nothing'} ({layers}).",
-        _sources(facts.plan),
-        "| of the | removed |\n|---|---|",
-    ]
-    table = {
+    shares = {
         "decoder blocks' parameters": reached.block_params,
         "parameters of the whole model": reached.params,
-        f"FLOPs a token at {COST_CONTEXT:,} tokens of context": reached.flops,
-        f"KV-cache bytes a token at {COST_CONTEXT:,} tokens of context": reached.kv,
+        f"FLOPs per token at {COST_CONTEXT:,} tokens of context": reached.flops,
+        f"KV-cache bytes per token at {COST_CONTEXT:,} tokens of context": reached.kv,
     }
     if reached.latency is not None:
-        table["time of a request, as measured parts predict it (`latency.json`)"] = reached.latency
-    lines[-1] += "".join(f"\n| {what} | {share:.1%} |" for what, share in table.items())
+        shares["time of a request, as measured parts predict it (`latency.json`)"] = reached.latency
+    removed = tuple(Row((Cell(what), Cell(f"{share:.1%}"))) for what, share in shares.items())
     asked = f"Asked for: {facts.pattern.remove:.1%} of the blocks' {facts.pattern.cost}, grain {facts.pattern.grain}"
-    return "\n\n".join([*lines, f"{asked}, deploy {facts.pattern.deploy}."])
+    parts = [
+        "## What was removed",
+        f"{', '.join(f'`{name}`' for name in facts.pattern.words) or 'nothing'} ({layers}).",
+        markdown(_sources(facts.plan)),
+        markdown(Sheet("", ("of the", "removed"), removed)),
+        f"{asked}, deploy {facts.pattern.deploy}.",
+    ]
+    return "\n\n".join(parts)
 
 
-def _sources(plan: LayerPlan) -> str:
-    """Which old layers the new ones come from."""
+def _sources(plan: LayerPlan) -> Sheet:
+    """Lay out which old layers the new ones come from."""
     rows = [
-        f"| {new} | {'-' if layer.attn is None else layer.attn} | {'-' if layer.mlp is None else layer.mlp} |"
+        Row(tuple(Cell("-" if source is None else str(source)) for source in (new, layer.attn, layer.mlp)))
         for new, layer in enumerate(plan.layers)
     ]
-    return "\n".join(["| new layer | attention of old layer | MLP of old layer |", "|---|---|---|", *rows])
+    return Sheet("", ("new layer", "attention of old layer", "MLP of old layer"), tuple(rows), names=3)
 
 
 def _found(facts: CardFacts) -> str:
@@ -173,13 +175,7 @@ def _found(facts: CardFacts) -> str:
 
 def _groups(facts: CardFacts, pattern_sha256: str) -> str:
     if facts.audit is not None:
-        text = (
-            "Measured on texts the search never saw, dense beside pruned, nats a token; `audit` is new text of the "
-            f"calibration set's groups, `unseen` is groups it held out of the search. Interval: {facts.audit.interval}."
-        )
-        rows, items = (audited_groups(facts.audit, pattern_sha256, kind) for kind in ("text", "item"))
-        tables = [_table(text, rows)] if rows else []
-        return "\n\n".join([*tables, _questions(facts.audit, items)] if items else tables)
+        return _audited(facts.audit, pattern_sha256)
     if facts.pattern.claim is None:
         return ""
     origin = facts.pattern.origin
@@ -188,57 +184,43 @@ def _groups(facts: CardFacts, pattern_sha256: str) -> str:
         f"What each group lost ({loss.word}, {loss.unit}) on the `select` split, on which this pattern was "
         "chosen among the finalists: the claim of the search, **not an audit**. `evop audit` measures the rest."
     )
-    return _table(text, claimed_groups(facts.pattern.claim, facts.labels))
+    lost = sorted(facts.pattern.claim.select_excess.items(), key=lambda item: -item[1])
+    rows = [Row((Cell(facts.labels.get(group, group)), Cell(f"{excess:+.3f}"))) for group, excess in lost]
+    return f"## Group by group\n\n{text}\n\n" + markdown(Sheet("", ("group", "lost on `select`"), tuple(rows)))
 
 
-def _table(text: str, groups: list[Group]) -> str:
-    head = "| split | group | passages | tokens | dense loss | pruned loss | excess | interval |"
-    return f"## Group by group\n\n{text}\n\n{head}\n|---|---|---|---|---|---|---|---|\n" + "\n".join(
-        f"| {g.split} | {g.name} | {_count(g.passages)} | {_count(g.tokens)} | {_loss(g.dense)} | {_loss(g.pruned)} "
-        f"| {g.excess:+.3f} | {_interval(g)} |"
-        for g in groups
-    )
-
-
-def _questions(audit: AuditFile, groups: list[Group]) -> str:
-    text = (
-        f"Questions with choices that the search never saw, answered by log-likelihood ({audit.metric}); worse: for "
-        "more than chance, by the exact McNemar test, corrected for the number of groups."
-    )
-    head = "| split | group | items | dense accuracy | pruned accuracy | lost | interval | worse |"
-    return f"## Questions, group by group\n\n{text}\n\n{head}\n|---|---|---|---|---|---|---|---|\n" + "\n".join(
-        f"| {g.split} | {g.name} | {_count(g.passages)} | {_loss(g.dense)} | {_loss(g.pruned)} | {g.excess:+.3f} "
-        f"| {_interval(g)} | {'yes' if g.worse else 'no'} |"
-        for g in groups
-    )
-
-
-def _count(value: int | None) -> str:
-    return "" if value is None else f"{value:,}"
-
-
-def _loss(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
-
-
-def _interval(group: Group) -> str:
-    return "" if group.low is None or group.high is None else f"{group.low:+.3f} … {group.high:+.3f}"
+def _audited(audit: AuditFile, pattern_sha256: str) -> str:
+    """Show what an audit measured under the card's pattern: the tables of its page, this pattern's columns alone."""
+    name = next(pattern.name for pattern in audit.patterns if pattern.sha256 == pattern_sha256)
+    parts = [
+        "## Group by group",
+        "Measured on texts and questions that the search never saw, dense beside pruned; `audit` is new passages of "
+        "the calibration set's groups, `unseen` is groups it held out of the search.",
+    ]
+    for split in audit.splits:
+        for kind in audit.kinds(split):
+            sheet = group_sheet(audit, split, kind, {name: "pruned"})
+            parts += [f"### {sheet.title}", markdown(sheet), f"{sheet.legend}."]
+    return "\n\n".join(parts)
 
 
 def _parity(facts: CardFacts) -> str:
     if facts.parity is None:
         return "## Parity\n\nNot checked."
     p = facts.parity
+    speed = p.tokens_per_second
+    beside = {
+        "parameters": facts.parameters,
+        "weight files, bytes": facts.bytes,
+        f"tokens per second (forward pass, {p.device})": (speed.dense, speed.pruned),
+    }
+    rows = [Row((Cell(what), *(Cell(f"{value:,.0f}") for value in pair))) for what, pair in beside.items()]
     return (
         "## Parity\n\n"
         f"The dense model with the pattern masked against this checkpoint loaded again, {p.tokens} random tokens, "
         f"{p.dtype} on {p.device}: largest logit difference {p.difference:.2g} ({p.ratio:.2g} of the logits' standard "
         f"deviation), greedy tokens {'agree' if p.greedy_agrees else 'differ'}.\n\n"
-        "| | dense | pruned |\n|---|---|---|\n"
-        f"| parameters | {facts.parameters[0]:,} | {facts.parameters[1]:,} |\n"
-        f"| weight files, bytes | {facts.bytes[0]:,} | {facts.bytes[1]:,} |\n"
-        f"| tokens a second (forward pass, {p.device}) | {p.tokens_per_second.dense:,.0f} "
-        f"| {p.tokens_per_second.pruned:,.0f} |"
+        + markdown(Sheet("", ("", "dense", "pruned"), tuple(rows)))
     )
 
 

@@ -1,4 +1,4 @@
-"""The frontier as a picture: what the worst group pays against what is removed, one line a strategy."""
+"""The frontier as a picture: what the worst group pays against what is removed, one line per strategy."""
 
 from __future__ import annotations
 
@@ -9,86 +9,91 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from evop.report.naming import model_title
 from evop.report.style import PATTERNS, RANDOM
 
 REMOVED = {"params": "block_params", "flops": "flops", "kv": "kv", "latency": "latency"}
 """What a budget counts -> the column that says how much of it went."""
 WORDS = {
     "params": "the decoder blocks' parameters",
-    "flops": "the FLOPs a token",
+    "flops": "the FLOPs per token",
     "kv": "the KV cache",
     "latency": "the predicted time of a request",
 }
 LOST = {
-    "text": ("worst audited group's excess loss, nats a token", "text never searched"),
-    "item": ("worst audited group's right answers lost, share of the items", "items never searched"),
+    "text": ("worst audited group's excess loss, nats per token", "text never searched"),
+    "item": ("worst audited group's right answers lost, share of the questions", "questions never searched"),
 }
-"""Kind of groups -> what is drawn, and of what."""
+"""Kind of groups -> what is drawn, and what it was measured on."""
 LEAST = 0.01
-"""What the picture shows above zero at least: it may be that no search lost anything."""
+"""The picture reaches so far above zero at least: it may be that no search lost anything."""
 OFTEN = 2
-"""So many times what the searches reach is drawn of a random pattern."""
+"""A random pattern is drawn up to so many times what the searches reach."""
 APART = 0.006
-"""Between the bars of two strategies at one budget, as a share of the width of the picture."""
+"""The distance between the bars of two strategies at one budget, as a share of the width of the picture."""
 
 
 def draw_frontier(frame: pd.DataFrame, path: Path) -> None:
-    """Draw audited searches: a dot a search with its interval, a line through the medians over seeds.
+    """Draw audited searches: one dot per search with its interval, a line through the medians over seeds.
 
     Args:
-        frame: from ``compare``, over one model, calibration set and kind of cost; rows without an audit are left out.
+        frame: the frame that ``compare`` made, over one model, calibration set and kind of cost; rows without an
+            audit are left out.
         path: the PNG to write.
     """
-    mine = frame[frame["audit_worst"].notna()]
-    cost = str(mine["cost"].iloc[0])
-    mine = mine.assign(removed=mine[REMOVED[cost]])
+    runs = frame[frame["audit_worst"].notna()]
+    cost = str(runs["cost"].iloc[0])
+    runs = runs.assign(removed=runs[REMOVED[cost]])
     figure = Figure(figsize=(8, 5), dpi=130, layout="constrained")
     axis = figure.subplots()
-    strategies = sorted(mine["strategy"].unique())
-    width = mine["removed"].max() - mine["removed"].min()
-    _random(axis, mine)
+    strategies = sorted(runs["strategy"].unique())
+    width = runs["removed"].max() - runs["removed"].min()
+    _random(axis, runs)
     for at, strategy in enumerate(strategies):
         shift = (at - (len(strategies) - 1) / 2) * APART * width
-        _line(axis, mine[mine["strategy"] == strategy], strategy, PATTERNS[at % len(PATTERNS)], shift)
+        _line(axis, runs[runs["strategy"] == strategy], strategy, PATTERNS[at % len(PATTERNS)], shift)
     axis.set_xlabel(f"removed of {WORDS[cost]}")
-    axis.set_ylabel(LOST[mine["audit_kind"].iloc[0]][0])
+    axis.set_ylabel(LOST[runs["audit_kind"].iloc[0]][0])
     axis.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
-    axis.set_ylim(*_limits(mine))
+    axis.set_ylim(*_limits(runs))
     axis.grid(color="#e6e6e6", lw=0.6)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.set_title(_title(mine), loc="left", fontsize=9)
+    axis.set_title(_title(runs), loc="left", fontsize=9)
     handles, names = axis.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=min(6, len(names)), frameon=False)
     figure.savefig(path)
 
 
-def _line(axis: Axes, mine: pd.DataFrame, name: str, colour: str, shift: float) -> None:
-    middle = mine.groupby("remove")[["removed", "audit_worst"]].median()
+def _line(axis: Axes, runs: pd.DataFrame, name: str, colour: str, shift: float) -> None:
+    middle = runs.groupby("remove")[["removed", "audit_worst"]].median()
     axis.plot(middle["removed"] + shift, middle["audit_worst"], color=colour, lw=1.8, label=name, zorder=3)
-    axis.scatter(mine["removed"] + shift, mine["audit_worst"], s=20, color=colour, zorder=4)
-    low, high = mine["audit_low"].fillna(mine["audit_worst"]), mine["audit_high"].fillna(mine["audit_worst"])
-    axis.vlines(mine["removed"] + shift, low, high, color=colour, lw=1.2, alpha=0.6, zorder=2)
+    axis.scatter(runs["removed"] + shift, runs["audit_worst"], s=20, color=colour, zorder=4)
+    low, high = (
+        runs["audit_low"].fillna(runs["audit_worst"]),
+        runs["audit_high"].fillna(runs["audit_worst"]),
+    )
+    axis.vlines(runs["removed"] + shift, low, high, color=colour, lw=1.2, alpha=0.6, zorder=2)
 
 
-def _random(axis: Axes, mine: pd.DataFrame) -> None:
-    middle = mine.groupby("remove")[["removed", "random_worst"]].median().dropna()
+def _random(axis: Axes, runs: pd.DataFrame) -> None:
+    middle = runs.groupby("remove")[["removed", "random_worst"]].median().dropna()
     if len(middle):
         (line,) = axis.plot(middle["removed"], middle["random_worst"], label="one random pattern", zorder=1)
         line.set(color=RANDOM, linewidth=1.2, linestyle="--", marker="o", markersize=4)
 
 
-def _limits(mine: pd.DataFrame) -> tuple[float, float]:
-    """From zero to what the searches reach; a random pattern far above them leaves the picture."""
-    searched = mine[["audit_worst", "audit_low", "audit_high"]]
+def _limits(runs: pd.DataFrame) -> tuple[float, float]:
+    """Find the ends of the picture: zero and what the searches reach; a random pattern far above them leaves it."""
+    searched = runs[["audit_worst", "audit_low", "audit_high"]]
     low, high = float(searched.min().min()), float(searched.max().max())
-    random = float(mine["random_worst"].max())
+    random = float(runs["random_worst"].max())
     top = high if pd.isna(random) else max(high, min(random, OFTEN * high))
     return min(0.0, low), max(1.05 * top, LEAST)
 
 
-def _title(mine: pd.DataFrame) -> str:
-    model = "/".join(str(mine["model"].iloc[0]).rstrip("/").split("/")[-2:])
-    seeds = mine["seed"].nunique()
+def _title(runs: pd.DataFrame) -> str:
+    model = model_title(str(runs["model"].iloc[0]))
+    seeds = runs["seed"].nunique()
     lines = f"line: median over {seeds} seeds, dot: a search" if seeds > 1 else "dot: a search"
-    return f"{model}, {LOST[mine['audit_kind'].iloc[0]][1]} ({lines}; bar: 95% bootstrap over documents)"
+    return f"{model}, {LOST[runs['audit_kind'].iloc[0]][1]} ({lines}; bar: 95% bootstrap over documents)"

@@ -8,27 +8,20 @@ from evop.auditing.audit_file import AuditFile, GroupRow
 from evop.report.style import DENSE, bare, colours, line_height, new_figure, short
 
 WORDS = {
-    "text": "next-token loss, nats a token (left is better)",
-    "item": "items answered rightly, percent (right is better)",
+    "text": "next-token loss, nats per token (left is better)",
+    "item": "questions answered rightly, percent (right is better)",
 }
 
 SPREAD = 0.6
-"""What of its line the dots of a group take."""
-
-
-def group_rows(audit: AuditFile, split: str, kind: str) -> list[GroupRow]:
-    """The rows of the first pattern, who pays most first."""
-    first = audit.patterns[0].name
-    mine = [row for row in audit.groups if (row.split, row.kind, row.pattern) == (split, kind, first)]
-    return sorted(mine, key=lambda row: -row.excess)
+"""The share of its line that the dots of a group take."""
 
 
 def groups_figure(audit: AuditFile, split: str, kind: str) -> Figure:
-    """A line a group; a ring for the dense model, a dot with its interval for every pattern.
+    """Draw one line per group: a ring for the dense model, a dot with its interval for every pattern.
 
     Artists of a group carry the id ``group:DOMAIN:NUMBER``, by which the page shows one domain alone.
     """
-    rows = group_rows(audit, split, kind)
+    rows = audit.groups_of(audit.patterns[0].name, split, kind)
     place = {row.group: -i for i, row in enumerate(rows)}
     names = [pattern.name for pattern in audit.patterns]
     colour = colours(names, {pattern.name for pattern in audit.patterns if pattern.sha256 is None})
@@ -56,7 +49,7 @@ def groups_figure(audit: AuditFile, split: str, kind: str) -> Figure:
 
 
 def _value(row: GroupRow) -> tuple[float, float, float]:
-    """What a dot shows, and its interval: that of the change, put behind the dense model's loss, or Wilson's."""
+    """Find where a dot and the ends of its interval stand: that of the change on top of the dense loss, or Wilson's."""
     if row.kind == "text":
         low, high = (row.excess if end is None else end for end in (row.low, row.high))
         return row.loss, row.dense_loss + low, row.dense_loss + high

@@ -15,12 +15,12 @@ COLUMNS = 4
 
 
 def map_figure(calibration: CalibrationSet, audit: AuditFile, kind: str) -> Figure:
-    """A panel a domain: its audited passages where they lie, the redder, the more their cluster lost.
+    """Draw one panel per domain: its audited passages where they lie, the redder, the more their cluster lost.
 
     Args:
         calibration: the set that was audited.
-        audit: of the first pattern.
-        kind: ``text`` or ``item``.
+        audit: the audit; its first pattern is shown.
+        kind: ``text``, or ``item`` for questions.
     """
     first = audit.patterns[0].name
     losses = [row for row in audit.groups if (row.pattern, row.kind) == (first, kind)]
@@ -33,16 +33,16 @@ def map_figure(calibration: CalibrationSet, audit: AuditFile, kind: str) -> Figu
     largest = max(1e-6, *excess.values())
     shown = None
     for axis, domain in zip(panels.flat, domains, strict=False):
-        mine = [i for i, p in enumerate(calibration.passages) if p.domain == domain and p.group in excess and
-                p.split in audit.splits]  # fmt: skip
-        x, y = calibration.positions[mine].T
-        colour = [excess[calibration.passages[i].group] for i in mine]
-        shown = axis.scatter(x, y, c=colour, cmap=SCALE, vmin=0, vmax=largest, s=9, lw=0)
+        audited = [i for i, passage in enumerate(calibration.passages) if passage.domain == domain and
+                   passage.group in excess and passage.split in audit.splits]  # fmt: skip
+        x, y = calibration.positions[audited].T
+        colour = [excess[calibration.passages[i].group] for i in audited]
+        shown = axis.scatter(x, y, c=colour, cmap=SCALE, vmin=0, vmax=largest, s=14, lw=0)
         axis.set_title(domain, fontsize=8.5)
     for axis in panels.flat:
         axis.set_xticks([])
         axis.set_yticks([])
         axis.spines[["top", "right", "left", "bottom"]].set_visible(False)
     if shown is not None:
-        colour_bar(figure, shown, panels, "lost, nats a token" if kind == "text" else "lost, share of the items")
+        colour_bar(figure, shown, panels, "lost, nats per token" if kind == "text" else "lost, share of the questions")
     return figure

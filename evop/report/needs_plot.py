@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -10,12 +12,13 @@ from evop.auditing.audit_file import Needs
 from evop.report.style import bare, colour_bar, new_figure, short
 
 SCALE = LinearSegmentedColormap.from_list("needs", ["#cfccc4", "#e9b56b", "#e5661c", "#c3140b"])
-LARGE = 0.95
-"""The quantile of all excesses that is the reddest: one part that nothing can do without would hide the rest."""
+MANY = 0.9
+"""This share of all excesses is told apart by colour; what is larger, as where nothing can do without a part, is of
+the last red, so that it does not flatten the rest."""
 
 
-def needs_figure(needs: Needs, labels: dict[str, str]) -> Figure:
-    """A row a group, a column a part; the redder, the more the group loses without that part alone.
+def needs_figure(needs: Needs, labels: Mapping[str, str]) -> Figure:
+    """Draw one line per group and one column per part: the redder, the more the group loses without that part alone.
 
     Args:
         needs: as an audit measured them.
@@ -23,10 +26,10 @@ def needs_figure(needs: Needs, labels: dict[str, str]) -> Figure:
     """
     parts, groups = needs.parts, sorted(needs.excess)
     table = np.array([needs.excess[group] for group in groups])
-    unit = "nats a token" if needs.kind == "text" else "share of the items"
+    unit = "nats per token" if needs.kind == "text" else "share of the questions"
     figure = new_figure(8.6, 1.3 + 0.2 * len(groups))
     axis = figure.subplots()
-    largest = max(1e-6, float(np.quantile(table, LARGE)))
+    largest = max(1e-6, float(np.quantile(table, MANY)))
     image = axis.imshow(table, aspect="auto", cmap=SCALE, vmin=0, vmax=largest, interpolation="nearest")
     axis.set_yticks(range(len(groups)), [short(labels.get(group, group)) for group in groups], fontsize=7.5)
     step = max(1, len(parts) // 32)
@@ -35,5 +38,7 @@ def needs_figure(needs: Needs, labels: dict[str, str]) -> Figure:
     )
     bare(axis)
     axis.grid(visible=False)
-    colour_bar(figure, image, axis, f"lost, {unit}", extend="max")
+    clipped = table.max() > largest
+    words = f"lost, {unit}" + (f"\n(from {largest:.2g} on all one red, up to {table.max():.2g})" if clipped else "")
+    colour_bar(figure, image, axis, words, extend="max" if clipped else "neither")
     return figure

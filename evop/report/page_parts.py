@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from evop.report.sheet import Sheet
+
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture, what it is called, and a sentence on how to read it."""
+    """A picture.
+
+    Attributes:
+        svg: the picture as it stands in the page.
+        caption: how to read it; empty where another picture of the section says it.
+        title: what the picture shows; empty where the section says it.
+    """
 
     svg: str
     caption: str
@@ -15,35 +23,19 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """What stands in a table, and the number it is sorted by; None to sort by the words."""
-
-    text: str
-    value: float | None = None
-    worse: bool = False
-
-
-@dataclass(frozen=True)
-class Row:
-    """Cells of one line; the domain by which the page leaves it out."""
-
-    cells: tuple[Cell, ...]
-    domain: str = ""
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A table; folded away where it is long."""
-
-    name: str
-    heads: tuple[str, ...]
-    rows: tuple[Row, ...]
-    folded: bool = False
-
-
-@dataclass(frozen=True)
 class Section:
-    """One part of the page; ``name`` is what the list of sections calls it."""
+    """One part of the page.
+
+    Attributes:
+        id: the name of the part in the page's address.
+        name: the name of the part in the list at the top.
+        title: its title.
+        words: paragraphs under the title.
+        figures: its pictures.
+        tables: its tables.
+        code: a block to copy; empty where there is none.
+        notes: small print at its end.
+    """
 
     id: str
     name: str

@@ -11,7 +11,7 @@ from evop.report.style import FAINT, GRID, colours, new_figure, plain
 
 
 def pattern_figure(audit: AuditFile) -> Figure:
-    """A column a layer, a row for its attention and one for its MLP, or one for both; filled is what stays."""
+    """Draw one column per layer, a row for its attention and one for its MLP, or one for both; filled is what stays."""
     patterns = audit.patterns
     places = {name: _place(name) for pattern in patterns for name in pattern.left}
     kinds = [kind for kind in ("layer", "attn", "mlp") if any(own == kind for _, own in places.values())]
@@ -44,6 +44,6 @@ def pattern_figure(audit: AuditFile) -> Figure:
 
 
 def _place(name: str) -> tuple[int, str]:
-    """``layers.3.attn`` -> (3, "attn"); ``layers.3`` -> (3, "layer")."""
+    """Take a name apart: ``layers.3.attn`` -> (3, "attn"); ``layers.3`` -> (3, "layer")."""
     _, layer, *kind = name.split(".")
     return int(layer), kind[0] if kind else "layer"

@@ -15,7 +15,7 @@ DENSE, RANDOM = "#8a8f98", "#b0a48f"
 PATTERNS = ("#0b62a4", "#c1440e", "#3b7d2e", "#7b4a9e", "#a07a01", "#0f8585", "#c2418f", "#6f4e37")
 """The first five are told apart by colour-blind readers too; a ninth pattern begins anew."""
 LONGEST = 40
-"""Letters of a group's name in a picture."""
+"""Letters of a group's name in a picture at most."""
 VARIABLES = {
     FAINT: "--faint",
     GRID: "--grid",
@@ -31,28 +31,28 @@ _RC: dict[Any, Any] = {
 
 
 def colours(names: list[str], randoms: set[str]) -> dict[str, str]:
-    """A colour a pattern, in order; those of random patterns alike.
+    """Choose one colour per pattern, in order; random patterns share one.
 
     Args:
-        names: of all patterns.
-        randoms: which of them are random.
+        names: the names of all patterns.
+        randoms: those of random patterns.
     """
     searched = [name for name in names if name not in randoms]
     return dict.fromkeys(randoms, RANDOM) | {name: PATTERNS[i % len(PATTERNS)] for i, name in enumerate(searched)}
 
 
 def line_height(patterns: int) -> float:
-    """Inches that a group takes, so that the dots of its patterns do not lie on each other."""
+    """Find the inches per group at which the dots of its patterns do not lie on each other."""
     return max(0.25, 0.065 * patterns)
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty picture, in inches."""
+    """Make an empty picture; width and height in inches."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def bare(axis: Axes, grid: Literal["both", "x", "y"] = "x") -> None:
-    """No frame, faint lines across."""
+    """Take the frame away and draw faint lines across."""
     axis.spines[["top", "right", "left", "bottom"]].set_visible(False)
     axis.tick_params(length=0)
     axis.grid(axis=grid, color=GRID, lw=0.7)
@@ -60,14 +60,14 @@ def bare(axis: Axes, grid: Literal["both", "x", "y"] = "x") -> None:
 
 
 def colour_bar(figure: Figure, image: Any, axes: Any, label: str, extend: str = "neither") -> None:
-    """What the colours of a picture mean, beside it.
+    """Draw beside a picture what its colours mean.
 
     Args:
         figure: the picture.
-        image: what is coloured.
-        axes: its panel, or all of them.
-        label: what the numbers are.
-        extend: ``max`` where some are larger than the last colour.
+        image: the coloured part of it.
+        axes: the panel of that part, or all of them.
+        label: the meaning of the numbers.
+        extend: ``max`` where some numbers are beyond the last colour.
     """
     bar = figure.colorbar(image, ax=axes, pad=0.01, extend=extend, fraction=0.03, aspect=30, shrink=0.6)
     bar.outline.set_visible(False)
@@ -76,18 +76,17 @@ def colour_bar(figure: Figure, image: Any, axes: Any, label: str, extend: str = 
 
 
 def short(label: str) -> str:
-    """A group's name where there is little room; tables have all of it."""
-    cut = label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…"
-    return plain(cut)
+    """Shorten a group's name to where there is little room; tables have all of it."""
+    return plain(label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…")
 
 
 def plain(text: str) -> str:
-    """Words that hold no formula, though they may hold what begins one."""
+    """Escape what would begin a formula in words that hold none."""
     return text.replace("$", r"\$")
 
 
 def svg(figure: Figure, label: str) -> str:
-    """A picture as it stands in the page.
+    """Write a picture as it stands in the page.
 
     Args:
         figure: the picture.

@@ -13,12 +13,12 @@ from patterns import Trial, TrialLog
 
 @dataclass(frozen=True)
 class Step:
-    """The best pattern so far, when it was found.
+    """An improvement: the best pattern so far, when it was measured.
 
     Attributes:
-        tokens: that the search had scored by then.
+        tokens: tokens that the search had scored by then.
         value: the objective on the whole search sample.
-        worst: the worst group there, and what it lost.
+        worst: the worst group there, and its excess.
     """
 
     tokens: int
@@ -28,36 +28,36 @@ class Step:
 
 @dataclass(frozen=True)
 class Trace:
-    """A search as its log has it.
+    """The course of a search, as its log has it.
 
     Attributes:
-        log: header and trials.
+        log: the log: its header and its trials.
     """
 
     log: TrialLog
 
     @classmethod
     def of(cls, folder: Path) -> Trace | None:
-        """Of a search run; None where the folder holds none."""
+        """Open the log of a search run; None where the folder holds none."""
         path = folder / TRIALS
         return cls(TrialLog.open(path)) if path.is_file() else None
 
     @cached_property
     def steps(self) -> list[Step]:
-        """Every improvement, in order."""
+        """List every improvement, in order."""
         full = max(map(int, self.log.header["dense"]))
-        found: list[Step] = []
+        steps: list[Step] = []
         tokens = 0
         for trial in self.log.trials:
             tokens += trial.measurement.tokens
             judged = trial.met and trial.fidelity == full and trial.measurement.whole
-            if judged and (not found or trial.value < found[-1].value):
-                found.append(Step(tokens, trial.value, self._worst(trial)))
-        return found
+            if judged and (not steps or trial.value < steps[-1].value):
+                steps.append(Step(tokens, trial.value, self._worst(trial)))
+        return steps
 
     @property
     def tokens(self) -> int:
-        """That the trials scored."""
+        """Count the tokens that the trials scored."""
         return sum(trial.measurement.tokens for trial in self.log.trials)
 
     def _worst(self, trial: Trial) -> tuple[str, float]:

@@ -27,52 +27,48 @@ SETTINGS = (
 
 @dataclass(frozen=True)
 class _Audit:
-    """What one audit says of one pattern."""
+    """One audit, and one pattern that it measured."""
 
     place: Path
     file: AuditFile
     pattern: AuditedPattern
 
     def row(self, split: str, kind: str) -> SummaryRow | None:
-        """On a split, over one kind of groups."""
-        return self._row(self.pattern.name, split, kind)
+        """Find the pattern's summary over one kind of groups of a split; None where the audit has none."""
+        return self.file.summary_of(self.pattern.name, split, kind)
 
     def random(self, kind: str) -> SummaryRow | None:
-        """The random pattern of equal size, on ``audit``."""
-        return None if self.pattern.random is None else self._row(self.pattern.random, "audit", kind)
-
-    def _row(self, pattern: str, split: str, kind: str) -> SummaryRow | None:
-        asked = (pattern, split, kind)
-        return next((row for row in self.file.summary if (row.pattern, row.split, row.kind) == asked), None)
+        """Find the summary of the random pattern of equal size over one kind of groups of ``audit``."""
+        return self.file.summary_of(self.pattern.random, "audit", kind)
 
 
 @one_error
 def compare(paths: str | Path | Sequence[str | Path], audits: str | Path | Sequence[str | Path] = ()) -> pd.DataFrame:
-    """Search runs as one table: what was asked, reached, spent, claimed, and measured by an audit.
+    """Lay search runs side by side: what was asked, reached, spent, claimed, and measured by an audit.
 
     Args:
         paths: folders of search runs, or folders that hold some, such as a recipe's ``out``.
         audits: audits to look into; those beside the runs are found without.
 
     Returns:
-        One row a finished search, those over one model and calibration set together, by budget, the worst audited
+        One row per finished search, those over one model and calibration set together, by budget, the worst audited
         group's excess ascending (those without an audit behind them, by ``select``). Fractions of 1. ``search`` and
         ``select`` are the objective as claimed; ``select_worst`` is the worst group's excess on ``select``.
         ``audit_worst`` is that on ``audit``, with its interval, over groups of one ``audit_kind`` for all runs of a
-        model and set: ``item``, shares of the items lost, where all were searched by right answers, else ``text``,
-        nats a token; ``random_worst`` is that of a random pattern of equal size, ``other_worst`` the worst group of
-        the other kind.
+        model and set: ``item``, shares of the questions lost, where all were searched by right answers, else
+        ``text``, nats per token; ``random_worst`` is that of a random pattern of equal size, ``other_worst`` the worst
+        group of the other kind.
 
     Raises:
         EvopError: no finished search there, or a given audit that measured none of them.
     """
     places = {place: sha256(place / PATTERN) for place in runs_of(paths)}
-    given = _by_pattern(_list(audits))
-    found = _by_pattern(_audits_beside(places))
+    named = _by_pattern(_list(audits))
+    beside = _by_pattern(_audits_beside(places))
     for place in _list(audits):
-        if not any(place == each.place for digest in places.values() for each in given.get(digest, ())):
+        if not any(place == audit.place for digest in places.values() for audit in named.get(digest, ())):
             raise EvopError(f"--audit {place} measured none of these runs' patterns; leave it out, or audit them")
-    frame = _by_kind([(_row(place), given.get(digest) or found.get(digest, [])) for place, digest in places.items()])
+    frame = _by_kind([(_row(place), named.get(digest) or beside.get(digest, [])) for place, digest in places.items()])
     frame["_sort"] = frame["audit_worst"].fillna(frame["select_worst"])
     frame["_bare"] = frame["audit_worst"].isna()
     keys = ["model_fingerprint", "calibration", "cost", "remove", "_bare", "_sort", "run"]
@@ -80,12 +76,12 @@ def compare(paths: str | Path | Sequence[str | Path], audits: str | Path | Seque
 
 
 def runs_of(paths: str | Path | Sequence[str | Path]) -> list[Path]:
-    """The finished searches in folders, each once; of a folder of runs, those that have not finished are left out.
+    """List the finished searches in folders, each once; in a folder of runs, unfinished ones are left out.
 
     Raises:
         EvopError: a folder without one, or a search that has not finished.
     """
-    found: dict[Path, Path] = {}
+    runs: dict[Path, Path] = {}
     for place in _list(paths):
         if (place / SEARCH).is_file():
             inner = [place]
@@ -95,8 +91,8 @@ def runs_of(paths: str | Path | Sequence[str | Path]) -> list[Path]:
             inner = sorted(path.parent for depth in ("*", "*/*") for path in place.glob(f"{depth}/{SEARCH}"))
         if not inner:
             raise EvopError(f"{place}: no finished search there; expected a search run, or a folder of them")
-        found |= {each.resolve(): each for each in inner if each.resolve() not in found}
-    return list(found.values())
+        runs |= {run.resolve(): run for run in inner if run.resolve() not in runs}
+    return list(runs.values())
 
 
 def _list(paths: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -104,32 +100,32 @@ def _list(paths: str | Path | Sequence[str | Path]) -> list[Path]:
 
 
 def _audits_beside(runs: Iterable[Path]) -> list[Path]:
-    """Audits in the folder a run lies in, and in the one above where that is a recipe's ``runs``."""
+    """List audits in the folder a run lies in, and in the one above where that is a recipe's ``runs``."""
     around = {run.resolve().parent for run in runs}
     around |= {place.parent for place in around if place.name == "runs"}
-    found = sorted(path.parent for place in around for path in place.glob(f"*/{AUDIT}"))
-    return [
-        place for place in found if not (place / "config.json").is_file()
-    ]  # a checkpoint's copy may be an older one
+    places = sorted(path.parent for place in around for path in place.glob(f"*/{AUDIT}"))
+    # A checkpoint has a copy of an audit, which may be an older one.
+    return [place for place in places if not (place / "config.json").is_file()]
 
 
 def _by_pattern(audits: Iterable[Path]) -> dict[str, list[_Audit]]:
-    """Sha256 of a pattern file -> what audits say of it, in the order given."""
-    found: dict[str, list[_Audit]] = {}
+    """Find, by the sha256 of a pattern file, the audits that measured it, in the order given."""
+    measured: dict[str, list[_Audit]] = {}
     for place in audits:
         file = AuditFile.find(place)
         for pattern in file.patterns:
             if pattern.sha256:
-                found.setdefault(pattern.sha256, []).append(_Audit(place, file, pattern))
-    return found
+                measured.setdefault(pattern.sha256, []).append(_Audit(place, file, pattern))
+    return measured
 
 
 def _by_kind(rows: list[tuple[dict[str, Any], list[_Audit]]]) -> pd.DataFrame:
-    """What audits say, of the kind of groups that the searches over one model and set have in common."""
+    """Put beside each run what its audits measured, over the kind of groups that all runs of a model and set have."""
     on_text = {_over(row) for row, _ in rows if Loss.named(row["loss"]).text}
     kinds = [("text", "item") if _over(row) in on_text else ("item", "text") for row, _ in rows]
     pairs = zip(rows, kinds, strict=True)
-    return pd.DataFrame([row | _audited(audits, row["calibration"], *kind) for (row, audits), kind in pairs])
+    frame = pd.DataFrame([row | _audited(audits, row["calibration"], *kind) for (row, audits), kind in pairs])
+    return frame.astype(dict.fromkeys(AUDITED_NUMBERS, float))
 
 
 def _over(row: dict[str, Any]) -> tuple[str, str]:
@@ -168,12 +164,12 @@ def _row(place: Path) -> dict[str, Any]:
 
 
 def _audited(audits: list[_Audit], calibration: str, kind: str, other: str) -> dict[str, Any]:
-    """The columns an audit fills; one over the search's own calibration set goes first.
+    """Fill the columns of an audit; an audit over the search's own calibration set goes first.
 
     Args:
-        audits: of the pattern.
-        calibration: fingerprint of the set that it was searched on.
-        kind: of the groups; an audit without such groups is read by the other kind.
+        audits: the audits of the pattern.
+        calibration: fingerprint of the set that the pattern was searched on.
+        kind: the kind of groups; an audit without such groups is read by the other kind.
         other: the other kind.
     """
     chosen = min(audits, key=lambda audit: audit.file.calibration != calibration, default=None)
@@ -187,25 +183,28 @@ def _audited(audits: list[_Audit], calibration: str, kind: str, other: str) -> d
         "audit": str(chosen.place) if chosen else None,
         "audit_calibration": chosen.file.calibration if chosen else None,
         "audit_kind": kind,
-        "audit_worst": audit.worst if audit else float("nan"),
-        "audit_low": _number(audit.worst_low if audit else None),
-        "audit_high": _number(audit.worst_high if audit else None),
+        "audit_worst": audit.worst if audit else None,
+        "audit_low": audit.worst_low if audit else None,
+        "audit_high": audit.worst_high if audit else None,
         "audit_worst_group": audit.worst_group if audit else None,
-        "audit_mean": audit.mean if audit else float("nan"),
-        "unseen_worst": unseen.worst if unseen else float("nan"),
-        "unseen_mean": unseen.mean if unseen else float("nan"),
-        "random_worst": random.worst if random else float("nan"),
-        "other_worst": beside.worst if beside else float("nan"),
+        "audit_mean": audit.mean if audit else None,
+        "unseen_worst": unseen.worst if unseen else None,
+        "unseen_mean": unseen.mean if unseen else None,
+        "random_worst": random.worst if random else None,
+        "other_worst": beside.worst if beside else None,
         "other_worst_group": beside.worst_group if beside else None,
     }
 
 
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
+AUDITED_NUMBERS = (
+    *("audit_worst", "audit_low", "audit_high", "audit_mean"),
+    *("unseen_worst", "unseen_mean", "random_worst", "other_worst"),
+)
+"""The columns of losses that an audit fills; NaN in the frame where it has none."""
 
 
 def _header(place: Path) -> dict[str, Any]:
-    """The first line of a search's log; the rest may be long."""
+    """Read the first line of a search's log; the rest may be long."""
     path = place / TRIALS
     try:
         with path.open() as file:

@@ -21,7 +21,7 @@ def refuse_another_set(manifest: Manifest, recipe: Recipe, place: Path) -> None:
     for key, value in wanted.items():
         if built[key] != value:
             raise EvopError(
-                f"{place} was built with calibration.{key} {_short(built[key])}, the recipe has {_short(value)}; {new}"
+                f"{place} was built with calibration.{key} {_brief(built[key])}, the recipe has {_brief(value)}; {new}"
             )
     for domain in manifest.domains:
         for source in domain.sources:
@@ -37,6 +37,6 @@ def _sha256(domain: str, source: str) -> str | None:
         return None
 
 
-def _short(value: object) -> str:
+def _brief(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 80 else text[:77] + "…"

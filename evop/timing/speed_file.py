@@ -7,12 +7,12 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field
 
-from evop.files.json_file import JsonFile, Section
+from evop.files.json_file import JsonFile, JsonPart
 from evop.timing.workload import Workload
 from evop.version import __version__
 
 
-class SpeedRow(Section):
+class SpeedRow(JsonPart):
     """Speed of one model: the fields of ``Speed``, and what the table of its search predicted of its time."""
 
     name: str

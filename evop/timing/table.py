@@ -13,7 +13,7 @@ from typing import ClassVar
 from pydantic import ConfigDict, Field
 
 from evop.errors import EvopError
-from evop.files.json_file import JsonFile, Section
+from evop.files.json_file import JsonFile, JsonPart
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import BLOCK_KINDS
 from evop.removal.cut import places
@@ -22,7 +22,7 @@ from evop.timing.workload import Workload
 from patterns import Part, PatternSpace
 
 
-class Timed(Section):
+class Timed(JsonPart):
     """Microseconds of reading the context and of one decoded token, and the spread of the whole request.
 
     The lower quartile over rounds counts; ``spread_us`` is the distance between the quartiles of the request's time.

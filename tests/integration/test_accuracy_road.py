@@ -73,8 +73,8 @@ def test_its_audit_counts_items_and_text(found, calibration, tmp_path, capsys):
     assert audited.claimed_group_on_audit is not None
     print_audit(Console(width=200), file)
     printed = capsys.readouterr().out
-    assert "items answered rightly (accuracy)" in printed
-    assert "items a group" in printed
+    assert "questions: answered rightly (accuracy)" in printed
+    assert "questions per group" in printed
     assert (tmp_path / "audit" / "audit.png").stat().st_size > 10_000
 
 
@@ -94,8 +94,8 @@ def test_a_comparison_counts_what_all_searches_were_searched_by(found, calibrati
             assert (row["audit_worst"], row["other_worst"]) == (worst[name, kind], worst[name, other])
         print_comparison(Console(width=300), table)
         printed = capsys.readouterr().out
-        assert f"{'items' if other == 'item' else 'text'} worst" in printed
-        assert ("right answers lost, share of the items, on items and clusters never searched" in printed) is (
+        assert f"{'questions' if other == 'item' else 'text'} worst" in printed
+        assert ("right answers lost, share of the questions, on questions and clusters never searched" in printed) is (
             kind == "item"
         )
         draw_frontier(table, tmp_path / f"{kind}.png")

@@ -140,7 +140,9 @@ def test_the_whole_road(tmp_path):
     for word in ("unseen", "random", "worst", "measured on audit"):
         assert word in done.stdout
     claim = json.loads((tmp_path / "run" / "pattern.json").read_text())["claim"]
-    assert f"run: claimed {claim['select_excess'][claim['worst_group']]:.4f} for its worst group" in done.stdout
+    assert (
+        f"run: the search claimed {claim['select_excess'][claim['worst_group']]:.4f} for its worst group" in done.stdout
+    )
     assert claim["select_excess"][claim["worst_group"]] > claim["select"]
     written = {"audit.json", "audit.csv", "audit.png", "report.html", "speed.json"}
     assert {path.name for path in (tmp_path / "audit").iterdir()} == written

@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
 
-from evop.auditing.table import SplitLosses, group_frame, summary_frame
-from evop.auditing.table import split_losses as split_losses_of
+from evop.auditing.audit_file import OF_QUESTIONS, AuditFile
+from evop.auditing.split_losses import SplitLosses
+from evop.auditing.split_losses import split_losses as split_losses_of
+from evop.auditing.table import group_rows, summary_rows
 from evop.losses.significance import wilson
 from evop.losses.table import LossTable
+from evop.removal.pattern_file import ModelName
 from evop.tokens.items import TokenItem
 from evop.tokens.passages import TokenPassages
 
@@ -30,9 +33,18 @@ def split_losses(name="audit", passages=40, tokens=100, seed=0, gap=0.1):
 LABELS = {"toy/0": "toy/0 many", "toy/1": "toy/1 single"}
 
 
+def row_of(split, pattern, group):
+    (row,) = [row for row in group_rows([split], LABELS) if (row.pattern, row.group) == (pattern, group)]
+    return row
+
+
+def summary_of(split):
+    return {row.pattern: row for row in summary_rows([split], group_rows([split], dict.fromkeys(split.groups, "")))}
+
+
 def test_group_rows_hold_the_means_by_hand():
     split = split_losses()
-    row = group_frame([split], LABELS).set_index(["pattern", "group"]).loc[("good", "toy/0")]
+    row = row_of(split, "good", "toy/0")
     assert (row.passages, row.documents, row.tokens) == (40, 40, 4000)
     dense, pruned = split.dense.loss[:40].sum() / 4000, split.pruned["good"].loss[:40].sum() / 4000
     assert row.dense_loss == pytest.approx(dense)
@@ -42,16 +54,15 @@ def test_group_rows_hold_the_means_by_hand():
 
 
 def test_a_group_of_one_document_has_no_interval():
-    row = group_frame([split_losses()], LABELS).set_index(["pattern", "group"]).loc[("good", "toy/1")]
-    assert np.isnan(row.low)
-    assert np.isnan(row.high)
+    row = row_of(split_losses(), "good", "toy/1")
+    assert (row.low, row.high) == (None, None)
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     """With 95% intervals over 100 samples, far fewer than 88 hits would be a wrong interval."""
     hits = widths = 0.0
     for seed in range(100):
-        row = group_frame([split_losses(seed=seed)], LABELS).set_index(["pattern", "group"]).loc[("good", "toy/0")]
+        row = row_of(split_losses(seed=seed), "good", "toy/0")
         hits += row.low <= 0.1 <= row.high
         widths += row.high - row.low
     assert 88 <= hits <= 99
@@ -59,13 +70,11 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
 
 
 def test_a_gap_inside_its_spread_is_a_tie_and_a_clear_one_is_not():
-    summary = summary_frame([split_losses()]).set_index("pattern")
-    best = summary.against.iloc[0]
+    summary = summary_of(split_losses())
+    best = summary["good"].against
     other = {"good": "same", "same": "good"}[best]
-    assert summary.loc[other, "tie"]
-    assert not summary.loc["bad", "tie"]
-    assert summary.loc["bad", "gap"] == pytest.approx(0.5, abs=0.05)
-    assert not summary.loc[best, "tie"]
+    assert {name: row.tie for name, row in summary.items()} == {other: True, "bad": False, best: False}
+    assert summary["bad"].gap == pytest.approx(0.5, abs=0.05)
 
 
 def test_worst_at_equal_tokens_judges_every_group_on_as_many():
@@ -97,9 +106,8 @@ GROUPS = {
 
 
 def test_items_are_counted_and_their_change_is_tested():
-    labels = {name: name for name in GROUPS}
-    rows = group_frame([items(GROUPS)], labels).set_index("group")
-    first = rows.loc["t/0"]
+    rows = {row.group: row for row in group_rows([items(GROUPS)], {name: name for name in GROUPS})}
+    first = rows["t/0"]
     assert (first.passages, first.lost, first.won, first.worse) == (50, 12, 0, True)
     assert (first.dense_accuracy, first.accuracy) == (0.84, 0.60)
     assert first.excess == pytest.approx(0.24)
@@ -107,23 +115,22 @@ def test_items_are_counted_and_their_change_is_tested():
     assert (first.accuracy_low, first.accuracy_high) == pytest.approx(wilson(30, 50))
     assert first.p == pytest.approx(2 / 2**12)
     assert first.p_holm == pytest.approx(2 * 2 / 2**12)  # of the two that have enough items
-    second = rows.loc["t/1"]
+    second = rows["t/1"]
     assert (second.lost, second.won, second.worse) == (3, 2, False)
     assert second.p == 1.0
 
 
 def test_a_handful_of_items_is_listed_and_is_not_the_worst_group():
     split = items(GROUPS)
-    (row,) = summary_frame([split]).to_dict("records")
-    assert (row["worst_group"], row["kind"], row["worse"], row["groups"]) == ("t/0", "item", 1, 3)
-    assert row["worst"] == pytest.approx(0.24)
+    row = summary_of(split)["p"]
+    assert (row.worst_group, row.kind, row.worse, row.groups) == ("t/0", "item", 1, 3)
+    assert row.worst == pytest.approx(0.24)
     equal, count = split.at_equal_counts("p")
     assert (set(equal), count) == ({"t/0", "t/1"}, 35)
-    rows = group_frame([split], {name: name for name in GROUPS}).set_index("group")
-    assert not rows.loc["t/2", "worse"]
-    assert np.isnan(rows.loc["t/2", "p_holm"])
+    (small,) = [row for row in group_rows([split], {name: name for name in GROUPS}) if row.group == "t/2"]
+    assert (small.worse, small.p_holm) == (False, None)
     alone = items({"t/2": GROUPS["t/2"]})
-    assert summary_frame([alone]).worst_group.iloc[0] == "t/2"  # where there is nothing else to judge by
+    assert summary_of(alone)["p"].worst_group == "t/2"  # where there is nothing else to judge by
 
 
 def test_draws_are_seeded_and_leave_the_global_state_alone():
@@ -131,3 +138,20 @@ def test_draws_are_seeded_and_leave_the_global_state_alone():
     first, second = split_losses().resampled("good"), split_losses().resampled("good")
     assert np.array_equal(first, second, equal_nan=True)
     assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002
+
+
+def test_the_frame_has_the_columns_of_questions_where_there_are_some():
+    text, questions = (
+        audit_file(groups=group_rows([split], dict.fromkeys(split.groups, ""))).group_frame()
+        for split in (split_losses(), items(GROUPS))
+    )
+    assert list(text)[:3] == ["pattern", "split", "kind"]
+    assert set(questions) - set(text) == OF_QUESTIONS
+    assert np.isnan(text.set_index("group").low["toy/1"]).all()
+    assert questions.set_index("group").worse.to_dict() == {"t/0": True, "t/1": False, "t/2": False}
+
+
+def audit_file(**rows):
+    model = ModelName(name="m", revision=None, fingerprint="f")
+    known = {"version": "0", "model": model, "calibration": "c", "max_tokens": 9, "dtype": "float32"}
+    return AuditFile(**known, metric="accuracy", interval="", patterns=[], summary=[], **rows)

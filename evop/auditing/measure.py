@@ -1,0 +1,124 @@
+"""An audit's measurements: the held-out splits, every part alone, speed, and tasks of lm-evaluation-harness."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from calibration import CalibrationSet
+from evop.auditing.audit_file import AuditFile, HarnessRow, Needs
+from evop.auditing.bootstrap import LEVEL, RESAMPLES
+from evop.auditing.candidates import Candidate, described
+from evop.auditing.harness import HarnessTasks, audit_tasks
+from evop.auditing.needs import measure_needs
+from evop.auditing.split_losses import SplitLosses, split_losses
+from evop.auditing.table import group_rows, summary_rows
+from evop.errors import EvopError
+from evop.evaluator import Evaluator
+from evop.losses.lines import items_of
+from evop.losses.loss import Loss
+from evop.model.loaded import LoadedModel
+from evop.removal.cut import Cut
+from evop.removal.pattern_file import ModelName
+from evop.removal.ranking import Ranking
+from evop.timing.pattern_speed import time_patterns
+from evop.timing.speed_file import SpeedFile
+from evop.tokens.passages import TokenPassages, tokenize
+from evop.version import __version__
+
+AUDITED = ("audit", "unseen")
+
+
+@dataclass(frozen=True)
+class Auditor:
+    """Measures the dense model and the patterns under audit.
+
+    Attributes:
+        calibration: the set whose held-out splits are measured.
+        loaded: the dense model.
+        candidates: the patterns under audit.
+        max_tokens: tokens per passage at most.
+        metric: how choices are compared.
+        batch_size: passages per batch; None to try out how many fit.
+        report: is given one line per step.
+    """
+
+    calibration: CalibrationSet
+    loaded: LoadedModel
+    candidates: Sequence[Candidate]
+    max_tokens: int
+    metric: str
+    batch_size: int | None
+    report: Callable[[str], None]
+
+    def audit_file(self, labels: Mapping[str, str]) -> AuditFile:
+        """Measure every group of the held-out splits under every candidate.
+
+        Args:
+            labels: group key -> what a person reads.
+
+        Raises:
+            EvopError: a loss that is no number.
+        """
+        splits = [losses for split in AUDITED if self.calibration.split(split) for losses in self._losses(split)]
+        groups = group_rows(splits, labels)
+        return AuditFile(
+            version=__version__,
+            model=ModelName.of(self.loaded.checkpoint),
+            calibration=self.calibration.fingerprint,
+            max_tokens=self.max_tokens,
+            dtype=self.loaded.dtype,
+            metric=self.metric,
+            interval=f"{LEVEL:.0%} paired bootstrap over documents, {RESAMPLES} resamples",
+            patterns=[described(candidate, splits, self.calibration, self.metric) for candidate in self.candidates],
+            groups=groups,
+            summary=summary_rows(splits, groups),
+        )
+
+    def needs(self) -> Needs | None:
+        """Measure what every group loses without each part; None where that is no number, or nothing is audited."""
+        if not self.calibration.split("audit"):
+            return None
+        self.report("every part alone, on a few passages of every group")
+        needs = measure_needs(self.loaded, self.calibration, self.max_tokens, self.batch_size)
+        if needs is None:
+            self.report(f"without some part alone, losses are no numbers at --dtype {self.loaded.dtype}: not shown")
+        return needs
+
+    def speed(self) -> SpeedFile | None:
+        """Time the patterns that were asked for beside the dense model; None where that cannot be done."""
+        cuts = {candidate.name: candidate.cut for candidate in self.candidates if candidate.file}
+        return time_patterns(self.loaded, cuts, self.report)
+
+    def harness(self, tasks: HarnessTasks) -> list[HarnessRow]:
+        """Run tasks of lm-evaluation-harness on the dense model and on the patterns that were asked for.
+
+        Raises:
+            EvopError: a task that lm_eval cannot run.
+        """
+        opened = {candidate.name: candidate.opened for candidate in self.candidates if candidate.opened}
+        return audit_tasks(self.loaded, opened, tasks, self.report)
+
+    def _losses(self, split: str) -> list[SplitLosses]:
+        """Measure the text of a split, and its questions, under all candidates."""
+        passages: TokenPassages = tokenize(self.calibration.split(split), self.loaded.tokenizer, self.max_tokens)
+        names = [candidate.name for candidate in self.candidates]
+        questions = len(items_of(passages)[0])
+        counts = {"passages": len(passages.ids) - questions, "questions": questions}
+        counted = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+        self.report(f"{split}: {counted}, {passages.total:,} tokens, {passages.truncated} cut")
+        self.report(f"{split}: dense, {', '.join(names)}")
+        space = self.candidates[0].space
+        evaluator = Evaluator(self.loaded, space, Ranking(), self.max_tokens, self.batch_size, cache_mb=0)
+        lines = evaluator.line_losses([Cut(), *(candidate.cut for candidate in self.candidates)], passages)
+        if not np.isfinite(lines).all():
+            raise EvopError(f"losses on {split} are not finite at --dtype {self.loaded.dtype}; use --dtype float32")
+        return split_losses(split, passages, lines, names, self.metric)
+
+
+def metric_of(candidates: Sequence[Candidate]) -> str:
+    """Find how the first pattern that was searched on questions compared choices; ``accuracy`` where none was."""
+    origins = [candidate.file.origin for candidate in candidates if candidate.file and candidate.file.origin]
+    return next((metric for origin in origins if (metric := Loss.named(origin.loss).items)), "accuracy")

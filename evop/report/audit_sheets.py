@@ -1,0 +1,144 @@
+"""The tables of an audit: its groups, its patterns, and tasks of lm-evaluation-harness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from evop.auditing.audit_file import AuditFile, GroupRow, SummaryRow
+from evop.auditing.harness_rows import ALL
+from evop.removal.space import COST_CONTEXT
+from evop.report.sheet import Cell, Row, Sheet, chance, count, estimate, number
+
+KINDS = {"text": "text", "item": "questions"}
+"""Kind of groups -> what a person calls it."""
+WORSE = "worse: for more than chance, by the exact McNemar test, corrected for the number of groups (Holm)"
+
+
+def group_sheet(audit: AuditFile, split: str, kind: str, shown: Mapping[str, str] | None = None) -> Sheet:
+    """Lay out one line per group of a split, who pays most under the first pattern on top.
+
+    Args:
+        audit: the audit.
+        split: ``audit`` or ``unseen``.
+        kind: ``text``, or ``item`` for questions.
+        shown: pattern -> what its columns are called; None for all patterns under their own names.
+    """
+    called = {pattern.name: pattern.name for pattern in audit.patterns} if shown is None else shown
+    each = [{row.group: row for row in audit.groups_of(name, split, kind)} for name in called]
+    if kind == "text":
+        own, under = _text_cells, _text_columns
+        heads = ["group", "documents", "tokens", "dense perplexity"]
+        heads += [f"{name}: {what}" for name in called.values() for what in ("perplexity", "excess [95%]")]
+        title = f"{split}, text: excess loss over the dense model, nats per token"
+        legend = f"[low, high]: {audit.interval}; [–] where a group is one document"
+    else:
+        own, under = _question_cells, _question_columns
+        heads = ["group", "questions", "dense right, % [95%]"]
+        what_changed = ("right, %", "lost, points [95%]", "p (Holm)")
+        heads += [f"{name}: {what}" for name in called.values() for what in what_changed]
+        title = f"{split}, questions: answered rightly ({audit.metric})"
+        legend = f"[low, high]: Wilson's of what is right, paired bootstrap of what was lost; {WORSE}"
+    lines = [
+        Row((Cell(first.label), *own(first), *(cell for rows in each for cell in under(rows[group]))), first.domain)
+        for group, first in each[0].items()
+    ]
+    return Sheet(title, tuple(heads), tuple(lines), legend, folded=True)
+
+
+def _text_cells(row: GroupRow) -> tuple[Cell, ...]:
+    return count(row.documents), count(row.tokens), number(row.dense_perplexity, 1)
+
+
+def _question_cells(row: GroupRow) -> tuple[Cell, ...]:
+    low, high = _percent(row.dense_accuracy_low), _percent(row.dense_accuracy_high)
+    return count(row.passages), estimate(100 * (row.dense_accuracy or 0), low, high, ".1f")
+
+
+def _text_columns(row: GroupRow) -> tuple[Cell, ...]:
+    return number(row.perplexity, 1), estimate(row.excess, row.low, row.high)
+
+
+def _question_columns(row: GroupRow) -> tuple[Cell, ...]:
+    lost = estimate(100 * row.excess, _percent(row.low), _percent(row.high), "+.1f")
+    return number(_percent(row.accuracy), 1), lost, chance(row.p_holm, row.worse)
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
+def summary_sheet(audit: AuditFile, kind: str) -> Sheet:
+    """Lay out one line per split and pattern: the worst group, the 90th percentile and the mean over the groups.
+
+    Args:
+        audit: the audit.
+        kind: ``text``, in nats per token, or ``item``, in percentage points of the questions.
+    """
+    heads = ["split", "pattern", "worst group [95%]", "90th percentile", "mean", "behind the best pattern [95%]"]
+    of_text = kind == "text"
+    title = "all patterns, text: excess loss, nats per token"
+    if not of_text:
+        heads.append("groups worse")
+        title = "all patterns, questions: right answers lost, percentage points"
+    scale, form = (1.0, ".3f") if of_text else (100.0, "+.1f")
+    rows = []
+    for row in (row for row in audit.summary if row.kind == kind):
+        cells = [Cell(row.split), Cell(row.pattern), _scaled(scale, form, row.worst, row.worst_low, row.worst_high)]
+        cells += [number(scale * row.p90, 3 if of_text else 1), number(scale * row.mean, 3 if of_text else 1)]
+        cells += [_gap(row, scale, form), *([] if of_text else [Cell(f"{row.worse} of {row.groups}", row.worse)])]
+        rows.append(Row(tuple(cells)))
+    legend = "a tie: the interval of the distance to the best pattern holds 0"
+    return Sheet(title, tuple(heads), tuple(rows), legend, names=2)
+
+
+def _scaled(scale: float, form: str, value: float, low: float | None, high: float | None) -> Cell:
+    low, high = (None if end is None else scale * end for end in (low, high))
+    return estimate(scale * value, low, high, form)
+
+
+def _gap(row: SummaryRow, scale: float, form: str) -> Cell:
+    if row.pattern == row.against:
+        return Cell("best", 0.0)
+    cell = _scaled(scale, form.lstrip("+"), row.gap, row.gap_low, row.gap_high)
+    return Cell(f"{cell.text}{' a tie' if row.tie else ''}", cell.value)
+
+
+def removed_sheet(audit: AuditFile) -> Sheet:
+    """Lay out one line per pattern: what share of the model is gone."""
+    heads = ["pattern", "block parameters", "all parameters", "FLOPs per token", "KV cache"]
+    timed = any(pattern.reached.latency is not None for pattern in audit.patterns)
+    rows = []
+    for pattern in audit.patterns:
+        gone = pattern.reached
+        shares = [gone.block_params, gone.params, gone.flops, gone.kv, *([gone.latency] if timed else [])]
+        rows.append(Row((Cell(pattern.name), *(number(_percent(share), 1, "%") for share in shares))))
+    legend = f"FLOPs and KV cache at {COST_CONTEXT:,} tokens of context"
+    heads += ["predicted time"] if timed else []
+    return Sheet("what is removed", tuple(heads), tuple(rows), legend)
+
+
+def harness_sheet(audit: AuditFile) -> Sheet:
+    """Lay out one line per pattern, task, metric and group: the whole task first, then who lost most."""
+    heads = ("group", "pattern", "metric", "samples", "dense", "pruned", "change [95%]", "p (Holm)")
+    tasks = list(dict.fromkeys((row.pattern, row.task, row.metric) for row in audit.harness))
+    order = sorted(
+        audit.harness,
+        key=lambda row: (tasks.index((row.pattern, row.task, row.metric)), row.group != ALL, row.pruned - row.dense),
+    )
+    rows = [
+        Row(
+            (
+                Cell(row.label),
+                Cell(row.pattern),
+                Cell(row.metric),
+                count(row.n),
+                number(row.dense, 3),
+                number(row.pruned, 3),
+                estimate(row.pruned - row.dense, row.low, row.high, "+.3f"),
+                chance(row.p_holm, row.worse),
+            )
+        )
+        for row in order
+    ]
+    legend = f"change: pruned minus dense, paired bootstrap over samples; {WORSE}"
+    return Sheet("tasks of lm_eval", heads, tuple(rows), legend, names=3)

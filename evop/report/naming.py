@@ -1,0 +1,47 @@
+"""What a reader calls the model and the patterns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from evop.auditing.audit_file import AuditedPattern
+
+CACHED = re.compile(r"models--([^/]+?)--([^/]+)/snapshots/")
+"""Where the hub's cache keeps a model."""
+
+
+def model_title(name: str) -> str:
+    """Shorten a model's name: that on the hub, or the last two parts of its folder.
+
+    Example:
+        >>> model_title("meta-llama/Llama-3.2-1B"), model_title("/home/me/models/mine/model")
+        ('meta-llama/Llama-3.2-1B', 'mine/model')
+    """
+    cached = CACHED.search(name)
+    return "/".join(cached.groups()) if cached else _last_two(Path(name))
+
+
+def pattern_title(pattern: AuditedPattern, run: Path | None = None, header: Mapping[str, Any] | None = None) -> str:
+    """Say which pattern it is: where it comes from, how much it removes, and how it was searched.
+
+    Args:
+        pattern: the pattern, as an audit describes it.
+        run: the folder of the search that found it; None where it is from none.
+        header: the header of that search's log.
+    """
+    if pattern.sha256 is None:
+        origin = "a random pattern of equal size"
+    elif run is None:
+        origin = f"the pattern {pattern.name}"
+    else:
+        origin = f"the pattern of {_last_two(run.resolve())}"
+    how = [f"{key} {header[key]}" for key in ("grain", "strategy", "objective") if header and key in header]
+    share = f"{pattern.reached.block_params:.0%} of the blocks' parameters"
+    return f"{origin}: {', '.join([share, *how])}"
+
+
+def _last_two(place: Path) -> str:
+    return "/".join(place.parts[-2:])
