@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,17 @@ import pytest
 
 # Before anything imports torch: tiny models are faster on one thread, and on a busy machine by far.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def headroom() -> Iterator[None]:
+    """Tightens every tolerance where ``EVOP_HEADROOM`` is set."""
+    with pytest.MonkeyPatch.context() as patch:
+        if os.environ.get("EVOP_HEADROOM"):
+            import tolerance
+
+            tolerance.tighten_comparisons(patch)
+        yield
 
 
 @pytest.fixture
