@@ -20,12 +20,12 @@ from evop.stages.search import search
 
 ray = pytest.importorskip("ray", reason="Ray is not installed; pip install 'evop[ray]'")
 
-PLAIN = {"max_tokens": 96, "min_group_tokens": 50, "device": "cpu", "dtype": "float32"}
+PLAIN = {"max_tokens": 32, "min_group_tokens": 20, "device": "cpu", "dtype": "float32"}
 ROUNDS = {**PLAIN, "strategy": "greedy", "evaluations": 40}
 """Two rounds, and each is logged in parts; what it answers was completed."""
 THIN = {
     **{**PLAIN, "max_tokens": 16, "min_group_tokens": 10},
-    **{"grain": "mixed", "deploy": "any", "strategy": "swap", "evaluations": 100},
+    **{"grain": "mixed", "deploy": "any", "strategy": "swap", "evaluations": 70},
     **{"scale": "random", "compensate": "bias"},
 }
 """Units leave, patterns are cut and gone on with, at two fidelities."""

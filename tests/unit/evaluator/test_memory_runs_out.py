@@ -8,10 +8,11 @@ from tiny import SHAPE
 
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
-from evop.importance import of_model
+from evop.importance import measured
 from evop.importance.measured import measured_ranking
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_model
+from evop.removal.ranking import Ranking
 from evop.removal.space import pattern_space
 
 PASSAGES = token_passages({"law": [30, 12], "code": [9]}, vocabulary=SHAPE["vocab_size"])
@@ -21,12 +22,13 @@ NO_ROOM = torch.OutOfMemoryError("no room")
 
 @pytest.fixture
 def evaluator(tiny_folder):
-    return evaluator_of(tiny_folder)
+    return evaluator_of(tiny_folder, cache_mb=16)
 
 
-def evaluator_of(tiny_folder, grain="mixed", batch_size=None):
+def evaluator_of(tiny_folder, grain="mixed", batch_size=None, cache_mb=0):
     loaded = load_model(Checkpoint.find(tiny_folder("llama")), "cpu", "float32")
-    return Evaluator.of(loaded, pattern_space(loaded.checkpoint, grain), 64, batch_size)
+    space = pattern_space(loaded.checkpoint, grain)
+    return Evaluator(loaded, space, Ranking(), 64, batch_size, cache_mb=cache_mb)
 
 
 def holding(most, asked, run):
@@ -64,7 +66,7 @@ def test_importance_halves_as_well(grain, metric, pass_, tiny_folder, monkeypatc
     ranked = []
     options = {"metric": metric, "over": "mean", "compensate": False, "seed": 0}
     ranked.append(measured_ranking(evaluator_of(tiny_folder, grain), PASSAGES, **options))
-    real, asked = getattr(of_model, pass_), []
+    real, asked = getattr(measured, pass_), []
 
     def short_of_memory(*words, **named):
         asked.append(next(word for word in words if isinstance(word, int)))
@@ -72,7 +74,7 @@ def test_importance_halves_as_well(grain, metric, pass_, tiny_folder, monkeypatc
             raise NO_ROOM
         return real(*words, **named)
 
-    monkeypatch.setattr(of_model, pass_, short_of_memory)
+    monkeypatch.setattr(measured, pass_, short_of_memory)
     evaluator = evaluator_of(tiny_folder, grain)
     ranked.append(measured_ranking(evaluator, PASSAGES, **options))
     assert asked == [512, 256, 128]

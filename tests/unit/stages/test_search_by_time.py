@@ -12,18 +12,21 @@ from evop.cli import app
 from evop.errors import EvopError
 from evop.model.checkpoint import Checkpoint
 from evop.recipes.run import RunRecipe
+from evop.recipes.search import SearchRecipe
 from evop.reference import model_dir
+from evop.removal.opened import open_pattern
 from evop.removal.pattern_file import PatternFile
 from evop.stages.audit import audit
 from evop.stages.prune import prune
 from evop.stages.run import run
 from evop.stages.search import SearchResult, search
 from evop.stages.speed import speed as time_checkpoints
-from evop.timing import measure, of_run, speed
+from evop.timing import measure, speed
+from evop.timing.chosen_table import given_or_measured, priced_as_searched
 from evop.timing.speed_file import SpeedFile
 from evop.timing.table import LatencyTable
 
-QUICK = {"max_tokens": 64, "min_group_tokens": 50, "device": "cpu", "dtype": "float32"}
+QUICK = {"max_tokens": 32, "min_group_tokens": 20, "device": "cpu", "dtype": "float32"}
 BY_TIME = {**QUICK, "cost": "latency", "strategy": "random", "evaluations": 2}
 SHORT = {"latency_batch": 1, "latency_context": 256, "latency_decode": 2}
 
@@ -124,7 +127,16 @@ def test_options_of_a_table_are_for_budgets_of_time(calibration, tmp_path, optio
 
 def test_the_table_goes_along_into_audit_and_checkpoint(measured, calibration, tmp_path):
     found, _ = measured
-    audited = audit(model_dir(), calibration, found.folder, tmp_path / "audit", device="cpu", dtype="float32")
+    audited = audit(
+        model_dir(),
+        calibration,
+        found.folder,
+        tmp_path / "audit",
+        device="cpu",
+        dtype="float32",
+        speed=False,
+        needs=False,
+    )
     reached = [pattern.reached.latency for pattern in audited.file.patterns]
     assert reached[0] == found.pattern.reached.latency
     assert reached[1] is not None  # a random pattern of as much time
@@ -181,7 +193,7 @@ def test_all_cells_of_a_recipe_share_one_table(calibration, tmp_path, monkeypatc
         "device": "cpu",
         "dtype": "float32",
         "calibration": str(tmp_path / "set"),
-        "search": {**asked, "max_tokens": 64, "min_group_tokens": 50},
+        "search": {**asked, "max_tokens": 32, "min_group_tokens": 20},
         "audit": False,
         "prune": "none",
     }
@@ -200,7 +212,7 @@ def test_all_cells_of_a_recipe_share_one_table(calibration, tmp_path, monkeypatc
 def test_a_table_is_read_from_a_run_too(measured):
     found, _ = measured
     checkpoint = Checkpoint.find(model_dir())
-    recipe = of_run.SearchRecipe.of(cost="latency", latency_table=str(found.folder))
-    space = of_run.priced_as_searched(found.pattern, found.folder / "pattern.json", found.pattern.on(checkpoint)[0])
-    table = of_run.given_or_measured(checkpoint, space, recipe, print)
+    recipe = SearchRecipe.of(cost="latency", latency_table=str(found.folder))
+    space = priced_as_searched(open_pattern(found.folder, checkpoint))
+    table = given_or_measured(checkpoint, space, recipe, print)
     assert table.fingerprint == found.pattern.latency
