@@ -16,6 +16,8 @@ from evop.stages.search import search
 from patterns import STRATEGIES
 
 OPTIONS = {"max_tokens": 32, "min_group_tokens": 20, "device": "cpu", "dtype": "float32"}
+THIN = {"grain": "mixed", "deploy": "any", "max_tokens": 16, "min_group_tokens": 10}
+"""Units leave; short passages, so that a pattern takes milliseconds."""
 EVALUATIONS = 60
 """Of a search that is killed on its way."""
 
@@ -27,8 +29,8 @@ def calibration(tmp_path_factory):
     return folder
 
 
-def run(calibration, out, **options):
-    return search(model_dir(), calibration, out, **{**OPTIONS, **options})
+def run(calibration, out, model=None, **options):
+    return search(model or model_dir(), calibration, out, **{**OPTIONS, **options})
 
 
 def process(calibration, out):
@@ -79,20 +81,20 @@ def test_ctrl_c_answers_with_the_best_so_far_and_the_run_goes_on(calibration, tm
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_longer_search_extends_a_shorter_one(calibration, tmp_path, strategy):
-    run(calibration, tmp_path / "parts", strategy=strategy, evaluations=5)
+def test_a_longer_search_extends_a_shorter_one(calibration, tiny_folder, tmp_path, strategy):
+    options = {**THIN, "width_step": 8, "strategy": strategy}
+    model = tiny_folder("llama")
+    run(calibration, tmp_path / "parts", model, **options, evaluations=5)
     short = (tmp_path / "parts" / "trials.jsonl").read_bytes()
-    run(calibration, tmp_path / "parts", strategy=strategy, evaluations=12)
-    run(calibration, tmp_path / "whole", strategy=strategy, evaluations=12)
+    run(calibration, tmp_path / "parts", model, **options, evaluations=12)
+    run(calibration, tmp_path / "whole", model, **options, evaluations=12)
     long = (tmp_path / "whole" / "trials.jsonl").read_bytes()
     assert (tmp_path / "parts" / "trials.jsonl").read_bytes() == long
     assert long.startswith(short)
 
 
-THIN = {"grain": "mixed", "deploy": "any", "max_tokens": 16, "min_group_tokens": 10}
-"""Units leave; short passages, so that a pattern takes milliseconds."""
 CUT = {
-    "swap": {**THIN, "strategy": "swap", "scale": "random", "compensate": "bias", "evaluations": 70},
+    "swap": {**THIN, "strategy": "swap", "scale": "random", "compensate": "bias", "evaluations": 100},
     "taylor": {
         **THIN,
         "strategy": "cma",
@@ -142,9 +144,10 @@ def test_other_orders_are_another_search(calibration, tmp_path):
         run(calibration, tmp_path / "0", **options)
 
 
-def test_a_store_decides_nothing(calibration, tmp_path):
+def test_a_store_decides_nothing(calibration, tiny_folder, tmp_path):
     """Alone, with a store, with one that another search has filled: the same bytes."""
-    options, store = {**THIN, "strategy": "swap", "evaluations": 70}, tmp_path / "store"
+    options = {**THIN, "width_step": 8, "strategy": "swap", "evaluations": 100, "model": tiny_folder("llama")}
+    store = tmp_path / "store"
     run(calibration, tmp_path / "alone", **options)
     run(calibration, tmp_path / "stored", **options, store=str(tmp_path / "own"))
     run(calibration, tmp_path / "other", **{**options, "strategy": "random", "evaluations": 12}, store=str(store))

@@ -25,7 +25,7 @@ ROUNDS = {**PLAIN, "strategy": "greedy", "evaluations": 40}
 """Two rounds, and each is logged in parts; what it answers was completed."""
 THIN = {
     **{**PLAIN, "max_tokens": 16, "min_group_tokens": 10},
-    **{"grain": "mixed", "deploy": "any", "strategy": "swap", "evaluations": 70},
+    **{"grain": "mixed", "deploy": "any", "strategy": "swap", "evaluations": 100},
     **{"scale": "random", "compensate": "bias"},
 }
 """Units leave, patterns are cut and gone on with, at two fidelities."""
