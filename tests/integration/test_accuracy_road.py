@@ -29,7 +29,9 @@ def calibration(tmp_path_factory):
 @pytest.fixture(scope="module")
 def found(calibration, tmp_path_factory):
     out = tmp_path_factory.mktemp("run") / "run"
-    return search(model_dir(), calibration, out, loss="accuracy", evaluations=16, remove=0.125, **OPTIONS)
+    return search(
+        model_dir(), calibration, out, loss="accuracy", strategy="random", evaluations=8, remove=0.125, **OPTIONS
+    )
 
 
 def header_and_trials(folder):
@@ -49,9 +51,9 @@ def test_a_search_by_accuracy_judges_items_alone_and_says_what_it_leaves_out(fou
 
 
 def test_it_goes_on_where_it_was_and_writes_the_same_bytes(found, calibration, tmp_path):
-    options = {**OPTIONS, "loss": "accuracy", "remove": 0.125}
-    search(model_dir(), calibration, tmp_path / "parts", evaluations=7, **options)
-    search(model_dir(), calibration, tmp_path / "parts", evaluations=16, **options)
+    options = {**OPTIONS, "loss": "accuracy", "strategy": "random", "remove": 0.125}
+    search(model_dir(), calibration, tmp_path / "parts", evaluations=4, **options)
+    search(model_dir(), calibration, tmp_path / "parts", evaluations=8, **options)
     for name in ("trials.jsonl", "pattern.json"):
         assert (tmp_path / "parts" / name).read_bytes() == (found.folder / name).read_bytes()
 

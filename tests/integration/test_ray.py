@@ -117,6 +117,7 @@ def test_a_killed_worker_is_replaced(cluster, calibration, serial, tmp_path):
     assert same(serial, out)
 
 
+@pytest.mark.slow
 def test_a_killed_driver_goes_on_with_any_engine(cluster, calibration, serial, tmp_path):
     """The driver starts a Ray of its own, which goes with it."""
     out = tmp_path / "run"
