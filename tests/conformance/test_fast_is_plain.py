@@ -148,7 +148,7 @@ def test_the_evaluator_agrees_with_each_pattern_run_alone(loaded, passages, run_
 
 
 @pytest.mark.parametrize("loss", METERS)
-def test_a_larger_effort_goes_on_where_a_smaller_one_ended(loaded, passages, dense_chances, loss, tmp_path):
+def test_a_larger_fidelity_goes_on_where_a_smaller_one_ended(loaded, passages, dense_chances, loss, tmp_path):
     """Measured in steps or at once, from this search's measurements or another's: the same numbers, bit for bit."""
     space = pattern_space(loaded.checkpoint, "mixed")
     ranking, fidelities = ranked(space, False), fidelities_of(passages)

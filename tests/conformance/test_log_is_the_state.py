@@ -128,7 +128,7 @@ def test_a_search_cut_anywhere_goes_on_and_writes_the_same_bytes(calibration, tm
             assert not (whole / file).exists() or (cut / file).read_bytes() == (whole / file).read_bytes(), (name, file)
 
 
-def test_other_orders_are_another_search(calibration, tmp_path):
+def test_another_ranking_is_another_search(calibration, tmp_path):
     """A run whose ranking was lost or swapped is not gone on with."""
     for seed in (0, 1):
         run(calibration, tmp_path / str(seed), **THIN, strategy="random", importance="random", seed=seed, evaluations=2)
