@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,54 @@ import pytest
 
 # Before anything imports torch: tiny models are faster on one thread, and on a busy machine by far.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def headroom() -> Iterator[None]:
+    """Tightens every tolerance where ``EVOP_HEADROOM`` is set."""
+    with pytest.MonkeyPatch.context() as patch:
+        if os.environ.get("EVOP_HEADROOM"):
+            import tolerance
+
+            tolerance.tighten_comparisons(patch)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def short_clock() -> Iterator[None]:
+    """Models are timed in two rounds instead of up to 25: what is tested is that they are, not how fast they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("evop.timing.speed.ROUNDS", (2, 2))
+        patch.setattr("evop.export.parity.REPEATS", (2, 2))
+        yield
+
+
+def pytest_collection_finish() -> None:
+    """Leave what importing has made to itself: garbage is collected before everything that is timed, and whenever.
+
+    With the modules of torch and transformers in memory a collection takes a quarter of a second; without, nothing.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish() -> None:
+    """Take up again what was left to itself: hypothesis looks there for who holds a generator."""
+    gc.unfreeze()
+
+
+@pytest.fixture
+def few_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """lm_eval reads the first of its own 12,000 task files only: to read them all takes seconds, every time."""
+    index = pytest.importorskip("lm_eval.tasks._index", reason="lm_eval is not installed: pip install 'evop[eval]'")
+    every = index.TaskIndex._iter_yaml_files
+    own = Path(index.__file__).parent
+
+    def some(root: Path) -> Iterator[Path]:
+        return islice(every(root), 20) if root == own else every(root)
+
+    monkeypatch.setattr(index.TaskIndex, "_iter_yaml_files", staticmethod(some))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from matrix import add
 from tiny import load, logits
+from tolerance import within
 from transformers import PreTrainedModel
 
 from evop.export.parity import TOLERANCE, compare
@@ -38,7 +39,7 @@ def assert_same(
         difference, ratio, greedy = compare(logits(dense, ids), logits(pruned, ids))
     gone = dense.num_parameters() - pruned.num_parameters()
     add(cell, patterns=1, difference=difference, ratio=ratio, claimed=claimed, gone=gone)
-    assert ratio <= TOLERANCE, cut
+    assert ratio <= within(TOLERANCE), cut
     assert greedy, cut
     assert written.parameters[0] - written.parameters[1] == claimed == gone, cut
     if written.kind == "stock":
@@ -62,7 +63,7 @@ def assert_generates_alike(model: PreTrainedModel, ids: torch.Tensor, cell: dict
             found = model(input_ids=ids[:, at : at + 1], past_key_values=found.past_key_values, use_cache=True)
             steps.append(found.logits)
     _, ratio, _ = compare(logits(model, ids), torch.cat(steps, dim=1))
-    assert ratio <= TOLERANCE
+    assert ratio <= within(TOLERANCE)
     add(cell, generated=1)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from functools import cache
+
 from calibration import CalibrationSet, DomainSource, Recipe, build_calibration_set
 from evop.reference import corpus_files
 
@@ -9,7 +12,15 @@ DOMAINS = ("code_python", "legal_statute", "math_word")
 
 
 def small_set(**options: object) -> CalibrationSet:
-    """Build a set of three domains, two searched clusters each: a pattern is measured in a fraction of a second."""
+    """Build a set of three domains, two searched clusters each: a pattern is measured in a fraction of a second.
+
+    Built once per process for the same options; nobody changes it.
+    """
+    return _small_set(json.dumps(options, sort_keys=True))
+
+
+def new_small_set(**options: object) -> CalibrationSet:
+    """Build the same set anew."""
     files = corpus_files()
     recipe = Recipe.model_validate(
         {
@@ -26,3 +37,8 @@ def small_set(**options: object) -> CalibrationSet:
         }
     )
     return build_calibration_set(recipe)
+
+
+@cache
+def _small_set(options: str) -> CalibrationSet:
+    return new_small_set(**json.loads(options))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from sites import token_items
 from tiny import SHAPE, TINY, WINDOW
+from tolerance import within
 from torch.nn import functional
 
 import evop.hf  # noqa: F401
@@ -51,7 +52,7 @@ def test_choices_behind_one_query_cost_what_they_cost_alone(name, tiny_folder):
         with masked(loaded.model, loaded.family, cut):
             expected = [alone(loaded.model, item, choice) for item in ITEMS.items for choice in item.choices]
         tokens = [len(choice) for item in ITEMS.items for choice in item.choices]
-        assert (np.abs(row - expected) / tokens).max() < 1e-5
+        assert (np.abs(row - expected) / tokens).max() < within(1e-5)
 
 
 def test_text_and_items_are_measured_side_by_side(tiny_folder):

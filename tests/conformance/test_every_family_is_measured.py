@@ -7,6 +7,7 @@ import pytest
 import torch
 from sites import token_passages
 from tiny import SHAPE, TINY, load, logits, random_ids
+from tolerance import within
 
 import evop.hf  # noqa: F401
 from evop.evaluator import Evaluator
@@ -52,7 +53,7 @@ def test_a_corrected_cut_is_masked_as_it_is_saved(name, grain, tiny_folder, tmp_
     assert written.parameters[0] - written.parameters[1] == space.removed(pattern).params
     with masked(loaded.model, loaded.family, cut):
         _, ratio, greedy = compare(logits(loaded.model, ids), logits(pruned, ids))
-    assert ratio <= TOLERANCE
+    assert ratio <= within(TOLERANCE)
     assert greedy
 
 
@@ -64,7 +65,7 @@ def test_padding_changes_nothing(name, tiny_folder):
     asked = [space.dense, space.pattern(["layers.0.attn", "layers.2.mlp"])]
     together, alone = (Evaluator.of(loaded, space, 64, size).losses(asked, PASSAGES) for size in (3, 1))
     for batched, single in zip(together, alone, strict=True):
-        assert (np.abs(batched.loss - single.loss) / PASSAGES.scored).max() < 1e-5
+        assert (np.abs(batched.loss - single.loss) / PASSAGES.scored).max() < within(1e-5)
 
 
 @pytest.mark.parametrize("name", TINY)

@@ -15,7 +15,11 @@ from evop.reference import model_dir
 from evop.stages.search import search
 from patterns import STRATEGIES
 
-OPTIONS = {"max_tokens": 96, "min_group_tokens": 50, "device": "cpu", "dtype": "float32"}
+OPTIONS = {"max_tokens": 32, "min_group_tokens": 20, "device": "cpu", "dtype": "float32"}
+THIN = {"grain": "mixed", "deploy": "any", "max_tokens": 16, "min_group_tokens": 10}
+"""Units leave; short passages, so that a pattern takes milliseconds."""
+EVALUATIONS = 60
+"""Of a search that is killed on its way."""
 
 
 @pytest.fixture(scope="module")
@@ -25,39 +29,17 @@ def calibration(tmp_path_factory):
     return folder
 
 
-def run(calibration, out, **options):
-    return search(model_dir(), calibration, out, **{**OPTIONS, **options})
+def run(calibration, out, model=None, **options):
+    return search(model or model_dir(), calibration, out, **{**OPTIONS, **options})
 
 
-def command(calibration, out, *more):
-    return [
-        sys.executable,
-        "-m",
-        "evop",
-        "search",
-        "--model",
-        str(model_dir()),
-        "--calibration",
-        str(calibration),
-        "--out",
-        str(out),
-        "--max-tokens",
-        "96",
-        "--min-group-tokens",
-        "50",
-        "--device",
-        "cpu",
-        "--dtype",
-        "float32",
-        "--evaluations",
-        "80",
-        *more,
-    ]
-
-
-def process(arguments):
+def process(calibration, out):
+    """The search of so many evaluations as a command in a process of its own."""
+    options = {**OPTIONS, "model": model_dir(), "calibration": calibration, "out": out, "evaluations": EVALUATIONS}
+    words = [str(word) for key, value in options.items() for word in (f"--{key.replace('_', '-')}", value)]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(arguments, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    command = [sys.executable, "-m", "evop", "search", *words]
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def wait_for_lines(path, lines, running):
@@ -68,77 +50,49 @@ def wait_for_lines(path, lines, running):
 
 
 def test_a_killed_search_goes_on_and_writes_the_same_bytes(calibration, tmp_path):
-    whole = process(command(calibration, tmp_path / "whole"))
-    output, _ = whole.communicate()
-    assert whole.returncode == 0, output
+    run(calibration, tmp_path / "whole", evaluations=EVALUATIONS)
     killed = tmp_path / "killed"
     for lines in (1, 9):
-        running = process(command(calibration, killed))
+        running = process(calibration, killed)
         wait_for_lines(killed / "trials.jsonl", lines, running)
         running.kill()
         running.communicate()
         assert running.returncode == -signal.SIGKILL
     assert not (killed / "pattern.json").exists()
-    again = process(command(calibration, killed))
-    output, _ = again.communicate()
-    assert again.returncode == 0, output
+    run(calibration, killed, evaluations=EVALUATIONS)
     for name in ("trials.jsonl", "pattern.json"):
         assert (killed / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_ctrl_c_answers_with_the_best_so_far_and_the_run_goes_on(calibration, tmp_path):
     out = tmp_path / "run"
-    running = process(command(calibration, out))
+    running = process(calibration, out)
     wait_for_lines(out / "trials.jsonl", 9, running)
     running.send_signal(signal.SIGINT)
     output, _ = running.communicate()
     assert running.returncode == 0, output
     account = json.loads((out / "search.json").read_text())
     assert account["stopped"] == "interrupted"
-    assert account["evaluations"] < 80
+    assert account["evaluations"] < EVALUATIONS
     assert "removed:" in output
-    found = run(calibration, out, evaluations=80)
+    found = run(calibration, out, evaluations=EVALUATIONS)
     assert found.account.stopped == "evaluations"
-    assert found.account.evaluations == 80
+    assert found.account.evaluations == EVALUATIONS
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_longer_search_extends_a_shorter_one(calibration, tmp_path, strategy):
-    run(calibration, tmp_path / "parts", strategy=strategy, evaluations=5)
+def test_a_longer_search_extends_a_shorter_one(calibration, tiny_folder, tmp_path, strategy):
+    options = {**THIN, "width_step": 8, "strategy": strategy}
+    model = tiny_folder("llama")
+    run(calibration, tmp_path / "parts", model, **options, evaluations=5)
     short = (tmp_path / "parts" / "trials.jsonl").read_bytes()
-    run(calibration, tmp_path / "parts", strategy=strategy, evaluations=12)
-    run(calibration, tmp_path / "whole", strategy=strategy, evaluations=12)
+    run(calibration, tmp_path / "parts", model, **options, evaluations=12)
+    run(calibration, tmp_path / "whole", model, **options, evaluations=12)
     long = (tmp_path / "whole" / "trials.jsonl").read_bytes()
     assert (tmp_path / "parts" / "trials.jsonl").read_bytes() == long
     assert long.startswith(short)
 
 
-def test_stop_and_batch_size_are_not_identity_but_everything_else_is(calibration, tmp_path):
-    out = tmp_path / "run"
-    run(calibration, out, evaluations=4)
-    run(calibration, out, evaluations=5, batch_size=3)
-    run(calibration, out, tokens=200_000, evaluations=6)
-    for change in (
-        {"remove": 0.3},
-        {"seed": 1},
-        {"strategy": "random"},
-        {"objective": "mean"},
-        {"deploy": "any"},
-        {"protect": ("layers.3.mlp",)},
-        {"max_tokens": 64},
-        {"grain": "layer"},
-        {"cost": "flops"},
-    ):
-        with pytest.raises(EvopError, match=r"holds another search: its \w+ is"):
-            run(calibration, out, evaluations=6, **change)
-    other = tmp_path / "other"
-    small_set(seed=1).save(other)
-    with pytest.raises(EvopError, match="holds another search: its calibration is"):
-        run(other, out, evaluations=6)
-
-
-THIN = {"grain": "mixed", "deploy": "any", "max_tokens": 16, "min_group_tokens": 10}
-"""Units leave; short passages, so that a pattern takes milliseconds."""
 CUT = {
     "swap": {**THIN, "strategy": "swap", "scale": "random", "compensate": "bias", "evaluations": 100},
     "taylor": {
@@ -174,33 +128,7 @@ def test_a_search_cut_anywhere_goes_on_and_writes_the_same_bytes(calibration, tm
             assert not (whole / file).exists() or (cut / file).read_bytes() == (whole / file).read_bytes(), (name, file)
 
 
-def test_what_a_thinned_search_is_made_of_is_identity_but_its_store_is_not(calibration, tmp_path):
-    out = tmp_path / "run"
-    options = {**THIN, "strategy": "genetic", "elitism": 1, "patience": 5, "width_step": 32, "importance": "wanda"}
-    run(calibration, out, **options, evaluations=2)
-    before = (out / "trials.jsonl").read_bytes()
-    for key, value in (
-        ("width_step", 64),
-        ("width_step", None),
-        ("importance", "flap"),
-        ("importance_over", "worst"),
-        ("compensate", "bias"),
-        ("loss", "kl"),
-        ("scale", "random"),
-        ("elitism", 2),
-        ("elitism", None),
-        ("patience", 6),
-        ("patience", None),
-        ("min_group_tokens", 11),
-    ):
-        with pytest.raises(EvopError, match=f"holds another search: its {key} is"):
-            run(calibration, out, **{**options, key: value}, evaluations=3)
-    assert (out / "trials.jsonl").read_bytes() == before
-    run(calibration, out, **options, evaluations=3, store=str(tmp_path / "store"))
-    assert (out / "trials.jsonl").read_bytes().startswith(before)
-
-
-def test_other_orders_are_another_search(calibration, tmp_path):
+def test_another_ranking_is_another_search(calibration, tmp_path):
     """A run whose ranking was lost or swapped is not gone on with."""
     for seed in (0, 1):
         run(calibration, tmp_path / str(seed), **THIN, strategy="random", importance="random", seed=seed, evaluations=2)
@@ -216,9 +144,10 @@ def test_other_orders_are_another_search(calibration, tmp_path):
         run(calibration, tmp_path / "0", **options)
 
 
-def test_a_store_decides_nothing(calibration, tmp_path):
+def test_a_store_decides_nothing(calibration, tiny_folder, tmp_path):
     """Alone, with a store, with one that another search has filled: the same bytes."""
-    options, store = {**THIN, "strategy": "swap", "evaluations": 100}, tmp_path / "store"
+    options = {**THIN, "width_step": 8, "strategy": "swap", "evaluations": 100, "model": tiny_folder("llama")}
+    store = tmp_path / "store"
     run(calibration, tmp_path / "alone", **options)
     run(calibration, tmp_path / "stored", **options, store=str(tmp_path / "own"))
     run(calibration, tmp_path / "other", **{**options, "strategy": "random", "evaluations": 12}, store=str(store))

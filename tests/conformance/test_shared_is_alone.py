@@ -56,7 +56,7 @@ def drawn(space, count=6):
 @pytest.mark.parametrize(("name", "grain", "loss"), CELLS, ids=map("-".join, CELLS))
 def test_together_with_a_cache_is_alone_without(name, grain, loss, tiny_folder):
     made = evaluators(tiny_folder(name), grain, loss)
-    alone, together = made(share=False, cache_mb=0), made()
+    alone, together = made(share=False), made(cache_mb=64)
     patterns = drawn(alone.space)
     expected = alone.losses(patterns, PASSAGES)
     together.dense(PASSAGES)
@@ -138,7 +138,7 @@ def test_bounds_change_neither_what_is_asked_nor_what_is_answered(strategy, eval
     """Stopped on the way too, where greedy completes from a ranking and swap from a first look."""
     found = {}
     for bounds in (True, False):
-        options = {"max_tokens": 96, "min_group_tokens": 50, "device": "cpu", "dtype": "float32", "deploy": "any"}
+        options = {"max_tokens": 32, "min_group_tokens": 20, "device": "cpu", "dtype": "float32", "deploy": "any"}
         options |= {"strategy": strategy, "evaluations": evaluations, "seed": seed, "remove": 0.15, "bounds": bounds}
         out = tmp_path / str(bounds)
         result = search(model_dir(), calibration, out, **options)

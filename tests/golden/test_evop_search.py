@@ -7,6 +7,8 @@ from toys import Landscape, layer_space
 from patterns import Budget, make_strategy
 
 ASKED = "61d8c4005a63d8c51918a2e20394272662508710ff4a47a5f186b95a65eefd3e"
+"""Sha256 of all the levels asked. It tells of change, not of error: that selection, crossover and mutation are those of
+the paper's code is counted, operator by operator, in ``tests/unit/patterns/test_genetic.py``."""
 
 
 def test_a_whole_search_asks_what_it_asked():

@@ -20,7 +20,7 @@ from evop.stages.prune import prune
 from evop.stages.search import SearchResult, search
 from evop.tokens.passages import tokenize
 
-QUICK = {"device": "cpu", "dtype": "float32", "max_tokens": 64, "min_group_tokens": 10}
+QUICK = {"device": "cpu", "dtype": "float32", "max_tokens": 32, "min_group_tokens": 10}
 
 
 def printed(show, value):
@@ -67,14 +67,16 @@ def test_the_search_leaves_them_out_and_says_so(road, absent):
 
 
 def test_the_audit_judges_and_marks_them(road, absent, tmp_path):
-    done = audit(model_dir(), road / "set", road / "run", tmp_path / "audit", device="cpu", dtype="float32")
+    done = audit(
+        model_dir(), road / "set", road / "run", tmp_path / "audit", device="cpu", dtype="float32", speed=False
+    )
     audited = {row.group: row.label for row in done.file.groups if row.split == "audit"}
     assert set(absent) < set(audited)
     assert {key for key, label in audited.items() if label.endswith("(no search passages)")} == set(absent)
     assert not any("no search passages" in row.label for row in done.file.groups if row.split == "unseen")
     assert "(no search passages)" in printed(print_audit, done.file)
     assert (tmp_path / "audit" / "audit.png").stat().st_size > 10_000
-    prune(model_dir(), road / "run", tmp_path / "pruned", audit=tmp_path / "audit")
+    prune(model_dir(), road / "run", tmp_path / "pruned", audit=tmp_path / "audit", parity=False)
     rows = (tmp_path / "pruned" / "README.md").read_text().splitlines()
     assert sum("(no search passages)" in row for row in rows) == len(absent)
 

@@ -16,7 +16,7 @@ from evop.stages.audit import audit
 from evop.stages.compare import compare
 from evop.stages.search import search
 
-OPTIONS = {"device": "cpu", "dtype": "float32", "max_tokens": 192, "deploy": "any", "min_group_items": 4}
+OPTIONS = {"device": "cpu", "dtype": "float32", "max_tokens": 128, "deploy": "any", "min_group_items": 4}
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,9 @@ def calibration(tmp_path_factory):
 @pytest.fixture(scope="module")
 def found(calibration, tmp_path_factory):
     out = tmp_path_factory.mktemp("run") / "run"
-    return search(model_dir(), calibration, out, loss="accuracy", evaluations=30, remove=0.125, **OPTIONS)
+    return search(
+        model_dir(), calibration, out, loss="accuracy", strategy="random", evaluations=8, remove=0.125, **OPTIONS
+    )
 
 
 def header_and_trials(folder):
@@ -49,9 +51,9 @@ def test_a_search_by_accuracy_judges_items_alone_and_says_what_it_leaves_out(fou
 
 
 def test_it_goes_on_where_it_was_and_writes_the_same_bytes(found, calibration, tmp_path):
-    options = {**OPTIONS, "loss": "accuracy", "remove": 0.125}
-    search(model_dir(), calibration, tmp_path / "parts", evaluations=12, **options)
-    search(model_dir(), calibration, tmp_path / "parts", evaluations=30, **options)
+    options = {**OPTIONS, "loss": "accuracy", "strategy": "random", "remove": 0.125}
+    search(model_dir(), calibration, tmp_path / "parts", evaluations=4, **options)
+    search(model_dir(), calibration, tmp_path / "parts", evaluations=8, **options)
     for name in ("trials.jsonl", "pattern.json"):
         assert (tmp_path / "parts" / name).read_bytes() == (found.folder / name).read_bytes()
 
@@ -59,7 +61,9 @@ def test_it_goes_on_where_it_was_and_writes_the_same_bytes(found, calibration, t
 def test_its_audit_counts_items_and_text(found, calibration, tmp_path, capsys):
     from rich.console import Console
 
-    file = audit(model_dir(), calibration, found.folder, tmp_path / "audit", device="cpu", dtype="float32").file
+    file = audit(
+        model_dir(), calibration, found.folder, tmp_path / "audit", device="cpu", dtype="float32", speed=False
+    ).file
     assert file.kinds("audit") == ["text", "item"]
     assert file.metric == "accuracy"
     for row in file.groups:
@@ -102,7 +106,7 @@ def test_a_comparison_counts_what_all_searches_were_searched_by(found, calibrati
 
 
 def test_text_and_items_meet_in_units_of_a_random_pattern(calibration, tmp_path):
-    options = {**OPTIONS, "loss": "nll+accuracy", "evaluations": 8, "min_group_tokens": 50}
+    options = {**OPTIONS, "loss": "nll+accuracy", "evaluations": 2, "min_group_tokens": 50, "strategy": "random"}
     with pytest.raises(EvopError, match="no common unit; add --scale random"):
         search(model_dir(), calibration, tmp_path / "none", **options)
     found = search(model_dir(), calibration, tmp_path / "random", scale="random", remove=0.5, **options)

@@ -18,7 +18,7 @@ from evop.reference import corpus_files, model_dir
 
 MODEL = str(model_dir())
 FOUR_TEXTS = b"".join(b'{"text": "%s"}\n' % (word * 9).strip() for word in (b"one ", b"two ", b"three ", b"four "))
-QUICK = ["--max-tokens", "96", "--min-group-tokens", "50", "--dtype", "float32"]
+QUICK = ["--max-tokens", "32", "--min-group-tokens", "20", "--dtype", "float32"]
 
 
 @dataclass
@@ -69,7 +69,7 @@ def road(tmp_path_factory):
     """A set and a finished search."""
     place = tmp_path_factory.mktemp("road")
     small_set().save(place / "set")
-    done = evop(
+    done = here(
         "search", "--model", MODEL, "--calibration", place / "set", "--out", place / "run", "--evaluations", 6, *QUICK
     )
     assert done.returncode == 0, done.stderr
@@ -103,7 +103,7 @@ def test_the_whole_road(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "(held out)" in done.stdout
-    assert "math_word/0" in evop("show", "set", cwd=tmp_path).stdout
+    assert "math_word/0" in here("show", "set", cwd=tmp_path).stdout
     done = evop(
         "search",
         "--model",
@@ -121,8 +121,8 @@ def test_the_whole_road(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "stopped by: evaluations" in done.stdout
-    assert "removed: layers." in evop("show", "run", cwd=tmp_path).stdout
-    done = evop(
+    assert "removed: layers." in here("show", "run", cwd=tmp_path).stdout
+    done = here(
         "audit",
         "--model",
         MODEL,
@@ -146,7 +146,7 @@ def test_the_whole_road(tmp_path):
     assert claim["select_excess"][claim["worst_group"]] > claim["select"]
     written = {"audit.json", "audit.csv", "audit.png", "report.html", "speed.json"}
     assert {path.name for path in (tmp_path / "audit").iterdir()} == written
-    assert "random" in evop("show", "audit", cwd=tmp_path).stdout
+    assert "random" in here("show", "audit", cwd=tmp_path).stdout
     done = evop("prune", "--model", MODEL, "--pattern", "run", "--audit", "audit", "--out", "pruned", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     card = (tmp_path / "pruned" / "README.md").read_text()
@@ -344,7 +344,7 @@ def test_the_whole_road_of_thinned_parts(road, tmp_path, grain):
 
     done = here(
         *("audit", "--model", MODEL, "--calibration", road / "set", "--pattern", tmp_path / "run"),
-        *("--out", tmp_path / "audit", "--max-tokens", 24, "--dtype", "float32"),
+        *("--out", tmp_path / "audit", "--max-tokens", 24, "--dtype", "float32", "--no-needs"),
     )
     assert done.returncode == 0, done.stderr
     audit = json.loads((tmp_path / "audit" / "audit.json").read_text())

@@ -119,6 +119,7 @@ def tasks(tmp_path, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("few_tasks")
 def test_an_audit_runs_its_tasks_on_both_models_group_by_group(tasks, tmp_path, capsys):
     """Offline, from files; choosing and writing; the numbers are the harness' own."""
     from rich.console import Console
@@ -129,7 +130,7 @@ def test_an_audit_runs_its_tasks_on_both_models_group_by_group(tasks, tmp_path, 
     from evop.stages.prune import prune
 
     (tmp_path / "layers.txt").write_text("[5, 6]")
-    options = {"device": "cpu", "dtype": "float32", "max_tokens": 96, "speed": False, "needs": False}
+    options = {"device": "cpu", "dtype": "float32", "max_tokens": 32, "speed": False, "needs": False}
     options |= {"lm_eval": "choose,write", "lm_eval_path": str(tasks), "lm_eval_groups": "kind"}
     file = audit(model_dir(), small_set(), tmp_path / "layers.txt", tmp_path / "audit", **options).file
     found = {(row.task, row.metric, row.group): row for row in file.harness}
@@ -169,7 +170,7 @@ def _harness_alone(place, tasks):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_task_that_is_not_there_is_one_line(tasks, tmp_path):
+def test_a_task_that_is_not_there_is_one_line(tasks, tmp_path, request):
     """Nor is one without its file, or without the column of groups; and nothing is written."""
     from sets import small_set
 
@@ -177,7 +178,7 @@ def test_a_task_that_is_not_there_is_one_line(tasks, tmp_path):
     from evop.stages.audit import audit
 
     (tmp_path / "layers.txt").write_text("[5]")
-    options = {"device": "cpu", "dtype": "float32", "max_tokens": 96, "lm_eval_path": str(tasks)}
+    options = {"device": "cpu", "dtype": "float32", "max_tokens": 32, "lm_eval_path": str(tasks)}
 
     def refused(says, **more):
         with pytest.raises(EvopError, match=says) as raised:
@@ -186,6 +187,7 @@ def test_a_task_that_is_not_there_is_one_line(tasks, tmp_path):
         assert not (tmp_path / "a").exists()
 
     refused(r"--lm-eval choos: lm_eval has no such task; did you mean choose\?", lm_eval="choos")
+    request.getfixturevalue("few_tasks")  # among all that lm_eval has, it was not found
     refused(
         r"--lm-eval-groups sort: choose has no such column; it has: query, choices",
         lm_eval="choose",
@@ -196,6 +198,7 @@ def test_a_task_that_is_not_there_is_one_line(tasks, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("few_tasks")
 def test_a_task_that_fails_midway_loses_nothing_that_was_measured(tasks, tmp_path):
     from sets import small_set
 
@@ -208,7 +211,7 @@ def test_a_task_that_fails_midway_loses_nothing_that_was_measured(tasks, tmp_pat
     (tasks / "choose.yaml").write_text(  # its first document is sound
         text.replace("{{query}}", "{{query}}{{1 // (kind == 'plus')}}")
     )
-    options = {"device": "cpu", "dtype": "float32", "max_tokens": 96, "speed": False, "needs": False}
+    options = {"device": "cpu", "dtype": "float32", "max_tokens": 32, "speed": False, "needs": False}
     options |= {"lm_eval": "choose", "lm_eval_path": str(tasks)}
     said = []
     with pytest.raises(EvopError, match=r"--lm-eval choose: ZeroDivisionError: "):

@@ -20,7 +20,7 @@ from evop.stages.search import search
 
 ray = pytest.importorskip("ray", reason="Ray is not installed; pip install 'evop[ray]'")
 
-PLAIN = {"max_tokens": 96, "min_group_tokens": 50, "device": "cpu", "dtype": "float32"}
+PLAIN = {"max_tokens": 32, "min_group_tokens": 20, "device": "cpu", "dtype": "float32"}
 ROUNDS = {**PLAIN, "strategy": "greedy", "evaluations": 40}
 """Two rounds, and each is logged in parts; what it answers was completed."""
 THIN = {
@@ -117,6 +117,7 @@ def test_a_killed_worker_is_replaced(cluster, calibration, serial, tmp_path):
     assert same(serial, out)
 
 
+@pytest.mark.slow
 def test_a_killed_driver_goes_on_with_any_engine(cluster, calibration, serial, tmp_path):
     """The driver starts a Ray of its own, which goes with it."""
     out = tmp_path / "run"

@@ -12,6 +12,7 @@ from evop.importance import measured
 from evop.importance.measured import measured_ranking
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_model
+from evop.removal.ranking import Ranking
 from evop.removal.space import pattern_space
 
 PASSAGES = token_passages({"law": [30, 12], "code": [9]}, vocabulary=SHAPE["vocab_size"])
@@ -21,12 +22,13 @@ NO_ROOM = torch.OutOfMemoryError("no room")
 
 @pytest.fixture
 def evaluator(tiny_folder):
-    return evaluator_of(tiny_folder)
+    return evaluator_of(tiny_folder, cache_mb=16)
 
 
-def evaluator_of(tiny_folder, grain="mixed", batch_size=None):
+def evaluator_of(tiny_folder, grain="mixed", batch_size=None, cache_mb=0):
     loaded = load_model(Checkpoint.find(tiny_folder("llama")), "cpu", "float32")
-    return Evaluator.of(loaded, pattern_space(loaded.checkpoint, grain), 64, batch_size)
+    space = pattern_space(loaded.checkpoint, grain)
+    return Evaluator(loaded, space, Ranking(), 64, batch_size, cache_mb=cache_mb)
 
 
 def holding(most, asked, run):
@@ -79,7 +81,8 @@ def test_importance_halves_as_well(grain, metric, pass_, tiny_folder, monkeypatc
     assert evaluator.batch.tokens == 128
     one, other = (ranking.importance or ranking.scores for ranking in ranked)
     assert one.keys() == other.keys()
-    assert all(np.allclose(one[part], other[part], rtol=1e-4) for part in one)
+    for part, values in one.items():
+        np.testing.assert_allclose(other[part], values, rtol=1e-4)
 
 
 def test_what_is_kept_to_save_time_goes_before_batches_shrink(evaluator):

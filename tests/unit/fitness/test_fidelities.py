@@ -8,6 +8,7 @@ from sites import token_passages
 
 from evop.fitness.fidelities import SHARES, fidelities_of, increments
 from patterns import Fidelity
+from patterns.strategies.swap import STEPS
 
 
 def sample(passages_of, seed=0):
@@ -26,7 +27,7 @@ SAMPLES = {
 
 
 @pytest.mark.parametrize("passages", SAMPLES.values(), ids=SAMPLES)
-def test_every_effort_is_a_prefix_with_every_group_and_the_last_is_all(passages):
+def test_every_fidelity_is_a_prefix_with_every_group_and_the_last_is_all(passages):
     fidelities = fidelities_of(passages)
     assert fidelities[-1] == Fidelity(len(passages.ids), passages.total, passages.tokens_by_group)
     assert all(a.passages < b.passages and a.tokens < b.tokens for a, b in pairwise(fidelities))
@@ -40,17 +41,17 @@ def test_every_effort_is_a_prefix_with_every_group_and_the_last_is_all(passages)
 
 def test_shares_of_a_large_sample():
     assert [fidelity.passages for fidelity in fidelities_of(SAMPLES["large"])] == [13, 50, 200]
-    assert SHARES == (1 / 16, 1 / 4, 1.0)
+    assert tuple(share for share, _ in STEPS) == SHARES  # a selection step finds a fidelity of its own share
 
 
-def test_a_group_that_comes_late_makes_the_smallest_effort_larger():
+def test_a_group_that_comes_late_makes_the_smallest_fidelity_larger():
     """A sixteenth of 200 passages is 13, but the last group begins at 21."""
     large = SAMPLES["large"]
     late = large.take([i for i, group in enumerate(large.groups) if group != "g4"][:20] + list(range(4, 200, 5)))
     assert fidelities_of(late)[0].passages == 21
 
 
-def test_small_samples_have_fewer_efforts():
+def test_small_samples_have_fewer_fidelities():
     assert [fidelity.passages for fidelity in fidelities_of(SAMPLES["small"])] == [6, 12]
     assert [fidelity.passages for fidelity in fidelities_of(SAMPLES["one each"])] == [6]
     assert [fidelity.passages for fidelity in fidelities_of(SAMPLES["one passage"])] == [1]

@@ -92,7 +92,7 @@ def test_a_file_that_holds_something_else_is_refused(filled, content):
     assert filled.read_text() == content
 
 
-def test_searches_of_other_efforts_share_nothing(tmp_path):
+def test_searches_of_other_fidelities_share_nothing(tmp_path):
     """An increment is counted from the fidelity before: the same number means other passages."""
     folder, fidelities = str(tmp_path), (Fidelity(1, 10), Fidelity(4, 40))
     LossStore.of_search(folder, IDENTITY, fidelities).put(A, 1, SUMS)

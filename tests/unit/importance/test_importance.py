@@ -9,6 +9,7 @@ import pytest
 import torch
 from sites import gpt2, gpt2_sites, llama_sites, token_passages
 from tiny import load
+from tolerance import within
 from torch import nn
 
 from evop.errors import EvopError
@@ -101,7 +102,7 @@ def test_what_every_metric_gives(case, metric):
         assert np.isfinite(values).all()
         assert values.min() >= 0
         assert values.mean() == pytest.approx(1)
-        assert (unit_importance(metric, "worst", sites, given, 3)[site.part] >= values - 1e-12).all()
+        assert (unit_importance(metric, "worst", sites, given, 3)[site.part] >= values - within(1e-12)).all()
 
 
 @pytest.mark.parametrize("metric", IMPORTANCES)

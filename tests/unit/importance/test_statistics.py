@@ -10,6 +10,7 @@ import torch
 from live_bytes import LiveBytes
 from sites import gpt2, gpt2_sites, llama_sites, token_passages
 from tiny import load
+from tolerance import within
 from torch import nn
 from torch.nn import functional
 
@@ -66,7 +67,7 @@ def plain(model, group):
 def close(found, expected, share=1e-5):
     """Equal up to a share of the largest value."""
     assert found.shape == expected.shape
-    assert np.abs(found - expected).max() <= share * np.abs(expected).max()
+    assert np.abs(found - expected).max() <= within(share) * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 64, EVERYTHING])

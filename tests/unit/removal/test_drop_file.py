@@ -8,6 +8,7 @@ from tiny import TINY, build, removing
 
 from evop.auditing.audit_file import AuditFile
 from evop.errors import EvopError
+from evop.export.parity import check
 from evop.files.json_file import sha256
 from evop.files.names import DROP_LIST
 from evop.model.checkpoint import Checkpoint
@@ -114,19 +115,22 @@ def test_a_missing_or_binary_one_is_one_line(tmp_path):
 def test_a_search_writes_it_and_audit_and_prune_take_it(tmp_path):
     calibration = small_set()
     run = tmp_path / "run"
-    quick = {"max_tokens": 64, "min_group_tokens": 50, "dtype": "float32"}
+    quick = {"max_tokens": 32, "min_group_tokens": 20, "dtype": "float32"}
     found = search(model_dir(), calibration, run, evaluations=2, **quick).pattern
     dropped = read_pattern(run / DROP_LIST, Checkpoint.find(model_dir()))
     assert (dropped.removed, dropped.removed_params) == (found.removed, found.removed_params)
 
-    audited = audit(model_dir(), calibration, [run, run / DROP_LIST], tmp_path / "audit", max_tokens=64).file
+    audited = audit(
+        model_dir(), calibration, [run, run / DROP_LIST], tmp_path / "audit", max_tokens=32, speed=False, needs=False
+    ).file
     both = [pattern for pattern in audited.patterns if pattern.sha256]
     assert [pattern.name for pattern in both] == ["run", "run (2)"]
     assert [pattern.sha256 for pattern in both] == [sha256(run / "pattern.json"), sha256(run / DROP_LIST)]
     one, other = ([row.loss for row in audited.groups if row.pattern == pattern.name] for pattern in both)
     assert one == other
 
-    prune(model_dir(), run / DROP_LIST, tmp_path / "pruned", audit=tmp_path / "audit", parity=True)
+    prune(model_dir(), run / DROP_LIST, tmp_path / "pruned", audit=tmp_path / "audit", parity=False)
+    assert check(model_dir(), tmp_path / "pruned").holds
     assert (tmp_path / "pruned" / DROP_LIST).read_bytes() == (run / DROP_LIST).read_bytes()
     assert PatternFile.find(tmp_path / "pruned").removed == found.removed
     assert AuditFile.find(tmp_path / "pruned").groups == audited.groups
@@ -142,7 +146,9 @@ def test_one_that_removes_next_to_nothing_has_no_random_pattern_beside_it(tmp_pa
     monkeypatch.setitem(TINY, "wide", ("llama", {"intermediate_size": 4096}))
     model = build("wide", tmp_path / "model")
     path = written(tmp_path, ["attn", "none", "none", "none"])
-    audited = audit(model, small_set(), path, tmp_path / "audit", max_tokens=32, dtype="float32").file
+    audited = audit(
+        model, small_set(), path, tmp_path / "audit", max_tokens=32, dtype="float32", speed=False, needs=False
+    ).file
     ((name, random),) = ((pattern.name, pattern.random) for pattern in audited.patterns)
     assert (name, random) == (tmp_path.name, None)
     assert {row.pattern for row in audited.groups} == {name}

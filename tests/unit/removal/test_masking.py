@@ -36,4 +36,5 @@ def test_a_bias_is_added_once_a_token(tiny_folder):
             logits(smaller, ids)
     without, with_bias = seen
     assert with_bias.dtype == torch.float64
-    torch.testing.assert_close(with_bias - without, torch.from_numpy(added).double().expand_as(without))
+    wanted = torch.from_numpy(added).double().expand_as(without)
+    torch.testing.assert_close(with_bias - without, wanted, rtol=1e-7, atol=1e-7)

@@ -21,11 +21,12 @@ from evop.stages.prune import prune
 from evop.stages.run import run
 from evop.stages.search import SearchResult, search
 from evop.stages.speed import speed as time_checkpoints
-from evop.timing import chosen_table, measure, speed
+from evop.timing import measure, speed
+from evop.timing.chosen_table import given_or_measured, timed_as_searched
 from evop.timing.speed_file import SpeedFile
 from evop.timing.table import LatencyTable
 
-QUICK = {"max_tokens": 64, "min_group_tokens": 50, "device": "cpu", "dtype": "float32"}
+QUICK = {"max_tokens": 32, "min_group_tokens": 20, "device": "cpu", "dtype": "float32"}
 BY_TIME = {**QUICK, "cost": "latency", "strategy": "random", "evaluations": 2}
 SHORT = {"latency_batch": 1, "latency_context": 256, "latency_decode": 2}
 
@@ -126,7 +127,16 @@ def test_options_of_a_table_are_for_budgets_of_time(calibration, tmp_path, optio
 
 def test_the_table_goes_along_into_audit_and_checkpoint(measured, calibration, tmp_path):
     found, _ = measured
-    audited = audit(model_dir(), calibration, found.folder, tmp_path / "audit", device="cpu", dtype="float32")
+    audited = audit(
+        model_dir(),
+        calibration,
+        found.folder,
+        tmp_path / "audit",
+        device="cpu",
+        dtype="float32",
+        speed=False,
+        needs=False,
+    )
     reached = [pattern.reached.latency for pattern in audited.file.patterns]
     assert reached[0] == found.pattern.reached.latency
     assert reached[1] is not None  # a random pattern of as much time
@@ -183,7 +193,7 @@ def test_all_cells_of_a_recipe_share_one_table(calibration, tmp_path, monkeypatc
         "device": "cpu",
         "dtype": "float32",
         "calibration": str(tmp_path / "set"),
-        "search": {**asked, "max_tokens": 64, "min_group_tokens": 50},
+        "search": {**asked, "max_tokens": 32, "min_group_tokens": 20},
         "audit": False,
         "prune": "none",
     }
@@ -203,6 +213,6 @@ def test_a_table_is_read_from_a_run_too(measured):
     found, _ = measured
     checkpoint = Checkpoint.find(model_dir())
     recipe = SearchRecipe.of(cost="latency", latency_table=str(found.folder))
-    space = chosen_table.timed_as_searched(open_pattern(found.folder, checkpoint))
-    table = chosen_table.given_or_measured(checkpoint, space, recipe, print)
+    space = timed_as_searched(open_pattern(found.folder, checkpoint))
+    table = given_or_measured(checkpoint, space, recipe, print)
     assert table.fingerprint == found.pattern.latency

@@ -45,4 +45,4 @@ def test_merging_joins_and_renumbers():
     joined = merged(vectors, clustering, 0, clustering.nearest(0))
     assert joined.k == 2
     assert np.bincount(joined.labels).tolist() == [8, 4]
-    assert np.allclose(joined.centroids[0], vectors[joined.labels == 0].mean(0), atol=1e-6)
+    np.testing.assert_allclose(joined.centroids[0], vectors[joined.labels == 0].mean(0), atol=1e-6)

@@ -27,7 +27,7 @@ def test_lexical_is_deterministic_unit_length_and_blind_to_other_domains(passage
     again = embedder("lexical", 0).embed(passages)
     assert vectors.dtype == np.float32
     assert np.array_equal(vectors, again)
-    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     land = [i for i, p in enumerate(passages) if p.domain == "land"]
     assert np.array_equal(embedder("lexical", 0).embed([passages[i] for i in land]), vectors[land])
 
@@ -52,7 +52,7 @@ def test_sentence_transformers(minilm, passages):
     some = [*passages[:6], Passage.of("d", "x", "a long text of many words " * 100)]
     vectors = model.embed(some)
     assert vectors.shape == (7, 384)
-    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert "reads the first" in model.notes(some)[0]
     assert model.notes(passages[:6]) == []
 
@@ -70,7 +70,7 @@ def test_precomputed(tmp_path, recipe, passages):
     frame = pd.DataFrame({"id": [p.id for p in passages], "vector": list(vectors)})
     frame.to_parquet(path)
     found = embedder(f"precomputed:{path}", 0).embed(passages)
-    assert np.allclose(found, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), atol=1e-6)
+    np.testing.assert_allclose(found, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), atol=1e-6)
     assert (
         build_calibration_set(recipe.model_copy(update={"embedder": f"precomputed:{path}"})).manifest.embedding_dim == 5
     )

@@ -32,7 +32,7 @@ GROUP = "group: sums\ntask: [plus, minus]\n"
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, few_tasks):
     """Two tasks and their group; of one, lm_eval knows no training documents."""
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     for split, start in (("train", 1), ("test", 101)):
