@@ -42,7 +42,7 @@ SEARCHES = {
     "taylor": ["--grain", "channel", "--importance", "taylor", "--importance-over", "worst", "--evaluations", "8"],
     "flops": ["--cost", "flops", "--evaluations", "12"],
 }
-RENAMED = {"trials.jsonl": {"effort": "fidelity"}}
+RENAMED = {"trials.jsonl": {"effort": "fidelity"}, "search.json": {"cut": "truncated"}}
 """File -> key at the older revision -> its name today."""
 TIMES = re.compile(rb'"(seconds|at|tokens_per_second|measured_at)": ?[^,}\]]+')
 VERSIONS = re.compile(r'"schema": "(evop\.[\w.]+)/\d+"')

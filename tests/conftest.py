@@ -77,7 +77,7 @@ def new_cell(record_property: Callable[[str, object], None]) -> Callable[..., di
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print the matrix of the cells that were tested, whichever process tested them.
+    """Print the figures of the house, and the matrix of the cells that were tested, whichever process tested them.
 
     It stands here and not in a folder further down, for the process that gathers the reports of others reads no more.
     """
@@ -85,6 +85,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
     reports = [report for found in terminalreporter.stats.values() for report in found]
     calls = [report for report in reports if getattr(report, "when", None) == "call"]
+    for figures in (dict(report.user_properties).get("house") for report in calls):
+        if figures:
+            terminalreporter.section("the house")
+            terminalreporter.line(", ".join(f"{what} {count}" for what, count in figures.items()))
     told = [(dict(report.user_properties).get(matrix.PROPERTY), report.outcome != "failed") for report in calls]
     if cells := [(cell, passed) for cell, passed in told if cell]:
         terminalreporter.section("masked == saved: models, grains and deploys")

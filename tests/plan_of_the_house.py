@@ -112,6 +112,20 @@ def _reached(start: str, follows: Mapping[str, set[str]]) -> set[str]:
     return seen
 
 
+def figures() -> dict[str, int]:
+    """Count what the plan bounds; "up" are the imports that do not run to a lower floor."""
+    every = [lines_of(function) for path in FILES.values() for function in functions(path)]
+    return {
+        "rooms": len(FLOOR),
+        "floors": len(FLOORS),
+        "arrows": len(between(room_of)),
+        "up": sum(FLOOR[a] <= FLOOR[b] for a, b in between(room_of)),
+        "circles": len(circles(arrows({module: imports(module) for module in FILES})) + circles(inside_folders())),
+        "lines of the longest file": max(len(path.read_text().splitlines()) for path in FILES.values()),
+        "lines of the longest function": max(every),
+    }
+
+
 def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """Lines of a function from the first of its docstring, or of its body, to its last."""
     return (function.end_lineno or 0) - function.body[0].lineno + 1

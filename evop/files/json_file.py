@@ -42,7 +42,10 @@ class JsonFile(BaseModel):
             raise EvopError(f"{path} is not JSON ({error}); make it again") from error
         if not isinstance(content, dict) or content.get("schema") != cls.SCHEMA:
             schema = content.get("schema") if isinstance(content, dict) else type(content).__name__
-            raise EvopError(f"{path} opens with schema {schema!r}, expected {cls.SCHEMA!r}")
+            raise EvopError(
+                f"{path} opens with schema {schema!r}, expected {cls.SCHEMA!r}: it is another file, or was written by "
+                "another version of evop; make it again"
+            )
         try:
             return cls.model_validate(content)
         except ValidationError as error:

@@ -95,7 +95,7 @@ class Answer:
             completed=bool(self.completed),
             evaluations=len({trial.pattern for trial in trials}),
             tokens={**tokens, "total": sum(tokens.values())},
-            cut={"search": setup.passages.search.truncated, "select": setup.passages.select.truncated},
+            truncated={"search": setup.passages.search.truncated, "select": setup.passages.select.truncated},
             seconds=round(run.seconds(), 2),
             groups={key: setup.labels[key] for key in setup.passages.groups},
             left_out=dict(setup.passages.left_out),

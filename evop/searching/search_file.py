@@ -38,7 +38,7 @@ class SearchFile(JsonFile):
         completed: whether the strategy completed the answer, because nothing measured met the budget yet.
         evaluations: number of distinct patterns that were measured.
         tokens: purpose -> tokens scored, as if each pattern ran alone; ``total`` is their sum.
-        cut: split -> number of passages that were truncated to ``max_tokens``.
+        truncated: split -> number of passages that were truncated to ``max_tokens``.
         seconds: seconds of all measurements.
         groups: group key -> label, of the groups in the objective.
         left_out: group key -> why the group is not in the objective.
@@ -46,7 +46,7 @@ class SearchFile(JsonFile):
         trials_sha256: sha256 of the log that this file answers for.
     """
 
-    SCHEMA: ClassVar[str] = "evop.search/1"
+    SCHEMA: ClassVar[str] = "evop.search/2"
     version: str
     model: ModelName
     calibration: str
@@ -54,7 +54,7 @@ class SearchFile(JsonFile):
     completed: bool
     evaluations: int
     tokens: dict[str, int]
-    cut: dict[str, int]
+    truncated: dict[str, int]
     seconds: float
     groups: dict[str, str]
     left_out: dict[str, str]
