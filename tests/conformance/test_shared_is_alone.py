@@ -159,8 +159,7 @@ def test_a_model_is_whole_again_where_a_measurement_ends_in_the_middle(tiny_fold
     def stop():
         raise InterruptedError
 
-    evaluator.tick = stop
-    with pytest.raises(InterruptedError):
+    with evaluator.ticking(stop), pytest.raises(InterruptedError):
         evaluator.losses(drawn(evaluator.space), PASSAGES)
     assert [(name, id(module)) for name, module in evaluator.loaded.model.named_modules()] == before
 

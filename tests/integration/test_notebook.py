@@ -22,12 +22,7 @@ def test_every_notebook_is_run():
     assert {path.stem for path in NOTEBOOKS.glob("*.ipynb")} == set(LEAVES)
 
 
-SHORTER = {
-    r'(evaluations"?[=:] ?)\d+': 32,
-    r"(limit=)\d+": 200,
-    r"(max_tokens=)\d+": 64,
-    r"(\bpassages=)\d+": 6,
-}
+SHORTER = {r"(limit=)\d+": 200, r"(\bpassages=)\d+": 6}
 """What a number in a notebook becomes where all that is asked is whether its cells run."""
 SHORT_CLOCK = "import evop.timing.speed\nevop.timing.speed.ROUNDS = (2, 2)\n"
 
