@@ -14,6 +14,7 @@ from evop.report.trace import Trace
 OFTEN = 4
 """So many times what the answer lost is drawn; a beginning that lost more leaves the picture."""
 MEASURED = "measured on audit, in the group claimed to be the worst"
+NOTHING = "nothing that was measured in full meets the budget; the answer was completed from the ranking"
 UNIT_WIDTH = 34
 """Letters on one line beside the picture."""
 
@@ -30,6 +31,10 @@ def search_figure(trace: Trace, labels: Mapping[str, str], unit: str, measured: 
     steps = trace.steps
     figure = new_figure(8.6, 3.3)
     axis = figure.subplots()
+    if not steps:
+        axis.set_axis_off()
+        axis.text(0.5, 0.5, NOTHING, ha="center", va="center", color=FAINT, fontsize=9)
+        return figure
     tokens = [step.tokens / 1e6 for step in steps]
     worst = [step.worst[1] for step in steps]
     end = max(trace.tokens / 1e6, tokens[-1])

@@ -166,7 +166,7 @@ def test_the_command_prints_predicted_beside_measured(measured, tmp_path):
     shown = CliRunner().invoke(app, ["show", str(found.folder)])
     assert shown.exit_code == 0, shown.output
     assert "of the predicted time of a request" in shown.output
-    assert f"{1 - found.pattern.reached.latency:.1%}" in shown.output
+    assert f"{1 - found.pattern.reached.latency:.3f}" in shown.output
     prune(model_dir(), found.folder, tmp_path / "pruned", parity=False)
     words = [
         "speed",
