@@ -30,6 +30,7 @@ def print_sheet(console: Console, sheet: Sheet, most: int | None = None, rest: s
         rest: the file that has the rest.
     """
     heads = [textwrap.fill(head, max(_widest(sheet, at), NARROWEST)) for at, head in enumerate(sheet.heads)]
+    console.print()
     columns = list(range(sheet.names, len(heads)))
     widths = [max(_widest(sheet, at), *map(len, head.split("\n"))) + BETWEEN for at, head in enumerate(heads)]
     names = sum(min(width, NAMES_WIDTH + BETWEEN) for width in widths[: sheet.names])

@@ -44,7 +44,7 @@ def _line(progress: Progress) -> str:
     }
     if progress.stage in words:
         return words[progress.stage]
-    line = f"{progress.evaluations} evaluations"
+    line = f"{progress.evaluations} evaluation{'' if progress.evaluations == 1 else 's'}"
     if progress.share is not None:
         line += f" ({progress.share:.0%})"
     if progress.best is not None and progress.worst is not None:

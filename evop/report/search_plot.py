@@ -15,6 +15,7 @@ OFTEN = 4
 """So many times what the answer lost is drawn; a beginning that lost more leaves the picture."""
 MEASURED = "measured on audit, in the group claimed to be the worst"
 NOTHING = "nothing that was measured in full meets the budget; the answer was completed from the ranking"
+"""What the picture says of a search that was stopped before any pattern met its budget."""
 UNIT_WIDTH = 34
 """Letters on one line beside the picture."""
 
