@@ -1,4 +1,4 @@
-"""The README's pictures, of the demo's report.
+"""The pictures of the documents, of the demo's report.
 
 make demo && python benchmarks/pictures.py demo
 """
@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("demo", type=Path, help="where evop demo wrote")
     parser.add_argument("--out", type=Path, default=Path("docs/pictures"))
     given = parser.parse_args()
-    labels = {group.key: group.label for group in CalibrationSet.load(given.demo / "set").groups}
+    labels = CalibrationSet.load(given.demo / "set").labels
     audit = AuditFile.find(given.demo / "audit")
     assert audit.needs is not None
     figures = {"groups": groups_figure(audit, "audit", "text"), "needs": needs_figure(audit.needs, labels)}
