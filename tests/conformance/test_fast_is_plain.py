@@ -94,13 +94,11 @@ def dense_chances(loaded, passages):
     return {ids: chances(loaded.model, ids) for ids in passages.ids}
 
 
-def plain(dense_chances, pruned, ids, loss):
-    """Summed loss of one passage."""
-    found = chances(pruned, ids)
-    if loss == "nll":
-        return -found[range(len(ids) - 1), ids[1:]].log().sum().item()
-    dense = dense_chances[ids]
-    return (dense * (dense / found).log_()).sum().item()
+def plain(dense_chances, pruned, ids):
+    """Summed loss of one passage, by every meter of text."""
+    found, dense = chances(pruned, ids), dense_chances[ids]
+    nll = -found[range(len(ids) - 1), ids[1:]].log().sum().item()
+    return {"nll": nll, "kl": (dense * (dense / found).log_()).sum().item()}
 
 
 def asked(space):
@@ -121,15 +119,15 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def run_alone(loaded, passages, dense_chances):
-    """Summed loss of every passage under a pattern of a space, run alone: once for all sizes of batch."""
+    """Summed loss of every passage under a pattern of a space, run alone: once for all meters and sizes of batch."""
     known = {}
 
     def losses(space, ranking, pattern, loss):
-        key = (space.grain, bool(ranking.fill), pattern, loss)
+        key = (space.grain, bool(ranking.fill), pattern)
         if key not in known:
             pruned = plain_model(loaded, space, ranking, pattern)
-            known[key] = np.array([plain(dense_chances, pruned, ids, loss) for ids in passages.ids])
-        return known[key]
+            known[key] = [plain(dense_chances, pruned, ids) for ids in passages.ids]
+        return np.array([losses[loss] for losses in known[key]])
 
     return losses
 
@@ -165,7 +163,7 @@ def test_a_larger_fidelity_goes_on_where_a_smaller_one_ended(loaded, passages, d
     (file,) = tmp_path.iterdir()
     assert len(file.read_text().splitlines()) == 1 + len(fidelities)  # each increment was measured once, by the first
     pruned = plain_model(loaded, space, ranking, pattern)
-    alone = np.array([plain(dense_chances, pruned, ids, loss) for ids in passages.ids])
+    alone = np.array([plain(dense_chances, pruned, ids)[loss] for ids in passages.ids])
     for fidelity, losses in zip(fidelities, steps, strict=True):
         for group, mean in losses.items():
             mine = [i for i, name in enumerate(passages.groups[: fidelity.passages]) if name == group]

@@ -22,7 +22,16 @@ OPTIONS = {"device": "cpu", "dtype": "float32", "max_tokens": 128, "deploy": "an
 @pytest.fixture(scope="module")
 def calibration(tmp_path_factory):
     folder = tmp_path_factory.mktemp("set") / "set"
-    small_set(continuations=["all"], items=24, select_items=8, audit_items=12, clusters=2, hold_out=0).save(folder)
+    small_set(
+        continuations=["code_python", "math_word"],
+        passage_chars=300,
+        passages=4,
+        items=16,
+        select_items=8,
+        audit_items=12,
+        clusters=2,
+        hold_out=0,
+    ).save(folder)
     return folder
 
 
