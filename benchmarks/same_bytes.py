@@ -4,7 +4,7 @@ The road calibrates on embedded corpora, searches by every strategy and every gr
 model with fixed seeds. Both revisions walk it on this machine, one after the other, so that nothing but the code
 differs. Times, and the names of folders in a page's command line, are left out of the comparison; nothing else is.
 
-    python benchmarks/same_bytes.py --before 8a1cb64 --out /tmp/same_bytes
+    python benchmarks/same_bytes.py --before 8a1cb64 --out same_bytes
 
 ``RENAMED`` says which keys have another name today; both files are read with the new ones. What follows from the bytes
 of such a file, its sha256 in other files, is compared as being there.

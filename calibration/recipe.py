@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 SEED_LIMIT = 2**32 - 1
+"""The largest seed that scikit-learn takes."""
 READING, GROUPS = "How text is read and split", "What a group holds"
 """Headings of the options that not everybody needs."""
-"""The largest seed that scikit-learn takes."""
 FEWEST_DOCUMENTS = 3
 """Documents that a domain needs: search, select and audit take one each."""
 
@@ -81,10 +81,12 @@ class Recipe(BaseModel):
     sampler: Annotated[
         str, _option("How search passages are chosen: ccds, proportional, random or evop (the released procedure).")
     ] = "ccds"
-    seed: Annotated[int, _option("Of the search sample.", ge=0, le=SEED_LIMIT)] = 0
+    seed: Annotated[int, _option("Seed of the search sample.", ge=0, le=SEED_LIMIT)] = 0
     split_seed: Annotated[
         int,
-        _option("Of clustering and splits; select, audit and unseen depend on no other.", READING, ge=0, le=SEED_LIMIT),
+        _option(
+            "Seed of clustering and splits; select, audit and unseen depend on no other.", READING, ge=0, le=SEED_LIMIT
+        ),
     ] = 0
     passage_chars: Annotated[int, _option("Wanted length of a passage, in characters.", READING, ge=50)] = 1000
     limit: Annotated[

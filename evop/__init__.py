@@ -70,7 +70,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _same_house() -> None:
-    """The three rooms must come from one place; other distributions ship a ``calibration`` of their own."""
+    """The three packages must come from one place; other distributions ship a ``calibration`` of their own."""
     here = Path(__file__).resolve().parent.parent
     for room in ("calibration", "patterns"):
         found = util.find_spec(room)

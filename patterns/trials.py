@@ -23,8 +23,8 @@ class Measurement:
     Attributes:
         value: the number that the search minimises; infinity where the measurement failed; the least it can be where
             the measurement stopped early.
-        losses: mean loss per group, in nats per token; empty where the measurement failed, and only of the groups that
-            were finished where it stopped early.
+        losses: mean loss per group, in the unit of what is measured; empty where the measurement failed, and only of
+            the groups that were finished where it stopped early.
         tokens: passage tokens charged: those scored, less what earlier trials of the pattern had scored.
         failed: why the measurement failed, or None.
         at_least: whether the measurement stopped early, because the pattern was certain not to matter.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from evop.auditing.split_losses import SplitLosses
 from evop.files.names import DROP_LIST, PATTERN
 from evop.losses.loss import Loss
 from evop.model.checkpoint import Checkpoint
+from evop.recipes.search import SearchRecipe
 from evop.removal.cut import Cut
 from evop.removal.opened import OpenedPattern, open_pattern
 from evop.removal.pattern_file import PatternFile, ReachedFractions
@@ -43,26 +45,26 @@ class Candidate:
 
 
 def candidates_of(checkpoint: Checkpoint, paths: list[str | Path]) -> list[Candidate]:
-    """The patterns asked for, each budget's random pattern behind them."""
-    found: list[Candidate] = []
+    """List the patterns asked for, each budget's random pattern behind them."""
+    candidates: list[Candidate] = []
     randoms: dict[tuple[str, Pattern], list[tuple[int, Candidate]]] = {}
     for path in paths:
         opened = open_pattern(path, checkpoint)
         space = timed_as_searched(opened)
-        found.append(Candidate(_name(Path(path), found), space, opened.pattern, opened.cut, opened))
-        drawn = _at_random(found[-1])
+        candidates.append(Candidate(_name(Path(path), candidates), space, opened.pattern, opened.cut, opened))
+        drawn = _at_random(candidates[-1])
         if drawn is not None:
-            randoms.setdefault((space.fingerprint, drawn.pattern), []).append((len(found) - 1, drawn))
+            randoms.setdefault((space.fingerprint, drawn.pattern), []).append((len(candidates) - 1, drawn))
     for alike in randoms.values():
-        name = "random" if len(randoms) == 1 else f"random as {found[alike[0][0]].name}"
+        name = "random" if len(randoms) == 1 else f"random as {candidates[alike[0][0]].name}"
         for i, _ in alike:
-            found[i] = replace(found[i], beside=name)
+            candidates[i] = replace(candidates[i], beside=name)
     firsts = [alike[0] for alike in randoms.values()]
-    return [*found, *(replace(drawn, name=found[i].beside or drawn.name) for i, drawn in firsts)]
+    return [*candidates, *(replace(drawn, name=candidates[i].beside or drawn.name) for i, drawn in firsts)]
 
 
 def _at_random(candidate: Candidate) -> Candidate | None:
-    """A random pattern of a candidate's budget, units leaving in random order; None for a budget of next to nothing."""
+    """Draw a random pattern of a candidate's budget, units in random order; None for a budget of next to nothing."""
     file, space = candidate.file, candidate.space
     assert file is not None
     try:
@@ -73,17 +75,18 @@ def _at_random(candidate: Candidate) -> Candidate | None:
 
 
 def _name(place: Path, found: list[Candidate]) -> str:
-    """A short name no other pattern has: the run's folder, or the file."""
+    """Name a pattern as no other is named: after the run's folder, or the file."""
     in_a_run = place.name in (PATTERN, DROP_LIST)
     name = place.resolve().name if place.is_dir() else place.resolve().parent.name if in_a_run else place.stem
     taken = {candidate.name for candidate in found} | {"random"}
-    return name if name not in taken else f"{name} ({len(found) + 1})"
+    numbered = (f"{name} ({number})" for number in itertools.count(len(found) + 1))
+    return next(free for free in (name, *itertools.islice(numbered, len(taken) + 1)) if free not in taken)
 
 
 def most_tokens(candidates: list[Candidate]) -> int:
-    """The longest passages that one of them was searched on."""
+    """Find the most tokens per passage that one of them was searched with."""
     origins = [c.file.origin for c in candidates if c.file and c.file.origin]
-    return max((origin.max_tokens for origin in origins), default=512)
+    return max((origin.max_tokens for origin in origins), default=SearchRecipe.model_fields["max_tokens"].default)
 
 
 def described(

@@ -108,7 +108,7 @@ class Auditor:
         questions = len(items_of(passages)[0])
         counts = {"passages": len(passages.ids) - questions, "questions": questions}
         counted = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-        self.report(f"{split}: {counted}, {passages.total:,} tokens, {passages.truncated} cut")
+        self.report(f"{split}: {counted}, {passages.total:,} tokens, {passages.truncated} truncated")
         self.report(f"{split}: dense, {', '.join(names)}")
         space = self.candidates[0].space
         evaluator = Evaluator(self.loaded, space, Ranking(), self.max_tokens, self.batch_size, cache_mb=0)

@@ -26,7 +26,7 @@ class Fitness:
         sample: the passages that patterns are measured on.
         objective: makes the value that is minimised of the groups' excess losses.
         dense: passages of a fidelity -> the dense model's mean loss per group.
-        scale: group -> the excess that counts as one; None leaves excess in nats per token.
+        scale: group -> the excess that counts as one; None leaves excess in the unit of the loss.
     """
 
     sample: Sample
@@ -67,7 +67,7 @@ class Fitness:
             yield self._measurement(pattern, fidelity, groups[: finished[pattern]])
 
     def excess(self, measurement: Measurement, fidelity: Fidelity | None = None) -> dict[str, float]:
-        """Subtract the dense model's losses from a measurement: excess per measured group, in nats per token."""
+        """Subtract the dense model's losses from a measurement: excess per measured group, in the unit of the loss."""
         dense = self.dense[(fidelity or self.sample.full).passages]
         return excess(measurement.losses, {group: dense[group] for group in measurement.losses})
 

@@ -1,4 +1,4 @@
-"""The execution of every stage: device, dtype, batch size; none of it decides what a stage finds."""
+"""How every stage runs the model: device, dtype, batch size, revision."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from evop.recipes.option import RUNNING, option
 
 
 class Execution(BaseModel):
-    """How to run a model; none of it decides what a stage finds, up to rounding."""
+    """How to run a model.
+
+    Device and batch size change nothing but rounding; dtype and revision are part of what a stage finds.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -51,7 +51,7 @@ class SearchRecipe(Execution):
         int | None,
         option("Distinct patterns to measure at most; 400 without a limit, unless the strategy ends by itself.", ge=1),
     ] = None
-    seed: Annotated[int, option("Of all that is random in the strategy.", ge=0)] = 0
+    seed: Annotated[int, option("Seed of all that is random in the strategy.", ge=0)] = 0
 
     width_step: Annotated[
         int | None, option("Widths of thinned MLPs are multiples of it; else up to 256, by size.", UNITS, ge=1)
@@ -89,9 +89,12 @@ class SearchRecipe(Execution):
     ] = "none"
 
     tokens: Annotated[int | None, option("Tokens to score at most, select included.", SEARCHING, ge=1)] = None
-    elitism: Annotated[int | None, option("genetic: so many of the best go over unchanged.", SEARCHING, ge=0)] = None
+    elitism: Annotated[int | None, option("genetic: number of the best that go over unchanged.", SEARCHING, ge=0)] = (
+        None
+    )
     patience: Annotated[
-        int | None, option("Rounds without a better pattern until genetic ends, swap starts anew.", SEARCHING, ge=1)
+        int | None,
+        option("Rounds without a better pattern after which genetic ends and swap starts anew.", SEARCHING, ge=1),
     ] = None
     bounds: Annotated[
         bool,
@@ -103,7 +106,7 @@ class SearchRecipe(Execution):
     ] = True
 
     cost: Annotated[
-        str, option("What --remove counts: params, flops, kv or latency: time, measured on this device.", UNITS)
+        str, option("What --remove counts: params, flops, kv or latency (time measured on this device).", UNITS)
     ] = "params"
     latency_batch: Annotated[int | None, option("Sequences side by side; else 1.", TIME, ge=1)] = None
     latency_context: Annotated[
@@ -120,7 +123,9 @@ class SearchRecipe(Execution):
     workers: Annotated[
         int | None,
         option(
-            "ray: so many, each with the model and OMP_NUM_THREADS threads; else all there is room for.", RUNNING, ge=1
+            "Workers, with ray; each holds the model and uses OMP_NUM_THREADS threads. Else all there is room for.",
+            RUNNING,
+            ge=1,
         ),
     ] = None
     store: Annotated[str | None, option("Folder in which searches share what they measured.", RUNNING)] = None

@@ -52,8 +52,8 @@ class Origin(JsonPart):
 class Claim(JsonPart):
     """What the search says of its answer: the objective on ``search`` and on ``select``.
 
-    In nats per token, or in excesses of a random pattern where the search was scaled by those; ``select_excess`` is
-    always in nats per token.
+    In the unit of the loss (nats per token, or share of the questions), or in excesses of a random pattern where the
+    search was scaled by those; ``select_excess`` is always in the unit of the loss.
     """
 
     search: float
@@ -187,7 +187,7 @@ class PatternFile(JsonFile):
         return [*self.removed, *(f"{name} (keeps {len(from_ranges(kept))})" for name, kept in self.kept.items())]
 
     def on(self, checkpoint: Checkpoint) -> tuple[PatternSpace, Pattern]:
-        """Bring the pattern onto a model, with its space; the space does not know what units matter.
+        """Bring the pattern onto a model, with its space; the space does not know how much units matter.
 
         Raises:
             EvopError: the model is not the one the pattern was made for, or names or numbers do not fit.

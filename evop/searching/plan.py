@@ -25,7 +25,7 @@ class SearchPlan:
     Attributes:
         checkpoint: the model.
         recipe: what was asked, every ``auto`` of what is searched, and how, decided.
-        budget: what has to go, over the space of the model; the space does not know yet what its units matter.
+        budget: what has to go, over the space of the model; the space does not know yet how much its units matter.
         table: what every level of every part takes; None where the budget counts no time.
         choice: a line that says which strategy was chosen for the caller and why, or how many patterns it has to
             measure; empty where there is nothing to say.

@@ -22,7 +22,7 @@ class Progress:
             ``"timing"``.
         evaluations: distinct patterns measured.
         best: best value of the objective so far among trials that meet the budget, or None.
-        worst: excess of the group that loses most under the best pattern, in nats per token, or None.
+        worst: excess of the group that loses most under the best pattern, in the unit of the loss, or None.
         worst_group: label of that group.
         share: fraction of the limit that is used up, or None where there is no limit.
         seconds_left: estimated seconds until the limit, or None.

@@ -40,7 +40,7 @@ class SearchSetup:
 
     Attributes:
         calibration: the calibration set.
-        budget: what has to go, over a space that knows what its units matter.
+        budget: what has to go, over a space that knows how much its units matter.
         passages: the passages that are searched and selected on.
         fitness: judges patterns on ``search``.
         log: the trials, and what follows from the identity.
