@@ -33,7 +33,7 @@ from patterns import Pattern, PatternSpace
 NEXT_TOKEN = NextToken()
 NLL = Loss.named("nll")
 DENSE_MB = 1024
-"""Mebibytes of dense streams that an evaluator keeps unless it is told otherwise."""
+"""Mebibytes of dense streams that an evaluator keeps unless it is told otherwise; a search says so in its recipe."""
 
 
 @dataclass

@@ -156,5 +156,5 @@ def _summary(result: PruneResult) -> str:
     return (
         f"{shrunk}, {result.bytes[0]:,} -> {result.bytes[1]:,} bytes; "
         f"logits differ by {result.parity.ratio:.2g} of their standard deviation at most, "
-        f"{speed.dense:,.0f} -> {speed.pruned:,.0f} tokens a second on {result.parity.device}"
+        f"{speed.dense:,.0f} -> {speed.pruned:,.0f} tokens per second on {result.parity.device}"
     )
