@@ -109,7 +109,7 @@ class Recipe(BaseModel):
     def _auto_or_a_number(cls, value: Any) -> Any:
         """Read ``auto`` or a number, also as typed."""
         number = int(value) if isinstance(value, str) and value.isdigit() else value
-        if number != "auto" and (isinstance(number, str) or (isinstance(number, int) and number < 1)):
+        if number != "auto" and (not isinstance(number, int | float) or number < 1):
             raise ValueError("expected auto or a number from 1 on")
         return number
 

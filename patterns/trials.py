@@ -127,16 +127,20 @@ class TrialLog:
         torn = lines.pop()
         try:
             header = json.loads(lines[0]) if lines else {}
+            schema = header.get("schema") if isinstance(header, dict) else type(header).__name__
+            # Before its trials are read: another version calls what a trial holds by other names.
+            if schema != SCHEMA:
+                raise PatternError(
+                    f"{path} opens with schema {schema!r}, expected {SCHEMA!r}: it was written by another version of "
+                    "evop, or is no search log; search again in a new folder"
+                )
             trials = [Trial.from_json(line.decode()) for line in lines[1:]]
+        except PatternError:
+            raise
         except (ValueError, KeyError, TypeError) as error:
             raise PatternError(
                 f"{path} is damaged before its last line ({error}); move it away and start again"
             ) from error
-        if header.get("schema") != SCHEMA:
-            raise PatternError(
-                f"{path} opens with schema {header.get('schema')!r}, expected {SCHEMA!r}; "
-                "it was written by another version, or is no search log"
-            )
         if torn:
             with path.open("rb+") as file:
                 file.truncate(sum(len(line) + 1 for line in lines))

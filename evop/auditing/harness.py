@@ -101,7 +101,8 @@ def audit_tasks(
             pruning = Pruning.planned(loaded.checkpoint, opened)
             with drafted(Path(folder) / "pruned", pruning.bytes) as draft:
                 pruning.write(draft.folder)
-                model: Any = AutoModelForCausalLM.from_pretrained(draft.folder, dtype=DTYPES[loaded.dtype])
+                draft.publish()
+            model: Any = AutoModelForCausalLM.from_pretrained(draft.out, dtype=DTYPES[loaded.dtype])
             pruned = _samples(model.to(loaded.device).eval(), loaded, tasks)
         rows += [row for task in dense for row in harness_rows(name, task, dense[task], pruned[task], tasks.column)]
     return rows

@@ -106,6 +106,7 @@ def _sections(command: TyperCommand, ctx: Any) -> Iterator[tuple[str, list[tuple
         record = parameter.get_help_record(ctx)
         if record is not None:
             name, text = record
-            heading = getattr(parameter, "rich_help_panel", None) or "Options"
+            own = "Arguments" if parameter.param_type_name == "argument" else "Options"
+            heading = getattr(parameter, "rich_help_panel", None) or own
             sections.setdefault(heading, []).append((name, BRACKETS.sub(r"[default: \1", text)))
     yield from sections.items()

@@ -36,4 +36,4 @@ class AuditRecipe(Execution):
     @classmethod
     def _as_typed(cls, value: Any) -> Any:
         """Read names with commas between, as on the command line."""
-        return tuple(value.split(",")) if isinstance(value, str) else value
+        return (tuple(value.split(",")) if value else ()) if isinstance(value, str) else value

@@ -19,7 +19,11 @@ DEFAULT_EVALUATIONS = 400
 
 def _loss(value: Any) -> Any:
     try:
-        return Loss.named(value) if isinstance(value, str) else value
+        if isinstance(value, Loss):
+            return value
+        if not isinstance(value, str):
+            raise ValueError("expected a name, such as nll")
+        return Loss.named(value)
     except EvopError as error:
         raise ValueError(str(error).removeprefix("--loss ")) from error
 

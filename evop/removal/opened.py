@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from evop.files.json_file import inside, sha256
-from evop.files.names import CORRECTIONS, LATENCY, PATTERN, TRIALS
+from evop.files.names import CORRECTIONS, DROP_LIST, LATENCY, PATTERN, TRIALS
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
 from evop.removal.cut import Cut
@@ -55,7 +55,7 @@ class OpenedPattern:
     @property
     def files(self) -> dict[str, Path]:
         """The files that make up the pattern, by the names they have beside a checkpoint."""
-        files = {self.place.name if self.place.suffix == ".txt" else PATTERN: self.place}
+        files = {DROP_LIST if self.place.suffix == ".txt" else PATTERN: self.place}
         if self.file.corrections is not None:
             files[CORRECTIONS] = self.place.with_name(CORRECTIONS)
         if self.file.latency is not None:

@@ -25,6 +25,7 @@ from evop.report.style import VARIABLES, colours, svg
 from evop.report.trace import Trace
 from evop.report.verdict import verdict
 from evop.timing.speed_file import SpeedFile
+from patterns import PatternError
 
 
 def page(
@@ -49,7 +50,7 @@ def page(
     names = [pattern.name for pattern in audit.patterns]
     colour = colours(names, {pattern.name for pattern in audit.patterns if pattern.sha256 is None})
     labels = calibration.labels
-    traces = {name: trace for name, run in runs.items() if (trace := Trace.of(run)) is not None}
+    traces = {name: trace for name, run in runs.items() if (trace := _trace(run)) is not None}
     titles = {
         pattern.name: pattern_title(
             pattern, runs.get(pattern.name), traces[pattern.name].log.header if pattern.name in traces else None
@@ -156,22 +157,29 @@ def _needs(audit: AuditFile, labels: Mapping[str, str]) -> Section:
     return Section("needs", "layers", title, figures=(_picture(needs_figure(audit.needs, labels), caption),))
 
 
+def _trace(run: Path) -> Trace | None:
+    """Open the log of a search; None where there is none, or one of another version, whose answer is audited still."""
+    try:
+        return Trace.of(run)
+    except PatternError:
+        return None
+
+
 def _search(audit: AuditFile, traces: Mapping[str, Trace], labels: Mapping[str, str]) -> Section:
     searched = [(pattern, traces[pattern.name]) for pattern in audit.patterns if pattern.name in traces]
-    shown = [(pattern, trace) for pattern, trace in searched if trace.steps]
-    title = "How the searches got there" if len(shown) > 1 else "How the search got there"
-    if not shown:
-        return Section("search", "search", title, notes=("No pattern is from a search that is at hand.",))
+    title = "How the searches got there" if len(searched) > 1 else "How the search got there"
+    if not searched:
+        return Section("search", "search", title, notes=("No pattern is from a search whose log can be read here.",))
     caption = (
         "The line is the worst group's excess of the best pattern so far; a dot says which group was the worst from "
         "there on. Beginnings that lost far more leave the picture. The search sample is smaller than the audit, and "
         "the answer is chosen on another split."
     )
     pictures: list[Picture] = []
-    for pattern, trace in shown:
+    for pattern, trace in searched:
         unit = Loss.named(str(trace.log.header["loss"])).unit
         figure = search_figure(trace, labels, unit, pattern.claimed_group_on_audit)
-        pictures.append(_picture(figure, "" if pictures else caption, pattern.name if len(shown) > 1 else ""))
+        pictures.append(_picture(figure, "" if pictures else caption, pattern.name if len(searched) > 1 else ""))
     return Section("search", "search", title, figures=tuple(pictures))
 
 

@@ -52,13 +52,12 @@ class AuditFolder:
     def __exit__(self, error: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
         if error is not None:
             self.report(f"stopped; what was measured is in {self.path}")
-        page = self.page(self.file, speed=self.speed)
         self._write_numbers()
+        if self.speed is not None:
+            self.speed.write(self.path / SPEED)
         with whole(self.path / PICTURE) as picture, whole(self.path / PAGE) as html:
             draw_audit(self.file, picture)
-            html.write_text(page, encoding="utf-8")
-            if self.speed is not None:
-                self.speed.write(self.path / SPEED)
+            html.write_text(self.page(self.file, speed=self.speed), encoding="utf-8")
 
     def _write_numbers(self) -> None:
         """Write what was measured over what lies there of another audit."""

@@ -70,7 +70,7 @@ def prune(
     """
     checkpoint = Checkpoint.find(model, revision)
     opened = open_pattern(pattern, checkpoint)
-    audited = None if audit is None else _audit_of(opened, audit)
+    audited, labels = None if audit is None else _audit_of(opened, audit), _labels(opened.path, report)
     timed_as_searched(opened)  # refuses a table of times that is missing, or another one
     pruning = Pruning.planned(checkpoint, opened)
     with drafted(Path(out), pruning.bytes) as draft:
@@ -92,7 +92,7 @@ def prune(
             (checkpoint.weight_file_bytes, written.weight_file_bytes),
             parity_report,
         )
-        (draft.folder / "README.md").write_text(_card(pruning, audited, result), encoding="utf-8")
+        (draft.folder / "README.md").write_text(_card(pruning, audited, labels, result), encoding="utf-8")
         draft.publish()
     report(_summary(result))
     return result
@@ -110,10 +110,14 @@ def _audit_of(opened: OpenedPattern, audit: str | Path) -> AuditFile:
     return audited
 
 
-def _labels(run: Path) -> Mapping[str, str]:
+def _labels(run: Path, report: Callable[[str], None]) -> Mapping[str, str]:
     """Look up the labels of a search's groups, where the pattern is given as the folder of the search."""
     path = run / SEARCH
-    return SearchFile.read(path).groups if path.is_file() else {}
+    try:
+        return SearchFile.read(path).groups if path.is_file() else {}
+    except EvopError as error:
+        report(f"{error}; the card names groups by their keys")
+        return {}
 
 
 def _checked(checkpoint: Checkpoint, draft: Draft, trust_remote_code: bool) -> ParityReport:
@@ -133,7 +137,7 @@ def _checked(checkpoint: Checkpoint, draft: Draft, trust_remote_code: bool) -> P
     return parity
 
 
-def _card(pruning: Pruning, audited: AuditFile | None, result: PruneResult) -> str:
+def _card(pruning: Pruning, audited: AuditFile | None, labels: Mapping[str, str], result: PruneResult) -> str:
     facts = CardFacts(
         checkpoint=pruning.checkpoint,
         pattern=pruning.opened.file,
@@ -142,7 +146,7 @@ def _card(pruning: Pruning, audited: AuditFile | None, result: PruneResult) -> s
         bytes=result.bytes,
         parity=result.parity,
         audit=audited,
-        labels=_labels(pruning.opened.path),
+        labels=labels,
     )
     return model_card(facts, pruning.opened.sha256)
 

@@ -2,9 +2,11 @@
 
 import pytest
 import typer.main
+from typer.testing import CliRunner
 
 from calibration import Recipe
 from evop.cli import app
+from evop.errors import EvopError
 from evop.losses.loss import Loss
 from evop.recipes.audit import AuditRecipe
 from evop.recipes.search import SearchRecipe
@@ -59,3 +61,24 @@ def test_words_become_fields(name, words, asked):
     values = command.make_context(name, [*typed, *words]).params
     given = {key: value for key, value in values.items() if key in recipe.model_fields and value is not None}
     assert recipe.of(**given) == recipe().model_copy(update=asked)
+
+
+def test_an_argument_is_no_option():
+    shown = CliRunner().invoke(app, ["compare", "--help"]).output
+    assert shown.index("Arguments:") < shown.index("Options:")
+
+
+@pytest.mark.parametrize("value", [0, -3.0, "many", 0.5])
+def test_clusters_that_cannot_be(value):
+    with pytest.raises(ValueError, match="expected auto or a number from 1 on"):
+        Recipe(domains=[{"name": "a", "source": "b"}], clusters=value)
+
+
+def test_words_that_say_nothing_ask_for_nothing():
+    assert AuditRecipe.of(lm_eval="").lm_eval == ()
+
+
+@pytest.mark.parametrize("loss", [5, {"name": "nll", "text": "nll", "items": None}])
+def test_a_loss_is_a_name(loss):
+    with pytest.raises(EvopError, match="option loss: expected a name, such as nll"):
+        SearchRecipe.of(loss=loss)

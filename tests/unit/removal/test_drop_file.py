@@ -153,3 +153,12 @@ def test_one_that_removes_next_to_nothing_has_no_random_pattern_beside_it(tmp_pa
     assert (name, random) == (tmp_path.name, None)
     assert {row.pattern for row in audited.groups} == {name}
     assert prune(model, path, tmp_path / "pruned", audit=tmp_path / "audit", parity=False).kind == "hetero"
+
+
+def test_a_list_is_written_under_its_own_name_whatever_it_was_called(tiny_folder, tmp_path):
+    """A list called as a tokenizer's file would take that file's place."""
+    model, listed = tiny_folder("llama"), tmp_path / "merges.txt"
+    listed.write_text("1")
+    prune(model, listed, tmp_path / "pruned", parity=False)
+    assert (tmp_path / "pruned" / DROP_LIST).read_text() == "1"
+    assert not (tmp_path / "pruned" / "merges.txt").exists()
