@@ -179,7 +179,7 @@ def run(
 
 
 def value(fitness: Fitness, pattern: Pattern) -> float:
-    """The worst group's excess, nats a token."""
+    """The worst group's excess, nats per token."""
     (found,) = fitness([pattern])
     return found.value
 

@@ -78,7 +78,7 @@ def _large_table(rows: Sequence[Row], flat: Sequence[Row], marks: Sequence[int])
     heads = [f"at {mark} patterns' tokens" for mark in marks]
     heads += ["patterns until as good as genetic ends", "tokens until then"] if ends else []
     lines = [
-        f"Samples: {len({row['sample'] for row in rows})}. The best found, nats a token.",
+        f"Samples: {len({row['sample'] for row in rows})}. The best found, nats per token.",
         "",
         f"| strategy | {' | '.join(heads)} | patterns in all |",
         "|---" * (len(heads) + 2) + "|",

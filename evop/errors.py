@@ -24,5 +24,5 @@ def refuse_unknown(option: str, name: str, known: Iterable[str]) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of another library's error, to put into one of ours."""
+    """Take the first line of another library's error, to put into one of ours."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -61,6 +61,7 @@ class GroupRow(JsonPart):
     accuracy: float | None = None
     accuracy_low: float | None = None
     accuracy_high: float | None = None
+    # Both metrics under the names of lm-evaluation-harness, whichever of them ``accuracy`` is.
     dense_acc: float | None = None
     acc: float | None = None
     dense_acc_norm: float | None = None
@@ -68,6 +69,7 @@ class GroupRow(JsonPart):
     lost: int | None = None
     """Questions that the dense model answers rightly and the pruned one does not."""
     won: int | None = None
+    """Questions that the pruned model answers rightly and the dense one does not."""
     p: float | None = None
     """The p-value of the exact McNemar test on these two."""
     p_holm: float | None = None

@@ -121,5 +121,5 @@ def _worst_draws(split: SplitLosses, pattern: str) -> np.ndarray:
 
 
 def _known(end: float) -> float | None:
-    """The end of an interval as a row has it: None where a bootstrap of a single document gave NaN."""
+    """Read the end of an interval; None where a bootstrap of a single document gave NaN."""
     return None if np.isnan(end) else float(end)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from evop.engines.chunk import Chunk, Done, Lost, Refused, chunks
-from evop.engines.cluster import Cluster
+from evop.engines.ray_cluster import RayCluster
 from evop.engines.worker import WorkerPlan
 from evop.errors import EvopError
 from evop.fitness.fitness import Fitness
@@ -31,7 +31,7 @@ class RayEngine:
 
     def __init__(self, recipe: SearchRecipe, fitness: Fitness, report: Callable[[str], None]) -> None:
         self._recipe, self._fitness, self._report = recipe, fitness, report
-        self._cluster: Cluster | None = None
+        self._cluster: RayCluster | None = None
         self._idle: list[Any] = []
         self._busy: dict[Any, tuple[Any, Chunk]] = {}
 
@@ -71,10 +71,10 @@ class RayEngine:
             self._cluster.close()
             self._cluster = None
 
-    def _ready(self) -> Cluster:
+    def _ready(self) -> RayCluster:
         """Return the cluster, started with the first call."""
         if self._cluster is None:
-            self._cluster = Cluster(WorkerPlan.of(self._recipe, self._fitness), self._recipe.workers)
+            self._cluster = RayCluster(WorkerPlan.of(self._recipe, self._fitness), self._recipe.workers)
             self._idle = [self._cluster.hire() for _ in range(self._cluster.size)]
         return self._cluster
 

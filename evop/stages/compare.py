@@ -129,7 +129,7 @@ def _by_kind(rows: list[tuple[dict[str, Any], list[_Audit]]]) -> pd.DataFrame:
 
 
 def _over(row: dict[str, Any]) -> tuple[str, str]:
-    """The model and the calibration set."""
+    """Name the model and the calibration set of a run, by their fingerprints."""
     return row["model_fingerprint"], row["calibration"]
 
 

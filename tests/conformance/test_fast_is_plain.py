@@ -1,4 +1,4 @@
-"""Law 2: the evaluator agrees with each pattern run alone, one passage at a time, within 1e-5 nats a token."""
+"""Law 2: the evaluator agrees with each pattern run alone, one passage at a time, within 1e-5 nats per token."""
 
 import copy
 from dataclasses import replace

@@ -66,7 +66,7 @@ def engine_with(monkeypatch):
         sample = SimpleNamespace(
             store=LossStore(None, {}), fidelities=FIDELITIES, evaluator=SimpleNamespace(profile=Profile())
         )
-        monkeypatch.setattr(ray_engine, "Cluster", lambda plan, workers: crew)
+        monkeypatch.setattr(ray_engine, "RayCluster", lambda plan, workers: crew)
         monkeypatch.setattr(ray_engine.WorkerPlan, "of", lambda recipe, fitness: None)
         recipe = SearchRecipe.of(engine="ray", workers=crew.size)
         return RayEngine(recipe, SimpleNamespace(sample=sample), (said if said is not None else []).append)

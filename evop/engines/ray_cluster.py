@@ -18,7 +18,7 @@ SHARED_MEMORY = 100 << 20
 """Bytes of shared memory of a Ray that is started here; only passages and losses go through it."""
 
 
-class Cluster:
+class RayCluster:
     """Holds workers on a Ray that is joined where there is one, else started on this machine and stopped in the end.
 
     Args:
