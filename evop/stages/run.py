@@ -84,7 +84,7 @@ def run(
     steps = RunSteps(recipe, folder, checkpoint, calibration, {**untimed, **timed}, report, watching)
     for step in itertools.chain(steps.searches(), steps.audits(), steps.checkpoints()):
         step.take(report)
-    return _concluded(recipe, folder, tuple(steps.chosen()))
+    return _concluded(recipe, folder, tuple(steps.chosen))
 
 
 def _with_store(recipe: SearchRecipe, folder: RunFolder) -> SearchRecipe:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -106,13 +107,13 @@ class RunSteps:
 
     def checkpoints(self) -> Iterator[Step]:
         """List a checkpoint of every cell that is chosen; the searches have to be done."""
-        chosen = self.chosen()
-        for number, (place, cell) in enumerate(chosen.items(), 1):
-            head = f"checkpoint {number} of {len(chosen)}: {place.name}, the pattern of {cell.name}"
+        for number, (place, cell) in enumerate(self.chosen.items(), 1):
+            head = f"checkpoint {number} of {len(self.chosen)}: {place.name}, the pattern of {cell.name}"
             yield Step(head, self._is_pruned(place, cell), self._prune(head, place, cell))
 
+    @cached_property
     def chosen(self) -> dict[Path, Cell]:
-        """Choose the cells that get a checkpoint: folder of the checkpoint -> cell."""
+        """Folder of a checkpoint -> the cell that it is made of; chosen once, when the searches are done."""
         if self.recipe.prune == "none":
             return {}
         if self.recipe.prune == "all":

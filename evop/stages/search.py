@@ -49,8 +49,7 @@ def search(
         **options: the fields of ``evop.recipes.search.SearchRecipe``.
 
     Raises:
-        EvopError: bad input, or a folder that holds another search.
-        PatternError: a budget that cannot be met, an unknown strategy or deploy.
+        EvopError: bad input, a budget that cannot be met, or a folder that holds another search.
     """
     recipe, run = SearchRecipe.of(**options), SearchRun(Path(out))
     calibration = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
