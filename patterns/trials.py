@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,22 +126,17 @@ class TrialLog:
         """
         lines = path.read_bytes().split(b"\n")
         torn = lines.pop()
-        try:
+        with _undamaged(path):
             header = json.loads(lines[0]) if lines else {}
-            schema = header.get("schema") if isinstance(header, dict) else type(header).__name__
-            # Before its trials are read: another version calls what a trial holds by other names.
-            if schema != SCHEMA:
-                raise PatternError(
-                    f"{path} opens with schema {schema!r}, expected {SCHEMA!r}: it was written by another version of "
-                    "evop, or is no search log; search again in a new folder"
-                )
-            trials = [Trial.from_json(line.decode()) for line in lines[1:]]
-        except PatternError:
-            raise
-        except (ValueError, KeyError, TypeError) as error:
+        schema = header.get("schema") if isinstance(header, dict) else type(header).__name__
+        # Before its trials are read: another version calls what a trial holds by other names.
+        if schema != SCHEMA:
             raise PatternError(
-                f"{path} is damaged before its last line ({error}); move it away and start again"
-            ) from error
+                f"{path} opens with schema {schema!r}, expected {SCHEMA!r}: it was written by another version of evop, "
+                "or is no search log; search again in a new folder"
+            )
+        with _undamaged(path):
+            trials = [Trial.from_json(line.decode()) for line in lines[1:]]
         if torn:
             with path.open("rb+") as file:
                 file.truncate(sum(len(line) + 1 for line in lines))
@@ -155,3 +151,16 @@ class TrialLog:
             file.flush()
             os.fsync(file.fileno())
         self.trials.extend(trials)
+
+
+@contextmanager
+def _undamaged(path: Path) -> Iterator[None]:
+    """Say of lines that cannot be read that their log is damaged.
+
+    Raises:
+        PatternError: a line cannot be read.
+    """
+    try:
+        yield
+    except (ValueError, KeyError, TypeError) as error:
+        raise PatternError(f"{path} is damaged before its last line ({error}); move it away and start again") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -81,6 +81,11 @@ def temporary_of(path: Path) -> Path:
 def inside(place: str | Path, name: str) -> Path:
     """Find a stage's file: in ``place`` if that is a folder, else ``place`` is the file."""
     return Path(place) / name if Path(place).is_dir() else Path(place)
+
+
+def paths_of(given: str | Path | Sequence[str | Path]) -> list[Path]:
+    """List the paths that a stage is given: one, or several."""
+    return [Path(path) for path in ([given] if isinstance(given, str | Path) else given)]
 
 
 def sha256(path: Path) -> str:

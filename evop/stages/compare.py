@@ -12,7 +12,7 @@ import pandas as pd
 
 from evop.auditing.audit_file import AuditedPattern, AuditFile, SummaryRow
 from evop.errors import EvopError
-from evop.files.json_file import sha256
+from evop.files.json_file import paths_of, sha256
 from evop.files.names import AUDIT, PATTERN, SEARCH, TRIALS
 from evop.losses.loss import Loss
 from evop.stages.one_error import one_error
@@ -63,9 +63,9 @@ def compare(paths: str | Path | Sequence[str | Path], audits: str | Path | Seque
         EvopError: no finished search there, or a given audit that measured none of them.
     """
     places = {place: sha256(place / PATTERN) for place in runs_of(paths)}
-    named = _by_pattern(_list(audits))
+    named = _by_pattern(paths_of(audits))
     beside = _by_pattern(_audits_beside(places))
-    for place in _list(audits):
+    for place in paths_of(audits):
         if not any(place == audit.place for digest in places.values() for audit in named.get(digest, ())):
             raise EvopError(f"--audit {place} measured none of these runs' patterns; leave it out, or audit them")
     frame = _by_kind([(_row(place), named.get(digest) or beside.get(digest, [])) for place, digest in places.items()])
@@ -82,7 +82,7 @@ def runs_of(paths: str | Path | Sequence[str | Path]) -> list[Path]:
         EvopError: a folder without one, or a search that has not finished.
     """
     runs: dict[Path, Path] = {}
-    for place in _list(paths):
+    for place in paths_of(paths):
         if (place / SEARCH).is_file():
             inner = [place]
         elif (place / TRIALS).is_file():
@@ -93,10 +93,6 @@ def runs_of(paths: str | Path | Sequence[str | Path]) -> list[Path]:
             raise EvopError(f"{place}: no finished search there; expected a search run, or a folder of them")
         runs |= {run.resolve(): run for run in inner if run.resolve() not in runs}
     return list(runs.values())
-
-
-def _list(paths: str | Path | Sequence[str | Path]) -> list[Path]:
-    return [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
 
 
 def _audits_beside(runs: Iterable[Path]) -> list[Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evop.errors import EvopError, first_line
-from evop.files.json_file import whole
+from evop.files.json_file import paths_of, whole
 from evop.files.names import LATENCY, PATTERN
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import DTYPES, choose_device, choose_dtype
@@ -52,7 +52,7 @@ def speed(
         EvopError: bad input.
     """
     dense = Checkpoint.find(model, revision)
-    paths = [Path(path) for path in ([pruned] if isinstance(pruned, str | Path) else pruned)]
+    paths = paths_of(pruned)
     checkpoints = {_name(path, paths): Checkpoint.find(path) for path in paths}
     table = _table(paths[0]) if paths else None
     if table is not None:
