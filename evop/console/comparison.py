@@ -15,7 +15,7 @@ from evop.stages.compare import SETTINGS
 
 LEGEND = (
     "removed: of block parameters / all parameters / FLOPs per token / KV-cache bytes per token (at 2,048 tokens){}; "
-    "search, select: the objective as the search claims it, and select's worst group"
+    "search, select: the objective as the search claims it, and the worst group of both"
 )
 TIMED_LEGEND = " / predicted time"
 AUDIT_LEGEND = (
@@ -120,7 +120,7 @@ def _claimed(row: pd.Series) -> list[str]:
     evaluations = f"{row['evaluations']:,}{'*' if row['completed'] else ''}"
     claimed = [f"{row[split]:.3f}" for split in ("search", "select")]
     # Of a group's label, its key alone: domain/cluster.
-    worst = row["select_worst_group"].split(" ")[0]
+    worst = row["claimed_worst_group"].split(" ")[0]
     return [evaluations, tokens, *claimed, worst]
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from rich.console import Console
 
 from evop.console.speed import print_speed
 from evop.console.tables import new_table
 from evop.evaluator import Profile
 from evop.losses.loss import Loss
+from evop.losses.objectives import objective_words
+from evop.removal.pattern_file import Claim, Origin
 from evop.searching.result import SearchResult
 
 LEFT_OUT_SHOWN = 8
@@ -45,23 +49,23 @@ def print_search(console: Console, result: SearchResult) -> None:
         soft_wrap=True,
     )
     if pattern.claim and pattern.origin:
-        group = account.groups[pattern.claim.worst_group]
-        console.print(
-            f"claimed {pattern.origin.objective} {Loss.named(pattern.origin.loss).word}: "
-            f"{pattern.claim.search:.4f} on search, "
-            f"{pattern.claim.select:.4f} on select (worst group there: {group}), "
-            + (
-                Loss.named(pattern.origin.loss).unit
-                if pattern.origin.scale == "none"
-                else "in units of a random pattern's"
-            ),
-            highlight=False,
-            soft_wrap=True,
-        )
+        for line in _claimed(pattern.claim, pattern.origin, account.groups):
+            console.print(line, highlight=False, soft_wrap=True)
     for key, why in list(account.left_out.items())[:LEFT_OUT_SHOWN]:
         console.print(f"left out of the objective: {key} ({why})", highlight=False, soft_wrap=True)
     if len(account.left_out) > LEFT_OUT_SHOWN:
         console.print(f"and {len(account.left_out) - LEFT_OUT_SHOWN} more groups: see search.json", soft_wrap=True)
+
+
+def _claimed(claim: Claim, origin: Origin, labels: Mapping[str, str]) -> Iterator[str]:
+    """Say the objective on each split, and the worst group and its loss, which is what a person asks for."""
+    loss = Loss.named(origin.loss)
+    unit = loss.unit if origin.scale == "none" else "in units of a random pattern's"
+    yield (
+        f"claimed {objective_words(origin.objective, origin.tail)} {loss.word}: {claim.search:.4f} on search, "
+        f"{claim.select:.4f} on select, {claim.pooled:.4f} on both, {unit}"
+    )
+    yield f"worst group on both: {labels[claim.worst_group]}, {claim.excess[claim.worst_group]:.4f} {loss.unit}"
 
 
 def print_profile(console: Console, profile: Profile) -> None:

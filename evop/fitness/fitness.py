@@ -71,10 +71,14 @@ class Fitness:
         dense = self.dense[(fidelity or self.sample.full).passages]
         return excess(measurement.losses, {group: dense[group] for group in measurement.losses})
 
-    def worst_group(self, measurement: Measurement) -> str:
-        """Name the group with the largest excess of a whole measurement, in units of the scale where there is one."""
-        excesses, scale = self.excess(measurement), self.scale or {}
-        return max(excesses, key=lambda group: excesses[group] / scale.get(group, 1.0))
+    def value(self, excesses: Losses) -> float:
+        """Compute the objective of the excess of every group, in units of the scale where there is one."""
+        return self.objective(np.array(list(self._scaled(excesses).values())))
+
+    def worst_group(self, excesses: Losses) -> str:
+        """Name the group with the largest excess, in units of the scale where there is one."""
+        scaled = self._scaled(excesses)
+        return max(scaled, key=lambda group: scaled[group])
 
     def worst_first(self, trials: Sequence[Trial]) -> tuple[str, ...]:
         """Order the groups, likely worst first: by mean excess in the last trials that measured all of them."""
@@ -86,6 +90,10 @@ class Fitness:
             for group, loss in trial.measurement.losses.items():
                 mean[group] += (loss - dense[group]) / scale.get(group, 1.0) / len(recent)
         return tuple(sorted(groups, key=lambda group: -mean[group]))
+
+    def _scaled(self, excesses: Losses) -> dict[str, float]:
+        scale = self.scale or {}
+        return {group: value / scale.get(group, 1.0) for group, value in excesses.items()}
 
     def _ends(self, groups: Sequence[str], limits: Mapping[Pattern, float]) -> Iterator[int]:
         """Yield the numbers of groups after which patterns are held against their limits.
@@ -126,7 +134,6 @@ class Fitness:
 
         Every objective grows with each group's excess, so it is least where the missing losses are at their floor.
         """
-        dense, scale = self.dense[fidelity.passages], self.scale or {}
+        dense = self.dense[fidelity.passages]
         excesses = [losses.get(group, self.sample.evaluator.loss.floor) - dense[group] for group in self.sample.groups]
-        scaled = [value / scale.get(group, 1.0) for group, value in zip(self.sample.groups, excesses, strict=True)]
-        return self.objective(np.array(scaled))
+        return self.value(dict(zip(self.sample.groups, excesses, strict=True)))

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, PlainSerializer, field_validator
 
 from evop.errors import EvopError
 from evop.losses.loss import Loss
+from evop.losses.objectives import TAIL
 from evop.recipes.execution import Execution
 from evop.recipes.option import GROUPS, RUNNING, SEARCHING, TIME, UNITS, option
 
@@ -45,7 +46,12 @@ class SearchRecipe(Execution):
             "where there are at most 200, else it is cma."
         ),
     ] = "auto"
-    objective: Annotated[str, option("worst, cvar or mean excess over the groups.")] = "worst"
+    objective: Annotated[
+        str, option("cvar (mean excess of the groups that lose most), worst (the largest alone) or mean.")
+    ] = "cvar"
+    tail: Annotated[
+        float, option("cvar: share of the groups, those that lose most, that the mean is over.", gt=0, le=1)
+    ] = TAIL
     loss: Annotated[
         LossField,
         option("Of text nll or kl (from the dense model), of tasks accuracy or accuracy_norm; or nll+accuracy."),

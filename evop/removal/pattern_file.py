@@ -35,6 +35,7 @@ class Origin(JsonPart):
 
     strategy: str
     objective: str
+    tail: float
     loss: str
     scale: str
     importance: str
@@ -50,17 +51,19 @@ class Origin(JsonPart):
 
 
 class Claim(JsonPart):
-    """What the search says of its answer: the objective on ``search`` and on ``select``.
+    """What the search says of its answer: the objective on ``search``, on ``select``, and on both pooled.
 
     In the unit of the loss (nats per token, or share of the questions), or in excesses of a random pattern where the
-    search was scaled by those; ``select_excess`` is always in the unit of the loss.
+    search was scaled by those; ``excess`` is always in the unit of the loss.
     """
 
     search: float
     select: float
+    pooled: float
     worst_group: str
-    """The group that pays most on ``select``."""
-    select_excess: dict[str, float]
+    """The group that pays most on ``search`` and ``select`` pooled."""
+    excess: dict[str, float]
+    """Group -> its excess on ``search`` and ``select`` pooled, by their tokens."""
 
 
 class ReachedFractions(JsonPart):
@@ -97,7 +100,7 @@ class PatternFile(JsonFile):
         space: fingerprint of the space that was searched.
     """
 
-    SCHEMA: ClassVar[str] = "evop.pattern/2"
+    SCHEMA: ClassVar[str] = "evop.pattern/3"
     model: ModelName
     grain: str
     deploy: str

@@ -12,6 +12,7 @@ from evop.auditing.audit_file import AuditFile
 from evop.export.parity import ParityReport
 from evop.export.plan import LayerPlan
 from evop.losses.loss import Loss
+from evop.losses.objectives import objective_words
 from evop.model.checkpoint import Checkpoint
 from evop.removal.pattern_file import PatternFile
 from evop.removal.space import COST_CONTEXT
@@ -166,7 +167,8 @@ def _found(facts: CardFacts) -> str:
         return ""
     return (
         "## How the pattern was found\n\n"
-        f"Strategy `{origin.strategy}`, objective `{origin.objective}`, loss `{origin.loss}`, scale `{origin.scale}`, "
+        f"Strategy `{origin.strategy}`, objective `{objective_words(origin.objective, origin.tail)} excess`, "
+        f"loss `{origin.loss}`, scale `{origin.scale}`, "
         f"units ranked by `{origin.importance}` over the `{origin.importance_over}` of the groups, seed {origin.seed}, "
         f"{origin.evaluations:,} patterns, {origin.tokens:,} tokens, passages cut at {origin.max_tokens:,}; "
         f"stopped by {origin.stopped}. Calibration set `{origin.calibration}`, trials `{origin.trials_sha256}`."
@@ -181,12 +183,14 @@ def _groups(facts: CardFacts, pattern_sha256: str) -> str:
     origin = facts.pattern.origin
     loss = Loss.named(origin.loss if origin else "nll")
     text = (
-        f"What each group lost ({loss.word}, {loss.unit}) on the `select` split, on which this pattern was "
-        "chosen among the finalists: the claim of the search, **not an audit**. `evop audit` measures the rest."
+        f"What each group lost ({loss.word}, {loss.unit}) on the `search` and `select` splits together, on which "
+        "this pattern was searched and chosen: the search's claim, **not an audit**. `evop audit` measures the rest."
     )
-    lost = sorted(facts.pattern.claim.select_excess.items(), key=lambda item: -item[1])
+    lost = sorted(facts.pattern.claim.excess.items(), key=lambda item: -item[1])
     rows = [Row((Cell(facts.labels.get(group, group)), Cell(f"{excess:+.3f}"))) for group, excess in lost]
-    return f"## Group by group\n\n{text}\n\n" + markdown(Sheet("", ("group", "lost on `select`"), tuple(rows)))
+    return f"## Group by group\n\n{text}\n\n" + markdown(
+        Sheet("", ("group", "lost on `search` and `select`"), tuple(rows))
+    )
 
 
 def _audited(audit: AuditFile, pattern_sha256: str) -> str:

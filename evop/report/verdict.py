@@ -31,7 +31,7 @@ def claimed_and_measured(audit: AuditFile, pattern: AuditedPattern) -> str | Non
     summary = audit.summary_of(pattern.name, "audit", kind)
     assert summary is not None
     return (
-        f"the search claimed {pattern.claim.select_excess[claimed]:.4f} for its worst group ({labels[claimed]}); "
+        f"the search claimed {pattern.claim.excess[claimed]:.4f} for its worst group ({labels[claimed]}); "
         f"measured on audit, at {summary.equal_count:,} {'tokens' if kind == 'text' else 'questions'} per group: "
         f"{pattern.claimed_group_on_audit:.4f} there, {summary.equal_worst:.4f} in audit's own worst group "
         f"({labels[summary.equal_worst_group]})"

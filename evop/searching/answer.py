@@ -1,14 +1,16 @@
-"""The answer of a search: the finalists measured again on ``select``, the best of them, what it claims and cost."""
+"""The answer of a search: the finalists measured again on ``select``, the best on both, what it claims and cost."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from evop.errors import EvopError
 from evop.files.json_file import sha256
 from evop.files.names import CORRECTIONS, DROP_LIST, PATTERN, SEARCH
 from evop.fitness.fitness import Fitness
-from evop.fitness.sample import Sample
+from evop.fitness.sample import Losses, Sample
 from evop.recipes.search import SearchRecipe
 from evop.removal.compensation_file import write_corrections
 from evop.removal.drop_file import write_drop_file
@@ -22,7 +24,10 @@ from patterns import Measurement, Trial
 
 @dataclass(frozen=True)
 class Answer:
-    """The finalists of a search, measured on ``select``.
+    """The finalists of a search, measured on ``select``, and judged on ``search`` and ``select`` together.
+
+    What a search knows of its finalists is noisy, and the best of many is in part the luckiest. New passages say how
+    much was luck; they are noisy too, so both count, token by token.
 
     Attributes:
         recipe: what was asked of the search.
@@ -66,8 +71,18 @@ class Answer:
 
     @property
     def at(self) -> int:
-        """Index of the finalist that is best on ``select``; where two are equal there, of the better on ``search``."""
-        return min(range(len(self.best)), key=lambda i: (self.measured[i].value, self.best[i].value))
+        """Index of the finalist that is best on both splits pooled; of two that are equal, of the better on search."""
+        return min(range(len(self.best)), key=lambda i: (self.select.value(self.pooled[i]), self.best[i].value))
+
+    @cached_property
+    def pooled(self) -> list[dict[str, float]]:
+        """The excess per group of each finalist on ``search`` and ``select`` together, each token counted alike."""
+        splits = self.setup.passages.search.counts_by_group, self.setup.passages.select.counts_by_group
+        pooled = []
+        for trial, measurement in zip(self.best, self.measured, strict=True):
+            both = self.setup.fitness.excess(trial.measurement), self.select.excess(measurement)
+            pooled.append({group: _mean(both, splits, group) for group in both[0]})
+        return pooled
 
     def write(self, run: SearchRun) -> tuple[SearchFile, PatternFile]:
         """Write ``search.json`` and ``pattern.json``, the pattern last: with it, the run is finished."""
@@ -105,8 +120,9 @@ class Answer:
                     thinned=space.thinned(trial.pattern),
                     search=trial.value,
                     select=measurement.value,
+                    pooled=self.select.value(pooled),
                 )
-                for trial, measurement in zip(self.best, self.measured, strict=True)
+                for trial, measurement, pooled in zip(self.best, self.measured, self.pooled, strict=True)
             ],
             trials_sha256=sha256(run.trials),
         )
@@ -134,6 +150,7 @@ class Answer:
         return Origin(
             strategy=recipe.strategy,
             objective=recipe.objective,
+            tail=recipe.tail,
             loss=recipe.loss.name,
             scale=recipe.scale,
             importance=recipe.importance,
@@ -148,10 +165,17 @@ class Answer:
         )
 
     def _claim(self) -> Claim:
-        on_select = self.measured[self.at]
+        excess = self.pooled[self.at]
         return Claim(
             search=self.best[self.at].value,
-            select=on_select.value,
-            worst_group=self.select.worst_group(on_select),
-            select_excess=self.select.excess(on_select),
+            select=self.measured[self.at].value,
+            pooled=self.select.value(excess),
+            worst_group=self.select.worst_group(excess),
+            excess=excess,
         )
+
+
+def _mean(excesses: Sequence[Losses], counts: Sequence[Mapping[str, int]], group: str) -> float:
+    """Average a group's excess over splits, by the tokens or questions that each has of it."""
+    total = sum(count[group] for count in counts)
+    return sum(excess[group] * count[group] for excess, count in zip(excesses, counts, strict=True)) / total

@@ -23,7 +23,7 @@ def identity_asked(plan: SearchPlan, calibration: CalibrationSet) -> dict[str, A
     recipe, budget = plan.recipe, plan.budget
     space = budget.space
     chosen = (
-        *("strategy", "elitism", "patience", "seed", "objective", "loss", "scale"),
+        *("strategy", "elitism", "patience", "seed", "objective", "tail", "loss", "scale"),
         *("importance", "importance_over", "compensate", "max_tokens", "min_group_tokens", "min_group_items", "bounds"),
     )
     return {

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from evop.engines import refuse_engine
+from evop.errors import EvopError
 from evop.importance.measured import default_importance, refuse_importance
-from evop.losses.objectives import objective_of
+from evop.losses.objectives import TAIL, objective_of
 from evop.model.checkpoint import Checkpoint
 from evop.recipes.search import SearchRecipe
 from evop.removal.space import pattern_space
@@ -74,11 +75,13 @@ def searched_space(checkpoint: Checkpoint, recipe: SearchRecipe) -> PatternSpace
     """Build the space that a search looks in, without times; refuse what can be refused without them.
 
     Raises:
-        EvopError: an unknown objective, a grain the model cannot have, a table's options without ``--cost latency``, or
-            an engine that is not there.
+        EvopError: an unknown objective, a tail of another than ``cvar``, a grain the model cannot have, a table's
+            options without ``--cost latency``, or an engine that is not there.
         PatternError: an unknown deploy, or a part to protect that is not there.
     """
-    objective_of(recipe.objective)
+    objective_of(recipe.objective, recipe.tail)
+    if recipe.objective != "cvar" and recipe.tail != TAIL:
+        raise EvopError(f"--tail is of --objective cvar, not of {recipe.objective}; leave one of them out")
     refuse_options(recipe)
     refuse_engine(recipe)
     return pattern_space(

@@ -79,7 +79,7 @@ class ProgressMeter:
     def _worst(self) -> tuple[float | None, str]:
         if self.best is None:
             return None, ""
-        group = self.fitness.worst_group(self.best.measurement)
+        group = self.fitness.worst_group(self.fitness.excess(self.best.measurement))
         return self.fitness.excess(self.best.measurement)[group], self.labels[group]
 
     def _left(self, share: float | None) -> float | None:

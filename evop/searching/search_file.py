@@ -18,6 +18,7 @@ class Finalist(BaseModel):
         thinned: part -> number of its units that are gone.
         search: value of the objective on ``search``.
         select: value of the objective on ``select``.
+        pooled: value of the objective on both together, by which the answer is chosen.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -25,6 +26,7 @@ class Finalist(BaseModel):
     thinned: dict[str, int]
     search: float
     select: float
+    pooled: float
 
 
 class SearchFile(JsonFile):
@@ -46,7 +48,7 @@ class SearchFile(JsonFile):
         trials_sha256: sha256 of the log that this file answers for.
     """
 
-    SCHEMA: ClassVar[str] = "evop.search/2"
+    SCHEMA: ClassVar[str] = "evop.search/3"
     version: str
     model: ModelName
     calibration: str

@@ -153,7 +153,9 @@ def _ranking(
 def _fitness(recipe: SearchRecipe, sample: Sample, budget: Budget, header: Mapping[str, Any]) -> Fitness:
     """Measure the dense model, and the scale where one is asked for; read them where the log has a header."""
     dense = header.get("dense") or {str(fidelity.passages): sample.dense(fidelity) for fidelity in sample.fidelities}
-    unscaled = Fitness(sample, objective_of(recipe.objective), {int(count): losses for count, losses in dense.items()})
+    unscaled = Fitness(
+        sample, objective_of(recipe.objective, recipe.tail), {int(count): losses for count, losses in dense.items()}
+    )
     scale = header.get("scale_by") or (_scale(unscaled, budget) if recipe.scale == "random" else None)
     return replace(unscaled, scale=scale)
 

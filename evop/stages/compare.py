@@ -19,7 +19,18 @@ from evop.stages.one_error import one_error
 from evop.stages.search import SearchResult
 
 SETTINGS = (
-    *("grain", "width_step", "deploy", "objective", "loss", "scale", "importance", "importance_over", "compensate"),
+    *(
+        "grain",
+        "width_step",
+        "deploy",
+        "objective",
+        "tail",
+        "loss",
+        "scale",
+        "importance",
+        "importance_over",
+        "compensate",
+    ),
     *("elitism", "patience", "max_tokens", "dtype", "cost"),
 )
 """What else tells searches apart, as the header of their log names it; None where this search has no such thing."""
@@ -52,8 +63,9 @@ def compare(paths: str | Path | Sequence[str | Path], audits: str | Path | Seque
 
     Returns:
         One row per finished search, those over one model and calibration set together, by budget, the worst audited
-        group's excess ascending (those without an audit behind them, by ``select``). Fractions of 1. ``search`` and
-        ``select`` are the objective as claimed; ``select_worst`` is the worst group's excess on ``select``.
+        group's excess ascending (those without an audit behind them, by what is claimed). Fractions of 1. ``search``
+        and ``select`` are the objective as claimed, ``pooled`` that on both; ``claimed_worst`` is the worst group's
+        excess on both.
         ``audit_worst`` is that on ``audit``, with its interval, over groups of one ``audit_kind`` for all runs of a
         model and set: ``item``, shares of the questions lost, where all were searched by right answers, else
         ``text``, nats per token; ``random_worst`` is that of a random pattern of equal size, ``other_worst`` the worst
@@ -69,7 +81,7 @@ def compare(paths: str | Path | Sequence[str | Path], audits: str | Path | Seque
         if not any(place == audit.place for digest in places.values() for audit in named.get(digest, ())):
             raise EvopError(f"--audit {place} measured none of these runs' patterns; leave it out, or audit them")
     frame = _by_kind([(_row(place), named.get(digest) or beside.get(digest, [])) for place, digest in places.items()])
-    frame["_sort"] = frame["audit_worst"].fillna(frame["select_worst"])
+    frame["_sort"] = frame["audit_worst"].fillna(frame["claimed_worst"])
     frame["_bare"] = frame["audit_worst"].isna()
     keys = ["model_fingerprint", "calibration", "cost", "remove", "_bare", "_sort", "run"]
     return frame.sort_values(keys, kind="stable", ignore_index=True).drop(columns=["_sort", "_bare"])
@@ -154,8 +166,9 @@ def _row(place: Path) -> dict[str, Any]:
         "completed": account.completed,
         "search": claim.search,
         "select": claim.select,
-        "select_worst": claim.select_excess[claim.worst_group],
-        "select_worst_group": account.groups[claim.worst_group],
+        "pooled": claim.pooled,
+        "claimed_worst": claim.excess[claim.worst_group],
+        "claimed_worst_group": account.groups[claim.worst_group],
     }
 
 

@@ -60,7 +60,7 @@ def test_the_search_leaves_them_out_and_says_so(road, absent):
     found = SearchResult.read(road / "run")
     assert set(absent) <= set(found.account.left_out)
     assert not set(absent) & set(found.account.groups)
-    assert set(found.pattern.claim.select_excess) == set(found.account.groups)
+    assert set(found.pattern.claim.excess) == set(found.account.groups)
     said = printed(print_search, found)
     for key in absent:
         assert f"left out of the objective: {key} (no search passages in the calibration set)" in said

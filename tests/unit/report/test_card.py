@@ -31,10 +31,11 @@ PARITY = ParityReport(
     bytes=Beside(dense=200, pruned=120),
     tokens_per_second=Beside(dense=1000, pruned=1500),
 )
-CLAIM = Claim(search=0.4, select=0.5, worst_group="law/1", select_excess={"code/0": 0.1, "law/1": 0.5})
+CLAIM = Claim(search=0.4, select=0.5, pooled=0.45, worst_group="law/1", excess={"code/0": 0.1, "law/1": 0.5})
 ORIGIN = Origin(
     strategy="cma",
     objective="worst",
+    tail=0.5,
     loss="nll",
     scale="none",
     importance="none",
@@ -115,7 +116,10 @@ def test_hetero_says_how_to_load_it_and_where_it_does_not(folder):
 def test_a_claim_is_not_called_an_audit(folder):
     card = model_card(facts(folder, "layers.0.attn", labels={"law/1": "law/1 tax, revenue"}), "p")
     assert "**not an audit**" in card
-    assert "| group | lost on `select` |\n| --- | --: |\n| law/1 tax, revenue | +0.500 |\n| code/0 | +0.100 |" in card
+    assert (
+        "| group | lost on `search` and `select` |\n| --- | --: |\n| law/1 tax, revenue | +0.500 |\n| code/0 | +0.100 |"
+        in card
+    )
 
 
 def audit_of(path, folder, pattern_sha256):

@@ -1,6 +1,7 @@
 """The search stage at its edges: limits too small, completions, failed losses, bad weights, torn starts."""
 
 import json
+import math
 import shutil
 from itertools import count
 
@@ -22,6 +23,7 @@ from evop.removal.space import pattern_space
 from evop.searching.passages import objective_passages
 from evop.stages.compare import compare
 from evop.stages.search import SearchResult, search
+from patterns import Pattern
 
 QUICK = {"max_tokens": 64, "min_group_tokens": 50, "device": "cpu", "dtype": "float32"}
 
@@ -54,6 +56,41 @@ def test_a_stopped_greedy_is_completed_counted_and_said(calibration, tmp_path):
     assert account.tokens["total"] == sum(v for k, v in account.tokens.items() if k != "total")
     logged = (tmp_path / "run" / "trials.jsonl").read_text().splitlines()[1:]
     assert [json.loads(line)["met"] for line in logged] == [False] * 3
+
+
+def test_the_answer_is_the_best_finalist_on_search_and_select_together(calibration, tmp_path):
+    found = search(model_dir(), calibration, tmp_path / "run", strategy="random", evaluations=6, tail=0.25, **QUICK)
+    loaded = load_model(Checkpoint(model_dir(), "reference"), "cpu", "float32")
+    passages = objective_passages(calibration, loaded.tokenizer, SearchRecipe(**QUICK))
+    space = pattern_space(loaded.checkpoint, "subblock")
+    evaluator = Evaluator.of(loaded, space, 16)
+    patterns = [
+        Pattern(tuple(1 if part.name in finalist.removed else 0 for part in space.parts))
+        for finalist in found.account.finalists
+    ]
+    summed, counted = [dict.fromkeys(passages.groups, 0.0) for _ in patterns], dict.fromkeys(passages.groups, 0)
+    for split in (passages.search, passages.select):
+        dense, *pruned = evaluator.losses([space.dense, *patterns], split)
+        for group, n in split.counts_by_group.items():
+            counted[group] += n
+            for sums, table in zip(summed, pruned, strict=True):
+                sums[group] += n * (table.by_group[group] - dense.by_group[group])
+    pooled = []
+    for finalist, sums in zip(found.account.finalists, summed, strict=True):
+        excess = sorted(sums[group] / counted[group] for group in passages.groups)
+        pooled.append(np.mean(excess[-math.ceil(len(excess) / 4) :]))
+        assert finalist.pooled == pytest.approx(pooled[-1], abs=1e-5)
+    assert found.pattern.removed == found.account.finalists[int(np.argmin(pooled))].removed
+    claim = found.pattern.claim
+    assert claim.pooled == pytest.approx(min(pooled), abs=1e-5)
+    best = summed[int(np.argmin(pooled))]
+    assert claim.excess == pytest.approx({group: best[group] / counted[group] for group in best}, abs=1e-5)
+    assert claim.worst_group == max(best, key=lambda group: best[group] / counted[group])
+
+
+def test_a_tail_of_another_objective_is_refused(calibration, tmp_path):
+    with pytest.raises(EvopError, match=r"^--tail is of --objective cvar, not of worst; leave one of them out$"):
+        search(model_dir(), calibration, tmp_path / "run", objective="worst", tail=0.25, **QUICK)
 
 
 def test_tokens_bound_everything_that_is_spent(calibration, tmp_path):
@@ -142,7 +179,7 @@ def test_a_finalist_without_a_loss_on_select_is_none(calibration, tmp_path, monk
     found = search(model_dir(), calibration, tmp_path / "run", watch=watch, **options)
     assert found.account.finalists == plain.finalists[1:]
     assert found.account.tokens == plain.tokens  # what was measured in vain was measured
-    assert found.pattern.claim.select == min(finalist.select for finalist in plain.finalists[1:])
+    assert found.pattern.claim.pooled == min(finalist.pooled for finalist in plain.finalists[1:])
 
 
 def test_no_finalist_with_a_loss_on_select_is_one_line(calibration, tmp_path, monkeypatch):
