@@ -7,8 +7,8 @@
 The embedded model; of the eight embedded domains, five are searched and three are kept away, others for every seed. A
 quarter of the decoder leaves, under ``any``, by the default strategy. ``--passages`` are the short passages (47 scored
 tokens) that the search has of every group; a search may score what 40 patterns take. Objectives are the worst group,
-``cvar`` of the worse half, the mean, and ``ranked``, another one that grows with every group: the mean weighted by rank,
-the group that loses most G times as much as the one that loses least.
+``cvar`` of the worse half, the mean, and ``ranked``, another one that grows with every group: the mean weighted by
+rank, the group that loses most G times as much as the one that loses least.
 
 Two choices among the finalists are set apart: by the objective on search and select together, and by that on select
 alone. What is judged is nothing that was searched or chosen on: audit (new passages of the same groups), unseen (whole
@@ -193,9 +193,8 @@ def table(frame: pd.DataFrame) -> str:
     counted = "/".join(map(str, sorted(seeds)))
     return (
         f"Means over {counted} seeds. The row `worst, select` (the default before) is the excess in nats; the\n"
-        "others are differences from it in thousandths of a nat, with the standard error over the seeds; below zero is better.\n\n"
-        + "\n".join(lines)
-        + "\n"
+        "others are differences from it in thousandths of a nat, with the standard error over the seeds; below zero is\n"
+        "better.\n\n" + "\n".join(lines) + "\n"
     )
 
 
