@@ -1,6 +1,6 @@
 """Which objective keeps the worst group lowest on text nobody searched? Whole searches, sample sizes small to large.
 
-    python benchmarks/objectives.py                      # all cells: hours on two cores, resumable
+    python benchmarks/objectives.py                      # hours on two cores; goes on where its CSV ends
     python benchmarks/objectives.py --grain subblock --passages 2 --passages 4
     python benchmarks/objectives.py --table              # the table of the cells that are done
 
@@ -19,9 +19,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import multiprocessing
-import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -32,7 +30,6 @@ import numpy as np
 import pandas as pd
 
 from calibration import CalibrationSet, build_calibration_set
-from evop.errors import EvopError
 from evop.fitness.search_evaluator import search_evaluator
 from evop.losses.objectives import OBJECTIVES
 from evop.model.checkpoint import Checkpoint
@@ -111,9 +108,13 @@ class Cell:
             "seed": self.seed, "store": str(self.folder / "store"), **HOW, **CONTENDERS[contender],
         }  # fmt: skip
 
-    def run(self) -> str:
-        """Search by every objective, measure the answers; returns what it did in one line."""
-        begun = time.monotonic()
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """What tells it from others, in the table."""
+        return self.grain, self.passages, self.seed
+
+    def run(self) -> list[dict[str, Any]]:
+        """Search by every objective, measure the answers; the rows of the table."""
         searched, away = self.domains
         calibration = self.calibration(searched, f"searched-{self.passages}")
         loaded = load_model(Checkpoint.find(str(model_dir())), HOW["device"], HOW["dtype"])
@@ -148,8 +149,7 @@ class Cell:
             for row, table in zip(rows, tables, strict=True):
                 excess = [table.by_group[group] - dense.by_group[group] for group in dense.by_group]
                 row |= {f"{split} worst": max(excess), f"{split} mean": float(np.mean(excess))}
-        (self.folder / "rows.json").write_text(json.dumps(rows))
-        return f"{self.folder.name}: {tokens:,} tokens a search, {time.monotonic() - begun:.0f} s"
+        return rows
 
 
 def _chosen(contender: str, out: Path) -> dict[tuple[str, str], Any]:
@@ -193,8 +193,8 @@ def table(frame: pd.DataFrame) -> str:
     counted = "/".join(map(str, sorted(seeds)))
     return (
         f"Means over {counted} seeds. The row `worst, select` (the default before) is the excess in nats; the\n"
-        "others are differences from it in thousandths of a nat, with the standard error over the seeds; below zero is\n"
-        "better.\n\n" + "\n".join(lines) + "\n"
+        "others are differences from it in thousandths of a nat, with the standard error over the seeds; below\n"
+        "zero is better.\n\n" + "\n".join(lines) + "\n"
     )
 
 
@@ -218,18 +218,19 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="cells side by side, one thread each")
     parser.add_argument("--table", action="store_true", help="write the table of what is done, run nothing")
     given = parser.parse_args()
-    wanted = list(cells(given))
-    missing = [] if given.table else [cell for cell in wanted if not (cell.folder / "rows.json").is_file()]
-    with ProcessPoolExecutor(
-        given.jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread
-    ) as pool:
-        for done in as_completed([pool.submit(cell.run) for cell in missing]):
-            print(done.result(), flush=True)
-    finished = [cell.folder / "rows.json" for cell in wanted if (cell.folder / "rows.json").is_file()]
-    if not finished:
-        raise EvopError(f"no cell is done in {given.work}; run without --table")
-    frame = pd.DataFrame([row for place in finished for row in json.loads(place.read_text())])
-    frame.to_csv(given.results / "objectives.csv", index=False, float_format="%.5f")
+    written = given.results / "objectives.csv"
+    frame = pd.read_csv(written) if written.is_file() else pd.DataFrame()
+    done = set() if frame.empty else set(zip(frame["grain"], frame["passages"], frame["seed"], strict=True))
+    missing = [cell for cell in cells(given) if cell.key not in done and not given.table]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(given.jobs, mp_context=context, initializer=_one_thread) as pool:
+        for finished in as_completed([pool.submit(cell.run) for cell in missing]):
+            # Each cell is in the CSV as soon as it is done: that is what is read where the command is run again.
+            frame = pd.concat([frame, pd.DataFrame(finished.result())]).sort_values(
+                ["grain", "passages", "seed"], kind="stable", ascending=[False, True, True]
+            )
+            frame.to_csv(written, index=False, float_format="%.5f")
+            print(f"{len(frame) // (2 * len(CONTENDERS))} cells are done", flush=True)
     (given.results / "objectives.md").write_text(table(frame))
     print(table(frame))
 
