@@ -1,17 +1,19 @@
 """Does the calibration set matter more than the search? Every sampler with every strategy, five seeds.
 
     python benchmarks/set_or_search.py          # resumable
+    python benchmarks/set_or_search.py --table  # the table again, from the CSV
 
 The embedded model and corpora, sub-blocks under ``any``, a quarter removed, the worst group as the objective. A sampler
 and a seed give a calibration set; ``select``, ``audit`` and ``unseen`` are the same for all of them. Every search may
 score as many tokens. Writes ``set-or-search.csv``, and ``set-or-search.md``: the worst group's excess for every pair,
-and how much of the variance between the 60 answers goes with the sampler, with the strategy, with both together, and
-with the seed.
+and how much of the variance between the 60 answers goes with the sampler, with the sample drawn, with the strategy,
+and with the rest, as a split plot: the strategies share a sample.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -21,6 +23,7 @@ from pathlib import Path
 import pandas as pd
 from rivals import ASKED, HOW, Bench, embedded_domains, one_thread
 from rivals_table import rows_of, spread
+from scipy.stats import f
 
 from evop.auditing.audit_file import AuditFile
 from evop.reference import model_dir
@@ -80,25 +83,51 @@ def table(frame: pd.DataFrame) -> str:
         split: variance(frame[(frame["split"] == split) & frame["contender"].isin(STRATEGIES)]) for split in SPLITS
     }
     for name in shares["audit"]:
-        lines.append(f"| {name} | {' | '.join(f'{shares[split][name]:.0%}' for split in SPLITS)} |")
+        lines.append(f"| {name} | {' | '.join(_share(*shares[split][name]) for split in SPLITS)} |")
     return "\n".join(lines) + "\n"
 
 
-def variance(frame: pd.DataFrame) -> dict[str, float]:
-    """Shares of the sum of squares in a balanced table: two factors, what they do together, and the seeds."""
-    total = frame["worst"].sub(frame["worst"].mean()).pow(2).sum()
+def _share(share: float, chance: float) -> str:
+    return f"{share:.0%}" + ("" if math.isnan(chance) else " (p < 0.001)" if chance < 0.001 else f" (p = {chance:.2g})")
 
-    def between(*keys: str) -> float:
-        means = frame.groupby(list(keys))["worst"].transform("mean")
-        return float(means.sub(frame["worst"].mean()).pow(2).sum() / total)
 
-    sampler, strategy = between("sampler"), between("contender")
-    cells = between("sampler", "contender")
+def variance(frame: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """Part the sum of squares of a balanced split plot; a sample is a block that its strategies share.
+
+    Returns:
+        What -> its share of the sum of squares, and the probability of an F so large were there no effect (NaN for the
+        rest). A sampler is held against its samples, the others against the rest.
+
+    Source: Montgomery, "Design and Analysis of Experiments", split-plot designs.
+    """
+    value, middle = frame["worst"], frame["worst"].mean()
+
+    def squares(*keys: str) -> float:
+        return float(frame.groupby(list(keys))["worst"].transform("mean").sub(middle).pow(2).sum())
+
+    sampler, strategy = squares("sampler"), squares("contender")
+    sample = squares("sampler", "seed") - sampler
+    pairs = squares("sampler", "contender") - sampler - strategy
+    total = float(value.sub(middle).pow(2).sum())
+    rest = total - sampler - strategy - sample - pairs
+    samplers, strategies, seeds = (frame[key].nunique() for key in ("sampler", "contender", "seed"))
+    free = {
+        "sampler": samplers - 1,
+        "sample": samplers * (seeds - 1),
+        "strategy": strategies - 1,
+        "pairs": (samplers - 1) * (strategies - 1),
+        "rest": samplers * (seeds - 1) * (strategies - 1),
+    }
+
+    def chance(effect: float, name: str, error: float, of: str) -> float:
+        return float(f.sf((effect / free[name]) / (error / free[of]), free[name], free[of]))
+
     return {
-        "sampler": sampler,
-        "strategy": strategy,
-        "both together": cells - sampler - strategy,
-        "seed: sample drawn, search begun": 1 - cells,
+        "sampler": (sampler / total, chance(sampler, "sampler", sample, "sample")),
+        "sample drawn": (sample / total, chance(sample, "sample", rest, "rest")),
+        "strategy": (strategy / total, chance(strategy, "strategy", rest, "rest")),
+        "sampler with strategy": (pairs / total, chance(pairs, "pairs", rest, "rest")),
+        "rest: strategy with sample, and the strategy's seed": (rest / total, float("nan")),
     }
 
 
@@ -108,18 +137,24 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/set-or-search"))
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="where tables are written")
     parser.add_argument("--jobs", type=int, default=2, help="sets side by side, one thread each")
+    parser.add_argument("--table", action="store_true", help="run nothing, write the table of the CSV again")
     given = parser.parse_args()
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(given.jobs, mp_context=context, initializer=one_thread) as pool:
-        cells = [pool.submit(run, given.work, sampler, seed) for seed, sampler in product(SEEDS, SAMPLERS)]
-        for done in as_completed(cells):
-            print(done.result(), flush=True)
-    frame = pd.DataFrame(list(rows(given.work)))
-    given.results.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(given.results / "set-or-search.csv", index=False, float_format="%.5f")
-    text = table(frame)
+    written = given.results / "set-or-search.csv"
+    if not given.table:
+        run_all(given.work, given.jobs)
+        given.results.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame(list(rows(given.work))).to_csv(written, index=False, float_format="%.5f")
+    text = table(pd.read_csv(written))
     (given.results / "set-or-search.md").write_text(text)
     print(text)
+
+
+def run_all(work: Path, jobs: int) -> None:
+    """Run what is missing."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=one_thread) as pool:
+        for done in as_completed([pool.submit(run, work, sampler, seed) for seed, sampler in product(SEEDS, SAMPLERS)]):
+            print(done.result(), flush=True)
 
 
 if __name__ == "__main__":
