@@ -14,11 +14,15 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 from rivals import ASKED, Bench, embedded_domains
 
@@ -88,39 +92,53 @@ def main() -> None:
                 search(model_dir(), calibration, out, seed=number, **ASKED, **options)
                 print(f"set {number}, {name}: done", flush=True)
             roads[name].append(Road.read(out))
-    text = table(roads)
+    frame = pd.DataFrame(list(rows(roads)))
     given.results.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(given.results / "time-to-quality.csv", index=False, float_format="%.5f")
+    text = table(frame)
     (given.results / "time-to-quality.md").write_text(text)
     print(text)
 
 
-def table(roads: dict[str, list[Road]]) -> str:
-    """Until the target, medians and ranges over the sets, as Markdown."""
-    lines = [
-        "| strategy | reached | patterns | of genetic's | tokens, M | seconds | times swap's on the plain evaluator |",
-        "|---|---|---|---|---|---|---|",
-    ]
+def rows(roads: dict[str, list[Road]]) -> Iterator[dict[str, object]]:
+    """One row a strategy and set: what it took until it had what genetic ends with; infinite where it never had."""
     genetic = roads["genetic (EvoP)"]
-    targets = [road.best for road in genetic]
-    plain = [
-        # Where swap never got there it would have taken longer than it ran: the ratio is then at most the one shown.
-        min(road.until(target)[2], road.points[-1][2])
-        for road, target in zip(roads["swap, plain evaluator"], targets, strict=True)
+    for (name, mine), number in product(roads.items(), SETS):
+        patterns, tokens, seconds = mine[number].until(genetic[number].best)
+        ran = mine[number].points[-1]
+        yield {
+            "strategy": name, "set": number, "patterns": patterns, "tokens": tokens, "seconds": seconds,
+            "ran_patterns": ran[0], "ran_seconds": ran[2], "asked": POPULATION * genetic[number].rounds,
+        }  # fmt: skip
+
+
+def table(frame: pd.DataFrame) -> str:
+    """Until the target, medians and ranges over the sets, as Markdown; each held against others until the same."""
+    lines = [
+        "| strategy | reached | patterns | times genetic's | tokens, M | seconds | times swap's | times plain |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for name, mine in roads.items():
-        found = [road.until(target) for road, target in zip(mine, targets, strict=True)]
-        patterns, tokens, seconds = (list(column) for column in zip(*found, strict=True))
-        share = [own / road.points[-1][0] for own, road in zip(patterns, genetic, strict=True)]
-        ratio = [own / other if math.isfinite(own) else math.inf for own, other in zip(seconds, plain, strict=True)]
-        reached = sum(map(math.isfinite, seconds))
-        cells = [spread(patterns, 0), spread(share, 2), spread([t / 1e6 for t in tokens], 2), spread(seconds, 0)]
-        lines.append(f"| {name} | {reached} of {len(mine)} | {' | '.join(cells)} | {spread(ratio, 2)} |")
-    without = [POPULATION * road.rounds / road.points[-1][0] for road in genetic]
-    lines += ["", f"Without its memo `genetic` would measure {spread(without, 1)} times as many patterns to its end."]
+    by_name = {name: mine.set_index("set") for name, mine in frame.groupby("strategy", sort=False)}
+    genetic, swap = by_name["genetic (EvoP)"], by_name["swap (EvoPress)"]
+    # Where swap never got there it would have taken longer than it ran: the ratio is then at most the one shown.
+    swapped = swap["seconds"].where(np.isfinite(swap["seconds"]), swap["ran_seconds"])
+    for name, mine in by_name.items():
+        plain = by_name.get(f"{name.partition(' ')[0]}, plain evaluator")
+        cells = [
+            spread(mine["patterns"], 0),
+            spread(mine["patterns"] / genetic["patterns"], 2),
+            spread(mine["tokens"] / 1e6, 2),
+            spread(mine["seconds"], 0),
+            spread(mine["seconds"] / swapped, 2),
+            "–" if plain is None or plain is mine else spread(mine["seconds"] / plain["seconds"], 2),
+        ]
+        lines.append(f"| {name} | {np.isfinite(mine['seconds']).sum()} of {len(mine)} | {' | '.join(cells)} |")
+    without = spread(genetic["asked"] / genetic["ran_patterns"], 1)
+    lines += ["", f"Without its memo `genetic` would measure {without} times as many patterns to its end."]
     return "\n".join(lines) + "\n"
 
 
-def spread(values: list[float], digits: int) -> str:
+def spread(values: pd.Series, digits: int) -> str:
     """Median and range; infinite is a dash."""
     middle, low, high = (
         f"{value:.{digits}f}" if math.isfinite(value) else "–" for value in (median(values), min(values), max(values))
