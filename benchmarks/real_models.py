@@ -38,13 +38,13 @@ MARK = "converted.json"
 PERPLEXITY = 40.0
 """A model that finds the text below harder than this was not read rightly; both find it easier than half of this."""
 TEXT = (
-    "The harbour was quiet in the early morning. A few fishermen sat on the wall and mended their nets, while the gulls "
-    "waited for something to be thrown away. When the sun came up over the hills, the first boats left for the open "
-    "sea. They would not be back before the evening, and nobody knew whether the weather would hold. In the town, the "
-    "baker had already opened his shop, and the smell of fresh bread filled the narrow streets. Children walked to "
-    "school in groups of three or four, talking about the match they had seen on television the night before. It was an "
-    "ordinary day, and most people were glad of it, because the winter had been long and there had been more than "
-    "enough news."
+    "The harbour was quiet in the early morning. A few fishermen sat on the wall and mended their nets, while the "
+    "gulls waited for something to be thrown away. When the sun came up over the hills, the first boats left for "
+    "the open sea. They would not be back before the evening, and nobody knew whether the weather would hold. In "
+    "the town, the baker had already opened his shop, and the smell of fresh bread filled the narrow streets. "
+    "Children walked to school in groups of three or four, talking about the match they had seen on television "
+    "the night before. It was an ordinary day, and most people were glad of it, because the winter had been long "
+    "and there had been more than enough news."
 )
 
 
