@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from evop.losses.log_sum import chances_and_log_sum, widest
+from evop.losses.log_sum import slice_of, widest
 
 
 class Divergence:
@@ -37,13 +37,13 @@ class DivergenceTally:
     def add(self, logits: torch.Tensor, first: int, dense: torch.Tensor | None) -> None:
         """Take in the next words: float32 [n, words] of the pruned model, and of the dense one."""
         assert dense is not None
-        chances, log_sum = chances_and_log_sum(dense)
+        expected = slice_of(dense)
         # In float32 the chances do not sum to one exactly, and every position errs the same way: by what is missing
         # times the mean of the differences. Divided by their own sum they weigh, whatever the kernel of exp and sum is.
-        total = widest(chances.sum(-1))
-        self._differences.append(widest(chances.mul_(dense - logits).sum(-1)) / total)
-        self._dense.append(log_sum)
-        self._pruned.append(chances_and_log_sum(logits)[1])
+        mean = widest(expected.chances.mul_(dense - logits).sum(-1)) / expected.total
+        self._differences.append(mean)
+        self._dense.append(expected.log_sum)
+        self._pruned.append(slice_of(logits).log_sum)
 
     def losses(self) -> torch.Tensor:
         """Return the divergence at each position, in nats, [n], when all words were taken in."""

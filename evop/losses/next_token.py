@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from evop.losses.log_sum import chances_and_log_sum, widest
+from evop.losses.log_sum import slice_of, widest
 
 
 class NextToken:
@@ -38,8 +38,7 @@ class NextTokenTally:
 
     def add(self, logits: torch.Tensor, first: int, dense: torch.Tensor | None) -> None:
         """Take in the next words: float32 [n, words], numbered from ``first`` on; ``dense`` is not looked at."""
-        _, log_sum = chances_and_log_sum(logits)
-        self._log_sums.append(log_sum)
+        self._log_sums.append(slice_of(logits).log_sum)
         at = self._wanted - first
         here = (at >= 0) & (at < logits.shape[1])
         found = logits.gather(1, at.clamp(0, logits.shape[1] - 1)[:, None])[:, 0]

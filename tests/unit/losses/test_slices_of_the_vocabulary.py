@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tolerance import within
 
 from evop.losses import METERS, build_meter
 
@@ -52,3 +53,14 @@ def test_what_is_no_number_stays_none(name, bad):
     found = losses(name, pruned, dense, wanted, 7)
     assert not torch.isfinite(found[3])
     assert torch.isfinite(found[:3]).all()
+
+
+@pytest.mark.parametrize("name", METERS)
+def test_a_large_vocabulary_costs_no_accuracy(name):
+    """Many words that weigh little each: added one after the other in float32, they lose weight at every position."""
+    generator = torch.Generator().manual_seed(1)
+    pruned, dense = (3 * torch.randn(4, 250_000, generator=generator) for _ in range(2))
+    wanted = torch.randint(0, 250_000, (4,), generator=generator)
+    tally = build_meter(METERS[name]).tally(wanted)
+    tally.add(pruned, 0, dense)
+    assert torch.allclose(tally.losses(), by_hand(name, pruned, dense, wanted), rtol=0, atol=within(4e-6))
