@@ -1,6 +1,7 @@
 """How fast patterns are measured: shared prefixes against each pattern alone, and against what is possible.
 
     python benchmarks/evaluator.py                      # the embedded model, and 32 layers of random weights
+    python benchmarks/evaluator.py --model .models/smollm2 --repeats 3      # after benchmarks/real_models.py smollm2
 
 Rounds as searches ask for them: ``greedy`` (every further removal from a pattern that lacks two blocks), ``swaps`` (32
 level switches away from one parent), ``random`` (32 draws).
@@ -11,7 +12,9 @@ level switches away from one parent), ``random`` (32 draws).
   what comes before the layers: head and loss are not shared.
 * ``shared``: what it brought, and which part of the bound that is.
 
-Everything is repeated in turns; medians, and ranges in brackets. Writes ``evaluator.md``.
+With ``--model`` instead: CPU seconds per pattern, and which part of the time head and loss take, under both losses of
+text. Everything is repeated in turns; medians, and ranges in brackets. Writes ``evaluator.md``, or
+``evaluator-model.md``.
 """
 
 from __future__ import annotations
@@ -30,18 +33,21 @@ import torch
 from evop.evaluator import Evaluator
 from evop.evaluator.layer_stack import LayerStack
 from evop.evaluator.prefixes import DENSE, GONE, PrefixTree
-from evop.losses.next_token import NextToken
+from evop.losses import METERS
+from evop.losses.loss import Loss
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import LoadedModel, load_model
 from evop.recipes.search import CACHE_MB
 from evop.reference import model_dir
 from evop.removal.ranking import Ranking
 from evop.removal.space import pattern_space
-from evop.tokens.batches import batches, padded
+from evop.tokens.batches import batches, lay_out, padded
 from evop.tokens.passages import TokenPassages
 from patterns import Budget, Pattern
 
 PASSAGES, LENGTH, REMOVE = 16, 96, 0.25
+FEW_PASSAGES, FEW_PATTERNS = 5, 4
+"""Of a model that is given: one batch of a CPU, so that a large model is measured in minutes."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +61,23 @@ class Times:
 
     def of(self, tree: PrefixTree, leaves: int) -> float:
         """Seconds of a tree, were nothing else to do."""
-        runs = sum((self.attn, self.mlp)[number % 2] for number, step in tree.runs() if step != (GONE,))
+        runs = sum(
+            self.attn * (step.attn not in (None, GONE)) + self.mlp * (step.mlp not in (None, GONE))
+            for step in tree.runs()
+        )
         return self.before + runs + leaves * self.head
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--model", type=Path, help="a Hugging Face folder to measure instead")
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results"))
     arguments = parser.parse_args()
+    arguments.results.mkdir(parents=True, exist_ok=True)
+    if arguments.model:
+        (arguments.results / "evaluator-model.md").write_text(of_model(arguments.model, arguments.repeats))
+        return
     lines = [
         "| model | round | patterns | bare, tokens/s | plain of bare | bound | shared | of the bound |",
         "|---|---|---|---|---|---|---|---|",
@@ -72,8 +86,43 @@ def main() -> None:
         for name, place in {"embedded, 12 layers": model_dir(), "random, 32 layers": deep(Path(folder))}.items():
             loaded = load_model(Checkpoint.find(place), "cpu", "float32")
             lines += rows(name, loaded, arguments.repeats)
-    arguments.results.mkdir(parents=True, exist_ok=True)
     (arguments.results / "evaluator.md").write_text("\n".join(lines) + "\n")
+
+
+def of_model(model: Path, repeats: int) -> str:
+    """CPU seconds per pattern of a model as searches run it, and the share of head and loss, as Markdown."""
+    loaded = load_model(Checkpoint.find(model), "cpu", "float32")
+    space, passages = pattern_space(loaded.checkpoint, "subblock"), random_passages(loaded, FEW_PASSAGES)
+    rng = np.random.default_rng(0)
+    budget = Budget(space, REMOVE)
+    parent = budget.draw(rng)
+    asked = {
+        "swaps": list(dict.fromkeys(budget.move(parent, rng) for _ in range(FEW_PATTERNS))),
+        "random": [budget.draw(rng) for _ in range(FEW_PATTERNS)],
+    }
+    evaluators = {loss: Evaluator.of(loaded, space, LENGTH, loss=Loss.named(loss)) for loss in METERS}
+    for evaluator in evaluators.values():
+        evaluator.dense(passages)
+    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for _ in range(repeats):
+        for loss, evaluator in evaluators.items():
+            for title, patterns in asked.items():
+                before, begun = dict(evaluator.profile.seconds), time.process_time()
+                evaluator.losses(patterns, passages)
+                took = (time.process_time() - begun) / len(patterns)
+                spent = {stage: after - before[stage] for stage, after in evaluator.profile.seconds.items()}
+                found.setdefault((loss, title), []).append((took, spent["head and loss"] / sum(spent.values())))
+    lines = [
+        f"{model.name}, {loaded.model.config.vocab_size:,} words, {passages.total:,} tokens a pattern.",
+        "",
+        "| loss | round | patterns | CPU seconds per pattern | head and loss |",
+        "|---|---|---|---|---|",
+    ]
+    for (loss, title), turns in found.items():
+        seconds_each, shares = zip(*turns, strict=True)
+        lines.append(f"| {loss} | {title} | {len(asked[title])} | {spread(seconds_each)} | {spread(shares)} |")
+    print("\n".join(lines))
+    return "\n".join(lines) + "\n"
 
 
 def deep(folder: Path) -> Path:
@@ -107,11 +156,11 @@ def rows(name: str, loaded: LoadedModel, repeats: int) -> list[str]:
         turns: dict[str, list[float]] = {"bare": [], "dense": [], "plain": [], "shared": []}
         bounds = []
         for _ in range(repeats):
-            turns["bare"].append(seconds(lambda: bare(loaded, passages, shared.batch_tokens)))
+            turns["bare"].append(seconds(lambda: bare(loaded, passages, shared.batch.tokens)))
             turns["dense"].append(seconds(lambda: plain.dense(passages)))
             turns["plain"].append(seconds(lambda patterns=patterns: plain.losses(patterns, passages)))
             turns["shared"].append(seconds(lambda patterns=patterns: shared.losses(patterns, passages)))
-            bounds.append(bound(loaded, plain, patterns, pieces(loaded, passages, shared.batch_tokens)))
+            bounds.append(bound(loaded, plain, patterns, pieces(loaded, passages, shared.batch.tokens)))
         gains = [a / b for a, b in zip(turns["plain"], turns["shared"], strict=True)]
         of_bare = [a / b for a, b in zip(turns["bare"], turns["dense"], strict=True)]
         parts = [gain / most for gain, most in zip(gains, bounds, strict=True)]
@@ -124,11 +173,11 @@ def rows(name: str, loaded: LoadedModel, repeats: int) -> list[str]:
     return found
 
 
-def random_passages(loaded: LoadedModel) -> TokenPassages:
+def random_passages(loaded: LoadedModel, count: int = PASSAGES) -> TokenPassages:
     """Passages of one length."""
-    ids = np.random.default_rng(1).integers(1, loaded.checkpoint.resolved.vocab_size, (PASSAGES, LENGTH))
-    names = tuple(map(str, range(PASSAGES)))
-    return TokenPassages(tuple(map(tuple, ids.tolist())), ("all",) * PASSAGES, names, (False,) * PASSAGES)
+    ids = np.random.default_rng(1).integers(1, loaded.checkpoint.resolved.vocab_size, (count, LENGTH))
+    names = tuple(map(str, range(count)))
+    return TokenPassages(tuple(map(tuple, ids.tolist())), ("all",) * count, names, (False,) * count)
 
 
 def bound(loaded: LoadedModel, plain: Evaluator, patterns: Sequence[Pattern], times: Times) -> float:
@@ -141,25 +190,24 @@ def bound(loaded: LoadedModel, plain: Evaluator, patterns: Sequence[Pattern], ti
 @torch.inference_mode()
 def pieces(loaded: LoadedModel, passages: TokenPassages, batch_tokens: int) -> Times:
     """Measure the pieces: of blocks the mean over all layers."""
-    stack, meter = LayerStack(loaded.model, loaded.family), NextToken()
-    before = attn = mlp = head = 0.0
+    stack = LayerStack(loaded.model, loaded.family)
+    before = attn = mlp = 0.0
     layers = range(len(stack.layers))
     with stack.opened():
         for batch in batches(passages, batch_tokens):
-            ids, wanted = padded(passages, batch)
+            layout = lay_out(passages, batch)
             begun = time.perf_counter()
-            stream = stack.enter(ids)
+            stream = stack.enter(layout)
             before, begun = before + time.perf_counter() - begun, time.perf_counter()
             for layer in layers:
                 stack.run(layer, DENSE, GONE, stream)
             attn, begun = attn + (time.perf_counter() - begun) / len(layers), time.perf_counter()
             for layer in layers:
                 stack.run(layer, GONE, DENSE, stream)
-            mlp, begun = mlp + (time.perf_counter() - begun) / len(layers), time.perf_counter()
-            rows = stream[:, :-1].flatten(0, 1)
-            meter(stack.logits(rows), wanted.flatten(), None).double().sum()
-            head += time.perf_counter() - begun
-    return Times(before, attn, mlp, head)
+            mlp += (time.perf_counter() - begun) / len(layers)
+    alone = Evaluator(loaded, pattern_space(loaded.checkpoint, "subblock"), Ranking(), LENGTH, share=False)
+    alone.dense(passages)
+    return Times(before, attn, mlp, alone.profile.seconds["head and loss"])
 
 
 @torch.inference_mode()

@@ -50,6 +50,12 @@ def _line(progress: Progress) -> str:
     if progress.best is not None and progress.worst is not None:
         line += f" · best {progress.best:.4f} · its worst group {progress.worst_group} {progress.worst:.4f}"
     if progress.seconds_left is not None:
-        minutes, seconds = divmod(int(progress.seconds_left), 60)
-        line += f" · {minutes}:{seconds:02} left"
+        line += f" · {_left(*progress.seconds_left)} left"
     return line
+
+
+def _left(least: float, most: float) -> str:
+    """Say a range of seconds in the unit that suits it, as no more than one number where it rounds to one."""
+    unit, name, places = (1, "s", 0) if most < 120 else (60, "min", 0) if most < 7200 else (3600, "h", 1)
+    low, high = (f"{seconds / unit:.{places}f}" for seconds in (least, most))
+    return f"{high} {name}" if low == high else f"{low} to {high} {name}"

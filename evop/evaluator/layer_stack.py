@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 from evop.evaluator.branch_masks import BranchMasks
 from evop.evaluator.prefixes import DENSE, GONE, State, Thinning
@@ -49,6 +50,24 @@ class _Gate(nn.Module):
         return hidden_states
 
 
+class _Words(nn.Module):
+    """Stands where the head was: scores a slice of the vocabulary alone.
+
+    Args:
+        head: the head.
+    """
+
+    def __init__(self, head: nn.Linear) -> None:
+        super().__init__()
+        self.head = head
+        self.words = slice(0, head.out_features)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """Score the words, [..., hidden] -> [..., words]."""
+        weight, bias = self.head.weight[self.words], self.head.bias
+        return functional.linear(hidden_states.to(weight.device), weight, None if bias is None else bias[self.words])
+
+
 class LayerStack:
     """Runs a causal language model in three steps: what comes before its layers, each block, what comes after.
 
@@ -67,6 +86,9 @@ class LayerStack:
         self.list = family.layer_list(model)
         self.layers = list(self.list)
         head: Any = model.get_output_embeddings()  # type: ignore[operator]
+        # A head of another kind, or one whose weights come when it is called, is run over all words at once.
+        self._words = _Words(head) if type(head) is nn.Linear and not head.weight.is_meta else None
+        self._head_name = next(name for name, module in model.named_modules() if module is head)
         words: Any = model.get_input_embeddings()  # type: ignore[operator]
         self.vocabulary = int(head.weight.shape[0])
         self._gates = [_Gate() for _ in self.layers]
@@ -77,8 +99,10 @@ class LayerStack:
     def opened(self) -> Iterator[LayerStack]:
         """Take the model apart for a ``with`` block; it is whole again afterwards, whatever happened."""
         whole = dict(self.list._modules)
+        head = [] if self._words is None else [Swap.at(self.model, self._head_name, self._words)]
         try:
-            yield self
+            with swapped(head):
+                yield self
         finally:
             self.list._modules = whole
             self._swaps.clear()
@@ -115,8 +139,24 @@ class LayerStack:
             out = self.layers[layer](stream, *gate.rest, **gate.named)
         return out[0] if isinstance(out, tuple) else out
 
-    def logits(self, stream: torch.Tensor) -> torch.Tensor:
-        """Run what comes after the layers, at some positions: [n, hidden] -> [n, vocabulary]."""
+    @property
+    def least_words(self) -> int:
+        """The number of words that the head scores in one go at least."""
+        return self.vocabulary if self._words is None else 1
+
+    def slices(self, size: int) -> list[slice]:
+        """Part the vocabulary into slices of like size, at most so many words each if the head can be run in parts."""
+        count = 1 if self._words is None else -(-self.vocabulary // size)
+        step = -(-self.vocabulary // count)
+        return [slice(first, min(first + step, self.vocabulary)) for first in range(0, self.vocabulary, step)]
+
+    def logits(self, stream: torch.Tensor, words: slice) -> torch.Tensor:
+        """Run what comes after the layers, at some positions and for one of the slices: [n, hidden] -> [n, words].
+
+        What models do to logits behind the head, such as a soft cap, they do to each word alone.
+        """
+        if self._words is not None:
+            self._words.words = words
         gate = self._gates[0]
         self.list._modules = {"0": gate}
         gate.instead = stream[None]

@@ -17,6 +17,9 @@ from evop.tokens.batches import Layout
 
 LOGIT_BYTES = {"cpu": 1 << 23, "cuda": 1 << 29, "mps": 1 << 27}
 """Bytes of float32 logits that are made in one go: what fits a CPU's cache, what keeps a GPU busy."""
+HEAD_ROWS = {"cpu": 512, "cuda": 8192, "mps": 2048}
+"""Positions that go through the head together. Many, and a slice of the vocabulary at a time: with few, a product with
+the whole head spends its time on reading the head."""
 TARGET_BYTES = 1 << 28
 """Bytes of the dense model's logits on a batch that are kept while its cuts are measured; the rest is made again."""
 
@@ -63,7 +66,7 @@ class Walk:
 
     def __post_init__(self) -> None:
         self._dense_rows: torch.Tensor | None = None
-        self._targets: dict[int, torch.Tensor] = {}
+        self._targets: dict[tuple[int, int], torch.Tensor] = {}
 
     def losses(self) -> Iterator[tuple[list[int], torch.Tensor]]:
         """Run all cuts.
@@ -131,22 +134,35 @@ class Walk:
     def _loss(self, rows: torch.Tensor) -> torch.Tensor:
         """Measure the stream where something is predicted: summed loss per line in nats, float64 [lines]."""
         with self.profile.timing("head and loss"):
-            size = max(1, LOGIT_BYTES[rows.device.type] // (4 * self.stack.vocabulary))
-            pieces = []
-            for start in range(0, len(rows), size):
-                logits = self.stack.logits(rows[start : start + size])
-                wanted = self.layout.wanted[start : start + size].to(logits.device)
-                pieces.append(self.meter(logits, wanted, self._target(start, size)))
+            pieces = [self._losses(rows, at) for at in self._pieces(rows)]
             sums = torch.zeros(self.layout.lines, dtype=torch.float64)
             return sums.index_add_(0, self.layout.line, torch.cat(pieces).cpu().double())
 
-    def _target(self, start: int, size: int) -> torch.Tensor | None:
+    def _pieces(self, rows: torch.Tensor) -> list[slice]:
+        """Part the positions into pieces that go through the head together."""
+        most = LOGIT_BYTES[rows.device.type] // (4 * self.stack.least_words)
+        size = max(1, min(HEAD_ROWS[rows.device.type], most))
+        return [slice(first, min(first + size, len(rows))) for first in range(0, len(rows), size)]
+
+    def _losses(self, rows: torch.Tensor, at: slice) -> torch.Tensor:
+        """Measure some of the positions: their losses in nats, [n]."""
+        size = max(1, LOGIT_BYTES[rows.device.type] // (4 * (at.stop - at.start)))
+        tally = None
+        for words in self.stack.slices(size):
+            logits = self.stack.logits(rows[at], words).float()
+            tally = tally or self.meter.tally(self.layout.wanted[at].to(logits.device))
+            tally.add(logits, words.start, self._target(at, words))
+        assert tally is not None
+        return tally.losses()
+
+    def _target(self, at: slice, words: slice) -> torch.Tensor | None:
         """Make the dense model's logits at some of the positions; None where the meter does not need them."""
         if self._dense_rows is None:
             return None
-        if start not in self._targets:
-            logits = self.stack.logits(self._dense_rows[start : start + size])
+        key = (at.start, words.start)
+        if key not in self._targets:
+            logits = self.stack.logits(self._dense_rows[at], words)
             if logits.nbytes + sum(kept.nbytes for kept in self._targets.values()) > TARGET_BYTES:
-                return logits
-            self._targets[start] = logits
-        return self._targets[start]
+                return logits.float()
+            self._targets[key] = logits
+        return self._targets[key].float()

@@ -20,17 +20,28 @@ class Meter(Protocol):
     floor: float
     """The least loss there can be, in nats per token."""
 
-    def __call__(self, logits: torch.Tensor, wanted: torch.Tensor, dense: torch.Tensor | None) -> torch.Tensor:
-        """Measure the loss at each position, in nats.
+    def tally(self, wanted: torch.Tensor) -> Tally:
+        """Begin to measure some positions.
 
         Args:
-            logits: [n, vocabulary], of the pruned model.
             wanted: int64 [n], the tokens that do follow in the text.
-            dense: [n, vocabulary], the dense model's logits; None where they are not needed.
-
-        Returns:
-            float32 [n].
         """
+
+
+class Tally(Protocol):
+    """Adds up the losses at some positions over slices of the vocabulary, so that no more is in memory at a time."""
+
+    def add(self, logits: torch.Tensor, first: int, dense: torch.Tensor | None) -> None:
+        """Take in the next words.
+
+        Args:
+            logits: float32 [n, words], of the pruned model.
+            first: number of the first of these words in the vocabulary.
+            dense: float32 [n, words], the dense model's logits; None where they are not needed.
+        """
+
+    def losses(self) -> torch.Tensor:
+        """Return the loss at each position, in nats, [n], when all words were taken in."""
 
 
 class ItemMeter(Protocol):

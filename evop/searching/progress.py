@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from evop.fitness.fitness import Fitness
+from evop.searching.time_left import TimeLeft
 from patterns import Pattern, Stop, Trial
 
 
@@ -25,7 +26,8 @@ class Progress:
         worst: excess of the group that loses most under the best pattern, in the unit of the loss, or None.
         worst_group: label of that group.
         share: fraction of the limit that is used up, or None where there is no limit.
-        seconds_left: estimated seconds until the limit, or None.
+        seconds_left: estimated seconds until the limit, the least and the most; None where there is no limit, or too
+            little is known.
     """
 
     stage: str
@@ -34,7 +36,7 @@ class Progress:
     worst: float | None = None
     worst_group: str = ""
     share: float | None = None
-    seconds_left: float | None = None
+    seconds_left: tuple[float, float] | None = None
 
 
 Watch = Callable[[Progress], None]
@@ -55,14 +57,11 @@ class ProgressMeter:
         self.fitness, self.labels, self.stop, self.tokens, self.watch = fitness, labels, stop, spent, watch
         self.patterns: set[Pattern] = set()
         self.best: Trial | None = None
-        self._begun: float | None = None
-        self._begun_share = 0.0
+        self._left = TimeLeft()
 
     def measuring(self) -> None:
-        """Begin to measure: trials replayed before say nothing of how long the rest takes."""
-        if self._begun is None:
-            self._begun = time.monotonic()
-            self._begun_share = self.stop.share(len(self.patterns), self.tokens) or 0.0
+        """Begin to measure a request: its trials come all at once when it is done, so time is taken in between."""
+        self._left.mark(self._share, time.monotonic())
 
     def __call__(self, trial: Trial) -> None:
         """Count one more trial, measured or replayed, and show the progress."""
@@ -72,20 +71,19 @@ class ProgressMeter:
         good = whole and trial.met and trial.measurement.whole
         if good and (self.best is None or trial.value < self.best.value):
             self.best = trial
-        share = self.stop.share(len(self.patterns), self.tokens)
         best = None if self.best is None else self.best.value
-        self.watch(Progress("searching", len(self.patterns), best, *self._worst(), share, self._left(share)))
+        left = self._left.estimate(time.monotonic())
+        self.watch(Progress("searching", len(self.patterns), best, *self._worst(), self._share, left))
+
+    @property
+    def _share(self) -> float | None:
+        return self.stop.share(len(self.patterns), self.tokens)
 
     def _worst(self) -> tuple[float | None, str]:
         if self.best is None:
             return None, ""
         group = self.fitness.worst_group(self.fitness.excess(self.best.measurement))
         return self.fitness.excess(self.best.measurement)[group], self.labels[group]
-
-    def _left(self, share: float | None) -> float | None:
-        if share is None or self._begun is None or share <= self._begun_share:
-            return None
-        return (time.monotonic() - self._begun) * (1 - share) / (share - self._begun_share)
 
 
 @contextmanager

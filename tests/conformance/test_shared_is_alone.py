@@ -11,7 +11,7 @@ from sites import token_items, token_passages
 from tiny import SHAPE, TINY, ranking
 
 import evop.hf  # noqa: F401
-from evop.evaluator import Evaluator
+from evop.evaluator import Evaluator, walk
 from evop.evaluator.layer_stack import LayerStack
 from evop.fitness.fitness import Fitness
 from evop.fitness.sample import Sample
@@ -171,9 +171,9 @@ def test_the_head_is_run_where_something_is_predicted_and_no_more(tiny_folder):
     real = LayerStack.logits
 
     class Watched(LayerStack):
-        def logits(self, stream):
+        def logits(self, stream, words):
             seen.append(len(stream))
-            return real(self, stream)
+            return real(self, stream, words)
 
     evaluator._stack = Watched(evaluator.loaded.model, evaluator.loaded.family)
     evaluator.dense(PASSAGES)
@@ -196,3 +196,18 @@ def test_a_model_whose_layers_lie_in_several_places(tiny_folder, tmp_path):
     for one, other in zip(made().losses(patterns, PASSAGES), expected, strict=True):
         assert np.array_equal(one.loss, other.loss)
     assert model.model.layers[1].mlp.up_proj.weight.is_meta
+
+
+@pytest.mark.parametrize("loss", METERS)
+@pytest.mark.parametrize("name", TINY)
+def test_slices_of_the_vocabulary_give_what_the_whole_gives(name, loss, tiny_folder, monkeypatch):
+    """Whatever a family does behind its head, such as a soft cap, a bias, or another shape."""
+    evaluator = evaluators(tiny_folder(name), "subblock", loss)()
+    patterns, found, counts = drawn(evaluator.space, 2), {}, {}
+    for logits in (1 << 23, 1 << 14):
+        monkeypatch.setitem(walk.LOGIT_BYTES, "cpu", logits)
+        counts[logits] = len(evaluator._stack.slices(logits // (4 * 40)))
+        found[logits] = evaluator.losses(patterns, PASSAGES)
+    assert list(counts.values()) == [1, 41]
+    for whole, sliced in zip(*found.values(), strict=True):
+        assert (np.abs(whole.loss - sliced.loss) / PASSAGES.scored).max() < 1e-5

@@ -175,6 +175,7 @@ RESULTS = {
     "docs/accuracy.md": ["accuracy"],
     "docs/performance.md": [
         "evaluator",
+        "evaluator-model",
         "optimum-layer-3",
         "optimum-layer-4",
         "optimum-subblock-stock",
