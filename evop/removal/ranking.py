@@ -101,7 +101,7 @@ class Ranking:
         importance. A unit of many features is the mean of many, so that its score lies close to 0 unless most of them
         agree: that is what lets one ranking weigh the few units of an attention against the many of an MLP.
 
-        Source: FLAP (arXiv 2312.11983), section on the adaptive structure search, and its code, for the standardisation.
+        Source: FLAP (arXiv 2312.11983), adaptive structure search, and its code, for the standardisation.
         """
         if not self.importance:
             return space

@@ -138,7 +138,7 @@ def gradient(losses: np.ndarray, masks: np.ndarray, probabilities: np.ndarray) -
 
 
 def projected(probabilities: np.ndarray, rate: float) -> np.ndarray:
-    """Return probabilities, float [units], all shifted alike and clamped, so that their mean is a rate; by bisection."""
+    """Return probabilities, float [units], shifted alike and clamped, so that their mean is a rate; by bisection."""
     low, high = -2.0, 2.0
     for _ in range(50):
         middle = (low + high) / 2
