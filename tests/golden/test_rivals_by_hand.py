@@ -118,13 +118,14 @@ def test_what_is_measured_alone_is_divided_by_the_cost_that_leaves():
 def test_a_ladder_s_loss_is_spread_over_its_levels_and_divided_by_what_each_removes():
     # One MLP in two halves of 4, of which the first holds a quarter of the importance: prices (0.125, 0.625), so the
     # first level takes 0.125 + (0.625 - 0.125) / 2 = 0.375 of what the whole loses, 8: 3, the second 5. Per cost 0.75
-    # and 1.25. The attention, 2, loses 2 alone: per cost 1. So half the MLP goes, then the attention, then the rest.
+    # and 1.25. The attention, 2, loses 1.6 alone: per cost 0.8. So half the MLP goes, then the attention, then the
+    # rest; where all of the MLP is needed, the attention is not, and comes back.
     attn = Part("layers.0.attn", 0, "attn", (Cost(), Cost(2)))
     mlp = Part("layers.0.mlp", 0, "mlp", (Cost(), Cost(4), Cost(8)), (0, 1, 2), (0.125, 0.625))
     space = PatternSpace((attn, mlp), "mixed", Cost(10), Cost(10), "any")
-    for remove, levels in ((0.4, (0, 1)), (0.6, (1, 1)), (0.8, (0, 2))):
+    for remove, levels in ((0.2, (0, 1)), (0.4, (0, 1)), (0.6, (1, 1)), (0.8, (0, 2))):
         strategy = make_strategy("oneshot", Budget(space, remove), 0)
-        strategy.tell({pattern: 2.0 if pattern.levels[0] else 8.0 for pattern in strategy.ask()})
+        strategy.tell({pattern: 1.6 if pattern.levels[0] else 8.0 for pattern in strategy.ask()})
         (answer,) = strategy.ask()
         assert answer.levels == levels
 
@@ -176,10 +177,10 @@ def test_a_generation_is_bred_from_the_one_before_without_its_best():
 
 
 def test_offspring_are_min_of_two_draws_from_one_to_three_switches_away():
-    # min(U{1..3}, U{1..3}) is 1 in 5 of 9 cases, 2 in 3, 3 in 1. Among 200 layers two switches hardly ever meet.
-    strategy = make_strategy("swap", Budget(layer_space(200), 0.5), 0, patience=10**6)
+    # min(U{1..3}, U{1..3}) is 1 in 5 of 9 cases, 2 in 3, 3 in 1. Among 60 layers two switches seldom meet.
+    strategy = make_strategy("swap", Budget(layer_space(60), 0.5), 0, patience=10**6)
     counts = np.zeros(4)
-    for _ in range(60):
+    for _ in range(10):
         strategy.tell({p: float(i) for i, p in enumerate(strategy.ask())})
         while strategy.fidelity != STEPS[0][0]:
             parent = strategy.ask()[-1]
@@ -188,7 +189,7 @@ def test_offspring_are_min_of_two_draws_from_one_to_three_switches_away():
             switches = int(np.abs(np.subtract(child.levels, strategy._parent.levels)).sum()) // 2
             counts[switches] += 1
     assert counts[0] == 0
-    assert counts[1:] / counts.sum() == pytest.approx([5 / 9, 3 / 9, 1 / 9], abs=0.04)
+    assert counts[1:] / counts.sum() == pytest.approx([5 / 9, 3 / 9, 1 / 9], abs=0.08)
 
 
 def test_a_selection_goes_in_steps_and_the_parent_joins_the_last():
@@ -229,6 +230,8 @@ def test_probabilities_are_shifted_and_clamped_to_the_keep_rate():
     assert projected(np.array([0.9, 0.5, 0.4]), 0.3) == pytest.approx([0.6, 0.2, 0.1])
     # To 0.2: v = 0.4 would bring the last to 0, it stops at 0.02; the others: 1.4 - 2 v = 0.6 - 0.02, v = 0.41.
     assert projected(np.array([0.9, 0.5, 0.4]), 0.2) == pytest.approx([0.49, 0.09, 0.02])
+    # 0.9, 0.5, 0.1 to 0.7: the first stops at 0.98, the others: 0.6 + 2 v = 2.1 - 0.98, v = 0.26.
+    assert projected(np.array([0.9, 0.5, 0.1]), 0.7) == pytest.approx([0.98, 0.76, 0.36])
 
 
 def test_a_step_follows_the_samples_against_a_moving_baseline():
