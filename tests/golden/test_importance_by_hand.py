@@ -140,6 +140,8 @@ def test_a_bias_gives_back_what_a_missing_channel_gave_on_average(tmp_path):
     # Channel 0 leaves. On average it was 4, and down multiplies it with (3, 4): the bias is (12, 16).
     bias = compensated(Cut(kept={("mlp", 0): (1,)}), loaded, fill).bias["mlp", 0]
     assert bias.tolist() == [12.0, 16.0]
+    # Channel 1 was 0 on average: nothing to give back.
+    assert compensated(Cut(kept={("mlp", 0): (0,)}), loaded, fill).bias["mlp", 0].tolist() == [0.0, 0.0]
 
 
 def test_flap_ranks_heads_among_channels_by_the_features_of_their_layer():
