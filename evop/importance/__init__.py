@@ -1,7 +1,9 @@
 """How much the units of a part matter, and the table of all metrics.
 
-A metric is a function ``(site, statistics, seed) -> float64 [groups, units]``, every value >= 0, larger matters more;
-one that reads no data gives a single row. Light to import: a metric's file is loaded when it is used.
+A metric is a function ``(site, statistics, seed) -> float64 [groups, values]``, every value >= 0, larger matters more.
+It gives each unit one value, or one per input feature that the unit owns, side by side; a unit matters as much as its
+values do on average. A metric that reads no data gives a single row. Light to import: a metric's file is loaded when it
+is used.
 """
 
 from __future__ import annotations
@@ -60,8 +62,8 @@ def unit_importance(
 ) -> dict[str, np.ndarray]:
     """Measure how much each unit of each part matters.
 
-    Each group's values are divided by their mean over the part's units, so that groups have equal weight, and then
-    combined. So values rank the units of one part; they say nothing of one part against another.
+    Each group's values are divided by their mean over the part, so that groups have equal weight, and then combined. So
+    values rank the units of one part; they say nothing of one part against another.
 
     Args:
         metric: a name of ``IMPORTANCES``.
@@ -71,7 +73,7 @@ def unit_importance(
         seed: seed of ``random``; the other metrics do not read it.
 
     Returns:
-        Part name -> float64 [units], finite and >= 0.
+        Part name -> float64 [units, values of a unit], finite and >= 0; a unit's importance is their mean.
 
     Raises:
         EvopError: unknown metric or combination, or values that are not finite.
@@ -90,7 +92,8 @@ def unit_importance(
             )
         means = values.mean(axis=1, keepdims=True)
         # Where a group's values are all zero, it tells no units apart, and dividing by one leaves them zero.
-        importances[site.part] = combine(values / np.where(means > 0, means, 1.0))
+        shares = values / np.where(means > 0, means, 1.0)
+        importances[site.part] = combine(shares.reshape(len(shares), site.units, -1))
     return importances
 
 

@@ -9,9 +9,15 @@ from evop.importance.statistics import SiteStatistics
 
 
 def flap(site: Site, statistics: SiteStatistics, _seed: int) -> np.ndarray:
-    """Sum Var(X_j) * ||W_:,j||^2 over the features of each unit; float64 [groups, units].
+    """Take Var(X_j) * ||W_:,j||^2 of every feature, squared where a unit owns several; float64 [groups, F].
 
-    Source: FLAP (An et al., arXiv 2312.11983), weighted input feature variance.
+    As published: of attention the metric is squared, and a head takes the mean over its features, after they were
+    standardised over the layer (``Ranking.priced``). Ours are: units of several heads under grouped queries (published
+    for one head of 128); the metric of each group of the sample by itself, all groups of equal weight; every token
+    counted (the release leaves out its first sample).
+
+    Source: FLAP (An et al., arXiv 2312.11983), weighted input feature variance, and its code.
     """
     weights = on_cpu(widened(site.weight).square().sum(dim=0), f"{site.part}: a weight")
-    return site.by_unit(weights * statistics.variance)
+    fluctuation = weights * statistics.variance
+    return fluctuation**2 if site.features > site.units else fluctuation

@@ -77,7 +77,7 @@ def block_influence(
                 body.base_model(input_ids=batch.ids, use_cache=False)  # no logits: nobody reads them
             np.add.at(tokens, batch.groups, batch.lengths)
     means = np.stack(list(turned.values()), axis=1) / tokens[:, None]
-    return dict(zip(names, combine(means).tolist(), strict=True))
+    return dict(zip(names, combine(means[..., None])[:, 0].tolist(), strict=True))
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,10 +43,6 @@ class Site:
         """Number F of input features of ``out``."""
         return self.weight.shape[1]
 
-    def by_unit(self, values: np.ndarray) -> np.ndarray:
-        """Sum over the features of each unit: [..., F] -> [..., units]."""
-        return values.reshape(*values.shape[:-1], self.units, -1).sum(axis=-1)
-
 
 def on_cpu(tensor: torch.Tensor, what: str) -> np.ndarray:
     """Bring a result from the device, as float64.

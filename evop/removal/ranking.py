@@ -27,7 +27,8 @@ class Ranking:
     """How much every unit of every part matters: the order in which units leave, and what stands in for them.
 
     Attributes:
-        importance: part name -> float64 [units], not negative; a single number where a part is there or gone.
+        importance: part name -> float64 [units], not negative; a single number where a part is there or gone. Or
+            [units, features] where the features of a unit are told apart: it matters as much as they do on average.
         fill: part name -> mean of each input feature of the block's last projection, float32 [features]; empty
             where nothing is compensated.
     """
@@ -77,7 +78,7 @@ class Ranking:
     @cached_property
     def units(self) -> dict[str, np.ndarray]:
         """Part name -> its units, int64 [units], the least important first, equally important ones as they lie."""
-        return {name: np.argsort(values, kind="stable") for name, values in self.importance.items()}
+        return {name: np.argsort(of_units(values), kind="stable") for name, values in self.importance.items()}
 
     def cut_of(self, space: PatternSpace, pattern: Pattern) -> Cut:
         """Turn a pattern into what it takes out of the model; ``compensated`` adds the biases."""
@@ -95,10 +96,12 @@ class Ranking:
         """Give every part of a space its prices and scores, and the space a fingerprint of its own.
 
         The price of a level is the share of the part's importance that is gone halfway from the level before to this
-        one. The score of a level is the mean importance of the units that leave there, standardised over the part;
-        the score of a part which is there or gone is its importance.
+        one. The score of a level is the mean importance of the units that leave there, standardised over the part's
+        features where they are told apart, else over its units; the score of a part which is there or gone is its
+        importance. A unit of many features is the mean of many, so that its score lies close to 0 unless most of them
+        agree: that is what lets one ranking weigh the few units of an attention against the many of an MLP.
 
-        Source: FLAP (arXiv 2312.11983), section on the adaptive structure search, for the standardisation.
+        Source: FLAP (arXiv 2312.11983), adaptive structure search, and its code, for the standardisation.
         """
         if not self.importance:
             return space
@@ -115,13 +118,18 @@ def _priced(part: Part, importance: np.ndarray) -> Part:
     """Give one part its prices and scores."""
     if not part.units:
         return replace(part, scores=tuple(float(value) for value in importance))
-    ascending = np.sort(importance)
+    ascending = np.sort(of_units(importance))
     total = ascending.sum()
     share = np.full(len(ascending), 1 / len(ascending))
     if total > 0:
         share = (1 - COUNTED) * ascending / total + COUNTED * share
     gone = np.concatenate([[0.0], np.cumsum(share)])[list(part.units)]
-    spread = ascending.std()
-    standard = (ascending - ascending.mean()) / (spread if spread > 0 else 1.0)
+    spread = importance.std(ddof=1) if importance.size > 1 else 0.0
+    standard = (ascending - importance.mean()) / (spread if spread > 0 else 1.0)
     scores = [standard[before:after].mean() for before, after in pairwise(part.units)]
     return replace(part, prices=tuple(((gone[1:] + gone[:-1]) / 2).tolist()), scores=tuple(map(float, scores)))
+
+
+def of_units(importance: np.ndarray) -> np.ndarray:
+    """Take the mean over the features of each unit: float64 [units] or [units, features] -> [units]."""
+    return importance.reshape(len(importance), -1).mean(axis=1)

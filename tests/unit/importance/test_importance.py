@@ -59,22 +59,22 @@ def columns(site, weight):
 
 
 def formula(metric, model, site):
-    """Units one by one; [groups, units]."""
+    """Values one by one; [groups, values], those of a unit side by side."""
     weight = columns(site, site.out.weight)
-    owned = np.arange(len(weight)).reshape(site.units, -1)
     if metric == "magnitude":
         whole = torch.cat(site.coupled, dim=1).double().numpy()
         return np.array([[np.sqrt((row**2).sum()) for row in whole]])
     if metric == "taylor":
         products = [weight * gradient for gradient in weight_gradients(model, site).values()]
-        return np.array([[abs(product[rows].sum()) for rows in owned] for product in products])
+        return np.array([[abs(column.sum()) for column in product] for product in products])
     found = []
     for inputs in inputs_by_group(model, site).values():
         if metric == "wanda":
             each = [np.mean(np.abs(weight[j]) * np.sqrt(np.mean(inputs[:, j] ** 2))) for j in range(len(weight))]
         else:
-            each = [inputs[:, j].var() * np.linalg.norm(weight[j]) ** 2 for j in range(len(weight))]
-        found.append([np.take(each, rows).sum() for rows in owned])
+            power = 2 if site.part.endswith("attn") else 1
+            each = [(inputs[:, j].var() * np.linalg.norm(weight[j]) ** 2) ** power for j in range(len(weight))]
+        found.append(each)
     return np.array(found)
 
 
@@ -86,8 +86,11 @@ def test_each_metric_is_its_formula(case, metric, over):
     assert list(found) == [site.part for site in sites]
     for site in sites:
         values = formula(metric, model, site)
-        shares = values / values.mean(axis=1)[:, None]
-        expected = np.max(shares, axis=0) if over == "worst" else np.mean(shares, axis=0)
+        shares = (values / values.mean(axis=1)[:, None]).reshape(len(values), site.units, -1)
+        if over == "worst":
+            expected = np.array([max(unit, key=np.mean) for unit in shares.swapaxes(0, 1)])
+        else:
+            expected = np.mean(shares, axis=0)
         np.testing.assert_allclose(found[site.part], expected, rtol=1e-3, atol=1e-4 * expected.max())
 
 
@@ -97,12 +100,14 @@ def test_what_every_metric_gives(case, metric):
     given = statistics if importance_of(metric).needs_data else None
     for site in sites:
         values = unit_importance(metric, "mean", sites, given, 3)[site.part]
-        assert values.shape == (site.units,)
+        assert len(values) == site.units
+        assert values.size == (site.units if metric in ("magnitude", "random") else site.features)
         assert values.dtype == np.float64
         assert np.isfinite(values).all()
         assert values.min() >= 0
         assert values.mean() == pytest.approx(1)
-        assert (unit_importance(metric, "worst", sites, given, 3)[site.part] >= values - within(1e-12)).all()
+        worst = unit_importance(metric, "worst", sites, given, 3)[site.part]
+        assert (worst.mean(axis=1) >= values.mean(axis=1) - within(1e-12)).all()
 
 
 @pytest.mark.parametrize("metric", IMPORTANCES)
@@ -174,7 +179,7 @@ def test_half_precision_weights_are_summed_in_full():
     one = np.ones((1, 48))
     statistics = Statistics(("a",), np.array([1]), {site.part: SiteStatistics(one, one, one)})
     for metric in ("magnitude", "flap", "wanda"):
-        assert unit_importance(metric, "mean", [site], statistics, 0)[site.part] == pytest.approx(np.ones(48))
+        assert unit_importance(metric, "mean", [site], statistics, 0)[site.part] == pytest.approx(np.ones((48, 1)))
 
 
 @pytest.mark.parametrize("metric", ["magnitude", "wanda", "flap"])

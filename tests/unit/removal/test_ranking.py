@@ -109,7 +109,7 @@ def test_a_score_is_the_mean_standardised_importance_of_what_leaves(space):
     ranking = Ranking(importance(space))
     for part in ranking.priced(space).parts:
         values = np.sort(ranking.importance[part.name])
-        standard = (values - values.mean()) / values.std()
+        standard = (values - values.mean()) / values.std(ddof=1)
         expected = [standard[a:b].mean() for a, b in pairwise(part.units)]
         assert part.scores == pytest.approx(expected)
         assert list(part.scores) == sorted(part.scores)
