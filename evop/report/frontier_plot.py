@@ -79,7 +79,7 @@ def _line(axis: Axes, runs: pd.DataFrame, name: str, colour: str, shift: float) 
 def _random(axis: Axes, runs: pd.DataFrame) -> None:
     middle = runs.groupby("remove")[["removed", "random_worst"]].median().dropna()
     if len(middle):
-        (line,) = axis.plot(middle["removed"], middle["random_worst"], label="one random pattern", zorder=1)
+        (line,) = axis.plot(middle["removed"], middle["random_worst"], label="random patterns, median", zorder=1)
         line.set(color=RANDOM, linewidth=1.2, linestyle="--", marker="o", markersize=4)
 
 

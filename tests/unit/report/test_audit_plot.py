@@ -1,6 +1,7 @@
 """The picture of an audit."""
 
-from evop.auditing.audit_file import AuditedPattern, AuditFile, GroupRow
+from evop.auditing.audit_file import AuditFile
+from evop.auditing.audit_rows import AuditedPattern, GroupRow
 from evop.removal.pattern_file import ModelName, ReachedFractions
 from evop.report.audit_plot import draw_audit
 

@@ -8,7 +8,8 @@ import pytest
 import yaml
 from tiny import build, removing, write_pattern
 
-from evop.auditing.audit_file import AuditedPattern, AuditFile, GroupRow
+from evop.auditing.audit_file import AuditFile
+from evop.auditing.audit_rows import AuditedPattern, GroupRow
 from evop.errors import EvopError
 from evop.export.parity import Beside, ParityReport
 from evop.export.plan import planned

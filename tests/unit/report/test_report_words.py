@@ -4,7 +4,8 @@ import io
 
 from rich.console import Console
 
-from evop.auditing.audit_file import AuditedPattern, AuditFile, GroupRow, SummaryRow
+from evop.auditing.audit_file import AuditFile
+from evop.auditing.audit_rows import AuditedPattern, GroupRow, SummaryRow
 from evop.console.audit import print_audit
 from evop.removal.pattern_file import ModelName, ReachedFractions
 from evop.report import groups_figure, pattern_figure, verdict

@@ -2,7 +2,8 @@
 
 import pytest
 
-from evop.auditing.audit_file import AuditedPattern, AuditFile, GroupRow, Needs
+from evop.auditing.audit_file import AuditFile
+from evop.auditing.audit_rows import AuditedPattern, GroupRow, Needs
 from evop.errors import EvopError
 from evop.removal.pattern_file import ModelName, ReachedFractions
 from evop.stages.audit_folder import AuditFolder
