@@ -136,7 +136,7 @@ def audit_of(path, folder, pattern_sha256):
     row = {
         "split": "audit", "group": "law/1", "label": "law/1 tax", "domain": "law", "passages": 7, "documents": 5,
         "tokens": 1234, "dense_loss": 3.0, "dense_perplexity": 20.1, "loss": 3.5, "perplexity": 33.1, "excess": 0.5,
-        "low": 0.4, "high": 0.6, "kind": "text",
+        "low": 0.4, "high": 0.6, "kind": "text", "ahead": 0.2, "p_others": 0.01, "above": True, "detectable": 0.1,
     }  # fmt: skip
     return AuditFile(
         version="0",
@@ -148,12 +148,12 @@ def audit_of(path, folder, pattern_sha256):
         interval="95% paired bootstrap",
         patterns=[
             AuditedPattern(name="mine", sha256=pattern_sha256, random="random", **described),
-            AuditedPattern(name="random", sha256=None, random=None, **described),
+            AuditedPattern(name="other", sha256="o", random="random", **described),
         ],
         groups=[
             GroupRow(pattern="mine", **row),
             GroupRow(pattern="mine", **{**row, "split": "unseen", "low": None, "high": None}),
-            GroupRow(pattern="random", **{**row, "excess": 9.0}),
+            GroupRow(pattern="other", **{**row, "excess": 9.0}),
         ],
         summary=[],
     )
