@@ -11,13 +11,15 @@ alone, no text.
 from __future__ import annotations
 
 import argparse
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from rivals import HOW, embedded_domains
 
-from calibration import CalibrationSet, build_calibration_set
+from calibration import CalibrationSet, Passage, build_calibration_set
 from evop.evaluator import Evaluator
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_model
@@ -30,6 +32,8 @@ from patterns import Budget
 
 MAX_TOKENS, REMOVE, EVALUATIONS = 96, 0.25, 40
 NEIGHBOURS, RANDOM = 3, 4
+A_GROUP = 90
+"""Passages of a group at most."""
 RESULTS = Path("benchmarks/results")
 
 
@@ -90,7 +94,7 @@ def _on_documents(calibration: CalibrationSet, run: Path, seed: int) -> Pool:
     budget, rng = Budget(opened.space, REMOVE), np.random.default_rng(seed)
     near = [budget.move(opened.pattern, rng) for _ in range(NEIGHBOURS)]
     patterns = [opened.pattern, *near, *(budget.draw(rng) for _ in range(RANDOM))]
-    passages = tokenize(calibration.split("audit"), loaded.tokenizer, MAX_TOKENS)
+    passages = tokenize(_first(calibration.split("audit")), loaded.tokenizer, MAX_TOKENS)
     evaluator = Evaluator.of(loaded, opened.space, MAX_TOKENS, HOW["batch_size"])
     dense = evaluator.dense(passages).loss
     lost = np.array([table.loss - dense for table in evaluator.losses(patterns, passages)])
@@ -103,6 +107,17 @@ def _on_documents(calibration: CalibrationSet, run: Path, seed: int) -> Pool:
         np.bincount(owner, weights=passages.counts),
         np.array([np.bincount(owner, weights=row) for row in lost]),
     )
+
+
+def _first(passages: Sequence[Passage]) -> list[Passage]:
+    """Take the first passages of every group."""
+    taken: Counter[str] = Counter()
+    chosen = []
+    for passage in passages:
+        taken[passage.group] += 1
+        if taken[passage.group] <= A_GROUP:
+            chosen.append(passage)
+    return chosen
 
 
 def main() -> None:

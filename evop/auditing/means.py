@@ -8,6 +8,8 @@ import numpy as np
 
 LEVEL = 0.95
 """Confidence of every interval."""
+TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+"""Where the ends of an interval lie."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Means:
     Attributes:
         value: the mean of each group, float64 [groups].
         spread: standard deviation of a document about the mean of its group, float64 [groups]; NaN for a single one.
-        documents: number of documents, int64 [groups].
+        documents: number of documents, float64 [groups]; of some that differ in length, as many as would weigh alike.
     """
 
     value: np.ndarray
@@ -31,16 +33,16 @@ class Means:
 
     @property
     def freedom(self) -> np.ndarray:
-        """Degrees of freedom of each error, int64 [groups]."""
+        """Degrees of freedom of each error, float64 [groups]; 0 for a single document."""
         return self.documents - 1
 
     def interval(self) -> np.ndarray:
         """Compute the interval of each mean, float64 [2, groups]; NaN for a single document.
 
-        Student's t: a percentile bootstrap of a dozen documents is a tenth too short, since it divides by n where
-        n - 1 belongs and knows no quantiles but those of the normal distribution.
+        Student's t, since a percentile bootstrap of a dozen documents is far too short: it divides by n where n - 1
+        belongs, and knows no quantiles but those of the normal distribution.
         """
-        half = quantile((1 + LEVEL) / 2, self.freedom) * self.error
+        half = quantile(TAILS[1], self.freedom) * self.error
         return np.array([self.value - half, self.value + half])
 
     def take(self, groups: np.ndarray) -> Means:
@@ -60,7 +62,7 @@ class Means:
         """
         from scipy.special import digamma, polygamma
 
-        known = self.freedom > 0
+        known = np.isfinite(self.spread)
         freedom, variance = self.freedom[known], np.maximum(self.spread[known] ** 2, np.finfo(float).tiny)
         logs = np.log(variance) - digamma(freedom / 2) + np.log(freedom / 2)
         beyond = np.var(logs, ddof=1) - polygamma(1, freedom / 2).mean() if len(logs) > 1 else 0.0
@@ -88,7 +90,7 @@ class Means:
         own, others = error**2, (np.sum(error**2) - error**2) / (count - 1) ** 2
         fourth = error**4 / freedom
         freedoms = (own + others) ** 2 / (fourth + (fourth.sum() - fourth) / (count - 1) ** 4)
-        single = self.documents < 2
+        single = ~np.isfinite(self.spread)
         return tuple(np.where(single, np.nan, part) for part in (lead, np.sqrt(own + others), freedoms))  # type: ignore[return-value]
 
 
@@ -108,18 +110,47 @@ def document_means(extra: np.ndarray, counts: np.ndarray, owner: np.ndarray, gro
     Returns:
         Means over what is counted: a document weighs as much as it has.
 
-    Source: Cochran, "Sampling Techniques" (1977), section 2.11, variance of a ratio.
+    Source: for the error, the jackknife of a ratio (Efron and Stein 1981): each document is left out, so that one which
+    weighs much does not vouch for itself. For the number of documents, Kish 1965, "Survey Sampling".
     """
     pairs, at = np.unique(np.stack([groups, owner]), axis=1, return_inverse=True)
     at, group = at.ravel(), pairs[0]
-    sums, weights = np.bincount(at, weights=extra), np.bincount(at, weights=counts)
-    documents = np.bincount(group)
-    value = np.bincount(group, weights=sums) / np.bincount(group, weights=weights)
-    mean_weight = np.bincount(group, weights=weights) / documents
-    off = (sums - value[group] * weights) / mean_weight[group]
+    sums, counted = np.bincount(at, weights=extra), np.bincount(at, weights=counts)
+    totals = np.bincount(group, weights=counted)
+    value, weight = np.bincount(group, weights=sums) / totals, counted / totals[group]
     with np.errstate(invalid="ignore", divide="ignore"):
-        spread = np.sqrt(np.bincount(group, weights=off**2) / (documents - 1))
-    return Means(value, np.where(documents > 1, spread, np.nan), documents)
+        off = (sums - value[group] * counted) / totals[group] / (1 - weight)
+    documents = 1 / np.bincount(group, weights=weight**2)
+    single = np.bincount(group) < 2
+    spread = np.sqrt(np.bincount(group, weights=off**2) * documents)
+    return Means(value, np.where(single, np.nan, spread), np.where(single, 1.0, documents))
+
+
+def document_noise(sums: np.ndarray, counts: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Simulate the errors of a group's mean in further audits, in standard errors.
+
+    Documents are drawn again with replacement, the same ones for all patterns (paired). What has no spread of its own,
+    as a group of one document, gets normal errors, likewise the same for all.
+
+    Args:
+        sums: what each pattern costs on each document beyond the dense model, float64 [patterns, documents].
+        counts: what each document has, float64 [documents].
+        draws: number of audits.
+        rng: draws them.
+
+    Returns:
+        Errors, float64 [draws, patterns].
+
+    Source: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), of a ratio.
+    """
+    normal = rng.standard_normal((draws, 1)) * np.ones(len(sums))
+    number = len(counts)
+    if number < 2:
+        return normal
+    drawn = rng.multinomial(number, np.full(number, 1 / number), size=draws)
+    off = drawn @ sums.T / (drawn @ counts)[:, None] - sums.sum(axis=1) / counts.sum()
+    spread = off.std(axis=0)
+    return np.where(spread > 0, off / np.where(spread > 0, spread, 1), normal)
 
 
 def quantile(level: float, freedom: np.ndarray) -> np.ndarray:

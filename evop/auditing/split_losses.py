@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from evop.auditing.answers import Answers
-from evop.auditing.means import Means, document_means
+from evop.auditing.means import Means, document_means, document_noise
 from evop.losses.lines import items_of
 from evop.losses.table import LossTable
 from evop.tokens.passages import TokenPassages
@@ -93,31 +93,19 @@ class SplitLosses:
     def noise(self, draws: int) -> np.ndarray:
         """Simulate the errors of the means in further audits, in standard errors: float64 [draws, patterns, groups].
 
-        Documents are drawn again with replacement inside each group, the same ones for all patterns (paired). What
-        has no spread of its own, as a group of one document, gets normal errors, likewise the same for all.
-
-        Source: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), of a ratio.
+        The draws depend on split and group alone, so that patterns are paired.
         """
-        each = [self._noise_of(at, draws) for at in range(len(self.groups))]
-        return np.stack(each, axis=-1)
-
-    def _noise_of(self, at: int, draws: int) -> np.ndarray:
-        """Simulate the errors of one group: float64 [draws, patterns]."""
         owner, group = self._places
-        members = np.flatnonzero(group == at)
-        _, document = np.unique(owner[members], return_inverse=True)
-        count = int(document.max()) + 1
-        rng = np.random.default_rng([at, count, *self.split.encode()])
-        normal = rng.standard_normal((draws, 1)) * np.ones(len(self.pruned))
-        if count < 2:
-            return normal
-        extra = np.array([(table.loss - self.dense.loss)[members] for table in self.pruned.values()])
-        sums = np.array([np.bincount(document, weights=row) for row in extra])
-        tokens = np.bincount(document, weights=self.dense.counts[members])
-        drawn = rng.multinomial(count, np.full(count, 1 / count), size=draws)
-        off = drawn @ sums.T / (drawn @ tokens)[:, None] - sums.sum(axis=1) / tokens.sum()
-        spread = off.std(axis=0)
-        return np.where(spread > 0, off / np.where(spread > 0, spread, 1), normal)
+        extra = np.array([table.loss - self.dense.loss for table in self.pruned.values()])
+        found = []
+        for at in range(len(self.groups)):
+            members = np.flatnonzero(group == at)
+            _, document = np.unique(owner[members], return_inverse=True)
+            sums = np.array([np.bincount(document, weights=row) for row in extra[:, members]])
+            counts = np.bincount(document, weights=self.dense.counts[members])
+            rng = np.random.default_rng([at, len(counts), *self.split.encode()])
+            found.append(document_noise(sums, counts, draws, rng))
+        return np.stack(found, axis=-1)
 
     def at_equal_counts(self, pattern: str) -> tuple[dict[str, float], int]:
         """Measure the excess per judged group on as many tokens, or questions, as the smallest of them has.

@@ -1,15 +1,15 @@
 """The worst of several groups: how much it loses, with an interval, and which group it is.
 
 The largest of noisy means lies above the largest mean, and the bootstrap of a maximum adds the noise once more. So it is
-read in two ways, which err in opposite directions:
+read in two ways, which err in opposite directions, and the mean of the two is taken, for the estimate and for both ends
+of its interval:
 
-* what the groups' means may be, given what was measured of all of them (``true_means``): the largest of each draw. It
-  draws a group that stands far out towards the others, and so errs below.
+* what the groups' means may be, given what was measured of all of them (``true_means``): the largest of each draw. Where
+  several groups are nearly the worst it errs above; one that stands far out is drawn a little towards the others.
 * what audits of such groups would show: how far their worst lies above the true worst is taken off the worst that was
-  measured. It errs above where several groups are nearly the worst.
+  measured.
 
-The estimate is the mean of the two. The interval holds both, and the interval of the group that was measured worst up to
-its upper end. How often it covers the truth: ``benchmarks/coverage.py``.
+How often the intervals cover the truth is measured by ``benchmarks/coverage.py``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evop.auditing.means import LEVEL, Means, quantile
+from evop.auditing.means import TAILS, Means, quantile
 
 SCALES = np.array([0.0, 0.5, 1.0, 2.0, 4.0, 8.0])
 """Spreads of the groups that are thought possible, in typical errors of a mean."""
@@ -26,8 +26,6 @@ WEIGHT = 0.5
 """How much each of them is believed beforehand, in groups."""
 SETTLING = 100
 """Draws that are left out at the beginning."""
-TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
-"""Where the ends of an interval lie among draws."""
 NORMAL = 1.959964
 """Standard deviations from the middle of a normal distribution to the end of its middle 95%."""
 TOGETHER = 0.95
@@ -45,6 +43,7 @@ class Worst:
         high: the upper end.
         shares: how sure it is of each group that it is the worst, float64 [groups], together 1.
         above: how far the worst of simulated audits lies above the true worst, float64 [draws].
+        again: the worst of audits that err about what was measured here, float64 [draws].
     """
 
     measured: float
@@ -53,6 +52,7 @@ class Worst:
     high: float
     shares: np.ndarray
     above: np.ndarray
+    again: np.ndarray
 
     @property
     def among(self) -> np.ndarray:
@@ -71,7 +71,7 @@ def worst_of(patterns: list[Means], noise: np.ndarray, seed: list[int]) -> list[
         seed: of the draws of true means.
     """
     value = np.array([means.value for means in patterns])
-    if not (patterns[0].documents > 1).any():
+    if not np.isfinite(patterns[0].spread).any():
         return [_unknown(row, len(noise)) for row in value]
     moderated = [means.moderated() for means in patterns]
     error = np.array([error * quantile(TAILS[1], freedom) / NORMAL for error, freedom in moderated])
@@ -79,14 +79,12 @@ def worst_of(patterns: list[Means], noise: np.ndarray, seed: list[int]) -> list[
     largest, measured = truth.max(axis=-1), value.max(axis=-1)
     above = (truth + noise * error).max(axis=-1) - largest
     given, (less, more) = np.quantile(largest, TAILS, axis=0), np.quantile(above, TAILS, axis=0)
-    own = (measured + NORMAL * np.take_along_axis(error, value.argmax(axis=-1)[:, None], axis=-1)[:, 0])
-    low = np.minimum(given[0], measured - more)
-    high = np.max([given[1], measured - less, own], axis=0)
+    low, high = (given[0] + measured - more) / 2, (given[1] + measured - less) / 2
     middle = (largest.mean(axis=0) + measured - above.mean(axis=0)) / 2
-    winners = truth.argmax(axis=-1)
+    again, winners = (value + noise * error).max(axis=-1), truth.argmax(axis=-1)
     shares = np.array([np.bincount(row, minlength=value.shape[1]) for row in winners.T]) / len(noise)
     return [
-        Worst(float(measured[i]), float(middle[i]), float(low[i]), float(high[i]), shares[i], above[:, i])
+        Worst(*map(float, (measured[i], middle[i], low[i], high[i])), shares[i], above[:, i], again[:, i])
         for i in range(len(patterns))
     ]
 
@@ -94,11 +92,13 @@ def worst_of(patterns: list[Means], noise: np.ndarray, seed: list[int]) -> list[
 def gap_interval(one: Worst, other: Worst) -> tuple[float, float]:
     """Compute the interval of how much more the worst group of one pattern loses than that of another.
 
-    What audits on the same documents would add to either worst is taken off the gap that was measured.
+    Here too the mean of two readings: what audits on the same documents would add to either worst is taken off the gap
+    that was measured, which makes it a little short; and the bootstrap of the gap, which makes it a little long.
     """
     less, more = np.quantile(one.above - other.above, TAILS)
+    low, high = np.quantile(one.again - other.again, TAILS)
     gap = one.measured - other.measured
-    return gap - float(more), gap - float(less)
+    return float(gap - more + low) / 2, float(gap - less + high) / 2
 
 
 def true_means(value: np.ndarray, error: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
@@ -143,4 +143,4 @@ def _unknown(value: np.ndarray, draws: int) -> Worst:
     """Describe the worst of groups of one document each: nothing is known of how a document varies."""
     worst = float(value.max())
     shares = np.full(len(value), 1 / len(value))
-    return Worst(worst, worst, float("nan"), float("nan"), shares, np.full(draws, np.nan))
+    return Worst(worst, worst, float("nan"), float("nan"), shares, np.full(draws, np.nan), np.full(draws, np.nan))
