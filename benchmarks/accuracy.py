@@ -7,9 +7,9 @@ term as domain and the paradigm as cluster (the file has ``choices``, ``gold``, 
 continuations made of each of the eight embedded corpora. Every search may measure as many patterns. A seed draws the
 search sample again; ``select``, ``audit`` and ``unseen`` are the same for all.
 
-Writes ``accuracy.csv`` and ``accuracy.md``: over the groups in which the dense model is above chance (judged on ``search``
-and ``select``; of unseen clusters, on themselves), what the worst
-group lost, what all lost in the mean, and the lowest accuracy; and the worst group's excess loss on text.
+Writes ``accuracy.csv`` and ``accuracy.md``: over the groups in which the dense model is above chance (judged on
+``search`` and ``select``; of unseen clusters, on themselves), what the worst group lost, what all lost in the mean, and
+the lowest accuracy; and the worst group's excess loss on text.
 """
 
 from __future__ import annotations

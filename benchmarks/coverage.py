@@ -88,7 +88,9 @@ def audits(
         some = rng.choice(large, groups, replace=False)
         if always:
             worst = np.argsort(means[pair[0], large])[-3:]
-            some = np.concatenate([large[worst], rng.choice(np.setdiff1d(large, large[worst]), groups - 3, replace=False)])
+            some = np.concatenate(
+                [large[worst], rng.choice(np.setdiff1d(large, large[worst]), groups - 3, replace=False)]
+            )
         at = np.array([rng.choice(members[group], documents) for group in some])
         extra, tokens = pool.extra[pair][:, at], pool.tokens[at]
         owner, group = np.arange(at.size), np.repeat(np.arange(groups), documents)

@@ -129,7 +129,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the search and of the random patterns")
     parser.add_argument("--work", type=Path, default=Path("runs/coverage"), help="sets and searches")
     given = parser.parse_args()
-    pool = measured(given.name, tuple(given.domain or embedded_domains()), given.clusters, given.seed, given.work / given.name)
+    pool = measured(
+        given.name, tuple(given.domain or embedded_domains()), given.clusters, given.seed, given.work / given.name
+    )
     pool.save(RESULTS / f"coverage-{given.name}.npz")
     print(f"{len(pool.tokens):,} documents in {len(set(pool.groups.tolist()))} groups, {len(pool.extra)} patterns")
 

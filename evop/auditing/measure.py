@@ -81,8 +81,8 @@ class Auditor:
             max_tokens=self.max_tokens,
             dtype=self.loaded.dtype,
             metric=self.metric,
-            interval=f"{LEVEL:.0%}, documents drawn anew: Student's t of a group, {DRAWS:,} simulated audits of a worst "
-            "group and of a gap",
+            interval=f"{LEVEL:.0%} over documents: Student's t of a group, {DRAWS:,} simulated audits of a worst group "
+            "and of a gap",
             patterns=[described(candidate, splits, self.calibration, self.metric) for candidate in self.candidates],
             groups=groups,
             summary=summary_rows(splits, groups),
@@ -114,7 +114,7 @@ class Auditor:
         return audit_tasks(self.loaded, opened, tasks, self.report)
 
     def _losses(self, split: str) -> list[list[SplitLosses]]:
-        """Measure the text of a split, and its questions: under all candidates, then under the random ones of each size.
+        """Measure the text of a split, and its questions: under all candidates, then under each size's random ones.
 
         Raises:
             EvopError: a loss that is no number.

@@ -1,4 +1,4 @@
-"""All patterns side by side: each one's worst group, its mean, its distance to the best, and random patterns' beside."""
+"""All patterns side by side: each one's worst group, its mean, its distance to the best; and random patterns."""
 
 from __future__ import annotations
 

@@ -50,8 +50,9 @@ def foreseen(calibration: CalibrationSet) -> list[Found]:
         n, groups = _middle(questions), len(questions)
         lost = detectable_items(n, groups)
         says = (
-            f"audit, questions: {groups} groups of {n} in the median; a group that loses {_points(lost)} is found with a "
-            f"chance of 80% (exact McNemar, corrected for the groups; {CHURN:.0%} of the answers taken to change by chance)"
+            f"audit, questions: {groups} groups of {n} in the median; a group that loses {_points(lost)} is found with "
+            f"a chance of 80% (exact McNemar, corrected for the groups; {CHURN:.0%} of the answers taken to change by "
+            "chance)"
         )
         found.append(Found("item", float("inf") if lost is None else lost, says))
     return found
@@ -79,15 +80,15 @@ def warnings(found: Sequence[Found], tolerate: float | None, tolerate_items: flo
         tolerate_items: the loss of right answers that is tolerated, as a share; None likewise.
     """
     tolerated = {"text": tolerate, "item": tolerate_items}
-    more = {"text": "--audit-passages, with more documents", "item": "--audit-items"}
+    more = {"text": "documents and --audit-passages", "item": "--audit-items"}
     lines = []
     for each in found:
         least = tolerated[each.kind]
         if least is not None and each.loss > least:
             words = f"{least:g} nats per token" if each.kind == "text" else _points(least)
             lines.append(
-                f"warning: {each.says}, which is more than the {words} that you tolerate: a loss between the two may go "
-                f"unseen; calibrate with more {more[each.kind]}, or fewer clusters"
+                f"warning: {each.says}, which is more than the {words} that you tolerate: a loss between the two may "
+                f"go unseen; calibrate with more {more[each.kind]}, or fewer clusters"
             )
     return lines
 

@@ -1,11 +1,10 @@
 """The worst of several groups: how much it loses, with an interval, and which group it is.
 
-The largest of noisy means lies above the largest mean, and the bootstrap of a maximum adds the noise once more. So it is
-read in two ways, which err in opposite directions, and the mean of the two is taken, for the estimate and for both ends
-of its interval:
+The largest of noisy means lies above the largest mean, and the bootstrap of a maximum adds the noise once more. So it
+is read in two ways, and the mean of the two is taken, for the estimate and for both ends of its interval:
 
-* what the groups' means may be, given what was measured of all of them (``true_means``): the largest of each draw. Where
-  several groups are nearly the worst it errs above; one that stands far out is drawn a little towards the others.
+* what the groups' means may be, given what was measured of all of them (``true_means``): the largest of each draw.
+  Where several groups are nearly the worst it errs above; one far out is drawn a little towards the others.
 * what audits of such groups would show: how far their worst lies above the true worst is taken off the worst that was
   measured.
 

@@ -22,10 +22,12 @@ class AuditRecipe(Execution):
         int, option("Random patterns of equal size to hold each pattern against; 0 for none.", ge=0)
     ] = 20
     tolerate: Annotated[
-        float | None, option("Loss of text, in nats per token, that you tolerate; warn where a larger one could go unseen.", ge=0)
+        float | None,
+        option("Loss of text, in nats per token, that you tolerate; warn where a larger one could go unseen.", ge=0),
     ] = None
     tolerate_items: Annotated[
-        float | None, option("Share of right answers lost that you tolerate; warn where a larger one could go unseen.", ge=0)
+        float | None,
+        option("Share of right answers lost that you tolerate; warn where a larger one could go unseen.", ge=0),
     ] = None
     speed: Annotated[bool, option("Time the patterns beside the dense model.")] = True
     needs: Annotated[

@@ -18,7 +18,11 @@ def draw_audit(audit: AuditFile, path: Path) -> None:
     panels = [(split, kind) for split in audit.splits for kind in audit.kinds(split)]
     lines = {panel: audit.groups_of(audit.patterns[0].name, *panel)[::-1] for panel in panels}
     heights = [len(lines[panel]) + 2.2 for panel in panels]
-    figure = Figure(figsize=(10, 1.4 + line_height(len(audit.patterns) + len(audit.randoms)) * sum(heights)), dpi=130, layout="constrained")
+    figure = Figure(
+        figsize=(10, 1.4 + line_height(len(audit.patterns) + len(audit.randoms)) * sum(heights)),
+        dpi=130,
+        layout="constrained",
+    )
     axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
     for panel, axis in zip(panels, axes, strict=True):
         _panel(axis, audit, *panel, lines[panel])

@@ -85,7 +85,9 @@ def summary_sheet(audit: AuditFile, kind: str) -> Sheet:
     heads += ["behind the best pattern [95%]", "found with 80%"]
     title = "all patterns, text: excess loss, nats per token"
     legend = "one of: so many groups hold the worst with a chance of 95%; a tie: the interval of the distance holds 0; "
-    found = "found with 80%: how much more than the others a group has to lose for that to be found with a chance of 80%"
+    found = (
+        "found with 80%: how much more than the others a group has to lose for that to be found with a chance of 80%"
+    )
     if kind == "item":
         heads.append("groups worse")
         title = "all patterns, questions: right answers lost, percentage points"

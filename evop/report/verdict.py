@@ -54,8 +54,8 @@ def _on_text(audit: AuditFile, pattern: AuditedPattern) -> list[str]:
     if random is not None:
         worst = random.worst
         sentences.append(
-            f"Of {random.patterns} random patterns of this size, the worst group loses {worst.median:.3f} in the median "
-            f"({worst.least:.3f} to {worst.most:.3f}), {_times(worst.median, summary.worst)}."
+            f"Of {random.patterns} random patterns of this size, the worst group loses {worst.median:.3f} in the "
+            f"median ({worst.least:.3f} to {worst.most:.3f}), {_times(worst.median, summary.worst)}."
         )
     unseen = audit.summary_of(pattern.name, "unseen", "text")
     if unseen is not None:
@@ -123,7 +123,8 @@ def _found_in_questions(audit: AuditFile, summary: SummaryRow) -> str:
     n = counts[len(counts) // 2]
     if summary.detectable is None:
         return f"With {n} questions, half of the groups could lose all and not be found."
-    return f"With {n} questions, a group has to lose {100 * summary.detectable:.0f} points to be found with a chance of 80%."
+    points = 100 * summary.detectable
+    return f"With {n} questions, a group has to lose {points:.0f} points to be found with a chance of 80%."
 
 
 def _within(low: float | None, high: float | None) -> str:

@@ -69,8 +69,8 @@ def compare(paths: str | Path | Sequence[str | Path], audits: str | Path | Seque
         excess on both.
         ``audit_worst`` is that on ``audit``, with its interval, over groups of one ``audit_kind`` for all runs of a
         model and set: ``item``, shares of the questions lost, where all were searched by right answers, else
-        ``text``, nats per token; ``random_worst`` is the median over random patterns of equal size, ``other_worst`` the worst
-        group of the other kind.
+        ``text``, nats per token; ``random_worst`` is the median over random patterns of equal size, ``other_worst``
+        the worst group of the other kind.
 
     Raises:
         EvopError: no finished search there, or a given audit that measured none of them.

@@ -74,7 +74,9 @@ def test_the_verdict_says_how_sure_it_is_of_the_worst_group_and_takes_luck_off()
 
 def test_a_random_pattern_is_twenty():
     said = verdict(audit())[2]
-    assert said.startswith("Of 20 random patterns of this size, the worst group loses 1.500 in the median (0.700 to 7.400)")
+    assert said.startswith(
+        "Of 20 random patterns of this size, the worst group loses 1.500 in the median (0.700 to 7.400)"
+    )
     stream = io.StringIO()
     print_audit(Console(file=stream, width=250), audit())
     assert "random (median of 20) [range]" in stream.getvalue()

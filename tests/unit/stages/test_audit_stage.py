@@ -1,4 +1,4 @@
-"""The audit stage: which random pattern stands beside which pattern, and which claims it can judge."""
+"""The audit stage: which random patterns stand beside which pattern, and which claims it can judge."""
 
 import pytest
 from sets import small_set
@@ -30,7 +30,7 @@ def road(tmp_path_factory):
     return place, audit(model, calibration, runs, place / "audit", random_patterns=RANDOM, **HOW).file
 
 
-def test_every_pattern_names_the_random_one_of_its_size(road):
+def test_every_pattern_names_the_random_ones_of_its_size(road):
     audited = {pattern.name: pattern for pattern in road[1].patterns}
     beside = {name: audited[name].random for name in RUNS}
     assert beside == {"a": "random as a", "b": "random as a", "c": "random as c", "d": "random as c"}
