@@ -21,6 +21,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rivals import HOW, embedded_domains, one_thread
 from rivals_table import spread
@@ -144,6 +145,20 @@ def table(frame: pd.DataFrame, split: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def noise_floor(questions: int, groups: int, lost: float = 0.02, changed: float = 0.14) -> float:
+    """What the worst of some groups seems to lose, in the mean, if all of them lost alike.
+
+    Args:
+        questions: questions of each group.
+        groups: number of groups.
+        lost: the share of the questions that every group truly loses.
+        changed: the share of the questions whose answers change, either way; the rest changes by chance.
+    """
+    shares = [(changed + lost) / 2, (changed - lost) / 2, 1 - changed]
+    changes = np.random.default_rng(0).multinomial(questions, shares, size=(4000, groups))
+    return float((changes[..., 0] - changes[..., 1]).max(axis=1).mean() / questions)
+
+
 def main() -> None:
     """Run what is missing, then write the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -168,6 +183,8 @@ def main() -> None:
     text = "\n".join(table(frame, split) for split in SPLITS)
     (given.results / "accuracy.md").write_text(text)
     print(text)
+    for questions, groups in ((52, 41), (75, 12)):
+        print(f"all alike, the worst of {groups} of {questions} seems to lose {noise_floor(questions, groups):.3f}")
 
 
 if __name__ == "__main__":
