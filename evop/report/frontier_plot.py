@@ -84,7 +84,7 @@ def _random(axis: Axes, runs: pd.DataFrame) -> None:
 
 
 def _limits(runs: pd.DataFrame) -> tuple[float, float]:
-    """Find the ends of the picture: zero and what the searches reach; a random pattern far above them leaves it."""
+    """Find the ends of the picture: zero and what the searches reach; random patterns far above them leave it."""
     searched = runs[["audit_worst", "audit_low", "audit_high"]]
     low, high = float(searched.min().min()), float(searched.max().max())
     random = float(runs["random_worst"].max())

@@ -1,4 +1,4 @@
-"""The verdict in plain words: who pays, how much, whether by chance, and what a random pattern would have cost."""
+"""The verdict in plain words: who pays, how much, whether by chance, and what random patterns would have cost."""
 
 from __future__ import annotations
 
