@@ -83,7 +83,7 @@ def worst_of(patterns: list[Means], noise: np.ndarray, seed: list[int]) -> list[
     again, winners = (value + noise * error).max(axis=-1), truth.argmax(axis=-1)
     shares = np.array([np.bincount(row, minlength=value.shape[1]) for row in winners.T]) / len(noise)
     return [
-        Worst(*map(float, (measured[i], middle[i], low[i], high[i])), shares[i], above[:, i], again[:, i])
+        Worst(float(measured[i]), float(middle[i]), float(low[i]), float(high[i]), shares[i], above[:, i], again[:, i])
         for i in range(len(patterns))
     ]
 
