@@ -142,11 +142,11 @@ def _held(low: np.ndarray, value: np.ndarray, high: np.ndarray) -> float:
 
 def table(frame: pd.DataFrame) -> str:
     """One line a cell, as Markdown."""
-    heads = ["pool", "documents", "groups", "group", "worst", "gap", "bias of the worst", "one of k holds", "k"]
+    heads = ["pool", "documents", "groups", "audits", "group", "worst", "gap", "bias of the worst", "one of k holds", "k"]
     heads += ["named is the worst", "it says", "percentile: group", "worst", "bias"]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in frame.itertuples():
-        cells = [str(row.pool), str(row.documents), str(row.groups)]
+        cells = [str(row.pool), *(str(value) for value in (row.documents, row.groups, row.audits))]
         cells += [f"{value:.1f}" for value in (row.group, row.worst, row.gap)] + [f"{row.bias:+.4f}"]
         cells += [f"{row.among_holds:.0f}", f"{row.among:.1f}", f"{row.named_is_worst:.0f}", f"{row.sure:.0f}"]
         cells += [f"{row.group_percentile:.1f}", f"{row.worst_percentile:.1f}", f"{row.bias_measured:+.4f}"]

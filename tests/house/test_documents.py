@@ -174,6 +174,7 @@ RESULTS = {
     ],
     "docs/latency.md": ["latency"],
     "docs/accuracy.md": ["accuracy"],
+    "docs/audit.md": ["coverage"],
     "docs/performance.md": [
         "evaluator",
         "evaluator-model",
