@@ -7,7 +7,8 @@ A pool's groups, at their means over all documents, are the truth. An audit draw
 documents of each with replacement. Of every audit: does the interval of each group, of the worst group, and of the gap
 between the worst groups of two patterns hold the truth, and how far off is the estimate of the worst? ``heavy`` is a
 pool without a model: skewed and heavy-tailed documents (a lognormal and Student's t with three degrees of freedom).
-``clear`` and ``tied`` are ``elsewhere`` with one group far out, and with three worst ones alike, always drawn.
+``clear`` and ``tied`` are ``elsewhere`` with one group far out, and with three worst ones alike; those of
+one of the two patterns are always drawn.
 ``percentile`` is the bootstrap that evop had before, beside it.
 
 Writes ``coverage.csv`` (one row a pool, number of documents, number of groups) and ``coverage.md``.
@@ -142,8 +143,8 @@ def _held(low: np.ndarray, value: np.ndarray, high: np.ndarray) -> float:
 
 def table(frame: pd.DataFrame) -> str:
     """One line a cell, as Markdown."""
-    heads = ["pool", "documents", "groups", "audits", "group", "worst", "gap", "bias of the worst", "one of k holds", "k"]
-    heads += ["named is the worst", "it says", "percentile: group", "worst", "bias"]
+    heads = ["pool", "documents", "groups", "audits", "group", "worst", "gap", "bias of the worst"]
+    heads += ["one of k holds", "k", "named is the worst", "it says", "percentile: group", "worst", "bias"]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in frame.itertuples():
         cells = [str(row.pool), *(str(value) for value in (row.documents, row.groups, row.audits))]

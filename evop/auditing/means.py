@@ -154,7 +154,7 @@ def document_noise(sums: np.ndarray, counts: np.ndarray, draws: int, rng: np.ran
 
 
 def quantile(level: float, freedom: np.ndarray) -> np.ndarray:
-    """Find a quantile of Student's t for each of several degrees of freedom, float64 [...]; NaN where there are none."""
+    """Find a quantile of Student's t for each of several degrees of freedom; NaN where there are none."""
     from scipy.stats import t
 
     with np.errstate(invalid="ignore"):
