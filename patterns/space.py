@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from patterns.errors import PatternError
 from patterns.deploys import rule_of
+from patterns.errors import PatternError
 from patterns.legality import Legality, accepts
 from patterns.part import Cost, Part, Pattern
 

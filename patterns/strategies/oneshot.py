@@ -27,8 +27,8 @@ class OneShot:
     leaves (there all blocks cost the same); no layers protected but those the space protects; a ladder is measured
     at its last level, the whole part gone, because a first level too small to hurt says nothing of the rest, and
     the loss is spread over its levels by their prices. Where legality couples parts, the smallest legal removals
-    (three of a part at most) are measured, a part counts as the mean of those it is in, and the budget picks the legal pattern of the
-    smallest sum.
+    (three of a part at most) are measured, a part counts as the mean of those it is in, and the budget picks the
+    legal pattern of the smallest sum.
 
     Nothing is random in it.
 

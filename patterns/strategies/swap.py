@@ -71,9 +71,7 @@ class Swap:
         PatternError: ``patience`` below 1.
     """
 
-    def __init__(
-        self, budget: Budget, seed: int, *, patience: int = 10, settings: SwapSettings | None = None
-    ) -> None:
+    def __init__(self, budget: Budget, seed: int, *, patience: int = 10, settings: SwapSettings | None = None) -> None:
         if patience < 1:
             raise PatternError(f"patience must be at least 1 generation, found {patience}")
         self.budget = budget
@@ -87,7 +85,7 @@ class Swap:
         self._asked: list[Pattern] = []
 
     def ask(self) -> list[Pattern]:
-        """Return the offspring, then their survivors for a larger share each time; nothing after the last generation."""
+        """Return the offspring, then their survivors for a larger share each time; nothing when all is over."""
         if self._generation == self.settings.generations:
             return []
         if not self._asked:

@@ -121,7 +121,9 @@ def test_every_pattern_is_the_decoding_of_some_preference(name):
         assert budget.decode(np.array(between)) == pattern
 
 
-@pytest.mark.parametrize("name", ["subblock any", "subblock stock", "subblock balanced", "uneven balanced", "mixed any", "mixed stock"])
+@pytest.mark.parametrize(
+    "name", ["subblock any", "subblock stock", "subblock balanced", "uneven balanced", "mixed any", "mixed stock"]
+)
 def test_moves_reach_every_pattern(name):
     budget, rng = SMALL[name], np.random.default_rng(0)
     every = set(budget.patterns())
