@@ -11,9 +11,6 @@ from patterns.part import Pattern
 from patterns.space import PatternSpace
 from patterns.strategies.surrogate import shares
 
-PROBES_OF_A_PART = 3
-"""Removals of several parts that a part is measured in, where there are more."""
-
 
 class OneShot:
     """Removes what a metric ranks lowest, all at once.
@@ -27,8 +24,8 @@ class OneShot:
     leaves (there all blocks cost the same); no layers protected but those the space protects; a ladder is measured
     at its last level, the whole part gone, because a first level too small to hurt says nothing of the rest, and
     the loss is spread over its levels by their prices. Where legality couples parts, the smallest legal removals
-    (three of a part at most) are measured, a part counts as the mean of those it is in, and the budget picks the
-    legal pattern of the smallest sum.
+    are measured, a part counts as the mean of those it is in, and the budget picks the legal pattern of the
+    smallest sum.
 
     Nothing is random in it.
 
@@ -78,27 +75,9 @@ class OneShot:
 
 
 def probes(space: PatternSpace) -> list[Pattern]:
-    """Return each part gone alone, where that is legal anywhere; else the smallest removals, a few of every part."""
+    """Return each part gone alone, where that is legal anywhere; else every smallest removal."""
     wholes = [space.dense.with_level(i, space.parts[i].top) for i in space.free]
-    return [pattern for pattern in wholes if space.legal(pattern)] or _few_of_each(list(space.removals(space.dense)))
-
-
-def _few_of_each(removals: list[Pattern]) -> list[Pattern]:
-    """Return removals so that no part is in more than ``PROBES_OF_A_PART``; all of them, where none is.
-
-    Where any attention may leave with any MLP there are as many removals as pairs, and the mean of a few ranks a part.
-    """
-    touched = np.array([removal.levels for removal in removals]) > 0
-    if not removals or touched.sum(axis=0).max() <= PROBES_OF_A_PART:
-        return removals
-    chosen: list[int] = []
-    counts = np.zeros(touched.shape[1], dtype=int)
-    for most in range(1, PROBES_OF_A_PART + 1):
-        for i, parts in enumerate(touched):
-            if i not in chosen and (counts[parts] < most).all():
-                chosen.append(i)
-                counts[parts] += 1
-    return [removals[i] for i in chosen]
+    return [pattern for pattern in wholes if space.legal(pattern)] or list(space.removals(space.dense))
 
 
 def _finite(values: Sequence[float]) -> np.ndarray:
