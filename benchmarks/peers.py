@@ -46,6 +46,8 @@ from evop.searching.search_file import SearchFile
 from evop.stages.search import search
 
 REMOVE = 0.25
+AGREE = 1e-5
+"""Nats per token by which a stored loss may differ from what is measured here; it is rounded to five places."""
 TOKENS = 383_000
 """Tokens that EvoPress' own code scored."""
 SEEDS = (0, 1, 2)
@@ -181,7 +183,13 @@ def main() -> None:
     ]
     stored = json.loads(given.answers.read_text())
     judge = bench.judge()
-    print(f"stored answers agree within {disagreement(judge, stored):.1e} nats per token", flush=True)
+    apart = disagreement(judge, stored)
+    if apart > AGREE:
+        raise SystemExit(
+            f"{given.answers}: the rivals' answers lose up to {apart:.1e} nats per token more or less here than is "
+            f"stored, expected {AGREE:.0e}; these are other windows or another model: use those of the stored answers"
+        )
+    print(f"stored answers agree within {apart:.1e} nats per token", flush=True)
     if not given.only_judge:
         run_all(bench, [cell for cell in wanted if bench.answer(cell) is None], given.jobs)
     write(bench, judge, stored_answers(stored), [a for cell in wanted if (a := bench.answer(cell))], given.results)
