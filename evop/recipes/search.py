@@ -38,7 +38,10 @@ class SearchRecipe(Execution):
 
     remove: Annotated[float, option("Fraction of the decoder blocks to remove.")] = 0.25
     grain: Annotated[str, option("layer, subblock, head, channel or mixed.")] = "subblock"
-    deploy: Annotated[str, option("stock: the result is a stock architecture; any: free.")] = "stock"
+    deploy: Annotated[
+        str,
+        option("stock: the result is a stock architecture; balanced: as many attentions as MLPs leave; any: free."),
+    ] = "stock"
     strategy: Annotated[
         str,
         option(

@@ -172,6 +172,7 @@ RESULTS = {
         "bitllama-3M-main",
         "bitllama-3M-grains",
     ],
+    "docs/peers.md": ["peers", "peers-gaps"],
     "docs/latency.md": ["latency"],
     "docs/accuracy.md": ["accuracy"],
     "docs/performance.md": [
