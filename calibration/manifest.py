@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from calibration.passage import GroupKind, group_key
 from calibration.recipe import Recipe
 
-SCHEMA: Literal["evop.calibration_set/2"] = "evop.calibration_set/2"
+SCHEMA: Literal["evop.calibration_set/3"] = "evop.calibration_set/3"
 
 
 class _Entry(BaseModel):
@@ -65,11 +65,14 @@ class DomainEntry(_Entry):
         kind: ``text``; ``task``; ``continuation`` for a task made of another domain's text.
         made_of: name of the domain whose text a continuation is made of; None for others.
         sources: entries of the sources the domain was read from; of a continuation, those of its text.
-        documents: number of documents with at least one passage left.
+        documents: number of documents with at least one passage left; those joined to one count once.
         passages: passages left after dropping near-duplicates; the clusters are made of these.
         empty_rows: number of rows without text.
         short_documents: number of documents under five words, which were dropped.
-        near_duplicates: passages dropped because an earlier one of any domain says nearly the same.
+        near_duplicates: passages dropped because an earlier passage or document of any domain says nearly the same.
+        joined_documents: number of documents that are one with another document, because they share text.
+        largest_joined: passages of the largest document made of several; 0 without one.
+        boilerplate: passages of which at least a fifth is text that more than a tenth of a domain's documents hold.
         given_up: passages dropped because their document reaches into a held-out cluster.
         over_cap: passages left out of ``select``, ``audit`` and ``unseen`` by the caps per group.
         not_sampled: passages of the search pool that the sampler did not choose.
@@ -91,6 +94,9 @@ class DomainEntry(_Entry):
     empty_rows: int = 0
     short_documents: int = 0
     near_duplicates: int = 0
+    joined_documents: int = 0
+    largest_joined: int = 0
+    boilerplate: int = 0
     given_up: int = 0
     over_cap: int = 0
     not_sampled: int = 0
@@ -148,7 +154,7 @@ class Manifest(_Entry):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
 
-    schema_: Literal["evop.calibration_set/2"] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal["evop.calibration_set/3"] = Field(default=SCHEMA, alias="schema")
     recipe: Recipe
     versions: dict[str, str]
     embedding_dim: int
