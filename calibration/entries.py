@@ -85,6 +85,7 @@ def _read_entry(domain: DomainReading, settled: Settled, groups: Sequence[GroupE
         joined_documents=domain.joined_documents,
         largest_joined=domain.largest_joined,
         boilerplate=domain.boilerplate,
+        prompted=domain.prompted,
         given_up=settled.split.given_up.get(domain.name, 0),
         over_cap=settled.split.over_cap.get(domain.name, 0),
         not_sampled=sum(group.pool for group in groups) - splits["search"],

@@ -73,6 +73,7 @@ class DomainEntry(_Entry):
         joined_documents: number of documents that are one with another document, because they share text.
         largest_joined: passages of the largest document made of several; 0 without one.
         boilerplate: passages of which at least a fifth is text that more than a tenth of a domain's documents hold.
+        prompted: items whose query begins with instructions or examples; they are asked, not compared nor embedded.
         given_up: passages dropped because their document reaches into a held-out cluster.
         over_cap: passages left out of ``select``, ``audit`` and ``unseen`` by the caps per group.
         not_sampled: passages of the search pool that the sampler did not choose.
@@ -97,6 +98,7 @@ class DomainEntry(_Entry):
     joined_documents: int = 0
     largest_joined: int = 0
     boilerplate: int = 0
+    prompted: int = 0
     given_up: int = 0
     over_cap: int = 0
     not_sampled: int = 0

@@ -49,12 +49,14 @@ def _shared_text_notes(domains: Sequence[DomainEntry]) -> list[str]:
         for entry in domains
         if entry.largest_joined > LARGE * entry.passages
     ]
+    prompted = [f"{entry.name} {entry.prompted} of {entry.passages}" for entry in domains if entry.prompted]
     common = [f"{entry.name} {entry.boilerplate} of {entry.passages}" for entry in domains if entry.boilerplate]
     lists = {
         "documents that share text with another count as one with it: ": joined,
         "documents made of several hold more than a tenth of the passages, so chance shares them out badly: ": large,
         "passages of which a fifth or more is text that over a tenth of the documents hold; it lies in several splits "
         "and joins nothing: ": common,
+        "items that follow instructions or examples, which are asked but neither compared nor embedded: ": prompted,
     }
     return [opening + ", ".join(counts) for opening, counts in lists.items() if counts]
 

@@ -34,6 +34,7 @@ class DomainReading:
             the same.
         joined_documents: number of documents that are one with another document, because they share text.
         largest_joined: number of passages of the largest document made of several; 0 without one.
+        prompted: number of items whose query begins with instructions or examples, which are not compared.
         boilerplate: number of passages of which at least a fifth is text that more than a tenth of a domain's
             documents hold, which joins nothing.
     """
@@ -49,6 +50,7 @@ class DomainReading:
     joined_documents: int
     largest_joined: int
     boilerplate: int
+    prompted: int
 
     @property
     def line(self) -> str:
@@ -148,6 +150,7 @@ def _counted(domain: DomainPassages, kept: Sequence[Passage], shared: SharedText
         joined_documents=len(documents) - len(sizes),
         largest_joined=max((sizes[name] for name in heads), default=0),
         boilerplate=len(set(own) & set(shared.boilerplate)),
+        prompted=sum(kept[i].prompt > 0 for i in own),
     )
 
 

@@ -118,7 +118,7 @@ def test_no_leak_in_real_text():
 
 @pytest.mark.parametrize("split_seed", [0, 1])
 def test_no_copy_behind_a_header_is_parted_from_its_original(tmp_path, split_seed):
-    """Documents of three passages, half of them again behind headers of every length; each passage against each text."""
+    """Documents of three passages, half of them again behind headers; each passage against each text."""
     rng = random.Random(split_seed)
     topics = [[f"t{topic}x{i}" for i in range(400)] for topic in range(3)]
     originals = [" ".join(rng.choices(topics[i % 3], k=450)) for i in range(60)]
