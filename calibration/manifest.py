@@ -81,6 +81,7 @@ class DomainEntry(_Entry):
         clusters_before_merging: number of clusters before any were merged.
         clusters_chosen_by: how the number of clusters was chosen.
         silhouette: cosine silhouette by number of clusters, where that number was chosen automatically.
+        stability: agreement of halves (adjusted Rand index), likewise.
         merges: entries of the clusters merged into another, in the order they were merged.
         held_out: numbers of the clusters kept ``unseen``.
         splits: passages stored, by split.
@@ -106,6 +107,7 @@ class DomainEntry(_Entry):
     clusters_before_merging: int = 0
     clusters_chosen_by: str = ""
     silhouette: dict[int, float] = Field(default_factory=dict)
+    stability: dict[int, float] = Field(default_factory=dict)
     merges: list[MergeEntry] = Field(default_factory=list)
     held_out: list[int] = Field(default_factory=list)
     splits: dict[str, int] = Field(default_factory=dict)
@@ -147,6 +149,7 @@ class Manifest(_Entry):
         schema_: name and version of the schema, written as ``schema``.
         recipe: recipe that the set was built from.
         versions: versions of the libraries the set depends on, by name.
+        embedder: name of the embedder that made the vectors; where the recipe says ``auto``, the one that was taken.
         embedding_dim: length of a passage's vector.
         domains: one entry per domain, in order.
         groups: one entry per group, in the order of the centroids.
@@ -159,6 +162,7 @@ class Manifest(_Entry):
     schema_: Literal["evop.calibration_set/3"] = Field(default=SCHEMA, alias="schema")
     recipe: Recipe
     versions: dict[str, str]
+    embedder: str
     embedding_dim: int
     domains: list[DomainEntry]
     groups: list[GroupEntry]

@@ -68,7 +68,7 @@ class HarnessTask:
         return f"{PREFIX}{self.task}"
 
     def rows(self, cache: str) -> Iterator[dict[str, Any]]:
-        """Read the rows: the columns of a document, ``query``, ``choices`` and ``gold`` as asked, the ``task``, ``STARTS``.
+        """Read the rows: the columns of a document, ``query``, ``choices``, ``gold``, ``task`` and ``STARTS``.
 
         The training documents of a task that has some, so that what lm_eval evaluates stays unseen. Of a group, every
         task is a ``cluster``. lm_eval keeps what it downloads in a cache of its own.

@@ -180,7 +180,7 @@ def without_shared_prompts(rows: Sequence[Row]) -> list[Row]:
         groups.setdefault((row.item.domain, row.cluster), []).append(row)
     shared = {}
     for key, members in groups.items():
-        start = os.path.commonprefix([row.item.text or "" for row in members])
+        start = os.path.commonprefix([row.item.text or "" for row in members])  # noqa: RUF071 (of texts, not of paths)
         pause = "\n" if "\n" in start else " "
         start = start[: start.rfind(pause) + 1]
         shared[key] = len(start) if len(members) >= FEWEST_ALIKE and len(words(start)) >= FEWEST_WORDS else 0

@@ -9,8 +9,8 @@ from calibration.choosing.sample import SAMPLERS, largest_remainders, water_fill
 from calibration.choosing.split import SHARES, share_out
 from calibration.passage import Passage, words
 from calibration.reading.duplicates import near_duplicates
-from calibration.reading.shingles import shingle_sets
 from calibration.reading.pieces import pieces_of
+from calibration.reading.shingles import shingle_sets
 
 examples = settings(deadline=None, max_examples=150, derandomize=True)
 
