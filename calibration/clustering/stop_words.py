@@ -11,7 +11,7 @@ TEXTS = 300
 """Texts that the language is told by, at most."""
 LEAST_SHARE = 0.25
 """Share of a text's words that are stop words of its language, at least; prose has a third to two thirds."""
-TOO_COMMON = 0.2
+TOO_COMMON = 0.4
 """In a language without a list, a word that more than this share of the texts hold is a stop word."""
 
 FEWEST_TEXTS = 20

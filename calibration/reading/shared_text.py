@@ -111,9 +111,9 @@ def _boilerplate(document: np.ndarray, shingle: np.ndarray, domain: np.ndarray, 
     common = np.zeros(shingles, dtype=bool)
     for name in np.unique(domain):
         places = domain == name
-        held = np.unique(np.stack([shingle[places], document[places]]), axis=1)
-        most = max(BOILERPLATE_DOCUMENTS, len(np.unique(held[1])) // BOILERPLATE_SHARE)
-        common |= np.bincount(held[0], minlength=shingles) > most
+        pairs = np.unique(document[places] * shingles + shingle[places])  # one of each shingle of each document
+        most = max(BOILERPLATE_DOCUMENTS, len(np.unique(pairs // shingles)) // BOILERPLATE_SHARE)
+        common |= np.bincount(pairs % shingles, minlength=shingles) > most
     return common
 
 

@@ -230,7 +230,7 @@ def test_real_texts_of_one_source_in_rows(corpora):
         DomainSource(name="math", source=str(corpora / "math_word.jsonl")),
         DomainSource(name="law", source=str(corpora / "legal_statute.jsonl"), group_by="source"),
     ]
-    built = build_calibration_set(Recipe(domains=domains, limit=400))
+    built = build_calibration_set(Recipe(domains=domains, clusters=4, limit=400))
     assert len(built.split("search")) == 128
     assert min(len(built.split(s)) for s in ("select", "audit", "unseen")) > 0
     assert all(len(group.name.split(", ")) == 3 for group in built.groups)
