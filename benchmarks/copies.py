@@ -77,7 +77,10 @@ def measured(originals: list[str], words: str, header: int) -> dict[str, object]
 
 def table(rows: list[dict[str, object]]) -> str:
     """Make the table: a row per corpus and header."""
-    lines = ["| corpus | header | documents | left of the copies' passages | apart | CPU seconds |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| corpus | header | documents | left of the copies' passages | apart | CPU seconds |",
+        "|---|---|---|---|---|---|",
+    ]
     lines += [
         f"| {row['corpus']} | {row['header']} | {row['documents']} | {row['left']} of {row['of']} | {row['apart']} "
         f"| {row['seconds']} |"

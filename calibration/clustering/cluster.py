@@ -9,6 +9,7 @@ from calibration.clustering.stability import MOST_CLUSTERS, choose_clusters, kme
 from calibration.errors import CalibrationError
 from calibration.seeded import one_thread
 
+
 @dataclass(frozen=True, eq=False)
 class Clustering:
     """The clusters of one domain.
@@ -64,9 +65,7 @@ def cluster_domain(
         if clusters == "auto":
             choice = choose_clusters(domain, vectors, most, seed)
             clustering = summarised(vectors, choice.labels)
-            return replace(
-                clustering, chosen_by=choice.why, silhouette=choice.silhouette, stability=choice.stability
-            )
+            return replace(clustering, chosen_by=choice.why, silhouette=choice.silhouette, stability=choice.stability)
         distinct = len(np.unique(vectors, axis=0))
         if distinct < int(clusters):
             raise CalibrationError(

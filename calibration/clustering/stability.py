@@ -78,7 +78,9 @@ def _best(silhouette: Mapping[int, float], stability: Mapping[int, float], most:
     why = f"best silhouette ({silhouette[best]:.3f}) of the stable from {tried}; halves agree by {stability[best]:.2f}"
     if best < top:
         return best, why
-    limit = "that the search sample has text for" if top == most < MOST_CLUSTERS else "that is tried, so more may be there"
+    limit = (
+        "that the search sample has text for" if top == most < MOST_CLUSTERS else "that is tried, so more may be there"
+    )
     return best, f"{why}; the largest number {limit}"
 
 

@@ -171,6 +171,7 @@ RESULTS = {
         "bitllama-3M-main",
         "bitllama-3M-grains",
     ],
+    "docs/calibration.md": ["copies", "clusters"],
     "docs/latency.md": ["latency"],
     "docs/accuracy.md": ["accuracy"],
     "docs/performance.md": [
