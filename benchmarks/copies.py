@@ -1,9 +1,9 @@
 """Copies behind another header: how much of a copied document is left, and how long it takes to find that out.
 
-The first documents of each corpus, cut to 4,000 characters, are written down, then half of them again behind a header of
-other words of the corpus. *Left* is the share of the copies' passages, the headers' own excepted, that are still in the
-set; *apart* the number of copies left that are not one document with their original. Last, the CPU seconds of reading a domain
-of 1,000 such documents of made-up text.
+The first documents of each corpus, cut to 4,000 characters, are written down, then half of them again behind a header
+of other words of the corpus. *Left* is how many of the copies' passages are still in the set; *apart* the number of
+copies that are not one document with their original. Last, 1,000 such documents of made-up text. Seconds are those of
+reading the domain, on the processor.
 
 Run it with::
 

@@ -54,7 +54,7 @@ def language_of(texts: Sequence[str]) -> str | None:
 
 @functools.cache
 def _listed(language: str) -> frozenset[str]:
-    """List the stop words of a language; of English the shorter list, as the other holds ``system`` and ``research``."""
+    """List the stop words of a language; of English a shorter list, as the other holds ``system`` and ``research``."""
     if language == ENGLISH:
         from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
