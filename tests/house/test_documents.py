@@ -173,6 +173,7 @@ RESULTS = {
         "bitllama-3M-grains",
     ],
     "docs/peers.md": ["peers", "peers-gaps"],
+    "docs/calibration.md": ["copies", "clusters"],
     "docs/latency.md": ["latency"],
     "docs/accuracy.md": ["accuracy"],
     "docs/performance.md": [
