@@ -11,7 +11,6 @@ import numpy as np
 from calibration import CalibrationSet
 from calibration.seeded import generator
 from evop.errors import EvopError
-from evop.evaluator import Evaluator
 from evop.fitness.fidelities import fidelities_of
 from evop.fitness.fitness import Fitness
 from evop.fitness.folds import Folds
@@ -27,7 +26,7 @@ from evop.searching.identity import identity_asked, identity_found
 from evop.searching.passages import ObjectivePassages, at_chance, objective_passages
 from evop.searching.plan import SearchPlan
 from evop.searching.progress import Progress, Watch
-from evop.searching.rankings import Rankings, folds_of, notes_on_folds, ranking_tokens, rankings_of
+from evop.searching.rankings import folds_of, notes_on_folds, ranking_tokens, rankings_of
 from evop.tokens.passages import TokenPassages
 from patterns import FINALISTS, Budget, TrialLog
 
