@@ -4,7 +4,7 @@
 
 For every seed, every grain and every domain, two searches that see nothing of the domain (``--hold-out-domain``): one
 judges thinned parts on the passages that rank their units (``--fitness-on all``), one on other clusters, crosswise
-(``held-out``). A seed draws the search sample and seeds the strategy; both may score as many tokens, rankings included.
+(``held-out``). A seed draws the search sample and seeds the strategy; both measure as many patterns.
 Their answers are measured on three kinds of groups: ``audit`` of the domains that were searched, ``unseen`` clusters of
 these, and all of the domain that was left out. Writes ``held-out.csv`` (one row a search) and ``held-out.md``: medians,
 and the paired difference, held-out minus all.
@@ -39,11 +39,10 @@ GRAINS = {"channel": 0.25, "mixed": 0.25, "head": 0.125}
 """Grain -> what is removed."""
 ARMS = ("all", "held-out")
 SEEDS = (0, 1, 2)
-TOKENS = 60_000
-"""Tokens a search may score."""
-PASSAGES = 8
-"""Search passages per domain: two to three of each searched cluster."""
-OBJECTIVE = "cvar"
+EVALUATIONS = 40
+"""Patterns a search measures; the rankings of the halves take the tokens of one or two more."""
+PASSAGES = 6
+"""Search passages per domain: two of each searched cluster."""
 PLACES = ("audit", "unseen", "left out")
 """Groups of searched domains, whole clusters of these that were never searched, and the domain that was left out."""
 
@@ -61,7 +60,7 @@ def calibration(work: Path, seed: int) -> CalibrationSet:
             limit=1500,
             min_group_tokens=250,
             select_passages=2,
-            audit_passages=12,
+            audit_passages=6,
             seed=seed,
         )
         build_calibration_set(recipe).save(folder)
@@ -109,8 +108,8 @@ def rows(work: Path, seeds: tuple[int, ...], grains: tuple[str, ...]) -> Iterato
         for grain, domain, arm in product(grains, domains, ARMS):
             run = work / f"{grain}-{domain}-{arm}-seed{seed}"
             if not (run / "pattern.json").is_file():
-                options = {"grain": grain, "remove": GRAINS[grain], "tokens": TOKENS, "seed": seed, **ASKED}
-                options |= {"objective": OBJECTIVE, "fitness_on": arm, "hold_out_domain": domain}
+                options = {"grain": grain, "remove": GRAINS[grain], "evaluations": EVALUATIONS, "seed": seed, **ASKED}
+                options |= {"fitness_on": arm, "hold_out_domain": domain}
                 search(model_dir(), made, run, **options)
             row = {"grain": grain, "left_out": domain, "seed": seed, "fitness_on": arm, **judge.row(run, domain)}
             print(

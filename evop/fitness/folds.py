@@ -44,7 +44,8 @@ class Folds:
         """Take the passages of a fold that may rank units: those of documents that do not reach into the other fold."""
         numbers = self.numbers(passages)
         elsewhere = {passages.documents[i] for i in np.flatnonzero(numbers != fold)}
-        return passages.take([i for i in np.flatnonzero(numbers == fold) if passages.documents[i] not in elsewhere])
+        own = np.flatnonzero(numbers == fold).tolist()
+        return passages.take([i for i in own if passages.documents[i] not in elsewhere])
 
     def _number(self, group: str, document: str) -> int:
         by_document = self.documents.get(domain_of(group))

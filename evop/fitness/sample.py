@@ -73,7 +73,7 @@ class Sample:
                         self.store.put(pattern, number, _sums(table))
 
     def tables(self, patterns: Sequence[Pattern], passages: TokenPassages) -> list[LossTable]:
-        """Measure patterns on some passages of the sample: the loss table of each; the store is neither read nor told."""
+        """Measure patterns on some passages of the sample, whatever the store holds: the loss table of each."""
         if self.cross is None:
             return self.evaluator.losses(patterns, passages)
         return self.cross.losses(self.evaluator, patterns, passages)
