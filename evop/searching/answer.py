@@ -112,6 +112,7 @@ class Answer:
             tokens={**tokens, "total": sum(tokens.values())},
             truncated={"search": setup.passages.search.truncated, "select": setup.passages.select.truncated},
             seconds=round(run.seconds(), 2),
+            sample_size=setup.sample_size,
             groups={key: setup.labels[key] for key in setup.passages.groups},
             left_out=dict(setup.passages.left_out),
             finalists=[

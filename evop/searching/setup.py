@@ -27,6 +27,8 @@ from evop.searching.passages import ObjectivePassages, at_chance, objective_pass
 from evop.searching.plan import SearchPlan
 from evop.searching.progress import Progress, Watch
 from evop.searching.rankings import folds_of, notes_on_folds, ranking_tokens, rankings_of
+from evop.searching.sample_size import RANDOM_PATTERNS, asks_for_sample_size, measured_sample_size, note_on
+from evop.searching.search_file import SampleSize
 from evop.tokens.passages import TokenPassages
 from patterns import FINALISTS, Budget, TrialLog
 
@@ -45,6 +47,7 @@ class SearchSetup:
         fitness: judges patterns on ``search``.
         log: the trials, and what follows from the identity.
         tokens: purpose -> tokens scored for it before the first pattern.
+        sample_size: whether the search sample is large enough; None where that was not measured.
         notes: lines that a person would like to know before the search begins.
     """
 
@@ -54,7 +57,8 @@ class SearchSetup:
     fitness: Fitness
     log: TrialLog
     tokens: Mapping[str, int]
-    notes: tuple[str, ...] = ()
+    sample_size: SampleSize | None
+    notes: tuple[str, ...]
 
     @property
     def labels(self) -> dict[str, str]:
@@ -105,7 +109,9 @@ def set_up(
         "scale_by": fitness.scale,
     }
     log = run.log(identity, derived, rankings.all, plan.table)
-    return SearchSetup(calibration, budget, passages, fitness, log, tokens, tuple(notes_on_folds(recipe, folds)))
+    size = measured_sample_size(fitness, budget) if asks_for_sample_size(recipe) else None
+    notes = [*notes_on_folds(recipe, folds), note_on(size, recipe, calibration.manifest.recipe) if size else ""]
+    return SearchSetup(calibration, budget, passages, fitness, log, tokens, size, tuple(filter(None, notes)))
 
 
 def _tokens_before(recipe: SearchRecipe, search: TokenPassages, folds: Folds | None) -> dict[str, int]:
@@ -114,6 +120,7 @@ def _tokens_before(recipe: SearchRecipe, search: TokenPassages, folds: Folds | N
         "dense": search.total,
         "importance": ranking_tokens(recipe, search, folds),
         "scale": SCALE_PATTERNS * search.total if recipe.scale == "random" else 0,
+        "sample_size": RANDOM_PATTERNS * search.total if asks_for_sample_size(recipe) else 0,
     }
 
 
