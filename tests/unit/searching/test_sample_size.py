@@ -77,12 +77,19 @@ def test_the_worst_group_needs_a_larger_sample():
 
 def test_a_search_says_so_and_counts_what_it_took(tiny_folder, tmp_path):
     lines = []
-    options = {"grain": "layer", "deploy": "any", "objective": "worst", "max_tokens": 8, "min_group_tokens": 5}
+    options = {
+        "device": "cpu",
+        "dtype": "float32",
+        "grain": "layer",
+        "deploy": "any",
+        "objective": "worst",
+        "max_tokens": 8,
+        "min_group_tokens": 5,
+    }
     for name, more in {"measured": {}, "short": {"evaluations": 3}, "again": {}}.items():
         out = tmp_path / ("again" if name == "short" else name)
-        account = search(
-            tiny_folder("llama"), small_set(), out, report=lines.append, device="cpu", dtype="float32", **options, **more
-        ).account
+        model, report = tiny_folder("llama"), lines.append
+        account = search(model, small_set(), out, report=report, **options, **more).account
         assert (account.sample_size is None) == (name == "short")
         assert account.tokens["sample_size"] == (0 if name == "short" else 4 * account.tokens["dense"])
     assert any(line.startswith("the sample is small") for line in lines)
