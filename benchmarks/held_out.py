@@ -13,7 +13,8 @@ and the paired difference, held-out minus all.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from rivals_table import spread
 from calibration import CalibrationSet, build_calibration_set
 from calibration.passage import domain_of
 from evop.evaluator import Evaluator
+from evop.files.json_file import write_json
 from evop.losses.table import excess
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import LoadedModel, load_model
@@ -95,27 +97,40 @@ class Judge:
         assert claim is not None
         numbers = {f"{place} worst": max(values) for place, values in of_place.items()}
         numbers |= {f"{place} mean": float(np.mean(values)) for place, values in of_place.items()}
-        return {**numbers, "search": claim.search, "select": claim.select}
+        return {**numbers, "search": claim.search, "select": claim.select, "pooled": claim.pooled}
 
 
-def rows(work: Path, seeds: tuple[int, ...], grains: tuple[str, ...]) -> Iterator[dict[str, object]]:
-    """Search what is missing, measure every answer: one row a search."""
+def run(work: Path, seeds: Iterable[int], grains: Iterable[str]) -> None:
+    """Search what is missing, and measure every answer."""
     loaded = load_model(Checkpoint.find(model_dir()), "cpu", "float32")
     for seed in seeds:
         made = calibration(work, seed)
         judge = Judge(made, loaded)
         domains = sorted({group.domain for group in made.groups})
-        for grain, domain, arm in product(grains, domains, ARMS):
-            run = work / f"{grain}-{domain}-{arm}-seed{seed}"
-            if not (run / "pattern.json").is_file():
-                options = {"grain": grain, "remove": GRAINS[grain], "evaluations": EVALUATIONS, "seed": seed, **ASKED}
-                options |= {"fitness_on": arm, "hold_out_domain": domain}
-                search(model_dir(), made, run, **options)
-            row = {"grain": grain, "left_out": domain, "seed": seed, "fitness_on": arm, **judge.row(run, domain)}
-            print(
-                f"{run.name}: {row['audit mean']:.3f} {row['unseen mean']:.3f} {row['left out mean']:.3f}", flush=True
-            )
-            yield row
+        for domain, grain, arm in product(domains, grains, ARMS):
+            name = f"{grain}-{domain}-{arm}-seed{seed}"
+            if (work / f"{name}.json").is_file():
+                continue
+            options = {"grain": grain, "remove": GRAINS[grain], "evaluations": EVALUATIONS, "seed": seed, **ASKED}
+            options |= {"fitness_on": arm, "hold_out_domain": domain}
+            search(model_dir(), made, work / name, **options)
+            row = {
+                "grain": grain,
+                "left_out": domain,
+                "seed": seed,
+                "fitness_on": arm,
+                **judge.row(work / name, domain),
+            }
+            write_json(work / f"{name}.json", row)
+            print(name, *(f"{place} {row[f'{place} mean']:.3f}" for place in PLACES), flush=True)
+
+
+def measured(work: Path) -> pd.DataFrame:
+    """One row a search, of pairs of which both searches are done."""
+    frame = pd.DataFrame([json.loads(path.read_text()) for path in sorted(work.glob("*-seed*.json"))])
+    keys = ["grain", "left_out", "seed"]
+    whole = frame.groupby(keys)["fitness_on"].transform("count") == len(ARMS)
+    return frame[whole].sort_values([*keys, "fitness_on"]).reset_index(drop=True)
 
 
 def table(frame: pd.DataFrame) -> str:
@@ -149,9 +164,12 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="where tables are written")
     parser.add_argument("--seed", action="append", type=int, help="0, 1 and 2 otherwise; may be repeated")
     parser.add_argument("--grain", action="append", choices=tuple(GRAINS), help="all otherwise; may be repeated")
+    parser.add_argument("--table", action="store_true", help="write the tables of what is done, and search nothing")
     given = parser.parse_args()
-    one_thread()
-    frame = pd.DataFrame(list(rows(given.work, tuple(given.seed or SEEDS), tuple(given.grain or GRAINS))))
+    if not given.table:
+        one_thread()
+        run(given.work, given.seed or SEEDS, given.grain or GRAINS)
+    frame = measured(given.work)
     given.results.mkdir(parents=True, exist_ok=True)
     frame.to_csv(given.results / "held-out.csv", index=False, float_format="%.5f")
     text = table(frame)

@@ -41,7 +41,6 @@ class Origin(JsonPart):
     importance: str
     importance_over: str
     fitness_on: str
-    """``held-out`` where thinned parts were judged on other clusters than those that rank their units."""
     held_out: list[str]
     """Domains of the calibration set that the search saw nothing of."""
     seed: int
