@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from rivals import ASKED, HOW, MAX_TOKENS, embedded_domains, one_thread
+from rivals import ASKED, HOW, embedded_domains, one_thread
 from rivals_table import spread
 
 from calibration import CalibrationSet, build_calibration_set
@@ -41,10 +41,12 @@ GRAINS = {"channel": 0.25, "mixed": 0.25, "head": 0.125}
 """Grain -> what is removed."""
 ARMS = ("all", "held-out")
 SEEDS = (0, 1, 2)
-EVALUATIONS = 40
+EVALUATIONS = 30
 """Patterns a search measures; the rankings of the halves take the tokens of one or two more."""
-PASSAGES = 6
-"""Search passages per domain: two of each searched cluster."""
+PASSAGES = 8
+"""Search passages per domain: two or three of each searched cluster."""
+TRUNCATED = {"max_tokens": 64, "min_group_tokens": 96}
+"""Passages are cut there, so that a search takes half a minute."""
 PLACES = ("audit", "unseen", "left out")
 """Groups of searched domains, whole clusters of these that were never searched, and the domain that was left out."""
 
@@ -80,9 +82,9 @@ class Judge:
     def __init__(self, calibration: CalibrationSet, loaded: LoadedModel) -> None:
         self._groups = {group.key: group for group in calibration.groups}
         held = [*calibration.split("audit"), *calibration.split("unseen")]
-        self._passages = tokenize(held, loaded.tokenizer, MAX_TOKENS)
+        self._passages = tokenize(held, loaded.tokenizer, TRUNCATED["max_tokens"])
         space = pattern_space(loaded.checkpoint, "subblock")
-        self._evaluator = Evaluator.of(loaded, space, MAX_TOKENS, HOW["batch_size"])
+        self._evaluator = Evaluator.of(loaded, space, TRUNCATED["max_tokens"], HOW["batch_size"])
         self._dense = self._evaluator.dense(self._passages).by_group
 
     def row(self, run: Path, left_out: str) -> dict[str, float]:
@@ -112,7 +114,7 @@ def run(work: Path, seeds: Iterable[int], grains: Iterable[str]) -> None:
             if (work / f"{name}.json").is_file():
                 continue
             options = {"grain": grain, "remove": GRAINS[grain], "evaluations": EVALUATIONS, "seed": seed, **ASKED}
-            options |= {"fitness_on": arm, "hold_out_domain": domain}
+            options |= {**TRUNCATED, "fitness_on": arm, "hold_out_domain": domain}
             search(model_dir(), made, work / name, **options)
             row = {
                 "grain": grain,
