@@ -30,6 +30,7 @@ ANOTHER = {
     "patience": {"patience": None},
     "seed": {"seed": 1},
     "objective": {"objective": "mean"},
+    "tail": {"tail": 0.25},
     "loss": {"loss": "kl"},
     "scale": {"scale": "random"},
     "importance": {"importance": "flap"},
