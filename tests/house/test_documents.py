@@ -174,6 +174,7 @@ RESULTS = {
     ],
     "docs/latency.md": ["latency"],
     "docs/accuracy.md": ["accuracy"],
+    "docs/held-out.md": ["held-out"],
     "docs/performance.md": [
         "evaluator",
         "evaluator-model",
