@@ -41,10 +41,10 @@ DOMAINS = ("biomedical", "code_python", "legal_statute", "math_word", "tech_docs
 """Five of the embedded corpora; a search sees four of them."""
 GRAINS = {"channel": 0.25, "mixed": 0.25, "head": 0.125}
 """Grain -> what is removed."""
+EVALUATIONS = {"channel": 30, "mixed": 150, "head": 60}
+"""Grain -> patterns a search measures, most on a part of the sample; the halves' rankings read it once more."""
 ARMS = ("all", "held-out")
 SEEDS = (0, 1, 2)
-EVALUATIONS = 30
-"""Patterns a search measures; the rankings of the halves take the tokens of one or two more."""
 PASSAGES = 8
 """Search passages per domain: two or three of each searched cluster."""
 TRUNCATED = {"max_tokens": 64, "min_group_tokens": 96}
@@ -114,7 +114,13 @@ def run(work: Path, seeds: Iterable[int], grains: Iterable[str]) -> None:
             name = f"{grain}-{domain}-{arm}-seed{seed}"
             if (work / f"{name}.json").is_file():
                 continue
-            options = {"grain": grain, "remove": GRAINS[grain], "evaluations": EVALUATIONS, "seed": seed, **ASKED}
+            options = {
+                "grain": grain,
+                "remove": GRAINS[grain],
+                "evaluations": EVALUATIONS[grain],
+                "seed": seed,
+                **ASKED,
+            }
             options |= {**TRUNCATED, "fitness_on": arm, "hold_out_domain": domain}
             search(model_dir(), made, work / name, **options)
             row = {
@@ -144,11 +150,11 @@ def table(frame: pd.DataFrame) -> str:
     ]
     for grain in frame["grain"].unique():
         pairs = frame[frame["grain"] == grain].pivot(index=["left_out", "seed"], columns="fitness_on")
-        for what in ("search", *(f"{place} {which}" for place in PLACES for which in ("worst", "mean"))):
+        for what in ("search", "select", *(f"{place} {which}" for place in PLACES for which in ("worst", "mean"))):
             one, other = (pairs[what][arm] for arm in ARMS)
             gap = other - one
             won = f"{int((gap < 0).sum())} of {len(gap)}"
-            name = "claimed on search" if what == "search" else what
+            name = f"claimed on {what}" if what in ("search", "select") else what
             lines.append(f"| {grain} | {name} | {spread(one)} | {spread(other)} | {signed(gap)} | {won} |")
     return "\n".join(lines) + "\n"
 
