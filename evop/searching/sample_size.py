@@ -62,8 +62,8 @@ def asks_for_sample_size(recipe: SearchRecipe) -> bool:
 def measured_sample_size(fitness: Fitness, budget: Budget) -> SampleSize | None:
     """Measure random patterns of the budget on the search sample, passage by passage.
 
-    A pattern that ruins the model tells groups apart by a nat or more, which no good pattern does: the half that
-    loses more is left out.
+    A pattern that ruins the model tells groups apart far more than a good one does, and a search is among good ones:
+    the half that loses more is left out.
 
     Returns:
         None where a loss is no number, or where fewer than two groups have two documents.
