@@ -13,6 +13,9 @@ from evop.files.json_file import JsonFile, JsonPart, inside
 from evop.files.names import AUDIT
 from evop.removal.pattern_file import Claim, ModelName, ReachedFractions
 
+HELD_OUT = "held-out"
+"""The split of an audit that holds all audited passages of domains that were held out of a search."""
+
 
 class AuditedPattern(JsonPart):
     """One row of the audit: a pattern file, or the random pattern of equal size."""

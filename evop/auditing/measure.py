@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibration import CalibrationSet
+from calibration import CalibrationSet, Passage
 from evop.auditing.audit_file import AuditFile, HarnessRow, Needs
 from evop.auditing.bootstrap import LEVEL, RESAMPLES
 from evop.auditing.candidates import Candidate, described
 from evop.auditing.harness import HarnessTasks, audit_tasks
+from evop.auditing.held_out import AUDITED, audited_passages
 from evop.auditing.needs import measure_needs
 from evop.auditing.split_losses import SplitLosses, split_losses
 from evop.auditing.table import group_rows, summary_rows
@@ -27,8 +28,6 @@ from evop.timing.pattern_speed import time_patterns
 from evop.timing.speed_file import SpeedFile
 from evop.tokens.passages import TokenPassages, tokenize
 from evop.version import __version__
-
-AUDITED = ("audit", "unseen")
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class Auditor:
         Raises:
             EvopError: a loss that is no number.
         """
-        splits = [losses for split in AUDITED if self.calibration.split(split) for losses in self._losses(split)]
+        splits = [losses for split in AUDITED if self._passages(split) for losses in self._losses(split)]
         groups = group_rows(splits, labels)
         return AuditFile(
             version=__version__,
@@ -101,9 +100,12 @@ class Auditor:
         opened = {candidate.name: candidate.opened for candidate in self.candidates if candidate.opened}
         return audit_tasks(self.loaded, opened, tasks, self.report)
 
+    def _passages(self, split: str) -> list[Passage]:
+        return audited_passages(self.calibration, self.candidates, split)
+
     def _losses(self, split: str) -> list[SplitLosses]:
         """Measure the text of a split, and its questions, under all candidates."""
-        passages: TokenPassages = tokenize(self.calibration.split(split), self.loaded.tokenizer, self.max_tokens)
+        passages: TokenPassages = tokenize(self._passages(split), self.loaded.tokenizer, self.max_tokens)
         names = [candidate.name for candidate in self.candidates]
         questions = len(items_of(passages)[0])
         counts = {"passages": len(passages.ids) - questions, "questions": questions}

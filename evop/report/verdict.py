@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from evop.auditing.audit_file import AuditedPattern, AuditFile, GroupRow, SummaryRow
+from evop.auditing.audit_file import HELD_OUT, AuditedPattern, AuditFile, GroupRow, SummaryRow
 from evop.losses.significance import SURE
 
 NORMAL = 1.96
@@ -60,11 +60,12 @@ def _on_text(audit: AuditFile, pattern: AuditedPattern) -> list[str]:
             f"A random pattern of this size would have lost {random.worst:.3f} in its worst group ({worst.label}), "
             f"{_times(random.worst, summary.worst)}."
         )
-    unseen = audit.summary_of(pattern.name, "unseen", "text")
-    if unseen is not None:
-        sentences.append(
-            f"In clusters held out of the search, the worst lost {unseen.worst:.3f} ({_row(audit, unseen).label})."
-        )
+    for split, what in {"unseen": "clusters", HELD_OUT: "domains"}.items():
+        apart = audit.summary_of(pattern.name, split, "text")
+        if apart is not None:
+            sentences.append(
+                f"In {what} held out of the search, the worst lost {apart.worst:.3f} ({_row(audit, apart).label})."
+            )
     return sentences
 
 
