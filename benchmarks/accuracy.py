@@ -61,6 +61,7 @@ def calibration(work: Path, blimp: Path, seed: int) -> CalibrationSet:
             task_columns=["blimp=domain:term,cluster:subset"],
             continuations=["all"],
             clusters=4,
+            embedder="lexical",
             passages=7,
             passage_chars=400,
             limit=400,

@@ -91,6 +91,7 @@ class Bench:
                 tuple(f"{name}={path}" for name, path in corpus_files().items()),
                 group_by=["document"],
                 clusters=2,
+                embedder="lexical",
                 passages=24,
                 passage_chars=400,
                 limit=1500,

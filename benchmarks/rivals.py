@@ -125,6 +125,7 @@ class Bench:
                 self.domains,
                 group_by=["document"] if self.domains == embedded_domains() else [],
                 clusters=4,
+                embedder="lexical",
                 passages=7 if len(self.domains) > 1 else 64,
                 passage_chars=800,
                 limit=1500,

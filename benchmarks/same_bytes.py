@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DOMAINS = ("code_python", "legal_statute", "math_word")
-CALIBRATE = ["--clusters", "3", "--passages", "6", "--limit", "400", "--passage-chars", "500"]
+CALIBRATE = ["--embedder", "lexical", "--clusters", "3", "--passages", "6", "--limit", "400", "--passage-chars", "500"]
 CALIBRATE += ["--min-group-tokens", "200", "--select-passages", "3", "--audit-passages", "6", "--group-by", "document"]
 CALIBRATE += ["--continuations", "code_python", "--continuations", "math_word", "--items", "16", "--audit-items", "16"]
 SEARCH = ["--max-tokens", "128", "--min-group-tokens", "100", "--dtype", "float32", "--device", "cpu", "--seed", "3"]

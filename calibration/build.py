@@ -10,6 +10,7 @@ from calibration.choosing.continuations import continued_domains
 from calibration.choosing.merge import settle
 from calibration.choosing.order import balanced_order
 from calibration.choosing.sample import SAMPLERS
+from calibration.choosing.split import SHARES
 from calibration.clustering.cluster import Clustering, cluster_domain, given_clusters
 from calibration.clustering.embed import embedder
 from calibration.clustering.positions import map_positions
@@ -41,7 +42,7 @@ def build_calibration_set(recipe: Recipe, *, report: Callable[[str], None] | Non
         raise CalibrationError(f"sampler {recipe.sampler!r}: expected one of {', '.join(SAMPLERS)}")
     embed = embedder(recipe.embedder, recipe.split_seed)
     reading = read_passages(recipe, say)
-    say(f"embedding {len(reading.passages)} passages ({recipe.embedder})")
+    say(f"embedding {len(reading.passages)} passages ({embed.name})")
     vectors = embed.embed(reading.passages)
     clusterings = _clustered(reading, vectors, recipe)
     for name, clustering in clusterings.items():
@@ -51,7 +52,7 @@ def build_calibration_set(recipe: Recipe, *, report: Callable[[str], None] | Non
     placed = [*settled.passages, *(item for domain in continued for item in domain.items)]
     chosen = _sampled(placed, [*reading.domains, *(domain.name for domain in continued)], recipe)
     say(f"split and sampled: {_counted(chosen)}")
-    stages = Stages(recipe, reading, settled, continued, chosen, embed.notes(reading.passages))
+    stages = Stages(recipe, reading, settled, continued, chosen, embed.name, embed.notes(reading.passages))
     manifest = manifest_of(stages)
     for note in manifest.notes:
         say(f"note: {note}")
@@ -67,8 +68,18 @@ def _clustered(reading: Reading, vectors: np.ndarray, recipe: Recipe) -> Mapping
         if all(cluster is not None for cluster in brought):
             clusterings[name] = given_clusters(vectors[rows], [str(cluster) for cluster in brought])
         else:
-            clusterings[name] = cluster_domain(name, vectors[rows], recipe.clusters, recipe.split_seed)
+            most = _most_clusters([reading.passages[i] for i in rows], recipe)
+            clusterings[name] = cluster_domain(name, vectors[rows], recipe.clusters, recipe.split_seed, most)
     return clusterings
+
+
+def _most_clusters(passages: Sequence[Passage], recipe: Recipe) -> int:
+    """Count the groups that the search sample of a domain has text, or items, for: twice what a group must have."""
+    pool = SHARES["search"] * len(passages)
+    if passages[0].kind == "item":
+        return int(min(recipe.items, pool) // (2 * recipe.min_group_items))
+    tokens = sum(p.tokens for p in passages) / len(passages)
+    return int(min(recipe.passages, pool) * tokens // (2 * recipe.min_group_tokens))
 
 
 def _sampled(placed: Sequence[Passage], domains: Sequence[str], recipe: Recipe) -> tuple[Passage, ...]:

@@ -25,6 +25,7 @@ class Stages:
         settled: the same passages in clusters and splits.
         continued: the domains of items made of the text of others.
         chosen: the passages of the set, in order.
+        embedder: name of the embedder that was taken.
         embedder_notes: what the embedder has to say of its vectors.
     """
 
@@ -33,6 +34,7 @@ class Stages:
     settled: Settled
     continued: tuple[ContinuedDomain, ...]
     chosen: tuple[Passage, ...]
+    embedder: str
     embedder_notes: Sequence[str]
 
     @cached_property
@@ -60,7 +62,8 @@ def manifest_of(stages: Stages) -> Manifest:
     first = next(iter(stages.settled.clusterings.values()))
     return Manifest(
         recipe=stages.recipe,
-        versions={name: version(name) for name in ("datasets", "numpy", "scikit-learn")},
+        versions={name: version(name) for name in ("datasets", "numpy", "scikit-learn", "stopwordsiso")},
+        embedder=stages.embedder,
         embedding_dim=first.centroids.shape[1],
         domains=domains,
         groups=groups,
@@ -82,13 +85,18 @@ def _read_entry(domain: DomainReading, settled: Settled, groups: Sequence[GroupE
         empty_rows=domain.empty_rows,
         short_documents=domain.short_documents,
         near_duplicates=domain.near_duplicates,
+        joined_documents=domain.joined_documents,
+        largest_joined=domain.largest_joined,
+        boilerplate=domain.boilerplate,
+        prompted=domain.prompted,
         given_up=settled.split.given_up.get(domain.name, 0),
         over_cap=settled.split.over_cap.get(domain.name, 0),
         not_sampled=sum(group.pool for group in groups) - splits["search"],
         clusters=len(groups),
         clusters_before_merging=len(groups) + len(merges),
         clusters_chosen_by=clustering.chosen_by,
-        silhouette=clustering.silhouette,
+        silhouette=dict(clustering.silhouette),
+        stability=dict(clustering.stability),
         merges=list(merges),
         held_out=list(settled.split.held_out[domain.name]),
         splits=splits,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from calibration.passage import GroupKind, group_key
 from calibration.recipe import Recipe
 
-SCHEMA: Literal["evop.calibration_set/2"] = "evop.calibration_set/2"
+SCHEMA: Literal["evop.calibration_set/3"] = "evop.calibration_set/3"
 
 
 class _Entry(BaseModel):
@@ -65,11 +65,15 @@ class DomainEntry(_Entry):
         kind: ``text``; ``task``; ``continuation`` for a task made of another domain's text.
         made_of: name of the domain whose text a continuation is made of; None for others.
         sources: entries of the sources the domain was read from; of a continuation, those of its text.
-        documents: number of documents with at least one passage left.
+        documents: number of documents with at least one passage left; those joined to one count once.
         passages: passages left after dropping near-duplicates; the clusters are made of these.
         empty_rows: number of rows without text.
         short_documents: number of documents under five words, which were dropped.
-        near_duplicates: passages dropped because an earlier one of any domain says nearly the same.
+        near_duplicates: passages dropped because an earlier passage or document of any domain says nearly the same.
+        joined_documents: number of documents that are one with another document, because they share text.
+        largest_joined: passages of the largest document made of several; 0 without one.
+        boilerplate: passages of which at least a fifth is text that more than a tenth of a domain's documents hold.
+        prompted: items whose query begins with instructions or examples; they are asked, not compared nor embedded.
         given_up: passages dropped because their document reaches into a held-out cluster.
         over_cap: passages left out of ``select``, ``audit`` and ``unseen`` by the caps per group.
         not_sampled: passages of the search pool that the sampler did not choose.
@@ -77,6 +81,7 @@ class DomainEntry(_Entry):
         clusters_before_merging: number of clusters before any were merged.
         clusters_chosen_by: how the number of clusters was chosen.
         silhouette: cosine silhouette by number of clusters, where that number was chosen automatically.
+        stability: agreement of halves (adjusted Rand index), likewise.
         merges: entries of the clusters merged into another, in the order they were merged.
         held_out: numbers of the clusters kept ``unseen``.
         splits: passages stored, by split.
@@ -91,6 +96,10 @@ class DomainEntry(_Entry):
     empty_rows: int = 0
     short_documents: int = 0
     near_duplicates: int = 0
+    joined_documents: int = 0
+    largest_joined: int = 0
+    boilerplate: int = 0
+    prompted: int = 0
     given_up: int = 0
     over_cap: int = 0
     not_sampled: int = 0
@@ -98,6 +107,7 @@ class DomainEntry(_Entry):
     clusters_before_merging: int = 0
     clusters_chosen_by: str = ""
     silhouette: dict[int, float] = Field(default_factory=dict)
+    stability: dict[int, float] = Field(default_factory=dict)
     merges: list[MergeEntry] = Field(default_factory=list)
     held_out: list[int] = Field(default_factory=list)
     splits: dict[str, int] = Field(default_factory=dict)
@@ -139,6 +149,7 @@ class Manifest(_Entry):
         schema_: name and version of the schema, written as ``schema``.
         recipe: recipe that the set was built from.
         versions: versions of the libraries the set depends on, by name.
+        embedder: name of the embedder that made the vectors; where the recipe says ``auto``, the one that was taken.
         embedding_dim: length of a passage's vector.
         domains: one entry per domain, in order.
         groups: one entry per group, in the order of the centroids.
@@ -148,9 +159,10 @@ class Manifest(_Entry):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
 
-    schema_: Literal["evop.calibration_set/2"] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal["evop.calibration_set/3"] = Field(default=SCHEMA, alias="schema")
     recipe: Recipe
     versions: dict[str, str]
+    embedder: str
     embedding_dim: int
     domains: list[DomainEntry]
     groups: list[GroupEntry]

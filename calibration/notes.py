@@ -7,6 +7,9 @@ from calibration.manifest import DomainEntry, GroupEntry
 from calibration.reading.harness import EVALUATED
 from calibration.recipe import Recipe
 
+LARGE = 0.1
+"""Share of a domain's passages above which a document made of several is worth a warning."""
+
 
 def notes_of(recipe: Recipe, domains: Sequence[DomainEntry], groups: Sequence[GroupEntry]) -> list[str]:
     """Write the notes of a set: what holds for several domains is said once, the rest domain by domain."""
@@ -14,6 +17,7 @@ def notes_of(recipe: Recipe, domains: Sequence[DomainEntry], groups: Sequence[Gr
     return [
         *_reading_note(recipe, domains),
         *_evaluated_note(domains),
+        *_shared_text_notes(domains),
         *_nothing_unseen_note(recipe, domains),
         *_given_up_note(domains),
         *by_domain,
@@ -36,6 +40,25 @@ def _evaluated_note(domains: Sequence[DomainEntry]) -> list[str]:
     same = list(dict.fromkeys(part.source for entry in domains for part in entry.sources if EVALUATED in part.column))
     opening = "lm_eval has no training documents, so an audit by --lm-eval asks what was searched on: "
     return [opening + ", ".join(same)] if same else []
+
+
+def _shared_text_notes(domains: Sequence[DomainEntry]) -> list[str]:
+    joined = [f"{entry.name} {entry.joined_documents}" for entry in domains if entry.joined_documents]
+    large = [
+        f"{entry.name} {entry.largest_joined} of {entry.passages}"
+        for entry in domains
+        if entry.largest_joined > LARGE * entry.passages
+    ]
+    prompted = [f"{entry.name} {entry.prompted} of {entry.passages}" for entry in domains if entry.prompted]
+    common = [f"{entry.name} {entry.boilerplate} of {entry.passages}" for entry in domains if entry.boilerplate]
+    lists = {
+        "documents that share text with another count as one with it: ": joined,
+        "documents made of several hold more than a tenth of the passages, so chance shares them out badly: ": large,
+        "passages of which a fifth or more is text that over a tenth of the documents hold; it lies in several splits "
+        "and joins nothing: ": common,
+        "items that follow instructions or examples, which are asked but neither compared nor embedded: ": prompted,
+    }
+    return [opening + ", ".join(counts) for opening, counts in lists.items() if counts]
 
 
 def _given_up_note(domains: Sequence[DomainEntry]) -> list[str]:

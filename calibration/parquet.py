@@ -25,6 +25,7 @@ def to_parquet(passages: Sequence[Passage], positions: np.ndarray) -> bytes:
         "messages": pa.array([_chat(p) for p in passages], pa.string()),
         "choices": pa.array([p.choices for p in passages], pa.list_(pa.string())),
         "gold": pa.array([p.gold for p in passages], pa.int32()),
+        "prompt": pa.array([p.prompt for p in passages], pa.int32()),
         "x": pa.array(positions[:, 0], pa.float32()),
         "y": pa.array(positions[:, 1], pa.float32()),
     }
@@ -49,6 +50,7 @@ def from_parquet(content: bytes) -> tuple[tuple[Passage, ...], np.ndarray]:
             split=row["split"],
             choices=None if row["choices"] is None else tuple(row["choices"]),
             gold=row["gold"],
+            prompt=row["prompt"],
         )
         for row in rows
     )

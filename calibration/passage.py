@@ -63,6 +63,8 @@ class Passage:
             set.
         choices: what may follow the query of an item, at least two; None for a text or a chat.
         gold: number of the right choice, from 0; -1 for a text or a chat.
+        prompt: characters of an item's query before its own question: instructions and examples, which other items
+            share; they are asked, but neither compared nor embedded.
         cluster: number of the passage's cluster in the domain; -1 before clustering.
         split: name of the passage's split, one of ``SPLITS``; "" before splitting.
     """
@@ -76,6 +78,7 @@ class Passage:
     split: str = ""
     choices: tuple[str, ...] | None = None
     gold: int = -1
+    prompt: int = 0
 
     def __post_init__(self) -> None:
         assert (self.text is None) != (self.messages is None), "exactly one of text and messages"
@@ -93,10 +96,12 @@ class Passage:
         return cls(passage_id(text, messages), document, domain, text, messages)
 
     @classmethod
-    def item(cls, domain: str, document: str, query: str, choices: tuple[str, ...], gold: int) -> "Passage":
+    def item(
+        cls, domain: str, document: str, query: str, choices: tuple[str, ...], gold: int, prompt: int = 0
+    ) -> "Passage":
         """Make an item; its id is computed from query, choices and gold."""
         content = json.dumps(["item", normalised(query), [normalised(choice) for choice in choices], gold])
-        return cls(_hashed(content), document, domain, query, choices=choices, gold=gold)
+        return cls(_hashed(content), document, domain, query, choices=choices, gold=gold, prompt=prompt)
 
     @property
     def kind(self) -> GroupKind:
@@ -112,10 +117,11 @@ class Passage:
     def plain(self) -> str:
         """The text by which the passage is embedded, named and compared.
 
-        Of a chat, the contents of its messages, one per line; of an item, its query and the right choice.
+        Of a chat, the contents of its messages, one per line; of an item, its query without what other items share of
+        it, and the right choice.
         """
         if self.choices is not None:
-            return f"{self.text}{JOINED_BY}{self.choices[self.gold]}".strip()
+            return f"{(self.text or '')[self.prompt :]}{JOINED_BY}{self.choices[self.gold]}".strip()
         if self.text is not None:
             return self.text
         return "\n".join(str(message["content"]) for message in self.messages or ())

@@ -64,7 +64,8 @@ class Recipe(BaseModel):
         list[str], _option("Domains of whose text tasks are made: which of four endings is a passage's own; or all.")
     ] = Field(default_factory=list)
     clusters: Annotated[
-        int | Literal["auto"], _option("Clusters per domain, or auto: the best cosine silhouette of 3 to 8.")
+        int | Literal["auto"],
+        _option("Clusters per domain, or auto: of those stable from half to half, 8 at most, the best silhouette."),
     ] = "auto"
     passages: Annotated[int, _option("Search passages per domain.", ge=1)] = 64
     items: Annotated[int, _option("Search questions per domain of questions.", ge=1)] = 128
@@ -76,8 +77,13 @@ class Recipe(BaseModel):
         str | None, _option("Column that names the document of a row; without it, each row is a document.")
     ] = None
     embedder: Annotated[
-        str, _option("lexical, a sentence-transformers model by name or path, or precomputed:FILE.", min_length=1)
-    ] = "lexical"
+        str,
+        _option(
+            "auto (minilm where evop[minilm] is installed, else lexical), lexical, minilm, a sentence-transformers "
+            "model by name or path, or precomputed:FILE.",
+            min_length=1,
+        ),
+    ] = "auto"
     sampler: Annotated[
         str, _option("How search passages are chosen: ccds, proportional, random or evop (the released procedure).")
     ] = "ccds"

@@ -127,12 +127,12 @@ class Budget:
         """Return a pattern a random level switch away that meets the budget; the pattern itself where there is none.
 
         One unit leaves and as many come back as then may, or one comes back and as many leave as then must (units
-        of different cost trade one against several).
+        of different cost trade one against several). Where the rule knows exchanges, a step begins with one of those.
         """
+        space = self.space
         for _ in range(SWITCHES_TRIED):
-            first = self._demand.put_backs if rng.random() < 0.5 else self._demand.removals
-            neighbours = first(pattern)
-            moved = neighbours[rng.integers(len(neighbours))] if neighbours else pattern
+            exchanged = space.legality.exchange(space.parts, space.free, pattern, rng)
+            moved = exchanged or self._unit_away(pattern, rng)
             while not self.enough(moved):
                 smaller = self._demand.removals(moved)
                 moved = smaller[rng.integers(len(smaller))]
@@ -141,6 +141,11 @@ class Budget:
             if moved != pattern:
                 return moved
         return pattern
+
+    def _unit_away(self, pattern: Pattern, rng: np.random.Generator) -> Pattern:
+        """Return a random pattern one unit larger or smaller; the pattern itself where the side drawn has none."""
+        neighbours = (self._demand.put_backs if rng.random() < 0.5 else self._demand.removals)(pattern)
+        return neighbours[rng.integers(len(neighbours))] if neighbours else pattern
 
     def few(self, most: int) -> list[Pattern] | None:
         """Return every pattern that meets the budget, where there are at most ``most``; None where there are more.

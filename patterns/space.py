@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
+from patterns.deploys import rule_of
 from patterns.errors import PatternError
-from patterns.legality import DEPLOYS, Legality, accepts
+from patterns.legality import Legality, accepts
 from patterns.part import Cost, Part, Pattern
 
 
@@ -41,8 +42,8 @@ class PatternSpace:
     Attributes:
         parts: the parts, in the order in which the model runs them.
         grain: what is removed as one: ``"layer"``, ``"subblock"``, ``"head"``, ``"channel"`` or ``"mixed"``.
-        deploy: the rule that patterns keep: ``"any"``, or ``"stock"`` for patterns that are a stock architecture with
-            fewer layers, one width and one head count.
+        deploy: the rule that patterns keep: ``"any"``, ``"balanced"`` for as many attentions gone as MLPs, or
+            ``"stock"`` for patterns that are a stock architecture with fewer layers, one width and one head count.
         blocks: cost of all decoder blocks; budgets are fractions of it.
         model: cost of the whole model, embeddings and head included.
         protected: names of the parts that stay dense.
@@ -58,8 +59,7 @@ class PatternSpace:
     origin: Mapping[str, str | int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.deploy not in DEPLOYS:
-            raise PatternError(f"deploy {self.deploy!r} is unknown; choose one of {', '.join(DEPLOYS)}")
+        rule_of(self.deploy, self.grain)  # refuses what it knows no rule of
         unknown = sorted(self.protected - {part.name for part in self.parts})
         if unknown:
             known = f"{self.parts[0].name} … {self.parts[-1].name}"
@@ -68,7 +68,7 @@ class PatternSpace:
     @cached_property
     def legality(self) -> Legality:
         """The rule that couples parts under this space's deploy and grain."""
-        return DEPLOYS[self.deploy](self.grain)
+        return rule_of(self.deploy, self.grain)
 
     @cached_property
     def fingerprint(self) -> str:

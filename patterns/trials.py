@@ -14,7 +14,7 @@ from typing import Any
 from patterns.errors import PatternError
 from patterns.part import Pattern
 
-SCHEMA = "evop.trials/3"
+SCHEMA = "evop.trials/4"
 
 
 @dataclass(frozen=True)

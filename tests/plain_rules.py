@@ -32,6 +32,9 @@ def is_legal(space: PatternSpace, pattern: Pattern) -> bool:
         "channel": one_level and len(kept) == len(levels),
         "mixed": alternates and one_level,
     }
+    if space.deploy == "balanced":
+        gone = [part.kind for part, level in levels if level == part.top]
+        return gone.count("attn") == gone.count("mlp")
     return space.deploy == "any" or stock[space.grain]
 
 
@@ -39,7 +42,7 @@ def is_unit(space: PatternSpace, larger: Pattern, smaller: Pattern) -> bool:
     """Return whether two legal patterns are one unit apart.
 
     A unit is one level of one part. Where a rule couples parts, it is one level of all kept parts of a kind, or two
-    parts that are gone together, whatever level they had.
+    parts that are gone together, whatever level they had; of both kinds, where the rule counts them.
     """
     levels = list(zip(space.parts, larger.levels, smaller.levels, strict=True))
     changed = [(part, before, after) for part, before, after in levels if before != after]
@@ -50,6 +53,8 @@ def is_unit(space: PatternSpace, larger: Pattern, smaller: Pattern) -> bool:
     kept = [(part, before, after) for part, before, after in levels if part.kind in kinds and before < part.top]
     stay = all(after < part.top for part, _, after in changed)
     pair = len(changed) == 2 and all(before < part.top == after for part, before, after in changed)
+    if space.deploy == "balanced":
+        return pair and len(kinds) == 2
     thinner = len(kinds) == 1 and changed == kept and one_level and stay
     return (pair and space.grain in PAIRED) or (thinner and space.grain != "subblock")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,16 @@ def subblock_space(
         for kind, cost in zip(("attn", "mlp"), sizes, strict=True)
     )
     return _space(parts, "subblock", deploy, protected)
+
+
+def uneven_space(deploy: str, layers: int = 5) -> PatternSpace:
+    """Return a space of sub-blocks in which every second layer costs twice as much."""
+    space = subblock_space(layers, deploy)
+    parts = tuple(
+        replace(part, removed=(Cost(), part.removed[1] + part.removed[1])) if part.layer % 2 else part
+        for part in space.parts
+    )
+    return _space(parts, "subblock", deploy, ())
 
 
 def layer_space(layers: int = 12, deploy: str = "any", protected: tuple[str, ...] = ()) -> PatternSpace:
@@ -144,6 +155,7 @@ SPACES = {
     "layer any": Budget(layer_space(10), 0.3),
     "subblock any": Budget(subblock_space(8), 0.25),
     "subblock stock": Budget(subblock_space(9, "stock", ("layers.0.attn",)), 0.25),
+    "subblock balanced": Budget(subblock_space(8, "balanced"), 0.25),
     "head any": Budget(ladder_space(6, "head", heads=4), 0.1),
     "channel any": Budget(ladder_space(6, "channel", widths=16), 0.3),
     "mixed any": Budget(ladder_space(6, "mixed", heads=4, widths=8), 0.3),

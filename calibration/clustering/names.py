@@ -1,13 +1,13 @@
 """Names of clusters, in words that a person can tell them apart by."""
 
-import functools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from calibration.clustering.cluster import Clustering
+from calibration.clustering.stop_words import stop_words_of
 
 TERMS = 3
 """Terms of a name at most."""
@@ -39,8 +39,8 @@ def cluster_names(texts: Sequence[str], labels: np.ndarray) -> list[str]:
 
     A term's weight in a cluster is the share of the cluster's passages that hold it, times the logarithm of that
     share over the mean share of all clusters (class-based TF-IDF on presence, so that one passage that repeats a
-    word does not name a cluster). Stop words, numbers, two-letter words and variants of a term already chosen are
-    left out.
+    word does not name a cluster). Stop words of the texts' own language, numbers, two-letter words and variants of a
+    term already chosen are left out.
 
     Args:
         texts: plain text of each passage of one domain.
@@ -51,13 +51,14 @@ def cluster_names(texts: Sequence[str], labels: np.ndarray) -> list[str]:
 
     Source: Grootendorst 2022, "BERTopic: neural topic modeling with a class-based TF-IDF procedure".
     """
+    stop_words = stop_words_of(texts)
     clusters = int(labels.max()) + 1 if len(labels) else 0
     counts: list[Counter[str]] = [Counter() for _ in range(clusters)]
     for text, label in zip(texts, labels, strict=True):
         counts[int(label)].update(set(_TERM.findall(text.casefold())))
     sizes = np.bincount(labels, minlength=clusters)
     shares = [
-        {term: n / size for term, n in count.items() if n >= min(2, size) and _tells(term)}
+        {term: n / size for term, n in count.items() if n >= min(2, size) and _tells(term, stop_words)}
         for count, size in zip(counts, sizes, strict=True)
     ]
     return [_name(shares, cluster) for cluster in range(clusters)]
@@ -78,16 +79,9 @@ def _name(shares: Sequence[dict[str, float]], cluster: int) -> str:
     return ", ".join(term if len(term) <= _LONGEST else term[: _LONGEST - 1] + "…" for term in chosen)
 
 
-@functools.cache
-def _stop_words() -> frozenset[str]:
-    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
-
-    return frozenset(ENGLISH_STOP_WORDS)
-
-
-def _tells(term: str) -> bool:
+def _tells(term: str, stop_words: Collection[str]) -> bool:
     """Check that a term is no stop word, and longer than two letters if it is written in ASCII ones."""
-    return (len(term) > 2 or not term.isascii()) and term not in _stop_words()
+    return (len(term) > 2 or not term.isascii()) and term not in stop_words
 
 
 def _variants(a: str, b: str) -> bool:

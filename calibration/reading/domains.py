@@ -10,7 +10,7 @@ from calibration.manifest import SourceEntry
 from calibration.passage import Passage, words
 from calibration.reading.pieces import pieces_of
 from calibration.reading.sources import Document, Source, open_source
-from calibration.reading.tasks import Task
+from calibration.reading.tasks import Row, Task, without_shared_prompts
 from calibration.recipe import FEWEST_DOCUMENTS, Recipe
 
 FEWEST_WORDS = 5
@@ -104,7 +104,7 @@ def read_task(task: Task, recipe: Recipe, taken: Collection[str]) -> tuple[dict[
     Raises:
         CalibrationError: it cannot be read, has no rows or too many clusters, or a domain of it is taken.
     """
-    items: dict[str, list[Passage]] = {}
+    rows: list[Row] = []
     clusters: dict[str, str] = {}
     counts: Counter[tuple[str, str | None]] = Counter()
     over: set[str] = set()
@@ -122,9 +122,12 @@ def read_task(task: Task, recipe: Recipe, taken: Collection[str]) -> tuple[dict[
             if len(counts) > MOST_CLUSTERS:
                 raise _too_many_clusters(task)
             clusters[row.item.id] = row.cluster
-        items.setdefault(domain, []).append(row.item)
-    if not items:
+        rows.append(row)
+    if not rows:
         raise CalibrationError(f"{task.source.where}: no rows; expected at least {FEWEST_DOCUMENTS}")
+    items: dict[str, list[Passage]] = {}
+    for row in without_shared_prompts(rows):
+        items.setdefault(row.item.domain, []).append(row.item)
     domains = {
         domain: DomainPassages(domain, "task", (_entry(task.source, task.read_as, domain in over),), tuple(members))
         for domain, members in items.items()

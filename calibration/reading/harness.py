@@ -16,8 +16,12 @@ from calibration.passage import JOINED_BY
 PREFIX = "lm_eval:"
 SEED = 1234
 """Which examples a task with shots shows; the harness' own default."""
+STARTS = "lm_eval: where the question starts"
+"""Key of a row: characters of its query before the document's own question."""
 TRAINING = "training documents"
 EVALUATED = "evaluated documents"
+EXAMPLES_OF = 10
+"""One document in so many is set apart to be shown, where a task shows such documents as are read."""
 INSTALL = "needs lm_eval, which is not installed; pip install 'evop[eval]'"
 
 
@@ -30,12 +34,14 @@ class HarnessTask:
         task: name of the task in lm_eval.
         folder: folder with task files of the user's own; None for those of lm_eval alone.
         read: which documents were read, by name of the task.
+        set_apart: documents that are shown as examples and are no items, by name of the task.
     """
 
     where: str
     task: str
     folder: str | None
     read: dict[str, str] = field(default_factory=dict)
+    set_apart: dict[str, int] = field(default_factory=dict)
 
     sha256: ClassVar[str | None] = None
     revision: ClassVar[str | None] = None
@@ -62,7 +68,7 @@ class HarnessTask:
         return f"{PREFIX}{self.task}"
 
     def rows(self, cache: str) -> Iterator[dict[str, Any]]:
-        """Read the rows: the columns of a document, ``query``, ``choices`` and ``gold`` as asked, and the ``task``.
+        """Read the rows: the columns of a document, ``query``, ``choices``, ``gold``, ``task`` and ``STARTS``.
 
         The training documents of a task that has some, so that what lm_eval evaluates stays unseen. Of a group, every
         task is a ``cluster``. lm_eval keeps what it downloads in a cache of its own.
@@ -77,13 +83,34 @@ class HarnessTask:
                     labels = {"task": name} if len(tasks) == 1 else {"task": name, "cluster": name}
                     self._refuse(name, task)
                     task.set_fewshot_seed(SEED)
-                    self.read[name] = TRAINING if task.has_training_docs() else EVALUATED
-                    for document in task.training_docs() if task.has_training_docs() else task.eval_docs:
+                    for document in self._documents(name, task):
                         yield {**labels, **document, **self._question(name, task, document)}
         except CalibrationError:
             raise
         except Exception as error:  # lm_eval raises whatever a task's own code does
             raise CalibrationError(f"{self.where}: lm_eval cannot read it: {one_line(error)}") from error
+
+    def _documents(self, name: str, task: Any) -> Sequence[dict[str, Any]]:
+        """List the documents of a task that are items.
+
+        Where the examples that it shows are drawn from the same documents, some are set apart for that: an item of
+        another split, with its answer, would be shown otherwise.
+        """
+        training = task.has_training_docs()
+        self.read[name] = TRAINING if training else EVALUATED
+        documents = task.training_docs() if training else task.eval_docs
+        config, shots = task.config, task.config.num_fewshot or 0
+        read = config.training_split if training else config.test_split or config.validation_split
+        if not shots or _examples_split(task) != read:
+            return documents
+        if shown := set(task.fewshot_cfg.fewshot_indices or ()):
+            examples = shown
+        else:
+            step = min(EXAMPLES_OF, max(2, len(documents) // (shots + 1)))
+            examples = set(range(0, len(documents), step))
+            task.sampler.replace_df([document for i, document in enumerate(documents) if i in examples])
+        self.set_apart[name] = len(examples)
+        return [document for i, document in enumerate(documents) if i not in examples]
 
     def _refuse(self, name: str, task: Any) -> None:
         """Raise unless the task asks for one of several choices after a query."""
@@ -108,12 +135,24 @@ class HarnessTask:
             )
         choices = [choice.removeprefix(JOINED_BY) for choice in choices]
         gold = task.doc_to_target(document)
-        return {"query": query, "choices": choices, "gold": choices.index(gold) if gold in choices else gold}
+        starts = max(query.rfind(str(task.doc_to_text(document))), 0)
+        gold = choices.index(gold) if gold in choices else gold
+        return {"query": query, "choices": choices, "gold": gold, STARTS: starts}
 
     @property
     def read_as(self) -> str:
         """Which documents of the task were read, in words."""
-        return " and ".join(sorted(set(self.read.values())))
+        read = " and ".join(sorted(set(self.read.values())))
+        apart = sum(self.set_apart.values())
+        return f"{read}; {apart} more are shown as examples only" if apart else read
+
+
+def _examples_split(task: Any) -> str | None:
+    """Name the split that a task draws its examples from; None for examples that it lists."""
+    config, shown = task.config, task.fewshot_cfg
+    if shown.split is not None or shown.samples is not None:
+        return str(shown.split) if shown.split is not None else None
+    return config.training_split or config.validation_split or config.test_split
 
 
 @contextlib.contextmanager

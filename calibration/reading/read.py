@@ -2,14 +2,18 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+import numpy as np
 
 from calibration.errors import CalibrationError
 from calibration.manifest import SourceEntry
 from calibration.passage import Passage
 from calibration.reading.domains import FEWEST_WORDS, DomainPassages, open_text, read_task, read_text
 from calibration.reading.duplicates import near_duplicates
+from calibration.reading.shared_text import SharedText, said_before, shared_text
+from calibration.reading.shingles import shingle_sets
 from calibration.reading.tasks import Task
 from calibration.recipe import FEWEST_DOCUMENTS, Recipe
 
@@ -22,11 +26,17 @@ class DomainReading:
         name: name of the domain.
         kind: ``text``, or ``task`` for questions with choices.
         sources: one entry per source of the domain.
-        documents: number of documents with at least one passage left.
+        documents: number of documents with at least one passage left; those joined to one count once.
         passages: number of passages left after dropping near-duplicates.
         empty_rows: number of rows without text.
         short_documents: number of documents under five words, which were dropped.
-        near_duplicates: number of passages dropped because an earlier one of any domain says nearly the same.
+        near_duplicates: number of passages dropped because an earlier passage or document of any domain says nearly
+            the same.
+        joined_documents: number of documents that are one with another document, because they share text.
+        largest_joined: number of passages of the largest document made of several; 0 without one.
+        prompted: number of items whose query begins with instructions or examples, which are not compared.
+        boilerplate: number of passages of which at least a fifth is text that more than a tenth of a domain's
+            documents hold, which joins nothing.
     """
 
     name: str
@@ -37,6 +47,10 @@ class DomainReading:
     empty_rows: int
     short_documents: int
     near_duplicates: int
+    joined_documents: int
+    largest_joined: int
+    boilerplate: int
+    prompted: int
 
     @property
     def line(self) -> str:
@@ -52,7 +66,9 @@ class DomainReading:
         ]
         what = "passages" if self.kind == "text" else "items"
         line = f"{self.name}: {self.passages} {what} of {self.documents} documents"
-        return line + (f"; dropped {', '.join(dropped)}" if dropped else "")
+        line += f"; dropped {', '.join(dropped)}" if dropped else ""
+        joined = f"; {self.joined_documents} more documents share text with one of them and are joined to it"
+        return line + (joined if self.joined_documents else "")
 
 
 @dataclass(frozen=True)
@@ -89,41 +105,52 @@ def read_passages(recipe: Recipe, report: Callable[[str], None] | None = None) -
         read |= of_task
         clusters |= clusters_of_task
     passages = [passage for domain in read.values() for passage in domain.passages]
-    repeated = _repeated(passages)
-    kept = tuple(passage for i, passage in enumerate(passages) if i not in repeated)
-    drops = Counter(passages[i].domain for i in repeated)
-    domains = {name: _counted(domain, kept, drops[name]) for name, domain in read.items()}
+    sets = shingle_sets([passage.plain for passage in passages])
+    left = _left(passages, sets)
+    kept = [passages[i] for i in left]
+    shared = shared_text([sets[i] for i in left], [p.document for p in kept], [p.domain for p in kept])
+    joined = tuple(replace(p, document=shared.joined.get(p.document, p.document)) for p in kept)
+    domains = {name: _counted(domain, kept, shared) for name, domain in read.items()}
     for domain in domains.values():
         _refuse_too_little(domain)
         if report:
             report(domain.line)
-    return Reading(kept, domains, clusters)
+    return Reading(joined, domains, clusters)
 
 
-def _repeated(passages: Sequence[Passage]) -> set[int]:
-    """Find the passages that say nearly what an earlier one says, and those with the id of an earlier one."""
+def _left(passages: Sequence[Passage], sets: Sequence[np.ndarray]) -> list[int]:
+    """List the passages that say something new: no near-duplicate, no copy out of a document, no id a second time."""
     kin = [passage.document if passage.kind == "item" else None for passage in passages]
-    repeated = set(near_duplicates([passage.plain for passage in passages], kin))
+    repeated = set(near_duplicates(sets, kin))
     seen: set[str] = set()
     for i, passage in enumerate(passages):
         if passage.id in seen:
             repeated.add(i)
         seen.add(passage.id)
-    return repeated
+    left = [i for i in range(len(passages)) if i not in repeated]
+    copies = set(said_before([sets[i] for i in left], [passages[i].document for i in left]))
+    return [i for place, i in enumerate(left) if place not in copies]
 
 
-def _counted(domain: DomainPassages, kept: Sequence[Passage], near_duplicates: int) -> DomainReading:
+def _counted(domain: DomainPassages, kept: Sequence[Passage], shared: SharedText) -> DomainReading:
     """Count what is left of a domain."""
-    documents = [passage.document for passage in kept if passage.domain == domain.name]
+    own = [i for i, passage in enumerate(kept) if passage.domain == domain.name]
+    documents = {kept[i].document for i in own}
+    sizes = Counter(shared.joined.get(kept[i].document, kept[i].document) for i in own)
+    heads = {shared.joined[name] for name in documents if name in shared.joined}
     return DomainReading(
         name=domain.name,
         kind=domain.kind,
         sources=domain.sources,
-        documents=len(set(documents)),
-        passages=len(documents),
+        documents=len(sizes),
+        passages=len(own),
         empty_rows=domain.empty_rows,
         short_documents=domain.short_documents,
-        near_duplicates=near_duplicates,
+        near_duplicates=len(domain.passages) - len(own),
+        joined_documents=len(documents) - len(sizes),
+        largest_joined=max((sizes[name] for name in heads), default=0),
+        boilerplate=len(set(own) & set(shared.boilerplate)),
+        prompted=sum(kept[i].prompt > 0 for i in own),
     )
 
 
@@ -136,6 +163,12 @@ def _refuse_too_little(domain: DomainReading) -> None:
             f"{FEWEST_WORDS} words, {domain.near_duplicates} near-duplicates); give it more text"
         )
     if domain.documents < FEWEST_DOCUMENTS:
+        if domain.documents + domain.joined_documents >= FEWEST_DOCUMENTS:
+            raise CalibrationError(
+                f"{where}: its {domain.documents + domain.joined_documents} documents share so much text that they "
+                f"count as {domain.documents}, expected at least {FEWEST_DOCUMENTS} so that search, select and audit "
+                f"share none; give it more text, or without the passages that its documents repeat"
+            )
         column = next((source.group_by for source in domain.sources if source.group_by), None)
         if column:
             advice = f"all rows fall into them by {column!r}; group by another column, or by none"

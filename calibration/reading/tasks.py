@@ -1,19 +1,22 @@
 """Tasks: rows of a file, hub dataset or task of lm_eval into items, each a question with its choices."""
 
+import os.path
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from calibration.errors import CalibrationError
-from calibration.passage import Passage
-from calibration.reading.harness import HarnessTask
+from calibration.passage import Passage, words
+from calibration.reading.harness import STARTS, HarnessTask
 from calibration.reading.origins import rows_of
 from calibration.reading.sources import Source, open_source
 from calibration.recipe import TaskSource
 
 REQUIRED = ("query", "choices", "gold")
 OPTIONAL = ("document", "domain", "cluster")
+FEWEST_ALIKE, FEWEST_WORDS = 8, 5
+"""Items that share the beginning of their queries, and words of it, before it is taken for a prompt."""
 ANSWER_SHOWN = 40
 """Characters of an answer that an error shows."""
 
@@ -78,7 +81,7 @@ class Task:
         with rows_of(self.source.origin) as rows:
             for row in rows:
                 if not self.source.rows:
-                    self._find_columns(list(row))
+                    self._find_columns([name for name in row if name != STARTS])
                 self.source.rows += 1
                 yield self._row(row)
 
@@ -102,7 +105,8 @@ class Task:
         choices, labels = self._choices(row)
         gold = self._gold(row[self.columns["gold"]], choices, labels)
         document = self.source.document_name(row)
-        item = Passage.item(self._domain(row), document, "" if query is None else str(query), choices, gold)
+        query = "" if query is None else str(query)
+        item = Passage.item(self._domain(row), document, query, choices, gold, prompt=row.get(STARTS, 0))
         if "cluster" not in self.columns:
             return Row(item, None)
         cluster = row[self.columns["cluster"]]
@@ -164,6 +168,26 @@ class Task:
     def _here(self) -> str:
         """Start of every message about the row that is read."""
         return f"{self.source.where}, row {self.source.rows}"
+
+
+def without_shared_prompts(rows: Sequence[Row]) -> list[Row]:
+    """Mark what all queries of a domain, or of a cluster that a task brings, begin with: instructions and examples.
+
+    It ends with a line, or else between two words, and counts from five words on where eight items share it.
+    """
+    groups: dict[tuple[str, str | None], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.item.domain, row.cluster), []).append(row)
+    shared = {}
+    for key, members in groups.items():
+        start = os.path.commonprefix([row.item.text or "" for row in members])  # noqa: RUF071 (of texts, not of paths)
+        pause = "\n" if "\n" in start else " "
+        start = start[: start.rfind(pause) + 1]
+        shared[key] = len(start) if len(members) >= FEWEST_ALIKE and len(words(start)) >= FEWEST_WORDS else 0
+    return [
+        replace(row, item=replace(row.item, prompt=max(row.item.prompt, shared[row.item.domain, row.cluster])))
+        for row in rows
+    ]
 
 
 def _parts(role: str, name: str) -> list[str]:

@@ -22,6 +22,9 @@ from evop.files.json_file import JsonFile, inside
 from evop.files.names import AUDIT
 from evop.removal.pattern_file import ModelName
 
+HELD_OUT = "held-out"
+"""The split of an audit that holds all audited passages of domains that were held out of a search."""
+
 
 class AuditFile(JsonFile):
     """An audit: its patterns, one row per group, one row per split and kind of groups; random patterns beside them."""

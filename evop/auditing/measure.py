@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibration import CalibrationSet
+from calibration import CalibrationSet, Passage
 from evop.auditing.audit_file import AuditFile
 from evop.auditing.audit_rows import HarnessRow, Needs
 from evop.auditing.candidates import Candidate, RandomPatterns, described
 from evop.auditing.harness import HarnessTasks, audit_tasks
+from evop.auditing.held_out import AUDITED, audited_passages
 from evop.auditing.means import LEVEL
 from evop.auditing.needs import measure_needs
 from evop.auditing.split_losses import SplitLosses, split_losses
@@ -29,8 +30,6 @@ from evop.timing.pattern_speed import time_patterns
 from evop.timing.speed_file import SpeedFile
 from evop.tokens.passages import TokenPassages, tokenize
 from evop.version import __version__
-
-AUDITED = ("audit", "unseen")
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class Auditor:
         """
         splits: list[SplitLosses] = []
         randoms: dict[str, list[SplitLosses]] = {patterns.name: [] for patterns in self.randoms}
-        for split in (split for split in AUDITED if self.calibration.split(split)):
+        for split in (split for split in AUDITED if self._passages(split)):
             measured, *drawn = self._losses(split)
             splits += measured
             for patterns, losses in zip(self.randoms, drawn, strict=True):
@@ -113,13 +112,16 @@ class Auditor:
         opened = {candidate.name: candidate.opened for candidate in self.candidates}
         return audit_tasks(self.loaded, opened, tasks, self.report)
 
+    def _passages(self, split: str) -> list[Passage]:
+        return audited_passages(self.calibration, self.candidates, split)
+
     def _losses(self, split: str) -> list[list[SplitLosses]]:
         """Measure the text of a split, and its questions: under all candidates, then under each size's random ones.
 
         Raises:
             EvopError: a loss that is no number.
         """
-        passages: TokenPassages = tokenize(self.calibration.split(split), self.loaded.tokenizer, self.max_tokens)
+        passages: TokenPassages = tokenize(self._passages(split), self.loaded.tokenizer, self.max_tokens)
         questions = len(items_of(passages)[0])
         counts = {"passages": len(passages.ids) - questions, "questions": questions}
         counted = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)

@@ -42,7 +42,7 @@ def options_of(recipe: type[BaseModel], *left_out: str) -> Callable[[Callable[..
 
         @wraps(command)
         def with_options(**words: Any) -> None:
-            command(**{name: value for name, value in words.items() if name not in fields or value is not None})
+            command(**{name: value for name, value in words.items() if name not in fields or value not in (None, [])})
 
         with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         with_options.__annotations__ = {p.name: p.annotation for p in parameters}
@@ -55,7 +55,7 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     """Make the parameter of a command from a field of its recipe."""
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     typed, default = _type_of(field), field.get_default()
-    shown = str(extra.get("shown") or ("" if default is None else default))
+    shown = str(extra.get("shown") or ("" if default in (None, ()) else default))
     dashed = f"--{name.replace('_', '-')}"
     if typed is bool:
         # What is off is turned on by its name; what is on has a way to turn it off.
@@ -80,10 +80,12 @@ def _is_about_running(parameter: inspect.Parameter) -> bool:
 
 
 def _type_of(field: FieldInfo) -> type:
-    """Choose the type of a field's option: the field's own where it is plain, else words."""
+    """Choose the type of a field's option: its own where it is plain, else words; a list where it may be repeated."""
     extra = field.json_schema_extra
     if isinstance(extra, dict) and extra.get("shown"):
         return str
+    if get_origin(field.annotation) is tuple:
+        return list[str]
     choices = get_args(field.annotation) if get_origin(field.annotation) is not Literal else ()
     types = [choice for choice in (choices or (field.annotation,)) if choice is not NoneType]
     return types[0] if len(types) == 1 and types[0] in PLAIN else str

@@ -41,6 +41,7 @@ def run_demo(out: Path, console: Console) -> None:
         domains,
         group_by=["document"],
         clusters=4,
+        embedder="lexical",
         passages=12,
         passage_chars=800,
         limit=600,

@@ -11,6 +11,7 @@ from evop.engines.chunk import Chunk, Done, Lost, Outcome, Refused, rows
 from evop.errors import EvopError, first_line
 from evop.evaluator import Profile
 from evop.fitness.fitness import Fitness
+from evop.fitness.folds import CrossFit
 from evop.fitness.sample import Losses, Sample
 from evop.fitness.search_evaluator import search_evaluator
 from evop.fitness.store import LossStore
@@ -40,6 +41,7 @@ class WorkerPlan:
         objective: makes the value that is minimised of the groups' excess losses.
         dense: passages of a fidelity -> the dense model's mean loss per group.
         scale: group -> the excess that counts as one; None for none.
+        cross: judges thinned parts by units that other passages rank; None for the one ranking.
     """
 
     recipe: SearchRecipe
@@ -54,6 +56,7 @@ class WorkerPlan:
     objective: Objective
     dense: Mapping[int, Losses]
     scale: Mapping[str, float] | None
+    cross: CrossFit | None
 
     @classmethod
     def of(cls, recipe: SearchRecipe, fitness: Fitness) -> WorkerPlan:
@@ -73,6 +76,7 @@ class WorkerPlan:
             objective=fitness.objective,
             dense=fitness.dense,
             scale=fitness.scale,
+            cross=sample.cross,
         )
 
     def fitness(self) -> Fitness:
@@ -84,7 +88,8 @@ class WorkerPlan:
         torch.set_num_threads(self.threads)
         loaded = load_model(self.checkpoint, self.device, self.dtype, self.recipe.trust_remote_code)
         evaluator = search_evaluator(self.recipe, loaded, self.space, self.ranking)
-        return Fitness(Sample(evaluator, self.passages, self.fidelities), self.objective, self.dense, self.scale)
+        sample = Sample(evaluator, self.passages, self.fidelities, cross=self.cross)
+        return Fitness(sample, self.objective, self.dense, self.scale)
 
 
 class Worker:

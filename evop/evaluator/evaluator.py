@@ -105,9 +105,10 @@ class Evaluator:
         """Measure patterns: the loss table of each, in their order."""
         return self.of_cuts([self.cut(pattern) for pattern in patterns], passages)
 
-    def cut(self, pattern: Pattern) -> Cut:
-        """Say what a pattern takes out of the model, corrections included."""
-        return compensated(self.ranking.cut_of(self.space, pattern), self.loaded, self.ranking.fill)
+    def cut(self, pattern: Pattern, ranking: Ranking | None = None) -> Cut:
+        """Say what a pattern takes out of the model, corrections included; by another ranking where one is given."""
+        ranking = ranking or self.ranking
+        return compensated(ranking.cut_of(self.space, pattern), self.loaded, ranking.fill)
 
     def dense(self, passages: TokenPassages) -> LossTable:
         """Measure the dense model: its loss table."""

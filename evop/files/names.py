@@ -9,6 +9,7 @@ TRIALS = "trials.jsonl"
 TIMINGS = "timings.jsonl"
 """How long the rounds of a search took; no part of its state."""
 ORDERS = "orders.npz"
+ORDERS_OF_HALVES = ("orders-0.npz", "orders-1.npz")
 """Which units of every part leave first; a search of whole parts has none."""
 CORRECTIONS = "corrections.safetensors"
 """The biases that belong to a pattern."""

@@ -11,6 +11,7 @@ import numpy as np
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.fitness.fidelities import fidelity_of, increments
+from evop.fitness.folds import CrossFit
 from evop.fitness.store import LossStore, Sums
 from evop.losses.table import LossTable
 from evop.tokens.passages import TokenPassages
@@ -29,12 +30,14 @@ class Sample:
         passages: the passages, in their fixed order.
         fidelities: the fidelities, ascending; the last is all of the passages.
         store: what was measured already.
+        cross: judges thinned parts by units that other passages rank; None for the evaluator's own ranking.
     """
 
     evaluator: Evaluator
     passages: TokenPassages
     fidelities: tuple[Fidelity, ...]
     store: LossStore = field(default_factory=lambda: LossStore(None, {}))
+    cross: CrossFit | None = None
 
     @classmethod
     def whole(cls, evaluator: Evaluator, passages: TokenPassages) -> Sample:
@@ -65,9 +68,15 @@ class Sample:
                 by_lack.setdefault(tuple(group for group in needed if group not in known), []).append(pattern)
             for lacking, alike in by_lack.items():
                 if lacking:
-                    tables = self.evaluator.losses(alike, self._increments[number].only(lacking))
+                    tables = self.tables(alike, self._increments[number].only(lacking))
                     for pattern, table in zip(alike, tables, strict=True):
                         self.store.put(pattern, number, _sums(table))
+
+    def tables(self, patterns: Sequence[Pattern], passages: TokenPassages) -> list[LossTable]:
+        """Measure patterns on some passages of the sample, whatever the store holds: the loss table of each."""
+        if self.cross is None:
+            return self.evaluator.losses(patterns, passages)
+        return self.cross.losses(self.evaluator, patterns, passages)
 
     def means(self, pattern: Pattern, fidelity: Fidelity, groups: Sequence[str]) -> Losses | str:
         """Take the mean loss of groups that are all in the store at a fidelity; or say why there is none."""

@@ -11,7 +11,7 @@ from typing import Any
 from evop.errors import EvopError
 from patterns import Fidelity, Pattern
 
-SCHEMA = "evop.store/3"
+SCHEMA = "evop.store/4"
 
 Sums = Mapping[str, float | None]
 """Group -> summed loss, or None where it was no number; groups that were not measured are missing."""
@@ -47,7 +47,7 @@ class LossStore:
             identity: what makes a search this search and no other.
             fidelities: the fidelities of its sample; an increment is counted from the fidelity before.
         """
-        shared = {name: identity[name] for name in ("space", "search_tokens", "dtype", "loss")}
+        shared = {name: identity[name] for name in ("space", "halves", "search_tokens", "dtype", "loss")}
         shared["fidelities"] = [fidelity.passages for fidelity in fidelities]
         return cls(Path(folder) if folder else None, shared)
 

@@ -38,7 +38,10 @@ class SearchRecipe(Execution):
 
     remove: Annotated[float, option("Fraction of the decoder blocks to remove.")] = 0.25
     grain: Annotated[str, option("layer, subblock, head, channel or mixed.")] = "subblock"
-    deploy: Annotated[str, option("stock: the result is a stock architecture; any: free.")] = "stock"
+    deploy: Annotated[
+        str,
+        option("stock: the result is a stock architecture; balanced: as many attentions as MLPs leave; any: free."),
+    ] = "stock"
     strategy: Annotated[
         str,
         option(
@@ -82,6 +85,20 @@ class SearchRecipe(Execution):
         Literal["mean", "worst"],
         option("mean over the groups, or worst: the group where a unit matters most.", UNITS),
     ] = "mean"
+    fitness_on: Annotated[
+        Literal["all", "held-out"],
+        option(
+            "all, or held-out: a thinned part is judged on other clusters than those that rank its units, crosswise.",
+            GROUPS,
+        ),
+    ] = "all"
+    hold_out_domain: Annotated[
+        tuple[str, ...],
+        option(
+            "A domain that the search sees nothing of, and an audit reports apart; may be repeated, or commas between.",
+            GROUPS,
+        ),
+    ] = ()
     compensate: Annotated[
         Literal["none", "bias"], option("none, or bias: thinned blocks get a bias for what they lost.", UNITS)
     ] = "none"
@@ -152,6 +169,15 @@ class SearchRecipe(Execution):
     def _as_typed(cls, value: Any) -> Any:
         """Read ``none``, or names with commas between, as on the command line."""
         return (() if value == "none" else tuple(value.split(","))) if isinstance(value, str) else value
+
+    @field_validator("hold_out_domain", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        """Read names with commas between, once or several times, as on the command line; each name once."""
+        words = [value] if isinstance(value, str) else value
+        if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+            return value
+        return tuple(dict.fromkeys(name for word in words for name in word.split(",") if name))
 
     @property
     def strategy_options(self) -> dict[str, int]:

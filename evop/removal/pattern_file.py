@@ -40,6 +40,9 @@ class Origin(JsonPart):
     scale: str
     importance: str
     importance_over: str
+    fitness_on: str
+    held_out: list[str]
+    """Domains of the calibration set that the search saw nothing of."""
     seed: int
     evaluations: int
     tokens: int

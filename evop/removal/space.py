@@ -36,7 +36,7 @@ def pattern_space(
     Args:
         checkpoint: the model.
         grain: one of ``GRAINS``.
-        deploy: ``"any"`` or ``"stock"``.
+        deploy: ``"any"``, ``"balanced"`` or ``"stock"``.
         protect: names of parts that stay dense; None for the default of the deploy.
         width_step: what the widths of thinned MLPs are multiples of; None for a step that suits the model.
         compensate: whether thinned blocks get a bias for what they lost; its parameters count.

@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evop.auditing.audit_file import AuditFile
+from evop.auditing.audit_file import HELD_OUT, AuditFile
 from evop.auditing.audit_rows import GroupRow
 from evop.report.style import colours, line_height, plain
 
@@ -67,8 +67,8 @@ def _panel(axis: Axes, audit: AuditFile, split: str, kind: str, lines: list[Grou
         else "accuracy lost, share of the questions"
     )
     what = {"text": "passages", "item": "questions"}[kind]
-    title = f"{split}: {what if split == 'audit' else f'clusters of {what}'} never searched"
-    axis.set_title(title, loc="left", fontsize=9)
+    of_split = {"audit": what, "unseen": f"clusters of {what}", HELD_OUT: f"domains of {what}"}
+    axis.set_title(f"{split}: {of_split[split]} never searched", loc="left", fontsize=9)
 
 
 def _dots(audit: AuditFile, name: str, split: str, kind: str) -> dict[str, tuple[float, float, float]]:

@@ -10,7 +10,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from calibration import CalibrationSet
-from evop.auditing.audit_file import AuditFile
+from evop.auditing.audit_file import HELD_OUT, AuditFile
 from evop.losses.loss import Loss
 from evop.report.audit_sheets import KINDS, group_sheet, harness_sheet, removed_sheet, summary_sheet
 from evop.report.groups_plot import groups_figure
@@ -113,6 +113,7 @@ def _groups(audit: AuditFile) -> Section:
     measured = {
         "audit": "new passages of the groups that were searched on",
         "unseen": "whole clusters that were held out",
+        HELD_OUT: "whole domains that were held out",
     }
     panels = [(split, kind) for split in audit.splits for kind in audit.kinds(split)]
     pictures = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evop.auditing.audit_file import AuditFile
+from evop.auditing.audit_file import HELD_OUT, AuditFile
 from evop.auditing.audit_rows import AuditedPattern, GroupRow, SummaryRow
 
 
@@ -57,12 +57,13 @@ def _on_text(audit: AuditFile, pattern: AuditedPattern) -> list[str]:
             f"Of {random.patterns} random patterns of this size, the worst group loses {worst.median:.3f} in the "
             f"median ({worst.least:.3f} to {worst.most:.3f}), {_times(worst.median, summary.worst)}."
         )
-    unseen = audit.summary_of(pattern.name, "unseen", "text")
-    if unseen is not None:
-        sentences.append(
-            f"In clusters held out of the search, the worst lost {unseen.worst_measured:.3f} "
-            f"({_row(audit, unseen).label})."
-        )
+    for split, what in {"unseen": "clusters", HELD_OUT: "domains"}.items():
+        apart = audit.summary_of(pattern.name, split, "text")
+        if apart is not None:
+            sentences.append(
+                f"In {what} held out of the search, the worst lost {apart.worst_measured:.3f} "
+                f"({_row(audit, apart).label})."
+            )
     return sentences
 
 

@@ -16,6 +16,7 @@ from evop.removal.compensation_file import write_corrections
 from evop.removal.drop_file import write_drop_file
 from evop.removal.pattern_file import Claim, ModelName, Origin, PatternFile
 from evop.searching.folder import SearchRun
+from evop.searching.passages import held_out_domains
 from evop.searching.search_file import Finalist, SearchFile
 from evop.searching.setup import SearchSetup
 from evop.version import __version__
@@ -112,6 +113,7 @@ class Answer:
             tokens={**tokens, "total": sum(tokens.values())},
             truncated={"search": setup.passages.search.truncated, "select": setup.passages.select.truncated},
             seconds=round(run.seconds(), 2),
+            sample_size=setup.sample_size,
             groups={key: setup.labels[key] for key in setup.passages.groups},
             left_out=dict(setup.passages.left_out),
             finalists=[
@@ -155,6 +157,8 @@ class Answer:
             scale=recipe.scale,
             importance=recipe.importance,
             importance_over=recipe.importance_over,
+            fitness_on=recipe.fitness_on,
+            held_out=sorted(held_out_domains(self.setup.calibration, recipe.hold_out_domain)),
             seed=recipe.seed,
             evaluations=account.evaluations,
             tokens=account.tokens["total"],

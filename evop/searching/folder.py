@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from evop.errors import EvopError
 from evop.files.json_file import temporary_of
-from evop.files.names import LATENCY, ORDERS, TIMINGS, TRIALS
+from evop.files.names import LATENCY, ORDERS, ORDERS_OF_HALVES, TIMINGS, TRIALS
 from evop.removal.ranking import Ranking
 from evop.timing.table import LatencyTable
 from patterns import TrialLog
@@ -35,6 +35,11 @@ class SearchRun:
     def ranking(self) -> Path:
         """The file that says which units leave first; a search of whole parts has none."""
         return self.folder / ORDERS
+
+    @property
+    def half_rankings(self) -> tuple[Path, ...]:
+        """The files that say so for each half of the sample; a search that does not hold out has none."""
+        return tuple(self.folder / name for name in ORDERS_OF_HALVES)
 
     @property
     def latency(self) -> Path:
@@ -62,8 +67,8 @@ class SearchRun:
         if self.header is None:
             # What is written before the log may be there alone: a kill came between.
             present = self.folder.iterdir() if self.folder.is_dir() else []
-            unfinished = {self.trials.with_suffix(".tmp"), self.ranking, temporary_of(self.ranking)}
-            unfinished |= {self.latency, temporary_of(self.latency)}
+            written = (self.ranking, *self.half_rankings, self.latency)
+            unfinished = {self.trials.with_suffix(".tmp"), *written, *map(temporary_of, written)}
             if self.folder.is_file() or any(path not in unfinished for path in present):
                 raise EvopError(f"--out {self.folder} is not empty and holds no search; choose a new folder")
             return
@@ -78,7 +83,7 @@ class SearchRun:
         self,
         identity: Mapping[str, Any],
         derived: Mapping[str, Any],
-        ranking: Ranking,
+        rankings: Sequence[Ranking],
         table: LatencyTable | None = None,
     ) -> TrialLog:
         """Open the log, or begin one; ``refuse_another`` has seen the identity before.
@@ -88,7 +93,7 @@ class SearchRun:
         Args:
             identity: what makes a search this search and no other.
             derived: what follows from the identity, written down so that it is measured once.
-            ranking: which units leave first.
+            rankings: which units leave first; behind it those of each half, where fitness is held out.
             table: the times of the parts; None where the budget counts no time.
         """
         if self._logged is not None:
@@ -96,8 +101,9 @@ class SearchRun:
                 table.write(self.latency)
             return self._logged
         self.folder.mkdir(parents=True, exist_ok=True)
-        if ranking.importance:
-            ranking.save(self.ranking)
+        for path, ranking in zip((self.ranking, *self.half_rankings), rankings, strict=False):
+            if ranking.importance:
+                ranking.save(path)
         if table is not None:
             table.write(self.latency)
         return TrialLog.create(self.trials, {**identity, **derived})

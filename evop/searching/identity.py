@@ -8,6 +8,7 @@ from calibration import CalibrationSet
 from evop.model.loaded import LoadedModel
 from evop.searching.passages import ObjectivePassages
 from evop.searching.plan import SearchPlan
+from evop.searching.rankings import Rankings
 from patterns import PatternSpace
 
 
@@ -24,7 +25,8 @@ def identity_asked(plan: SearchPlan, calibration: CalibrationSet) -> dict[str, A
     space = budget.space
     chosen = (
         *("strategy", "elitism", "patience", "seed", "objective", "tail", "loss", "scale"),
-        *("importance", "importance_over", "compensate", "max_tokens", "min_group_tokens", "min_group_items", "bounds"),
+        *("importance", "importance_over", "fitness_on", "compensate", "max_tokens"),
+        *("min_group_tokens", "min_group_items", "bounds"),
     )
     return {
         "model": space.origin["model"],
@@ -37,15 +39,19 @@ def identity_asked(plan: SearchPlan, calibration: CalibrationSet) -> dict[str, A
         "cost": budget.cost,
         **{name: space.origin[name] for name in ("latency",) if name in space.origin},
         **{name: getattr(recipe, name) for name in chosen},
+        "hold_out_domain": sorted(recipe.hold_out_domain),
         "loss": recipe.loss.name,
     }
 
 
-def identity_found(loaded: LoadedModel, passages: ObjectivePassages, space: PatternSpace) -> dict[str, Any]:
+def identity_found(
+    loaded: LoadedModel, passages: ObjectivePassages, space: PatternSpace, rankings: Rankings
+) -> dict[str, Any]:
     """List the rest of the identity: dtype, tokens of the passages, and which units of the space leave when."""
     return {
         "dtype": loaded.dtype,
         "search_tokens": passages.search.fingerprint,
         "select_tokens": passages.select.fingerprint,
         "space": space.fingerprint,
+        "halves": rankings.fingerprint,
     }

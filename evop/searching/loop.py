@@ -56,6 +56,8 @@ class SearchLoop:
     def run_search(self) -> SearchResult:
         """Run the loop until it stops, choose among the finalists, write the files."""
         recipe, sample = self.recipe, self.fitness.sample
+        for note in self.setup.notes:
+            self.report(note)
         strategy = make_strategy(recipe.strategy, self.setup.budget, recipe.seed, **recipe.strategy_options)
         stop = Stop(recipe.most_evaluations(strategy.finishes), recipe.tokens, recipe.minutes)
         aside = self.setup.set_aside

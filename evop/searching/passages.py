@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from calibration import CalibrationSet, Group
-from evop.errors import EvopError
+from evop.errors import EvopError, refuse_unknown
 from evop.evaluator import Evaluator
 from evop.losses.significance import wilson
 from evop.recipes.search import SearchRecipe
@@ -59,7 +59,13 @@ def objective_passages(calibration: CalibrationSet, tokenizer: Any, recipe: Sear
         EvopError: no group has enough, or text meets questions without a common unit.
     """
     kinds = recipe.loss.kinds
-    candidates = [group for group in calibration.groups if not group.unseen and group.kind in kinds]
+    held_out = held_out_domains(calibration, recipe.hold_out_domain)
+    measured_kinds = [group for group in calibration.groups if not group.unseen and group.kind in kinds]
+    candidates = [group for group in measured_kinds if group.domain not in held_out]
+    if measured_kinds and not candidates:
+        raise EvopError(
+            f"--hold-out-domain {','.join(recipe.hold_out_domain)} leaves no domain to search on; leave some in"
+        )
     if not candidates:
         measured, have = ("text", "items") if "text" in kinds else ("items", "text")
         mend = "--domain, or use --loss accuracy" if have == "items" else "--task or --continuations, or use --loss nll"
@@ -70,7 +76,7 @@ def objective_passages(calibration: CalibrationSet, tokenizer: Any, recipe: Sear
     of_groups = {split: [p for p in calibration.split(split) if p.group in keys] for split in ("search", "select")}
     search, select = (tokenize(of_groups[split], tokenizer, recipe.max_tokens) for split in ("search", "select"))
     sampled = {passage.group for passage in of_groups["search"]}
-    left_out: dict[str, str] = {}
+    left_out = {group.key: "its domain is held out" for group in measured_kinds if group.domain in held_out}
     for group in candidates:
         if group.key not in sampled:
             left_out[group.key] = "no search passages in the calibration set"
@@ -89,6 +95,19 @@ def objective_passages(calibration: CalibrationSet, tokenizer: Any, recipe: Sear
         )
     keys_kept = [group.key for group in kept]
     return ObjectivePassages(search.only(keys_kept), select.only(keys_kept), left_out)
+
+
+def held_out_domains(calibration: CalibrationSet, names: Collection[str]) -> frozenset[str]:
+    """List the domains that are held out with some: those named, and what is made of the same text.
+
+    Raises:
+        EvopError: a name that is no domain of the set.
+    """
+    made_of = {entry.name: entry.made_of or entry.name for entry in calibration.manifest.domains}
+    for name in names:
+        refuse_unknown("--hold-out-domain", name, made_of)
+    texts = {made_of[name] for name in names}
+    return frozenset(domain for domain, text in made_of.items() if text in texts)
 
 
 def at_chance(passages: ObjectivePassages, evaluator: Evaluator) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from evop.files.json_file import JsonFile
+from evop.files.json_file import JsonFile, JsonPart
 from evop.removal.pattern_file import ModelName
 
 
@@ -29,6 +29,26 @@ class Finalist(BaseModel):
     pooled: float
 
 
+class SampleSize(JsonPart):
+    """What random patterns of the budget say of a search sample: the better half of those that were drawn.
+
+    In the unit of the loss, or in excesses of a random pattern where the search is scaled by those.
+
+    Attributes:
+        patterns: number of patterns that it is said of.
+        error: standard error of a group's mean excess over its documents, root mean square over groups and patterns.
+        spread: standard deviation between the groups' true mean excesses; 0 where the noise explains all that is seen.
+        passages: passages per group, on average.
+        enough: passages per group at which the error would be half the spread; None where the spread is 0.
+    """
+
+    patterns: int
+    error: float
+    spread: float
+    passages: float
+    enough: int | None
+
+
 class SearchFile(JsonFile):
     """Says in ``search.json`` why the search stopped, what it cost, who its finalists were.
 
@@ -42,6 +62,7 @@ class SearchFile(JsonFile):
         tokens: purpose -> tokens scored, as if each pattern ran alone; ``total`` is their sum.
         truncated: split -> number of passages that were truncated to ``max_tokens``.
         seconds: seconds of all measurements.
+        sample_size: whether the search sample is large enough; None where that was not measured.
         groups: group key -> label, of the groups in the objective.
         left_out: group key -> why the group is not in the objective.
         finalists: the best distinct patterns, best on ``search`` first.
@@ -58,6 +79,7 @@ class SearchFile(JsonFile):
     tokens: dict[str, int]
     truncated: dict[str, int]
     seconds: float
+    sample_size: SampleSize | None
     groups: dict[str, str]
     left_out: dict[str, str]
     finalists: list[Finalist]

@@ -11,23 +11,25 @@ import numpy as np
 from calibration import CalibrationSet
 from calibration.seeded import generator
 from evop.errors import EvopError
-from evop.evaluator import Evaluator
 from evop.fitness.fidelities import fidelities_of
 from evop.fitness.fitness import Fitness
+from evop.fitness.folds import Folds
 from evop.fitness.sample import Losses, Sample
 from evop.fitness.search_evaluator import search_evaluator
 from evop.fitness.store import LossStore
-from evop.importance.measured import measured_ranking, passes
 from evop.losses.objectives import objective_of
 from evop.losses.table import excess
 from evop.model.loaded import LoadedModel
 from evop.recipes.search import SearchRecipe
-from evop.removal.ranking import Ranking
 from evop.searching.folder import SearchRun
 from evop.searching.identity import identity_asked, identity_found
 from evop.searching.passages import ObjectivePassages, at_chance, objective_passages
 from evop.searching.plan import SearchPlan
 from evop.searching.progress import Progress, Watch
+from evop.searching.rankings import folds_of, notes_on_folds, ranking_tokens, rankings_of
+from evop.searching.sample_size import RANDOM_PATTERNS, asks_for_sample_size, measured_sample_size, note_on
+from evop.searching.search_file import SampleSize
+from evop.tokens.passages import TokenPassages
 from patterns import FINALISTS, Budget, TrialLog
 
 SCALE_PATTERNS = 32
@@ -45,6 +47,8 @@ class SearchSetup:
         fitness: judges patterns on ``search``.
         log: the trials, and what follows from the identity.
         tokens: purpose -> tokens scored for it before the first pattern.
+        sample_size: whether the search sample is large enough; None where that was not measured.
+        notes: lines that a person would like to know before the search begins.
     """
 
     calibration: CalibrationSet
@@ -53,6 +57,8 @@ class SearchSetup:
     fitness: Fitness
     log: TrialLog
     tokens: Mapping[str, int]
+    sample_size: SampleSize | None
+    notes: tuple[str, ...]
 
     @property
     def labels(self) -> dict[str, str]:
@@ -82,18 +88,19 @@ def set_up(
     # A log's own word is taken: another device could find a group just on the other side of chance.
     guessed = header.get("at_chance", {}) if header else at_chance(passages, evaluator)
     passages = passages.without(guessed)
-    tokens = _tokens_before(recipe, passages.search.total)
+    folds = folds_of(recipe, passages.search)
+    tokens = _tokens_before(recipe, passages.search, folds)
     _refuse_too_few_tokens(recipe, passages, tokens)
-    ranking = _ranking(recipe, run, evaluator, passages, watch)
-    evaluator = evaluator.with_ranking(ranking)
+    rankings = rankings_of(recipe, run, evaluator, passages.search, folds, watch)
+    evaluator = evaluator.with_ranking(rankings.whole)
     budget = replace(plan.budget, space=evaluator.space)
     # The identity is known in full only now: the space's fingerprint covers the ranking.
-    identity = {**identity_asked(plan, calibration), **identity_found(loaded, passages, evaluator.space)}
+    identity = {**identity_asked(plan, calibration), **identity_found(loaded, passages, evaluator.space, rankings)}
     run.refuse_another(identity)
     watch(Progress("dense"))
     fidelities = fidelities_of(passages.search)
     store = LossStore.of_search(recipe.store, identity, fidelities)
-    fitness = _fitness(recipe, Sample(evaluator, passages.search, fidelities, store), budget, header)
+    fitness = _fitness(recipe, Sample(evaluator, passages.search, fidelities, store, rankings.cross), budget, header)
     derived = {
         "parts": [part.name for part in budget.space.parts],
         "groups": list(passages.groups),
@@ -101,16 +108,19 @@ def set_up(
         "dense": {str(count): losses for count, losses in fitness.dense.items()},
         "scale_by": fitness.scale,
     }
-    log = run.log(identity, derived, ranking, plan.table)
-    return SearchSetup(calibration, budget, passages, fitness, log, tokens)
+    log = run.log(identity, derived, rankings.all, plan.table)
+    size = measured_sample_size(fitness, budget) if asks_for_sample_size(recipe) else None
+    notes = [*notes_on_folds(recipe, folds), note_on(size, recipe, calibration.manifest.recipe) if size else ""]
+    return SearchSetup(calibration, budget, passages, fitness, log, tokens, size, tuple(filter(None, notes)))
 
 
-def _tokens_before(recipe: SearchRecipe, sample: int) -> dict[str, int]:
-    """Count the tokens scored before the first pattern, by purpose; ``sample`` is the tokens of the search sample."""
+def _tokens_before(recipe: SearchRecipe, search: TokenPassages, folds: Folds | None) -> dict[str, int]:
+    """Count the tokens scored before the first pattern, by purpose."""
     return {
-        "dense": sample,
-        "importance": passes(recipe.importance, recipe.compensate == "bias") * sample,
-        "scale": SCALE_PATTERNS * sample if recipe.scale == "random" else 0,
+        "dense": search.total,
+        "importance": ranking_tokens(recipe, search, folds),
+        "scale": SCALE_PATTERNS * search.total if recipe.scale == "random" else 0,
+        "sample_size": RANDOM_PATTERNS * search.total if asks_for_sample_size(recipe) else 0,
     }
 
 
@@ -129,25 +139,6 @@ def _refuse_too_few_tokens(recipe: SearchRecipe, passages: ObjectivePassages, to
             f"--tokens {recipe.tokens:,} is too few for one pattern: with the dense model, what ranks units and "
             f"{FINALISTS} finalists on select it takes {least:,}; give more, or fewer --passages when calibrating"
         )
-
-
-def _ranking(
-    recipe: SearchRecipe, run: SearchRun, evaluator: Evaluator, passages: ObjectivePassages, watch: Watch
-) -> Ranking:
-    """Read the ranking of a search that has a log; measure it for a new one."""
-    if recipe.importance == "none":
-        return Ranking()
-    if run.header is not None:
-        return Ranking.load(run.ranking)
-    watch(Progress("importance"))
-    return measured_ranking(
-        evaluator,
-        passages.search,
-        metric=recipe.importance,
-        over=recipe.importance_over,
-        compensate=recipe.compensate == "bias",
-        seed=recipe.seed,
-    )
 
 
 def _fitness(recipe: SearchRecipe, sample: Sample, budget: Budget, header: Mapping[str, Any]) -> Fitness:

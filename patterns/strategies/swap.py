@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,43 +21,73 @@ STEPS = ((1 / 16, 8), (1 / 4, 2), (1.0, 1))
 """The steps of a selection: share of the search sample, and number of survivors."""
 
 
+@dataclass(frozen=True)
+class SwapSettings:
+    """How a selection goes, and how long.
+
+    Attributes:
+        steps: the steps of a selection: share of the search sample, and number of survivors.
+        generations: number of generations after which the search ends; None: never, a stuck parent starts it anew.
+    """
+
+    steps: tuple[tuple[float, int], ...] = STEPS
+    generations: int | None = None
+
+    @classmethod
+    def of_evopress(cls, pairs: int, layers: int) -> SwapSettings:
+        """Make EvoPress' own for depth: two steps with 2 and 1 survivors, k (n - k) / 1.5 generations.
+
+        Args:
+            pairs: number k of attentions, and of MLPs, that leave.
+            layers: number n of layers.
+        """
+        return cls(((1 / 16, 2), (1.0, 1)), int(pairs * (layers - pairs) / 1.5))
+
+
 class Swap:
     """Evolves one parent by 32 offspring per generation, level switches that keep the budget, selected in steps.
 
-    EvoPress' are: the start, the best of 64 random patterns at the lowest fidelity; offspring that are one to three
-    switches away, min(U{1..3}, U{1..3}); none twice, and not the parent; few tokens for many and more for the
-    survivors; the parent in the last step, so that the best is never lost.
+    A search after EvoPress, not EvoPress to the letter. EvoPress' are: the start, the best of 64 random patterns at
+    the lowest fidelity; offspring that are one to three switches away, min(U{1..3}, U{1..3}); none twice, and not the
+    parent; few tokens for many and more for the survivors; the parent in the last step, so that the best is never
+    lost; and, where the space is ``balanced``, switches of an attention for an attention, an MLP for an MLP.
 
-    Ours are: the shares 1/16, 1/4 and all of the sample with 8 and 2 survivors, at every grain (EvoPress: 32
-    offspring, 2 survivors, shares 1/16 and 1 for depth); switches that may trade one unit against several of another
-    kind (EvoPress: equal counts of each kind); tokens that are the same for every pattern, so that each is measured
-    once (EvoPress: drawn anew); and a new start when the parent has outlived some generations, for a (1+32) can
-    stick. Where the sample has fewer fidelities than there are steps, those of one fidelity merge, for nothing is
-    measured again. It never ends by itself.
+    Ours are: the shares 1/16, 1/4 and all of the sample with 8 and 2 survivors, at every grain (EvoPress: 2
+    survivors, shares 1/16 and 1 for depth); under other deploys, switches that may trade one unit against several of
+    another kind; the search's own objective and loss (EvoPress: the divergence, ``kl``, over all tokens alike);
+    tokens that are the same for every pattern, so that each is measured once (EvoPress: drawn anew for each
+    selection); and a new start when the parent has outlived some generations, for a (1+32) can stick. Where the
+    sample has fewer fidelities than there are steps, those of one fidelity merge, for nothing is measured again. It
+    never ends by itself. ``benchmarks/peers.py`` runs it with EvoPress' own settings and tokens drawn anew, beside
+    what EvoPress' own code found.
 
     Source: EvoPress (arXiv 2410.14649), section 3 and its code.
 
     Attributes:
         patience: number of generations in a row without a better parent after which the search starts anew.
+        settings: how a selection goes, and how long.
 
     Raises:
         PatternError: ``patience`` below 1.
     """
 
-    finishes = False
-
-    def __init__(self, budget: Budget, seed: int, *, patience: int = 10) -> None:
+    def __init__(self, budget: Budget, seed: int, *, patience: int = 10, settings: SwapSettings | None = None) -> None:
         if patience < 1:
             raise PatternError(f"patience must be at least 1 generation, found {patience}")
         self.budget = budget
         self.patience = patience
+        self.settings = settings or SwapSettings()
+        self.finishes = self.settings.generations is not None
+        self._generation = 0
         self._rng = np.random.default_rng(seed)
         self._ranked: list[Pattern] = []
         self._stuck: int = 0
         self._asked: list[Pattern] = []
 
     def ask(self) -> list[Pattern]:
-        """Return the offspring, then their survivors for a larger share of the sample each time."""
+        """Return the offspring, then their survivors for a larger share each time; nothing when all is over."""
+        if self._generation == self.settings.generations:
+            return []
         if not self._asked:
             self._start()
         return self._asked
@@ -64,13 +95,15 @@ class Swap:
     def tell(self, values: Mapping[Pattern, float]) -> None:
         """Keep the best for the next step; after the last, the best is the next parent."""
         self._ranked = sorted(self._asked, key=lambda pattern: values[pattern])
-        last = self._step == len(STEPS) - 1
+        steps = self.settings.steps
+        last = self._step == len(steps) - 1
         if self._parent is None or last:
+            self._generation += self._parent is not None
             self._stuck = self._stuck + 1 if self._ranked[0] == self._parent else 0
             self._breed(self._ranked[0])
         else:
-            survivors = self._ranked[: STEPS[self._step][1]]
-            parent = [self._parent] if self._step == len(STEPS) - 2 else []
+            survivors = self._ranked[: steps[self._step][1]]
+            parent = [self._parent] if self._step == len(steps) - 2 else []
             self._select(self._step + 1, [*survivors, *parent])
 
     def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
@@ -89,7 +122,7 @@ class Swap:
         A parent that has no offspring is measured in full, and its time is over.
         """
         self._parent = parent
-        if self._stuck >= self.patience:
+        if self._stuck >= self.patience and not self.finishes:
             self._start()
             return
         offspring: dict[Pattern, None] = {}
@@ -103,12 +136,12 @@ class Swap:
             self._select(0, list(offspring))
         else:
             self._stuck = self.patience
-            self._select(len(STEPS) - 1, [parent])
+            self._select(len(self.settings.steps) - 1, [parent])
 
     def _select(self, step: int, patterns: list[Pattern]) -> None:
         """Ask for patterns at the share of the sample of a step."""
-        self._step, self._asked, self.fidelity = step, patterns, STEPS[step][0]
-        self.survivors: int | None = 1 if self._parent is None else STEPS[step][1]
+        self._step, self._asked, self.fidelity = step, patterns, self.settings.steps[step][0]
+        self.survivors: int | None = 1 if self._parent is None else self.settings.steps[step][1]
 
     def _child(self, parent: Pattern) -> Pattern:
         """Return a pattern one to three switches from a parent, few more often than many."""

@@ -30,10 +30,13 @@ ANOTHER = {
     "patience": {"patience": None},
     "seed": {"seed": 1},
     "objective": {"objective": "mean"},
+    "tail": {"tail": 0.25},
     "loss": {"loss": "kl"},
     "scale": {"scale": "random"},
     "importance": {"importance": "flap"},
     "importance_over": {"importance_over": "worst"},
+    "fitness_on": {"fitness_on": "held-out"},
+    "hold_out_domain": {"hold_out_domain": ("math_word",)},
     "compensate": {"compensate": "bias"},
     "max_tokens": {"max_tokens": 17},
     "min_group_tokens": {"min_group_tokens": 11},
@@ -42,7 +45,7 @@ ANOTHER = {
     "dtype": {"dtype": "bfloat16"},
 }
 """A key of the log's header -> options of a search in which it is another."""
-OF_FILES = {"model", "calibration", "search_tokens", "select_tokens", "space"}
+OF_FILES = {"model", "calibration", "search_tokens", "select_tokens", "space", "halves"}
 """Keys that no option decides: what the model and the set are, and what was made of them."""
 FOUND = {"parts", "groups", "at_chance", "dense", "scale_by"}
 """What else stands in the header: it follows from the identity, and is read back."""

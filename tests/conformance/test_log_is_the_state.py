@@ -103,8 +103,10 @@ CUT = {
         "evaluations": 12,
         "loss": "kl",
     },
+    "held-out": {**THIN, "strategy": "cma", "fitness_on": "held-out", "evaluations": 12},
 }
-WRITTEN = ("trials.jsonl", "orders.npz", "pattern.json", "corrections.safetensors")
+HALVES = ("orders-0.npz", "orders-1.npz")
+WRITTEN = ("trials.jsonl", "orders.npz", *HALVES, "pattern.json", "corrections.safetensors")
 
 
 @pytest.mark.parametrize("options", CUT.values(), ids=CUT)
@@ -119,12 +121,15 @@ def test_a_search_cut_anywhere_goes_on_and_writes_the_same_bytes(calibration, tm
     for name, left in {"orders": None, "torn": [lines[0], b'{"round"'], "middle": lines[:-3]}.items():
         cut = tmp_path / name
         cut.mkdir()
-        (cut / "orders.npz").write_bytes((whole / "orders.npz").read_bytes() if left else b"torn")
+        for orders in (path for path in whole.iterdir() if path.suffix == ".npz"):
+            (cut / orders.name).write_bytes(orders.read_bytes() if left else b"torn")
         if left:
             (cut / "trials.jsonl").write_bytes(b"".join(left))
         run(calibration, cut, **options)
         for file in WRITTEN:
-            assert (cut / file).exists() == (whole / file).exists() == (file != WRITTEN[3] or "compensate" in options)
+            absent = {"compensate": WRITTEN[-1:], "fitness_on": HALVES}
+            there = not any(file in files and option not in options for option, files in absent.items())
+            assert (cut / file).exists() == (whole / file).exists() == there
             assert not (whole / file).exists() or (cut / file).read_bytes() == (whole / file).read_bytes(), (name, file)
 
 

@@ -34,11 +34,12 @@ from evop.removal.ranking import Ranking
 from evop.removal.space import GRAINS, THINNED, pattern_space
 from evop.stages.prune import prune
 from patterns import Budget, Pattern, PatternSpace
-from patterns.legality import DEPLOYS
+from patterns.deploys import DEPLOYS
 
 CELLS = list(itertools.product(TINY, GRAINS, DEPLOYS))
 CHOSEN: dict[tuple[str, str], list[tuple[str, ...]]] = {
     ("layer", "any"): [("layers.0",), ("layers.0", "layers.1", "layers.2")],
+    ("layer", "balanced"): [("layers.1", "layers.3")],
     ("layer", "stock"): [("layers.0", "layers.2")],
     ("subblock", "any"): [
         ("layers.0.attn",),
@@ -49,6 +50,10 @@ CHOSEN: dict[tuple[str, str], list[tuple[str, ...]]] = {
         ("layers.1.attn", "layers.3.attn", "layers.2.mlp"),
         tuple(f"layers.{i}.attn" for i in range(4)),
         tuple(f"layers.{i}.mlp" for i in range(4)),
+    ],
+    ("subblock", "balanced"): [
+        ("layers.0.attn", "layers.3.mlp"),
+        ("layers.0.attn", "layers.1.attn", "layers.0.mlp", "layers.2.mlp"),
     ],
     ("subblock", "stock"): [
         ("layers.0.mlp", "layers.1.attn"),

@@ -5,6 +5,7 @@ import json
 import random
 import re
 import unicodedata
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,29 @@ def shingles(text: str) -> set[tuple[str, ...]]:
     return {tuple(tokens[i : i + 5]) for i in range(len(tokens) - 4)} or {tuple(tokens)}
 
 
-def leaks(built: CalibrationSet) -> list[str]:
-    """Say every pair of passages in two splits that share a document, and every pair that shares 80% of shingles."""
+def shares_text(of_a: set[tuple[str, ...]], of_b: set[tuple[str, ...]]) -> bool:
+    """Whether a fifth of one text, and at least thirty shingles of it, lies in the other."""
+    common = len(of_a & of_b)
+    return common >= 30 and 5 * common >= min(len(of_a), len(of_b))
+
+
+def boilerplate(domains: list[DomainSource], column: str) -> set[tuple[str, ...]]:
+    """Shingles that more than a tenth of a domain's documents hold, and more than ten."""
+    common = set()
+    for domain in domains:
+        held: Counter[tuple[str, ...]] = Counter()
+        documents: dict[str, set[tuple[str, ...]]] = {}
+        for line in Path(domain.source).read_text().splitlines()[:500]:
+            row = json.loads(line)
+            documents.setdefault(row[column], set()).update(shingles(row["text"]))
+        for of_document in documents.values():
+            held.update(of_document)
+        common |= {shingle for shingle, n in held.items() if n > max(10, len(documents) // 10)}
+    return common
+
+
+def leaks(built: CalibrationSet, common: set[tuple[str, ...]] = frozenset()) -> list[str]:
+    """Say every pair of passages in two splits that share a document or text, and every pair that shares 80%."""
     table = [(p, shingles(p.plain)) for p in built.passages]
     pairs = []
     for (a, of_a), (b, of_b) in itertools.combinations(table, 2):
@@ -27,6 +49,8 @@ def leaks(built: CalibrationSet) -> list[str]:
             pairs.append(f"document {a.document}: {a.split} and {b.split}")
         if 5 * len(of_a & of_b) >= 4 * len(of_a | of_b):
             pairs.append(f"near-duplicates {a.id} ({a.split}), {b.id} ({b.split})")
+        elif a.split != b.split and shares_text(of_a - common, of_b - common):
+            pairs.append(f"shared text {a.id} ({a.split}), {b.id} ({b.split})")
     return pairs
 
 
@@ -89,15 +113,44 @@ def test_no_leak_in_real_text():
     domains = [DomainSource(name=name, source=str(corpora / f"{name}.jsonl")) for name in names]
     built = build_calibration_set(Recipe(domains=domains, group_by="source", limit=500))
     assert sum(entry.near_duplicates for entry in built.manifest.domains) > 0
+    assert leaks(built, boilerplate(domains, "source")) == []
+
+
+@pytest.mark.parametrize("split_seed", [0, 1])
+def test_no_copy_behind_a_header_is_parted_from_its_original(tmp_path, split_seed):
+    """Documents of three passages, half of them again behind headers; each passage against each text."""
+    rng = random.Random(split_seed)
+    topics = [[f"t{topic}x{i}" for i in range(400)] for topic in range(3)]
+    originals = [" ".join(rng.choices(topics[i % 3], k=450)) for i in range(60)]
+    headers = [" ".join(rng.choices(topics[i % 3], k=100))[: (40, 150, 300, 500)[i % 4]] for i in range(30)]
+    texts = [*originals, *(f"{header} {text}" for header, text in zip(headers, originals, strict=False))]
+    path = tmp_path / "copies.jsonl"
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    recipe = Recipe(
+        domains=[DomainSource(name="d", source=str(path))], clusters=3, split_seed=split_seed, passages=200, hold_out=0
+    )
+    built = build_calibration_set(recipe)
+    (entry,) = built.manifest.domains
+    assert entry.joined_documents > 10
+    of_texts = [shingles(text) for text in texts]
+    places: dict[int, set[str]] = {}
+    for p in built.passages:
+        mine = shingles(p.plain)
+        for number, of_text in enumerate(of_texts):
+            if 5 * len(mine & of_text) >= len(mine):
+                places.setdefault(number % 60, set()).add(p.split)
+    assert len(places) == 60
+    assert all(len(splits) == 1 for splits in places.values())
     assert leaks(built) == []
 
 
 def test_the_brute_force_finds_leaks(tmp_path):
     built = build_calibration_set(Recipe(domains=messy_corpus(tmp_path, 0), group_by="book", min_group_tokens=200))
-    first = built.split("search")[0]
+    first, noise = built.split("search")[0], " ".join(f"noise{i}" for i in range(200))
     for stray in (
         first.of(first.domain, first.document, "another text of the same document").placed(split="audit"),
         first.of(first.domain, "another document", f"{first.text} more").placed(split="audit"),
+        first.of(first.domain, "another document", f"{first.text} {'and more ' * 20}{noise}").placed(split="audit"),
     ):
         tampered = CalibrationSet(built.manifest, (*built.passages, stray), built.centroids, built.positions, {})
         assert len(set(leaks(tampered))) == 1

@@ -172,9 +172,12 @@ RESULTS = {
         "bitllama-3M-main",
         "bitllama-3M-grains",
     ],
+    "docs/peers.md": ["peers", "peers-gaps"],
+    "docs/calibration.md": ["copies", "clusters"],
     "docs/latency.md": ["latency"],
     "docs/accuracy.md": ["accuracy"],
     "docs/audit.md": ["coverage"],
+    "docs/held-out.md": ["held-out"],
     "docs/performance.md": [
         "evaluator",
         "evaluator-model",

@@ -90,7 +90,7 @@ class Refusal:
 
     reason: str
     grains: tuple[str, ...]
-    deploys: tuple[str, ...] = ("any", "stock")
+    deploys: tuple[str, ...] = ("any", "balanced", "stock")
     when: Callable[[Any], bool] = always
 
 
@@ -101,6 +101,12 @@ NO_HEAD_DIM = Refusal(
     deploys=("stock",),
     when=lambda config: getattr(config, "head_dim", None) is None,
 )
+THINNED_BALANCE = Refusal(
+    "it counts whole attentions and MLPs, and this grain thins them; use --grain subblock, or --deploy any",
+    grains=("head", "channel", "mixed"),
+    deploys=("balanced",),
+)
+NOWHERE = (NO_HEAD_DIM, THINNED_BALANCE)
 """What no family holds."""
 
 
@@ -194,9 +200,9 @@ class Family:
         Args:
             config: the model's, as transformers reads it.
             grain: one of ``GRAINS``.
-            deploy: ``"any"`` or ``"stock"``.
+            deploy: ``"any"``, ``"balanced"`` or ``"stock"``.
         """
-        for refusal in (*self.refusals, NO_HEAD_DIM):
+        for refusal in (*self.refusals, *NOWHERE):
             if grain in refusal.grains and deploy in refusal.deploys and refusal.when(config):
                 return refusal.reason
         return None

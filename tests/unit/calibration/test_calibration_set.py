@@ -69,7 +69,7 @@ def test_same_recipe_same_bytes(recipe, saved, tmp_path):
 
 def test_manifest_opens_with_its_schema_and_tells_no_time(saved):
     text = (saved / "manifest.json").read_text()
-    assert text.startswith('{\n  "schema": "evop.calibration_set/2",')
+    assert text.startswith('{\n  "schema": "evop.calibration_set/3",')
     values = json.loads(text)
     assert set(values["files"]) == {"passages.parquet", "centroids.npy"}
     assert values["domains"][0]["sources"][0]["sha256"]
@@ -230,7 +230,7 @@ def test_real_texts_of_one_source_in_rows(corpora):
         DomainSource(name="math", source=str(corpora / "math_word.jsonl")),
         DomainSource(name="law", source=str(corpora / "legal_statute.jsonl"), group_by="source"),
     ]
-    built = build_calibration_set(Recipe(domains=domains, limit=400))
+    built = build_calibration_set(Recipe(domains=domains, clusters=4, limit=400))
     assert len(built.split("search")) == 128
     assert min(len(built.split(s)) for s in ("select", "audit", "unseen")) > 0
     assert all(len(group.name.split(", ")) == 3 for group in built.groups)

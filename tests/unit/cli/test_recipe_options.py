@@ -52,6 +52,11 @@ def test_a_beginner_sees_few():
     [
         ("search", ["--batch-size", "auto", "--no-bounds", "--protect", "none"], {"bounds": False, "protect": ()}),
         ("search", ["--loss", "kl+accuracy", "--profile"], {"profile": True, "loss": Loss.named("kl+accuracy")}),
+        (
+            "search",
+            ["--hold-out-domain", "law,code", "--hold-out-domain", "math", "--hold-out-domain", "law"],
+            {"hold_out_domain": ("law", "code", "math")},
+        ),
         ("audit", ["--lm-eval", "arc_easy,boolq", "--no-needs"], {"lm_eval": ("arc_easy", "boolq"), "needs": False}),
     ],
 )

@@ -8,7 +8,7 @@ from evop.errors import EvopError
 from evop.fitness.store import LossStore
 from patterns import Fidelity, Pattern
 
-IDENTITY = {"space": "s", "search_tokens": "t", "dtype": "float32", "loss": "nll"}
+IDENTITY = {"space": "s", "halves": None, "search_tokens": "t", "dtype": "float32", "loss": "nll"}
 A, B = Pattern((0, 1)), Pattern((1, 0))
 SUMS = {"law/0": 12.25, "code/1": 0.1 + 0.2}
 

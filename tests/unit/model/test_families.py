@@ -24,7 +24,7 @@ from evop.removal.ranking import Ranking
 from evop.removal.space import pattern_space
 from evop.stages.prune import prune
 from patterns import Pattern
-from patterns.legality import DEPLOYS
+from patterns.deploys import DEPLOYS
 
 OLD = {
     "gpt2": {"{}.attn.bias": (1, 1, 256, 256), "{}.attn.masked_bias": ()},
@@ -115,7 +115,7 @@ def test_parallel_residuals_lose_whole_layers_alone_under_stock(tiny_folder):
     checkpoint = Checkpoint.find(tiny_folder("gpt_neox"))
     with pytest.raises(EvopError, match="--grain subblock under --deploy stock: attention and MLP of a layer read"):
         pattern_space(checkpoint, "subblock", "stock")
-    for grain, deploy in (("subblock", "any"), ("layer", "any"), ("layer", "stock")):
+    for grain, deploy in (("subblock", "any"), ("subblock", "balanced"), ("layer", "any"), ("layer", "stock")):
         assert pattern_space(checkpoint, grain, deploy)
     assert pattern_space(Checkpoint.find(tiny_folder("gpt_neox_sequential")), "subblock", "stock")
 
@@ -137,13 +137,14 @@ def test_parallel_blocks_of_different_layers_are_not_packed(tiny_folder):
     assert plans["gpt_neox"].layers == (NewLayer(0, None), NewLayer(None, 1), NewLayer(2, 2), NewLayer(3, 3))
 
 
-HEADS_OF_STOCK = {("head", "stock"), ("mixed", "stock")}
+NOBODY = {(grain, "balanced") for grain in ("head", "channel", "mixed")}
+HEADS_OF_STOCK = {*NOBODY, ("head", "stock"), ("mixed", "stock")}
 REFUSED = {
     **dict.fromkeys(("gpt2", "gpt_neox_sequential", "opt", "opt_post_norm", "phi3", "qwen2"), HEADS_OF_STOCK),
     "gpt_neox": {*HEADS_OF_STOCK, ("subblock", "stock")},
-    "olmo2": {(grain, deploy) for grain in ("head", "mixed") for deploy in DEPLOYS},
+    "olmo2": NOBODY | {(grain, deploy) for grain in ("head", "mixed") for deploy in DEPLOYS},
     "bitnet": {(grain, deploy) for grain in ("head", "channel", "mixed") for deploy in DEPLOYS},
-    **dict.fromkeys(("llama", "mistral", "qwen3", "gemma2", "gemma3_text"), frozenset()),
+    **dict.fromkeys(("llama", "mistral", "qwen3", "gemma2", "gemma3_text"), NOBODY),
 }
 
 

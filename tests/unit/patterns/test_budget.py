@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from plain_rules import meeting
-from toys import MLP, Cost, ladder_space, layer_space, subblock_space
+from toys import MLP, Cost, ladder_space, layer_space, subblock_space, uneven_space
 
 from patterns import Budget, Pattern, PatternError, PatternSpace
 
@@ -14,7 +14,7 @@ def stock_patterns():
     return list(STOCK.patterns())
 
 
-@pytest.mark.parametrize("deploy", ["any", "stock"])
+@pytest.mark.parametrize("deploy", ["any", "balanced", "stock"])
 @pytest.mark.parametrize("protected", [(), ("layers.0.attn", "layers.2.mlp")])
 @pytest.mark.parametrize("remove", [0.2, 0.4, 0.7])
 def test_patterns_are_those_of_brute_force(deploy, protected, remove):
@@ -27,6 +27,23 @@ def test_patterns_are_those_of_brute_force(deploy, protected, remove):
 def test_the_stock_space_of_the_reference_model_has_1330_patterns(stock_patterns):
     assert len(stock_patterns) == len(set(stock_patterns)) == 1330
     assert len(set(Budget(subblock_space(12, "stock", ("layers.0.attn",)), 0.25).patterns())) == 1140
+
+
+def test_the_balanced_space_counts_as_a_product_of_binomials():
+    budget = Budget(subblock_space(6, "balanced"), 1 / 3)
+    assert len(set(budget.patterns())) == 15 * 15
+    assert all(sum(p.levels[::2]) == sum(p.levels[1::2]) == 2 for p in budget.patterns())
+
+
+def test_a_move_in_the_balanced_space_swaps_one_of_a_kind():
+    budget, rng = Budget(subblock_space(12, "balanced"), 0.25), np.random.default_rng(0)
+    pattern = budget.draw(rng)
+    for _ in range(50):
+        moved = budget.move(pattern, rng)
+        changed = [i for i, (was, now) in enumerate(zip(pattern.levels, moved.levels, strict=True)) if was != now]
+        assert len(changed) == 2
+        assert changed[0] % 2 == changed[1] % 2
+        pattern = moved
 
 
 def test_layer_spaces_count_as_binomials():
@@ -48,6 +65,8 @@ def test_decode_and_repair_reach_every_stock_pattern_and_nothing_else(stock_patt
 SMALL = {
     "subblock any": Budget(subblock_space(5), 0.3),
     "subblock stock": Budget(subblock_space(6, "stock"), 0.34),
+    "subblock balanced": Budget(subblock_space(5, "balanced"), 0.4),
+    "uneven balanced": Budget(uneven_space("balanced"), 0.4),
     "head any": Budget(ladder_space(4, "head", heads=3), 0.12),
     "head stock": Budget(ladder_space(4, "head", "stock", heads=4), 0.12),
     "channel any": Budget(ladder_space(4, "channel"), 0.3),
@@ -102,7 +121,9 @@ def test_every_pattern_is_the_decoding_of_some_preference(name):
         assert budget.decode(np.array(between)) == pattern
 
 
-@pytest.mark.parametrize("name", ["subblock any", "subblock stock", "mixed any", "mixed stock"])
+@pytest.mark.parametrize(
+    "name", ["subblock any", "subblock stock", "subblock balanced", "uneven balanced", "mixed any", "mixed stock"]
+)
 def test_moves_reach_every_pattern(name):
     budget, rng = SMALL[name], np.random.default_rng(0)
     every = set(budget.patterns())
@@ -176,7 +197,7 @@ def test_nothing_that_is_not_needed_leaves():
 
 def test_random_patterns_meet_the_budget():
     rng = np.random.default_rng(0)
-    for deploy in ("any", "stock"):
+    for deploy in ("any", "balanced", "stock"):
         for remove in (0.1, 0.3, 0.6):
             budget = Budget(subblock_space(12, deploy, ("layers.0.attn",)), remove)
             for _ in range(20):

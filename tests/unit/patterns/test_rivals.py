@@ -7,6 +7,7 @@ import pytest
 from toys import SPACES, TINY, Exact, Landscape, fidelity, ladder_space, layer_space, run, subblock_space
 
 from patterns import Budget, Pattern, PatternSpace, Stop, TrialLog, finalists, make_strategy, search
+from patterns.strategies.swap import Swap, SwapSettings
 
 THREE = (fidelity(1, 24), fidelity(4, 100), fidelity(16, 400))
 
@@ -80,6 +81,20 @@ def test_swap_starts_anew_when_its_parent_has_outlived_its_time():
         sizes.append(len(asked))
         strategy.tell({pattern: land.value(pattern) for pattern in asked})
     assert sizes.count(64) > 2
+
+
+def test_swap_with_evopress_settings_measures_what_evopress_measures():
+    """12 layers, 3 + 3 gone: 64 patterns, then 18 generations of 32 at a sixteenth and 2 with their parent in full."""
+    budget = Budget(subblock_space(12, "balanced"), 0.25)
+    strategy, land = Swap(budget, 0, settings=SwapSettings.of_evopress(3, 12)), Landscape(budget.space)
+    rounds = []
+    while asked := strategy.ask():
+        rounds.append((strategy.fidelity, len(asked)))
+        strategy.tell({pattern: land.value(pattern) for pattern in asked})
+    assert rounds == [(1 / 16, 64), *[(1 / 16, 32), (1.0, 3)] * 18]
+    assert sum(count for _, count in rounds) == 694
+    assert strategy.finishes
+    assert budget.met(strategy.completion({}))
 
 
 def test_a_stopped_swap_is_completed_by_the_best_it_measured(tmp_path):

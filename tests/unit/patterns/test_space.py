@@ -41,6 +41,29 @@ def test_stock_keeps_attention_and_mlp_alternating(levels, legal):
     assert subblock_space(3, "any").legal(Pattern(levels))
 
 
+def test_balanced_counts_attentions_and_mlps_wherever_they_are():
+    space = subblock_space(3, "balanced")
+    assert space.legal(Pattern((1, 0, 0, 0, 0, 1)))
+    assert not space.legal(Pattern((1, 0, 1, 0, 0, 1)))
+    assert not space.legal(Pattern((0, 0, 0, 0, 0, 1)))
+
+
+@pytest.mark.parametrize("grain", ["head", "channel", "mixed"])
+def test_balanced_means_nothing_where_blocks_are_thinned(grain):
+    with pytest.raises(PatternError, match=f"--deploy balanced counts whole attentions and MLPs, but --grain {grain}"):
+        ladder_space(2, grain, "balanced")
+    assert layer_space(4, "balanced").legal(Pattern((0, 1, 0, 0)))
+
+
+def test_an_exchange_keeps_the_counts_and_swaps_one_of_a_kind():
+    space, rng = subblock_space(4, "balanced", ("layers.0.attn",)), np.random.default_rng(0)
+    pattern = space.pattern(["layers.1.attn", "layers.2.mlp"])
+    seen = {space.legality.exchange(space.parts, space.free, pattern, rng) for _ in range(200)}
+    attns = {space.pattern([f"layers.{i}.attn", "layers.2.mlp"]) for i in (2, 3)}
+    assert seen == attns | {space.pattern(["layers.1.attn", f"layers.{i}.mlp"]) for i in (0, 1, 3)}
+    assert space.legality.exchange(space.parts, space.free, space.dense, rng) is None
+
+
 def test_protected_parts_stay():
     space = subblock_space(3, "any", ("layers.1.mlp",))
     assert not space.legal(Pattern((0, 0, 0, 1, 0, 0)))
@@ -82,6 +105,8 @@ RULES = {
     "free, protected": protecting(ladder_space(2, "mixed"), "layers.0.mlp"),
     "alternating": subblock_space(4, "stock"),
     "alternating, protected": subblock_space(4, "stock", ("layers.0.attn", "layers.2.mlp")),
+    "balanced": subblock_space(4, "balanced"),
+    "balanced, protected": subblock_space(4, "balanced", ("layers.0.attn", "layers.2.mlp", "layers.3.mlp")),
     "common": ladder_space(3, "head", "stock", heads=3),
     "common, protected": protecting(ladder_space(3, "head", "stock", heads=3), "layers.1.attn"),
     "common alternating": ladder_space(3, "mixed", "stock"),

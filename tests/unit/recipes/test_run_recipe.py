@@ -26,6 +26,7 @@ search:
   strategy: [cma, greedy]
   remove: [0.10, 0.2]
   protect: [layers.0.attn]
+  hold_out_domain: [law]
   evaluations: 9
 audit:
 prune: all
@@ -42,7 +43,14 @@ def test_every_combination_is_a_cell_and_gets_the_engine(tmp_path):
     names = [cell.name for cell in recipe.cells]
     assert names == ["cma-0.1-seed0", "greedy-0.1-seed0", "cma-0.2-seed0", "greedy-0.2-seed0"]
     assert {remove: len(cells) for remove, cells in recipe.budgets.items()} == {0.1: 2, 0.2: 2}
-    wanted = SearchRecipe(strategy="greedy", remove=0.2, protect=["layers.0.attn"], evaluations=9, dtype="float32")
+    wanted = SearchRecipe(
+        strategy="greedy",
+        remove=0.2,
+        protect=["layers.0.attn"],
+        evaluations=9,
+        hold_out_domain=["law"],
+        dtype="float32",
+    )
     assert recipe.cells[-1].recipe == wanted
 
 

@@ -21,7 +21,7 @@ def older(tmp_path):
     run = tmp_path / "older"
     search(model_dir(), small_set(), run, evaluations=2, **QUICK)
     log = (
-        (run / "trials.jsonl").read_text().replace('"fidelity":', '"effort":').replace("evop.trials/3", "evop.trials/2")
+        (run / "trials.jsonl").read_text().replace('"fidelity":', '"effort":').replace("evop.trials/4", "evop.trials/2")
     )
     (run / "trials.jsonl").write_text(log)
     account = json.loads((run / "search.json").read_text())

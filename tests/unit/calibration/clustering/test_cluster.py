@@ -5,6 +5,7 @@ import pytest
 
 from calibration import CalibrationError
 from calibration.clustering.cluster import cluster_domain, merged, summarised
+from calibration.clustering.stability import STABLE, stability_of
 
 
 def blobs(k, n, seed=0):
@@ -17,8 +18,38 @@ def blobs(k, n, seed=0):
 def test_auto_finds_the_number_of_blobs():
     clustering = cluster_domain("d", blobs(5, 30), "auto", 0)
     assert clustering.k == 5
-    assert set(clustering.silhouette) == set(range(3, 9))
+    assert set(clustering.silhouette) == set(clustering.stability) == set(range(2, 9))
+    assert clustering.stability[5] > 0.95
+    assert clustering.chosen_by.startswith("best silhouette (0.9")
+    assert "largest" not in clustering.chosen_by
     assert np.bincount(clustering.labels).tolist() == [30] * 5
+
+
+def test_without_structure_it_is_one_cluster_and_said():
+    noise = np.random.default_rng(0).normal(size=(120, 16)).astype(np.float32)
+    clustering = cluster_domain("d", noise / np.linalg.norm(noise, axis=1, keepdims=True), "auto", 0)
+    assert clustering.k == 1
+    assert not clustering.labels.any()
+    assert max(clustering.stability.values()) < STABLE
+    assert "one, as no number from 2 to 8 is stable (halves agree by 0." in clustering.chosen_by
+
+
+def test_the_edge_of_what_is_tried_is_said():
+    few = cluster_domain("d", blobs(5, 30), "auto", 0, most=4)
+    assert few.k == 4 or "largest" not in few.chosen_by
+    many = cluster_domain("d", blobs(8, 30), "auto", 0)
+    assert many.k == 8
+    assert many.chosen_by.endswith("; the largest number that is tried, so more may be there")
+    text = cluster_domain("d", blobs(3, 30), "auto", 0, most=3)
+    assert text.chosen_by.endswith("; the largest number that the search sample has text for")
+    assert cluster_domain("d", blobs(3, 30), "auto", 0, most=1).chosen_by.startswith("one, as the search sample")
+
+
+def test_stability_tells_blobs_from_a_wrong_number():
+    vectors = blobs(3, 40)
+    assert stability_of(vectors, 3, 0, "d") == pytest.approx(1)
+    assert stability_of(vectors, 6, 0, "d") < 0.9
+    assert stability_of(vectors[:6], 4, 0, "d") == 0  # no half holds four clusters
 
 
 def test_fewer_passages_than_clusters():

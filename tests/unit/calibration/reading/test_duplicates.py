@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from calibration.reading.duplicates import near_duplicates
+from calibration.reading.duplicates import near_duplicates as of_sets
+from calibration.reading.shingles import shingle_sets
+
+
+def near_duplicates(texts):
+    return of_sets(shingle_sets(texts))
 
 
 def _text(rng, n):

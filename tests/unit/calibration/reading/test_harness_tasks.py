@@ -76,10 +76,32 @@ def test_a_description_and_examples_precede_the_question(folder):
     item, _ = items(f"lm_eval:plus:{folder}")[0]
     assert item.text.startswith("Add.\n\nQuestion: ")
     assert item.text.count("Question: ") == 3
-    assert item.text.endswith("Question: What is 1 and 2 of apples?\nAnswer:")
+    assert item.text.endswith("Question: What is 1 and 2 of pears?\nAnswer:")
+    assert item.plain == "Question: What is 1 and 2 of pears?\nAnswer: 3 pears"
     assert [one.text for one, _ in items(f"lm_eval:plus:{folder}")] == [
         one.text for one, _ in items(f"lm_eval:plus:{folder}")
     ]
+
+
+@pytest.mark.parametrize(
+    ("splits", "sampler"),
+    [(BOTH, ""), (EVALUATED, ""), (BOTH, "fewshot_config:\n  sampler: first_n\n"), (BOTH, "fewshot_split: train\n")],
+)
+def test_what_is_shown_as_an_example_is_no_item(folder, splits, sampler):
+    edit(folder, (BOTH, splits), ("output_type", f"num_fewshot: 3\n{sampler}output_type"))
+    task = Task.open(TaskSource(name="t", source=f"lm_eval:plus:{folder}"))
+    found = [row.item for row in task.rows()]
+    asked = {item.plain.split("\n")[0] for item in found}
+    shown = {line for item in found for line in item.text[: item.prompt].split("\n") if line.startswith("Question")}
+    assert len(asked) == len(found) == 108
+    assert shown
+    assert not shown & asked
+    assert "; 12 more are shown as examples only" in task.read_as
+
+
+def test_examples_of_another_split_leave_the_items_alone(folder):
+    edit(folder, ("output_type", "num_fewshot: 3\nfewshot_split: test\noutput_type"))
+    assert len(items(f"lm_eval:plus:{folder}")) == 120
 
 
 def test_task_files_are_read_again_and_precede_those_of_lm_eval(folder):

@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from calibration import CalibrationError, CalibrationSet, Recipe, TaskSource, build_calibration_set
+from calibration.reading.domains import read_task
 from calibration.reading.tasks import Task
 
 PIQA = {"query": "goal", "choices": "sol1+sol2", "gold": "label"}
@@ -170,6 +171,37 @@ def test_questions_on_one_document_stay_together_and_repeats_go(tmp_path):
     splits = {}
     for p in built.passages:
         assert splits.setdefault(p.document, p.split) == p.split
+
+
+@pytest.mark.parametrize("words", [100, 400])
+def test_examples_that_all_items_share_are_asked_and_not_compared(tmp_path, words):
+    shots = " ".join(f"shot{i}" for i in range(words)) + "\n\nQuestion: "
+    rows = [
+        {"query": f"{shots}What do {i}a, {i}b, {i}c and {i}d make?", "choices": [f"{i}x {i}y", "no"], "gold": 0}
+        for i in range(60)
+    ]
+    task = TaskSource(name="few", source=write(tmp_path / "t.jsonl", rows))
+    built = build_calibration_set(Recipe(tasks=[task], clusters=1, min_group_items=3))
+    (entry,) = built.manifest.domains
+    assert (entry.passages, entry.near_duplicates, entry.prompted) == (60, 0, 60)
+    assert any("neither compared nor embedded: few 60 of 60" in note for note in built.manifest.notes)
+    assert all(p.text.startswith(shots) and p.plain.startswith("Question: What do ") for p in built.passages)
+    built.save(tmp_path / "set")
+    assert CalibrationSet.load(tmp_path / "set").passages == built.passages
+
+
+def test_an_opening_of_a_few_words_or_of_a_few_items_is_no_prompt(tmp_path):
+    rows = [{"query": f"What is the meaning of w{i}?", "choices": ["a", "b"], "gold": 0} for i in range(9)]
+    task = TaskSource(name="few", source=write(tmp_path / "t.jsonl", rows))
+    read, _ = read_task(Task.open(task), Recipe(tasks=[task]), ())
+    assert {item.prompt for item in read["few"].passages} == {len("What is the meaning of ")}
+    few = TaskSource(name="few", source=write(tmp_path / "few.jsonl", rows[:7]))
+    read, _ = read_task(Task.open(few), Recipe(tasks=[few]), ())
+    assert {item.prompt for item in read["few"].passages} == {0}
+    rows = [{**row, "query": row["query"].replace("the meaning", "it")} for row in rows]
+    short = TaskSource(name="few", source=write(tmp_path / "short.jsonl", rows))
+    read, _ = read_task(Task.open(short), Recipe(tasks=[short]), ())
+    assert {item.prompt for item in read["few"].passages} == {0}
 
 
 def test_a_name_that_a_domain_has_is_refused(two_domains, tmp_path):
