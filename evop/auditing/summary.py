@@ -53,7 +53,11 @@ def _summary(
     gap_low, gap_high = gap_interval(worst, worsts[best])
     equal, equal_count = split.at_equal_counts(pattern)
     equal_group = max(equal, key=lambda group: equal[group])
-    tested = [row for row, judged in zip(alike, split.judged, strict=True) if judged and row.p_others is not None]
+    tested = [
+        row
+        for row, judged in zip(alike, split.judged, strict=True)
+        if judged and (split.kind == "item" or row.detectable is not None)
+    ]
     found = sorted(np.inf if row.detectable is None else row.detectable for row in tested)
     half = found[len(found) // 2] if found else np.inf
     at = int(excess.argmax())
