@@ -31,8 +31,8 @@ def groups_figure(audit: AuditFile, split: str, kind: str) -> Figure:
     figure = new_figure(8.6, 0.75 + line_height(len(names)) * max(2, len(rows)))
     axis = figure.subplots()
     dots = {(row.pattern, row.group): _value(row) for row in audit.groups if (row.split, row.kind) == (split, kind)}
-    for row in (row for row in audit.random if (row.split, row.kind) == (split, kind)):
-        dots |= {(row.name, first.group): _random_value(first, row.groups[first.group]) for first in rows}
+    for drawn in (drawn for drawn in audit.random if (drawn.split, drawn.kind) == (split, kind)):
+        dots |= {(drawn.name, row.group): _random_value(row, drawn.groups[row.group]) for row in rows}
     domains = {row.group: row.domain for row in rows}
     for (name, group), (value, low, high) in dots.items():
         at = names.index(name)
