@@ -126,7 +126,7 @@ class Auditor:
         counts = {"passages": len(passages.ids) - questions, "questions": questions}
         counted = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
         self.report(f"{split}: {counted}, {passages.total:,} tokens, {passages.truncated} truncated")
-        sets = {candidate.name: (candidate.cut,) for candidate in self.candidates}
+        sets: dict[str, tuple[Cut, ...]] = {candidate.name: (candidate.cut,) for candidate in self.candidates}
         sets |= {patterns.name: patterns.cuts for patterns in self.randoms}
         shown = [name if len(cuts) == 1 else f"{name} ({len(cuts)} patterns)" for name, cuts in sets.items()]
         self.report(f"{split}: dense, {', '.join(shown)}")
