@@ -10,30 +10,33 @@ import pandas as pd
 from evop.auditing.audit_file import AuditFile
 from evop.searching.search_file import SearchFile
 
+RANDOM = "random patterns, median"
+
 
 def rows_of(file: AuditFile, runs: Mapping[str, Path]) -> Iterator[dict[str, object]]:
-    """One row a contender and split, the audit's random pattern included.
+    """One row a contender and split, the medians of the audit's random patterns included.
 
     Args:
         file: the audit.
         runs: contender -> its search run, in the order in which they were audited.
     """
-    audited = [pattern.name for pattern in file.patterns if pattern.sha256]
-    contender = dict(zip(audited, runs, strict=True))
+    contender = dict(zip([pattern.name for pattern in file.patterns], runs, strict=True))
+    for random in (row for row in file.random if row.kind == "text"):
+        losses = {"worst": random.worst.median, "mean": random.mean.median}
+        yield {"contender": RANDOM, "split": random.split, **losses, "evaluations": 0, "tokens": 0, "stopped": ""}
     for row in (row for row in file.summary if row.kind == "text"):
-        name = contender.get(row.pattern)
-        account = SearchFile.read(runs[name] / "search.json") if name else None
+        account = SearchFile.read(runs[contender[row.pattern]] / "search.json")
         yield {
-            "contender": name or "one random pattern",
+            "contender": contender[row.pattern],
             "split": row.split,
             "worst": row.worst,
             "mean": row.mean,
             "p90": row.p90,
             "worst_group": row.worst_group,
             "groups": row.groups,
-            "evaluations": account.evaluations if account else 0,
-            "tokens": account.tokens["total"] if account else 0,
-            "stopped": account.stopped if account else "",
+            "evaluations": account.evaluations,
+            "tokens": account.tokens["total"],
+            "stopped": account.stopped,
         }
 
 
@@ -46,7 +49,7 @@ def table(frame: pd.DataFrame) -> str:
         ("|---" if grains else "") + "|---|---|---|---|---|---|---|",
     ]
     for (grain, remove), part in frame.groupby(["grain", "remove"], sort=False):
-        order = ["one random pattern", *(name for name in part["contender"].unique() if name != "one random pattern")]
+        order = [RANDOM, *(name for name in part["contender"].unique() if name != RANDOM)]
         for name in order:
             mine = part[part["contender"] == name]
             splits = [mine[mine["split"] == split] for split in ("audit", "unseen")]

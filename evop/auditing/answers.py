@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from evop.auditing.audit_file import GroupRow
+from evop.auditing.audit_rows import GroupRow
 from evop.losses import ITEM_METERS, build_meter
 from evop.losses.lines import choice_costs, items_of
+from evop.losses.power import detectable_items
 from evop.losses.significance import mcnemar, wilson, worse
 from evop.tokens.passages import TokenPassages
 
@@ -61,12 +62,28 @@ class Answers:
         """
         filled = [self._filled(row, list(questions)) for row, questions in zip(rows, members, strict=True)]
         changes = [(row.lost or 0, row.won or 0) for row, enough in zip(filled, judged, strict=True) if enough]
-        verdicts = iter(worse(changes))
-        tested = [next(verdicts) if enough else (None, False) for enough in judged]
-        return [
-            row.model_copy(update={"p_holm": p_holm, "worse": is_worse})
-            for row, (p_holm, is_worse) in zip(filled, tested, strict=True)
-        ]
+        verdicts, churn = iter(worse(changes)), self._churn(filled)
+        judgements: list[dict[str, Any]] = []
+        for row, enough in zip(filled, judged, strict=True):
+            p_holm, is_worse = next(verdicts) if enough else (None, False)
+            found = detectable_items(row.passages, len(changes), churn) if enough else None
+            judgements.append({"p_holm": p_holm, "worse": is_worse, "detectable": found})
+        return [row.model_copy(update=columns) for row, columns in zip(filled, judgements, strict=True)]
+
+    def worse(self, pattern: str, members: Sequence[Sequence[int]]) -> int:
+        """Count the groups, given by their questions, that are worse under a pattern for more than chance."""
+        before, after = self.dense[self.metric], self.pruned[pattern][self.metric]
+        lost, won = before & ~after, ~before & after
+        changes = [(int(lost[list(some)].sum()), int(won[list(some)].sum())) for some in members]
+        return sum(is_worse for _, is_worse in worse(changes))
+
+    def _churn(self, rows: Sequence[GroupRow]) -> float:
+        """Estimate the share of questions that change by chance: twice those won, in all groups together.
+
+        In hundredths, and one at least, since what was won may be nothing by luck.
+        """
+        share = 2 * sum(row.won or 0 for row in rows) / sum(row.passages for row in rows)
+        return max(0.01, round(share, 2))
 
     def _filled(self, row: GroupRow, questions: list[int]) -> GroupRow:
         """Fill a row with all that its group alone says."""

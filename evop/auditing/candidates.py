@@ -1,4 +1,4 @@
-"""The patterns under audit: those asked for, and a random one of every size."""
+"""The patterns under audit: those asked for, and random ones of every size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from calibration import CalibrationSet
-from evop.auditing.audit_file import AuditedPattern
+from evop.auditing.audit_rows import AuditedPattern
 from evop.auditing.split_losses import SplitLosses
 from evop.files.names import DROP_LIST, PATTERN
 from evop.losses.loss import Loss
@@ -33,45 +33,63 @@ class Candidate:
     space: PatternSpace
     pattern: Pattern
     cut: Cut
-    opened: OpenedPattern | None = None
-    """Where it comes from; None for a random pattern."""
+    opened: OpenedPattern
+    """Where it comes from."""
     beside: str | None = None
-    """Name of the random pattern of equal size."""
+    """Name of the random patterns of equal size."""
 
     @property
-    def file(self) -> PatternFile | None:
-        """The pattern file, of a pattern that was asked for."""
-        return self.opened.file if self.opened else None
+    def file(self) -> PatternFile:
+        """The pattern file."""
+        return self.opened.file
 
 
-def candidates_of(checkpoint: Checkpoint, paths: list[str | Path]) -> list[Candidate]:
-    """List the patterns asked for, each budget's random pattern behind them."""
+@dataclass(frozen=True)
+class RandomPatterns:
+    """Random patterns of one budget, units in random order."""
+
+    name: str
+    cuts: tuple[Cut, ...]
+
+
+def candidates_of(
+    checkpoint: Checkpoint, paths: list[str | Path], randoms: int
+) -> tuple[list[Candidate], list[RandomPatterns]]:
+    """List the patterns asked for, and random patterns of each of their budgets.
+
+    Args:
+        checkpoint: the model.
+        paths: the patterns asked for.
+        randoms: how many random patterns are drawn per budget.
+    """
     candidates: list[Candidate] = []
-    randoms: dict[tuple[str, Pattern], list[tuple[int, Candidate]]] = {}
+    drawn: dict[tuple[str, float, str], tuple[Cut, ...]] = {}
     for path in paths:
         opened = open_pattern(path, checkpoint)
         space = timed_as_searched(opened)
         candidates.append(Candidate(_name(Path(path), candidates), space, opened.pattern, opened.cut, opened))
-        drawn = _at_random(candidates[-1])
-        if drawn is not None:
-            randoms.setdefault((space.fingerprint, drawn.pattern), []).append((len(candidates) - 1, drawn))
-    for alike in randoms.values():
-        name = "random" if len(randoms) == 1 else f"random as {candidates[alike[0][0]].name}"
-        for i, _ in alike:
-            candidates[i] = replace(candidates[i], beside=name)
-    firsts = [alike[0] for alike in randoms.values()]
-    return [*candidates, *(replace(drawn, name=candidates[i].beside or drawn.name) for i, drawn in firsts)]
+        drawn.setdefault(_size(candidates[-1]), _at_random(candidates[-1], randoms))
+    sizes = [size for size, cuts in drawn.items() if cuts]
+    firsts = {size: next(c.name for c in candidates if _size(c) == size) for size in sizes}
+    names = {size: "random" if len(sizes) == 1 else f"random as {firsts[size]}" for size in sizes}
+    candidates = [replace(candidate, beside=names.get(_size(candidate))) for candidate in candidates]
+    return candidates, [RandomPatterns(names[size], drawn[size]) for size in sizes]
 
 
-def _at_random(candidate: Candidate) -> Candidate | None:
-    """Draw a random pattern of a candidate's budget, units in random order; None for a budget of next to nothing."""
+def _size(candidate: Candidate) -> tuple[str, float, str]:
+    return candidate.space.fingerprint, candidate.file.remove, candidate.file.cost
+
+
+def _at_random(candidate: Candidate, count: int) -> tuple[Cut, ...]:
+    """Draw random patterns of a candidate's budget; none for a budget of next to nothing."""
     file, space = candidate.file, candidate.space
-    assert file is not None
+    rng = np.random.default_rng(RANDOM_SEED)
     try:
-        drawn = Budget(space, file.remove, file.cost).draw(np.random.default_rng(RANDOM_SEED))
+        budget = Budget(space, file.remove, file.cost)
+        patterns = [budget.draw(rng) for _ in range(count)]
     except PatternError:
-        return None
-    return Candidate("random", space, drawn, Ranking.random(space, RANDOM_SEED).cut_of(space, drawn))
+        return ()
+    return tuple(Ranking.random(space, seed).cut_of(space, drawn) for seed, drawn in enumerate(patterns))
 
 
 def _name(place: Path, found: list[Candidate]) -> str:
@@ -85,7 +103,7 @@ def _name(place: Path, found: list[Candidate]) -> str:
 
 def most_tokens(candidates: list[Candidate]) -> int:
     """Find the most tokens per passage that one of them was searched with."""
-    origins = [c.file.origin for c in candidates if c.file and c.file.origin]
+    origins = [c.file.origin for c in candidates if c.file.origin]
     return max((origin.max_tokens for origin in origins), default=SearchRecipe.model_fields["max_tokens"].default)
 
 
@@ -93,7 +111,7 @@ def described(
     candidate: Candidate, splits: list[SplitLosses], calibration: CalibrationSet, metric: str
 ) -> AuditedPattern:
     """What the audit's file says of it."""
-    origin, claim = (candidate.file.origin, candidate.file.claim) if candidate.file else (None, None)
+    origin, claim = candidate.file.origin, candidate.file.claim
     measured = None
     if claim and origin and origin.calibration == calibration.fingerprint:
         searched = Loss.named(origin.loss)
@@ -104,7 +122,7 @@ def described(
         measured = next((found[claim.worst_group] for found in here if claim.worst_group in found), None)
     return AuditedPattern(
         name=candidate.name,
-        sha256=candidate.opened.sha256 if candidate.opened else None,
+        sha256=candidate.opened.sha256,
         removed=list(candidate.space.names(candidate.pattern)),
         thinned=candidate.space.thinned(candidate.pattern),
         left=_left(candidate),

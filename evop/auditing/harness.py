@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from calibration.reading.harness import INSTALL, task_manager, unknown_task
-from evop.auditing.audit_file import HarnessRow
+from evop.auditing.audit_rows import HarnessRow
 from evop.auditing.harness_rows import Sample, harness_rows
 from evop.errors import EvopError, first_line
 from evop.export.draft import drafted

@@ -10,8 +10,8 @@ import numpy as np
 from calibration import EMBEDDERS, Group, Passage
 from calibration.clustering.cluster import cluster_domain, given_clusters
 from calibration.clustering.names import names_of
-from evop.auditing.audit_file import HarnessRow
-from evop.auditing.bootstrap import RESAMPLES, interval
+from evop.auditing.audit_rows import HarnessRow
+from evop.auditing.means import document_means
 from evop.losses.significance import mcnemar, worse
 
 SEED = 0
@@ -75,9 +75,8 @@ def _metrics(samples: Sequence[Sample]) -> list[str]:
 
 def _row(key: tuple[str, str, str], group: str, label: str, before: np.ndarray, after: np.ndarray) -> HarnessRow:
     pattern, task, metric = key
-    rng = np.random.default_rng([SEED, *task.encode(), *group.encode()])
-    draws = rng.integers(len(before), size=(RESAMPLES, len(before)))
-    low, high = interval((after - before)[draws].mean(axis=1)).tolist()
+    each, ones = np.arange(len(before)), np.ones(len(before))
+    low, high = document_means(after - before, ones, each, np.zeros(len(before), dtype=int)).interval()[:, 0].tolist()
     binary = bool(np.isin(np.concatenate([before, after]), (0.0, 1.0)).all())
     lost, won = (int(((before == 1) & (after == 0)).sum()), int(((before == 0) & (after == 1)).sum()))
     return HarnessRow(

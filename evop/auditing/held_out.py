@@ -22,7 +22,7 @@ def audited_passages(calibration: CalibrationSet, candidates: Sequence[Candidate
         candidates: the patterns under audit; each knows the domains that its search left out.
         split: ``audit``, ``unseen`` or ``held-out``.
     """
-    origins = [candidate.file.origin for candidate in candidates if candidate.file and candidate.file.origin]
+    origins = [candidate.file.origin for candidate in candidates if candidate.file.origin]
     apart = {domain for origin in origins for domain in origin.held_out}
     stored = [name for name in AUDITED if name != HELD_OUT] if split == HELD_OUT else [split]
     passages = [passage for name in stored for passage in calibration.split(name)]

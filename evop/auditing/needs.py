@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from calibration import CalibrationSet
-from evop.auditing.audit_file import Needs
+from evop.auditing.audit_rows import Needs
 from evop.evaluator import Evaluator
 from evop.losses.loss import Loss
 from evop.losses.table import excess

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from evop.auditing.answers import Answers
-from evop.auditing.bootstrap import RESAMPLES
+from evop.auditing.means import Means, document_means, document_noise
 from evop.losses.lines import items_of
 from evop.losses.table import LossTable
 from evop.tokens.passages import TokenPassages
@@ -63,15 +63,49 @@ class SplitLosses:
         pruned, dense = self.pruned[pattern].by_group, self.dense.by_group
         return np.array([pruned[group] - dense[group] for group in self.groups])
 
-    def resampled(self, pattern: str) -> np.ndarray:
-        """Bootstrap the excess per group: float64 [resamples, groups]; NaN for a group of a single document.
+    def means(self, pattern: str) -> Means:
+        """Compute the excess of each group under a pattern, and how documents vary about it.
 
-        Documents are drawn again with replacement inside each group, and dense and pruned are measured on the
-        same draw (paired). The draws depend on split and group alone, so patterns are paired as well.
+        Of questions a group varies at least as if one more had been lost and one more won by half: where nothing has
+        changed in a few questions, that is no proof that nothing would change in many.
 
-        Source: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), percentile interval of a ratio.
+        Source: for questions, Agresti and Min 2005, "Simple improved confidence intervals for comparing matched
+        proportions".
         """
-        return np.stack([self._resampled_group(pattern, at) for at in range(len(self.groups))], axis=1)
+        extra = self.pruned[pattern].loss - self.dense.loss
+        means = document_means(extra, self.dense.counts.astype(float), *self._places)
+        if self.kind == "text":
+            return means
+        questions = np.bincount(self._places[1])
+        lost, won = (np.bincount(self._places[1], weights=sign * extra > 0) for sign in (1, -1))
+        share, churn = (lost - won) / (questions + 2), (lost + won + 1) / (questions + 2)
+        least = np.sqrt((churn - share**2) * means.documents / questions)
+        return Means(means.value, np.maximum(means.spread, least), means.documents)
+
+    @cached_property
+    def _places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Number the document and the group of each passage, int64 [passages] each."""
+        documents = {name: i for i, name in enumerate(sorted(set(self.passages.documents)))}
+        groups = {name: i for i, name in enumerate(self.groups)}
+        owner = np.array([documents[name] for name in self.passages.documents])
+        return owner, np.array([groups[name] for name in self.passages.groups])
+
+    def noise(self, draws: int) -> np.ndarray:
+        """Simulate the errors of the means in further audits, in standard errors: float64 [draws, patterns, groups].
+
+        The draws depend on split and group alone, so that patterns are paired.
+        """
+        owner, group = self._places
+        extra = np.array([table.loss - self.dense.loss for table in self.pruned.values()])
+        found = []
+        for at in range(len(self.groups)):
+            members = np.flatnonzero(group == at)
+            _, document = np.unique(owner[members], return_inverse=True)
+            sums = np.array([np.bincount(document, weights=row) for row in extra[:, members]])
+            counts = np.bincount(document, weights=self.dense.counts[members])
+            rng = np.random.default_rng([at, len(counts), *self.split.encode()])
+            found.append(document_noise(sums, counts, draws, rng))
+        return np.stack(found, axis=-1)
 
     def at_equal_counts(self, pattern: str) -> tuple[dict[str, float], int]:
         """Measure the excess per judged group on as many tokens, or questions, as the smallest of them has.
@@ -97,19 +131,6 @@ class SplitLosses:
     def members(self, group: str) -> list[int]:
         """List the passages of a group, by their place in ``passages``."""
         return [i for i, name in enumerate(self.passages.groups) if name == group]
-
-    def _resampled_group(self, pattern: str, at: int) -> np.ndarray:
-        members = self.members(self.groups[at])
-        documents = sorted({self.passages.documents[i] for i in members})
-        if len(documents) < 2:
-            return np.full(RESAMPLES, np.nan)
-        index = {document: k for k, document in enumerate(documents)}
-        owner = [index[self.passages.documents[i]] for i in members]
-        extra = np.bincount(owner, weights=(self.pruned[pattern].loss - self.dense.loss)[members])
-        tokens = np.bincount(owner, weights=self.dense.counts[members])
-        rng = np.random.default_rng([at, len(documents), *self.split.encode()])
-        draws = rng.multinomial(len(documents), np.full(len(documents), 1 / len(documents)), size=RESAMPLES)
-        return (draws @ extra) / (draws @ tokens)
 
 
 def split_losses(

@@ -24,7 +24,7 @@ def audit(
     out: Out,
     **options: Any,
 ) -> None:
-    """Measure what the search never saw, group by group: dense, pruned, and a random pattern of equal size."""
+    """Measure what the search never saw, group by group: dense, pruned, and random patterns of equal size."""
     AuditRecipe.of(**options)  # says what is wrong before the seconds that importing torch takes
     from evop.console.audit import print_audit
     from evop.stages.audit import audit as run_audit

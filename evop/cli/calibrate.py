@@ -36,6 +36,13 @@ def calibrate(
         Words,
         typer.Option(help="COLUMN that names the document of a row; DOMAIN=COLUMN for one domain, DOMAIN= for rows."),
     ] = None,
+    tolerate: Annotated[
+        float | None,
+        typer.Option(help="Loss of text, in nats per token, that you tolerate; warn if an audit could miss more."),
+    ] = None,
+    tolerate_items: Annotated[
+        float | None, typer.Option(help="Share of right answers lost that you tolerate; warn likewise.")
+    ] = None,
     **options: Any,
 ) -> None:
     """Build a calibration set of text and tasks: embed, cluster each domain, split, sample."""
@@ -48,5 +55,5 @@ def calibrate(
     )
     built = build_calibration_set(asked, report=say)
     built.save(out)
-    print_set(console, built)
+    print_set(console, built, tolerate, tolerate_items)
     console.print(f"calibration set: {out}   map of the clusters: {out / 'clusters.png'}", soft_wrap=True)

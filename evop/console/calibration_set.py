@@ -6,11 +6,21 @@ from rich.console import Console
 from rich.markup import escape
 
 from calibration import CalibrationSet, describe
+from evop.auditing.tolerance import foreseen, warnings
 from evop.console.tables import new_table
 
 
-def print_set(console: Console, calibration: CalibrationSet) -> None:
-    """Print what is in a calibration set."""
+def print_set(
+    console: Console, calibration: CalibrationSet, tolerate: float | None = None, tolerate_items: float | None = None
+) -> None:
+    """Print what is in a calibration set, and which losses its audit will find.
+
+    Args:
+        console: the console.
+        calibration: the set.
+        tolerate: the loss of text that is tolerated, in nats per token; None for no warning.
+        tolerate_items: the loss of right answers that is tolerated, as a share; None for no warning.
+    """
     table = new_table(f"calibration set {calibration.fingerprint[:12]}")
     for name in ("group", "search", "select", "audit", "unseen", "tokens (est.)"):
         table.add_column(name, justify="left" if name == "group" else "right", overflow="fold")
@@ -25,3 +35,6 @@ def print_set(console: Console, calibration: CalibrationSet) -> None:
     console.print(table)
     for note in calibration.manifest.notes:
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
+    found = foreseen(calibration)
+    for line in (*(each.says for each in found), *warnings(found, tolerate, tolerate_items)):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)

@@ -20,7 +20,7 @@ LEGEND = (
 TIMED_LEGEND = " / predicted time"
 AUDIT_LEGEND = (
     "; audit, unseen: {}, on {} and clusters never searched, [95% interval]; "
-    "random: audit's worst group under a random pattern of equal size"
+    "random: audit's worst group under random patterns of equal size, in the median"
 )
 WHAT = {
     "text": ("excess over the dense model, nats per token", "text"),

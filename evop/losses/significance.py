@@ -30,7 +30,9 @@ def wilson(right: int, n: int, level: float = 0.95) -> tuple[float, float]:
 
 
 def mcnemar(lost: int, won: int) -> float:
-    """Test whether a change is uneven: the p-value of so uneven a change by chance, exact and two-sided.
+    """Test whether more was lost than won: the chance of so many lost or more, if each change went either way alike.
+
+    One-sided, since the question is whether a group is worse: nothing is spent on groups that became better.
 
     Args:
         lost: number of questions right before and wrong after.
@@ -40,11 +42,11 @@ def mcnemar(lost: int, won: int) -> float:
 
     Example:
         >>> mcnemar(9, 1)
-        0.021484375
+        0.0107421875
     """
     from scipy.stats import binomtest
 
-    return float(binomtest(lost, lost + won).pvalue) if lost + won else 1.0
+    return float(binomtest(lost, lost + won, alternative="greater").pvalue) if lost + won else 1.0
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -74,7 +76,6 @@ def worse(changes: Sequence[tuple[int, int]]) -> list[tuple[float, bool]]:
 
     Example:
         >>> worse([(9, 1), (0, 12)])
-        [(0.021484375, True), (0.0009765625, False)]
+        [(0.021484375, True), (1.0, False)]
     """
-    corrected = holm([mcnemar(lost, won) for lost, won in changes])
-    return [(p, p < SURE and lost > won) for p, (lost, won) in zip(corrected, changes, strict=True)]
+    return [(p, p < SURE) for p in holm([mcnemar(lost, won) for lost, won in changes])]

@@ -18,6 +18,17 @@ class AuditRecipe(Execution):
         Literal["accuracy", "accuracy_norm"] | None,
         option("How choices are compared: accuracy, or accuracy_norm: nats per character; else as searched."),
     ] = None
+    random_patterns: Annotated[
+        int, option("Random patterns of equal size to hold each pattern against; 0 for none.", ge=0)
+    ] = 20
+    tolerate: Annotated[
+        float | None,
+        option("Loss of text, in nats per token, that you tolerate; warn where a larger one could go unseen.", ge=0),
+    ] = None
+    tolerate_items: Annotated[
+        float | None,
+        option("Share of right answers lost that you tolerate; warn where a larger one could go unseen.", ge=0),
+    ] = None
     speed: Annotated[bool, option("Time the patterns beside the dense model.")] = True
     needs: Annotated[
         bool, option("Take every part away alone, on a few passages per group, to see which group needs which layer.")

@@ -8,7 +8,8 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evop.auditing.audit_file import HELD_OUT, AuditFile, GroupRow
+from evop.auditing.audit_file import HELD_OUT, AuditFile
+from evop.auditing.audit_rows import GroupRow
 from evop.report.style import colours, line_height, plain
 
 
@@ -17,7 +18,11 @@ def draw_audit(audit: AuditFile, path: Path) -> None:
     panels = [(split, kind) for split in audit.splits for kind in audit.kinds(split)]
     lines = {panel: audit.groups_of(audit.patterns[0].name, *panel)[::-1] for panel in panels}
     heights = [len(lines[panel]) + 2.2 for panel in panels]
-    figure = Figure(figsize=(10, 1.4 + line_height(len(audit.patterns)) * sum(heights)), dpi=130, layout="constrained")
+    figure = Figure(
+        figsize=(10, 1.4 + line_height(len(audit.patterns) + len(audit.randoms)) * sum(heights)),
+        dpi=130,
+        layout="constrained",
+    )
     axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
     for panel, axis in zip(panels, axes, strict=True):
         _panel(axis, audit, *panel, lines[panel])
@@ -27,7 +32,7 @@ def draw_audit(audit: AuditFile, path: Path) -> None:
             axis.sharex(alike[0])
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=min(4, len(names)), frameon=False)
-    figure.supxlabel("bars: 95% bootstrap over documents; dotted: worst group", fontsize=9)
+    figure.supxlabel("bars: 95%, of random patterns their range; dotted: worst group, estimated", fontsize=9)
     with warnings.catch_warnings():  # a term in a script the font lacks is drawn as boxes; its key stands beside it
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
         figure.savefig(path)
@@ -35,25 +40,17 @@ def draw_audit(audit: AuditFile, path: Path) -> None:
 
 def _panel(axis: Axes, audit: AuditFile, split: str, kind: str, lines: list[GroupRow]) -> None:
     place = {row.group: y for y, row in enumerate(lines)}
-    count = len(audit.patterns)
     names = [pattern.name for pattern in audit.patterns]
-    coloured = colours(names, {pattern.name for pattern in audit.patterns if pattern.sha256 is None})
-    for at, pattern in enumerate(audit.patterns):
-        rows = audit.groups_of(pattern.name, split, kind)
-        colour = coloured[pattern.name]
-        ys = [place[row.group] + 0.6 * ((count - 1) / 2 - at) / count for row in rows]
-        axis.hlines(
-            ys,
-            [row.excess if row.low is None else row.low for row in rows],
-            [row.excess if row.high is None else row.high for row in rows],
-            color=colour,
-            lw=1.4,
-            alpha=0.7,
-        )
-        axis.scatter([row.excess for row in rows], ys, s=18, color=colour, label=plain(pattern.name), zorder=3)
-        summary = audit.summary_of(pattern.name, split, kind)
-        if summary is not None:
-            axis.axvline(summary.worst, color=colour, lw=0.8, ls=":", zorder=1)
+    coloured, count = colours(names, audit.randoms), len(names) + len(audit.randoms)
+    for at, name in enumerate([*names, *audit.randoms]):
+        dots = _dots(audit, name, split, kind)
+        ys = [place[group] + 0.6 * ((count - 1) / 2 - at) / count for group in dots]
+        lows, values, highs = ([dot[end] for dot in dots.values()] for end in range(3))
+        axis.hlines(ys, lows, highs, color=coloured[name], lw=1.4, alpha=0.7)
+        axis.scatter(values, ys, s=18, color=coloured[name], label=plain(name), zorder=3)
+        summary, random = audit.summary_of(name, split, kind), audit.random_of(name, split, kind)
+        for worst in (*([summary.worst] if summary else ()), *([random.worst.median] if random else ())):
+            axis.axvline(worst, color=coloured[name], lw=0.8, ls=":", zorder=1)
     counted = {
         row.group: f"{row.tokens:,} tokens" if kind == "text" else f"{row.passages:,} questions" for row in lines
     }
@@ -72,3 +69,13 @@ def _panel(axis: Axes, audit: AuditFile, split: str, kind: str, lines: list[Grou
     what = {"text": "passages", "item": "questions"}[kind]
     of_split = {"audit": what, "unseen": f"clusters of {what}", HELD_OUT: f"domains of {what}"}
     axis.set_title(f"{split}: {of_split[split]} never searched", loc="left", fontsize=9)
+
+
+def _dots(audit: AuditFile, name: str, split: str, kind: str) -> dict[str, tuple[float, float, float]]:
+    """Find the excess of every group between the ends of its interval; of random patterns the median in its range."""
+    random = audit.random_of(name, split, kind)
+    if random is not None:
+        return {group: (lost.least, lost.median, lost.most) for group, lost in random.groups.items()}
+    rows = audit.groups_of(name, split, kind)
+    ends = [(row.excess if row.low is None else row.low, row.excess if row.high is None else row.high) for row in rows]
+    return {row.group: (low, row.excess, high) for row, (low, high) in zip(rows, ends, strict=True)}

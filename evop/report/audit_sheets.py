@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from evop.auditing.audit_file import AuditFile, GroupRow, SummaryRow
+from evop.auditing.audit_file import AuditFile
+from evop.auditing.audit_rows import GroupRow, RandomRow, SummaryRow
 from evop.auditing.harness_rows import ALL
 from evop.removal.space import COST_CONTEXT
-from evop.report.sheet import Cell, Row, Sheet, chance, count, estimate, number
+from evop.report.sheet import Cell, Row, Sheet, chance, count, estimate, number, spread
 
 KINDS = {"text": "text", "item": "questions"}
 """Kind of groups -> what a person calls it."""
-WORSE = "worse: for more than chance, by the exact McNemar test, corrected for the number of groups (Holm)"
+WORSE = "worse: for more than chance, by the exact one-sided McNemar test, corrected for the number of groups (Holm)"
 
 
 def group_sheet(audit: AuditFile, split: str, kind: str, shown: Mapping[str, str] | None = None) -> Sheet:
@@ -25,6 +26,7 @@ def group_sheet(audit: AuditFile, split: str, kind: str, shown: Mapping[str, str
     """
     called = {pattern.name: pattern.name for pattern in audit.patterns} if shown is None else shown
     each = [{row.group: row for row in audit.groups_of(name, split, kind)} for name in called]
+    randoms = [] if shown is not None else [row for row in audit.random if (row.split, row.kind) == (split, kind)]
     if kind == "text":
         own, under = _text_cells, _text_columns
         heads = ["group", "documents", "tokens", "dense perplexity"]
@@ -37,11 +39,14 @@ def group_sheet(audit: AuditFile, split: str, kind: str, shown: Mapping[str, str
         what_changed = ("right, %", "lost, points [95%]", "p (Holm)")
         heads += [f"{name}: {what}" for name in called.values() for what in what_changed]
         title = f"{split}, questions: answered rightly ({audit.metric})"
-        legend = f"[low, high]: Wilson's of what is right, paired bootstrap of what was lost; {WORSE}"
-    lines = [
-        Row((Cell(first.label), *own(first), *(cell for rows in each for cell in under(rows[group]))), first.domain)
-        for group, first in each[0].items()
-    ]
+        legend = f"[low, high]: Wilson's of what is right, Student's t of what was lost; {WORSE}"
+    heads += [f"{row.name}: {'excess' if kind == 'text' else 'lost, points'}, median [range]" for row in randoms]
+    scale, form = SCALES[kind]
+    lines = []
+    for group, first in each[0].items():
+        cells = [Cell(first.label), *own(first), *(cell for rows in each for cell in under(rows[group]))]
+        cells += [spread(row.groups[group], scale, form) for row in randoms]
+        lines.append(Row(tuple(cells), first.domain))
     return Sheet(title, tuple(heads), tuple(lines), legend, folded=True)
 
 
@@ -70,25 +75,50 @@ def _percent(share: float | None) -> float | None:
 def summary_sheet(audit: AuditFile, kind: str) -> Sheet:
     """Lay out one line per split and pattern: the worst group, the 90th percentile and the mean over the groups.
 
+    Random patterns of a size are one line, with their median and range.
+
     Args:
         audit: the audit.
         kind: ``text``, in nats per token, or ``item``, in percentage points of the questions.
     """
-    heads = ["split", "pattern", "worst group [95%]", "90th percentile", "mean", "behind the best pattern [95%]"]
-    of_text = kind == "text"
+    heads = ["split", "pattern", "worst group [95%]", "one of", "90th percentile", "mean"]
+    heads += ["behind the best pattern [95%]", "found with 80%"]
     title = "all patterns, text: excess loss, nats per token"
-    if not of_text:
+    legend = "one of: so many groups hold the worst with a chance of 95%; a tie: the interval of the distance holds 0; "
+    found = (
+        "found with 80%: how much more than the others a group has to lose for that to be found with a chance of 80%"
+    )
+    if kind == "item":
         heads.append("groups worse")
         title = "all patterns, questions: right answers lost, percentage points"
-    scale, form = (1.0, ".3f") if of_text else (100.0, "+.1f")
-    rows = []
-    for row in (row for row in audit.summary if row.kind == kind):
-        cells = [Cell(row.split), Cell(row.pattern), _scaled(scale, form, row.worst, row.worst_low, row.worst_high)]
-        cells += [number(scale * row.p90, 3 if of_text else 1), number(scale * row.mean, 3 if of_text else 1)]
-        cells += [_gap(row, scale, form), *([] if of_text else [Cell(f"{row.worse} of {row.groups}", row.worse)])]
-        rows.append(Row(tuple(cells)))
-    legend = "a tie: the interval of the distance to the best pattern holds 0"
-    return Sheet(title, tuple(heads), tuple(rows), legend, names=2)
+        found = "found with 80%: the loss that is called worse with a chance of 80%"
+    rows = [_summary_line(row) for row in audit.summary if row.kind == kind]
+    for row in (row for row in audit.random if row.kind == kind):
+        at = max(i for i, line in enumerate(rows) if line.cells[0].text == row.split) + 1
+        rows.insert(at, _random_line(row))
+    return Sheet(title, tuple(heads), tuple(rows), legend + found, names=2)
+
+
+SCALES = {"text": (1.0, ".3f"), "item": (100.0, "+.1f")}
+"""Kind of groups -> what a loss is multiplied by to be shown, and how it is written."""
+
+
+def _summary_line(row: SummaryRow) -> Row:
+    scale, form = SCALES[row.kind]
+    digits = 3 if row.kind == "text" else 1
+    cells = [Cell(row.split), Cell(row.pattern), _scaled(scale, form, row.worst, row.worst_low, row.worst_high)]
+    cells += [count(len(row.worst_among)), number(scale * row.p90, digits), number(scale * row.mean, digits)]
+    cells += [_gap(row, scale, form), number(None if row.detectable is None else scale * row.detectable, digits)]
+    cells += [] if row.worse is None else [Cell(f"{row.worse} of {row.groups}", row.worse)]
+    return Row(tuple(cells))
+
+
+def _random_line(row: RandomRow) -> Row:
+    scale, form = SCALES[row.kind]
+    cells = [Cell(row.split), Cell(f"{row.name} (median of {row.patterns}) [range]"), spread(row.worst, scale, form)]
+    cells += [Cell("–"), Cell("–"), spread(row.mean, scale, form), Cell("–"), Cell("–")]
+    cells += [] if row.worse is None else [spread(row.worse, 1.0, ".0f")]
+    return Row(tuple(cells))
 
 
 def _scaled(scale: float, form: str, value: float, low: float | None, high: float | None) -> Cell:
@@ -140,5 +170,5 @@ def harness_sheet(audit: AuditFile) -> Sheet:
         )
         for row in order
     ]
-    legend = f"change: pruned minus dense, paired bootstrap over samples; {WORSE}"
+    legend = f"change: pruned minus dense, Student's t over samples; {WORSE}"
     return Sheet("tasks of lm_eval", heads, tuple(rows), legend, names=3)

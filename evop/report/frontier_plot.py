@@ -79,12 +79,12 @@ def _line(axis: Axes, runs: pd.DataFrame, name: str, colour: str, shift: float) 
 def _random(axis: Axes, runs: pd.DataFrame) -> None:
     middle = runs.groupby("remove")[["removed", "random_worst"]].median().dropna()
     if len(middle):
-        (line,) = axis.plot(middle["removed"], middle["random_worst"], label="one random pattern", zorder=1)
+        (line,) = axis.plot(middle["removed"], middle["random_worst"], label="random patterns, median", zorder=1)
         line.set(color=RANDOM, linewidth=1.2, linestyle="--", marker="o", markersize=4)
 
 
 def _limits(runs: pd.DataFrame) -> tuple[float, float]:
-    """Find the ends of the picture: zero and what the searches reach; a random pattern far above them leaves it."""
+    """Find the ends of the picture: zero and what the searches reach; random patterns far above them leave it."""
     searched = runs[["audit_worst", "audit_low", "audit_high"]]
     low, high = float(searched.min().min()), float(searched.max().max())
     random = float(runs["random_worst"].max())

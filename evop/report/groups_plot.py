@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from evop.auditing.audit_file import AuditFile, GroupRow
+from evop.auditing.audit_file import AuditFile
+from evop.auditing.audit_rows import GroupRow, Range
 from evop.report.style import DENSE, bare, colours, line_height, new_figure, short
 
 WORDS = {
@@ -19,22 +20,26 @@ SPREAD = 0.6
 def groups_figure(audit: AuditFile, split: str, kind: str) -> Figure:
     """Draw one line per group: a ring for the dense model, a dot with its interval for every pattern.
 
+    Random patterns of one size are one dot, their median, with their range.
+
     Artists of a group carry the id ``group:DOMAIN:NUMBER``, by which the page shows one domain alone.
     """
     rows = audit.groups_of(audit.patterns[0].name, split, kind)
     place = {row.group: -i for i, row in enumerate(rows)}
-    names = [pattern.name for pattern in audit.patterns]
-    colour = colours(names, {pattern.name for pattern in audit.patterns if pattern.sha256 is None})
+    names = [*(pattern.name for pattern in audit.patterns), *audit.randoms]
+    colour = colours(names[: len(audit.patterns)], audit.randoms)
     figure = new_figure(8.6, 0.75 + line_height(len(names)) * max(2, len(rows)))
     axis = figure.subplots()
-    for row in audit.groups:
-        if (row.split, row.kind) == (split, kind) and row.group in place:
-            at = names.index(row.pattern)
-            y = place[row.group] + SPREAD * ((len(names) - 1) / 2 - at) / len(names)
-            value, low, high = _value(row)
-            key = f"group:{row.domain}:{row.group}:{at}"
-            axis.plot([low, high], [y, y], color=colour[row.pattern], lw=1.6, alpha=0.55, gid=f"{key}:line")
-            axis.plot([value], [y], "o", ms=4.6, color=colour[row.pattern], gid=f"{key}:dot")
+    dots = {(row.pattern, row.group): _value(row) for row in audit.groups if (row.split, row.kind) == (split, kind)}
+    for drawn in (drawn for drawn in audit.random if (drawn.split, drawn.kind) == (split, kind)):
+        dots |= {(drawn.name, row.group): _random_value(row, drawn.groups[row.group]) for row in rows}
+    domains = {row.group: row.domain for row in rows}
+    for (name, group), (value, low, high) in dots.items():
+        at = names.index(name)
+        y = place[group] + SPREAD * ((len(names) - 1) / 2 - at) / len(names)
+        key = f"group:{domains[group]}:{group}:{at}"
+        axis.plot([low, high], [y, y], color=colour[name], lw=1.6, alpha=0.55, gid=f"{key}:line")
+        axis.plot([value], [y], "o", ms=4.6, color=colour[name], gid=f"{key}:dot")
     for row in rows:
         dense = row.dense_loss if kind == "text" else 100 * (row.dense_accuracy or 0)
         y, key = place[row.group], f"group:{row.domain}:{row.group}:dense"
@@ -57,3 +62,11 @@ def _value(row: GroupRow) -> tuple[float, float, float]:
     assert row.accuracy_low is not None
     assert row.accuracy_high is not None
     return 100 * row.accuracy, 100 * row.accuracy_low, 100 * row.accuracy_high
+
+
+def _random_value(row: GroupRow, lost: Range) -> tuple[float, float, float]:
+    """Find where the median of random patterns and the ends of their range stand in a group."""
+    if row.kind == "text":
+        return row.dense_loss + lost.median, row.dense_loss + lost.least, row.dense_loss + lost.most
+    dense = row.dense_accuracy or 0.0
+    return 100 * (dense - lost.median), 100 * (dense - lost.most), 100 * (dense - lost.least)

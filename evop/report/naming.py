@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evop.auditing.audit_file import AuditedPattern
+from evop.auditing.audit_rows import AuditedPattern
 
 CACHED = re.compile(r"models--([^/]+?)--([^/]+)/snapshots/")
 """Where the hub's cache keeps a model."""
@@ -32,12 +32,7 @@ def pattern_title(pattern: AuditedPattern, run: Path | None = None, header: Mapp
         run: the folder of the search that found it; None where it is from none.
         header: the header of that search's log.
     """
-    if pattern.sha256 is None:
-        origin = "a random pattern of equal size"
-    elif run is None:
-        origin = f"the pattern {pattern.name}"
-    else:
-        origin = f"the pattern of {_last_two(run.resolve())}"
+    origin = f"the pattern {pattern.name}" if run is None else f"the pattern of {_last_two(run.resolve())}"
     how = [f"{key} {header[key]}" for key in ("grain", "strategy", "objective") if header and key in header]
     share = f"{pattern.reached.block_params:.0%} of the blocks' parameters"
     return f"{origin}: {', '.join([share, *how])}"

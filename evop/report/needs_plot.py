@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from evop.auditing.audit_file import Needs
+from evop.auditing.audit_rows import Needs
 from evop.report.style import bare, colour_bar, new_figure, short
 
 SCALE = LinearSegmentedColormap.from_list("needs", ["#cfccc4", "#e9b56b", "#e5661c", "#c3140b"])

@@ -48,7 +48,7 @@ def page(
         HTML that fetches nothing.
     """
     names = [pattern.name for pattern in audit.patterns]
-    colour = colours(names, {pattern.name for pattern in audit.patterns if pattern.sha256 is None})
+    colour = colours(names, audit.randoms)
     labels = calibration.labels
     traces = {name: trace for name, run in runs.items() if (trace := _trace(run)) is not None}
     titles = {
@@ -74,7 +74,7 @@ def page(
         title=f"Who pays for pruning {model_title(audit.model.name)}",
         subtitle=f"{_sentence(titles[names[0]])} Audited on {_group_counts(audit)}.",
         sections=sections,
-        keys=[{"name": name, "title": titles[name], "variable": VARIABLES[colour[name]]} for name in names],
+        keys=[{"name": name, "title": titles.get(name, ""), "variable": VARIABLES[colour[name]]} for name in colour],
         domains=sorted({row.domain for row in audit.groups}),
         css=Markup((source / "page.css").read_text("utf-8")),
         js=Markup((source / "page.js").read_text("utf-8")),
@@ -107,8 +107,8 @@ def _verdict(audit: AuditFile) -> Section:
 
 def _groups(audit: AuditFile) -> Section:
     caption = (
-        "The ring is the dense model, a dot a pruned one with the 95% interval of its loss; the group that pays most "
-        "under the first pattern is on top."
+        "The ring is the dense model, a dot a pruned one with the 95% interval of its loss, or the median of random "
+        "patterns with their range; the group that pays most under the first pattern is on top."
     )
     measured = {
         "audit": "new passages of the groups that were searched on",
@@ -205,7 +205,7 @@ def _again(audit: AuditFile, calibration: CalibrationSet, command: str) -> Secti
         command,
         f"model        {audit.model.name} {audit.model.revision or ''} {audit.model.fingerprint}",
         f"calibration  {audit.calibration} ({seeds}; {versions})",
-        *(f"pattern      {pattern.name} {pattern.sha256}" for pattern in audit.patterns if pattern.sha256),
+        *(f"pattern      {pattern.name} {pattern.sha256}" for pattern in audit.patterns),
         f"evop         {audit.version}, {audit.dtype}, at most {audit.max_tokens:,} tokens per passage",
     ]
     return Section("again", "reproduce", "How to reproduce this", code="\n".join(line for line in lines if line))

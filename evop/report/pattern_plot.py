@@ -19,7 +19,7 @@ def pattern_figure(audit: AuditFile) -> Figure:
     rows = len(kinds) + 0.9
     figure = new_figure(8.6, 0.5 + 0.27 * rows * len(patterns))
     axis = figure.subplots()
-    colour = colours([p.name for p in patterns], {p.name for p in patterns if p.sha256 is None})
+    colour = colours([pattern.name for pattern in patterns])
     ticks: list[tuple[float, str]] = []
     for at, pattern in enumerate(patterns):
         top = -at * rows

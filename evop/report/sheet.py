@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from evop.auditing.audit_rows import Range
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -75,6 +77,17 @@ def estimate(value: float, low: float | None, high: float | None, form: str = ".
     """
     ends = "–" if low is None or high is None else f"{low:{form.lstrip('+')}}, {high:{form.lstrip('+')}}"
     return Cell(f"{value:{form}} [{ends}]", round(value, 6))
+
+
+def spread(values: Range, scale: float = 1.0, form: str = ".3f") -> Cell:
+    """Show the median of several numbers and their range.
+
+    Args:
+        values: the numbers.
+        scale: what they are multiplied by.
+        form: how the median is written; the ends are written so too, but without a plus.
+    """
+    return estimate(scale * values.median, scale * values.least, scale * values.most, form)
 
 
 def chance(p: float | None, worse: bool | None) -> Cell:

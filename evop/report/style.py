@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from matplotlib import rc_context
@@ -30,15 +31,14 @@ _RC: dict[Any, Any] = {
 }
 
 
-def colours(names: list[str], randoms: set[str]) -> dict[str, str]:
+def colours(names: list[str], randoms: Sequence[str] = ()) -> dict[str, str]:
     """Choose one colour per pattern, in order; random patterns share one.
 
     Args:
-        names: the names of all patterns.
-        randoms: those of random patterns.
+        names: the names of the patterns.
+        randoms: the names of random patterns.
     """
-    searched = [name for name in names if name not in randoms]
-    return dict.fromkeys(randoms, RANDOM) | {name: PATTERNS[i % len(PATTERNS)] for i, name in enumerate(searched)}
+    return {name: PATTERNS[i % len(PATTERNS)] for i, name in enumerate(names)} | dict.fromkeys(randoms, RANDOM)
 
 
 def line_height(patterns: int) -> float:

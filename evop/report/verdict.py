@@ -1,14 +1,9 @@
-"""The verdict in plain words: who pays, how much, whether by chance, and what a random pattern would have cost."""
+"""The verdict in plain words: who pays, how much, whether by chance, and what random patterns would have cost."""
 
 from __future__ import annotations
 
-import math
-
-from evop.auditing.audit_file import HELD_OUT, AuditedPattern, AuditFile, GroupRow, SummaryRow
-from evop.losses.significance import SURE
-
-NORMAL = 1.96
-"""Standard deviations from the middle of a 95% interval of a normal distribution to its end."""
+from evop.auditing.audit_file import HELD_OUT, AuditFile
+from evop.auditing.audit_rows import AuditedPattern, GroupRow, SummaryRow
 
 
 def verdict(audit: AuditFile) -> list[str]:
@@ -51,34 +46,53 @@ def _on_text(audit: AuditFile, pattern: AuditedPattern) -> list[str]:
     sentences = [
         f"The group that pays most is {row.label}: it lost {row.excess:.3f} nats per token"
         f"{_within(row.low, row.high)}, perplexity {row.dense_perplexity:.1f} before and {row.perplexity:.1f} after. "
-        + _chance_of_text(row, summary.groups)
+        + _against_others(row),
+        f"{_how_sure(audit, summary)} A largest of {summary.groups} is partly luck: without it, the worst group is "
+        f"estimated to lose {summary.worst:.3f}{_within(summary.worst_low, summary.worst_high)}.",
     ]
-    random = audit.summary_of(pattern.random, "audit", "text")
+    random = audit.random_of(pattern.random, "audit", "text")
     if random is not None:
-        worst = _row(audit, random)
+        worst = random.worst
         sentences.append(
-            f"A random pattern of this size would have lost {random.worst:.3f} in its worst group ({worst.label}), "
-            f"{_times(random.worst, summary.worst)}."
+            f"Of {random.patterns} random patterns of this size, the worst group loses {worst.median:.3f} in the "
+            f"median ({worst.least:.3f} to {worst.most:.3f}), {_times(worst.median, summary.worst)}."
         )
     for split, what in {"unseen": "clusters", HELD_OUT: "domains"}.items():
         apart = audit.summary_of(pattern.name, split, "text")
         if apart is not None:
             sentences.append(
-                f"In {what} held out of the search, the worst lost {apart.worst:.3f} ({_row(audit, apart).label})."
+                f"In {what} held out of the search, the worst lost {apart.worst_measured:.3f} "
+                f"({_row(audit, apart).label})."
             )
     return sentences
 
 
-def _chance_of_text(row: GroupRow, groups: int) -> str:
-    """Judge whether the largest of so many excesses could be chance.
-
-    Normal, with the spread that the interval tells, corrected for the number of groups.
-    """
-    if row.low is None or row.high is None:
+def _against_others(row: GroupRow) -> str:
+    """Say whether a group loses more than the others, and how much more would have been found."""
+    if row.ahead is None or row.detectable is None:
         return "That group is a single document, so nothing can be said about chance."
-    spread = (row.high - row.low) / (2 * NORMAL)
-    p = groups * math.erfc(row.excess / spread / math.sqrt(2)) if spread > 0 else 0.0
-    return "That is more than chance." if p < SURE else "That cannot be told from chance among so many groups."
+    found = f"a lead of {row.detectable:.3f} would be found with a chance of 80%"
+    if row.above:
+        return f"That is {row.ahead:.3f} more than the others in the mean, and more than chance ({found})."
+    return f"That it loses more than the others cannot be told from chance among so many groups ({found})."
+
+
+def _how_sure(audit: AuditFile, summary: SummaryRow) -> str:
+    """Say how sure it is that the named group is the worst, and which others may be."""
+    labels = {row.group: row.label for row in audit.groups}
+    among = summary.worst_among
+    if among == [summary.worst_group]:
+        return f"That it is the worst is {summary.worst_sure:.0%} sure."
+    others = [labels[group] for group in among if group != summary.worst_group]
+    named = "; ".join(others[:MOST_NAMED]) + (f"; {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else "")
+    return (
+        f"That it is the worst is {summary.worst_sure:.0%} sure; the worst is one of {len(others) + 1} groups with a "
+        f"chance of 95%, the others being {named}."
+    )
+
+
+MOST_NAMED = 4
+"""Groups that may be the worst are named up to so many; ``audit.json`` has all."""
 
 
 def _on_questions(audit: AuditFile, pattern: AuditedPattern) -> list[str]:
@@ -88,17 +102,30 @@ def _on_questions(audit: AuditFile, pattern: AuditedPattern) -> list[str]:
     sentences = [
         f"Of the questions, {row.label} suffers most: {_percent(row.dense_accuracy)} of {row.passages} were answered "
         f"rightly before, {_percent(row.accuracy)} after ({row.lost} lost, {row.won} won); that "
-        f"{'is more than chance' if row.worse else 'cannot be told from chance among so many groups'}.",
+        f"{'is more than chance' if row.worse else 'cannot be told from chance among so many groups'}. "
+        f"{_how_sure(audit, summary)}",
         f"{summary.worse} of {summary.groups} groups of questions {'is' if summary.worse == 1 else 'are'} worse for "
-        "more than chance.",
+        f"more than chance. {_found_in_questions(audit, summary)}",
     ]
-    random = audit.summary_of(pattern.random, "audit", "item")
-    if random is not None:
+    random = audit.random_of(pattern.random, "audit", "item")
+    if random is not None and random.worse is not None:
         sentences.append(
-            f"Under a random pattern of this size {random.worse} would be, and the worst would lose "
-            f"{100 * random.worst:.0f} points instead of {100 * summary.worst:.0f}."
+            f"Under {random.patterns} random patterns of this size {random.worse.median:.0f} would be in the median "
+            f"({random.worse.least:.0f} to {random.worse.most:.0f}), and the worst would lose "
+            f"{100 * random.worst.median:.0f} points ({100 * random.worst.least:.0f} to {100 * random.worst.most:.0f}) "
+            f"instead of {100 * summary.worst:.0f}, luck left out."
         )
     return sentences
+
+
+def _found_in_questions(audit: AuditFile, summary: SummaryRow) -> str:
+    """Say which loss of right answers would have been found."""
+    counts = sorted(row.passages for row in audit.groups_of(summary.pattern, summary.split, "item"))
+    n = counts[len(counts) // 2]
+    if summary.detectable is None:
+        return f"With {n} questions, half of the groups could lose all and not be found."
+    points = 100 * summary.detectable
+    return f"With {n} questions, a group has to lose {points:.0f} points to be found with a chance of 80%."
 
 
 def _within(low: float | None, high: float | None) -> str:

@@ -16,6 +16,7 @@ from evop.auditing.audit_file import AuditFile
 from evop.auditing.candidates import Candidate, candidates_of, most_tokens
 from evop.auditing.harness import HarnessTasks, refuse_tasks
 from evop.auditing.measure import Auditor, metric_of
+from evop.auditing.tolerance import measured, warnings
 from evop.errors import EvopError
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_model
@@ -61,7 +62,7 @@ def audit(
     report: Callable[[str], None] = lambda line: None,
     **options: Any,
 ) -> AuditResult:
-    """Measure the dense model, patterns, and a random pattern of each size on ``audit`` and ``unseen``.
+    """Measure the dense model, patterns, and random patterns of each size on ``audit`` and ``unseen``.
 
     Args:
         model: a Hugging Face folder or hub name.
@@ -78,15 +79,17 @@ def audit(
     audited = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
     checkpoint = Checkpoint.find(model, recipe.revision)
     paths = [patterns] if isinstance(patterns, str | Path) else list(patterns)
-    candidates = candidates_of(checkpoint, paths)
+    candidates, randoms = candidates_of(checkpoint, paths, recipe.random_patterns)
     tasks, folder = _tasks(recipe), _folder(out)
     max_tokens, metric = recipe.max_tokens or most_tokens(candidates), recipe.metric or metric_of(candidates)
     _warn_of_other_sets(candidates, audited, report)
     loaded = load_model(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
-    auditor = Auditor(audited, loaded, candidates, max_tokens, metric, recipe.batch_size, report)
+    auditor = Auditor(audited, loaded, candidates, randoms, max_tokens, metric, recipe.batch_size, report)
     command = _command(model, calibration, paths, folder, options)
     draw_page = partial(page, calibration=audited, runs=_runs(candidates), command=command)
     with AuditFolder(folder, auditor.audit_file(audited.labels), draw_page, report) as written:
+        for line in warnings(list(measured(written.file)), recipe.tolerate, recipe.tolerate_items):
+            report(line)
         if recipe.needs:
             written.add(needs=auditor.needs())
         if recipe.speed:
@@ -108,7 +111,7 @@ def _warn_of_other_sets(
 ) -> None:
     """Say of every pattern that was searched on another calibration set what that means for its numbers."""
     for candidate in candidates:
-        origin = candidate.file.origin if candidate.file else None
+        origin = candidate.file.origin
         if origin and origin.calibration != calibration.fingerprint:
             report(
                 f"{candidate.name} was searched on another calibration set ({origin.calibration[:12]}): what it saw "
@@ -128,7 +131,7 @@ def _tasks(recipe: AuditRecipe) -> HarnessTasks | None:
 
 def _runs(candidates: Sequence[Candidate]) -> dict[str, Path]:
     """Pattern -> the search run it comes from, where it does."""
-    opened = {candidate.name: candidate.opened for candidate in candidates if candidate.opened}
+    opened = {candidate.name: candidate.opened for candidate in candidates}
     return {name: pattern.run for name, pattern in opened.items() if pattern.run is not None}
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from evop.auditing.audit_file import AuditedPattern, AuditFile, SummaryRow
+from evop.auditing.audit_file import AuditFile
+from evop.auditing.audit_rows import AuditedPattern, RandomRow, SummaryRow
 from evop.errors import EvopError
 from evop.files.json_file import paths_of, sha256
 from evop.files.names import AUDIT, PATTERN, SEARCH, TRIALS
@@ -48,9 +49,9 @@ class _Audit:
         """Find the pattern's summary over one kind of groups of a split; None where the audit has none."""
         return self.file.summary_of(self.pattern.name, split, kind)
 
-    def random(self, kind: str) -> SummaryRow | None:
-        """Find the summary of the random pattern of equal size over one kind of groups of ``audit``."""
-        return self.file.summary_of(self.pattern.random, "audit", kind)
+    def random(self, kind: str) -> RandomRow | None:
+        """Find what random patterns of equal size lose on one kind of groups of ``audit``."""
+        return self.file.random_of(self.pattern.random, "audit", kind)
 
 
 @one_error
@@ -68,8 +69,8 @@ def compare(paths: str | Path | Sequence[str | Path], audits: str | Path | Seque
         excess on both.
         ``audit_worst`` is that on ``audit``, with its interval, over groups of one ``audit_kind`` for all runs of a
         model and set: ``item``, shares of the questions lost, where all were searched by right answers, else
-        ``text``, nats per token; ``random_worst`` is that of a random pattern of equal size, ``other_worst`` the worst
-        group of the other kind.
+        ``text``, nats per token; ``random_worst`` is the median over random patterns of equal size, ``other_worst``
+        the worst group of the other kind.
 
     Raises:
         EvopError: no finished search there, or a given audit that measured none of them.
@@ -122,8 +123,7 @@ def _by_pattern(audits: Iterable[Path]) -> dict[str, list[_Audit]]:
     for place in audits:
         file = AuditFile.find(place)
         for pattern in file.patterns:
-            if pattern.sha256:
-                measured.setdefault(pattern.sha256, []).append(_Audit(place, file, pattern))
+            measured.setdefault(pattern.sha256, []).append(_Audit(place, file, pattern))
     return measured
 
 
@@ -199,7 +199,7 @@ def _audited(audits: list[_Audit], calibration: str, kind: str, other: str) -> d
         "audit_mean": audit.mean if audit else None,
         "unseen_worst": unseen.worst if unseen else None,
         "unseen_mean": unseen.mean if unseen else None,
-        "random_worst": random.worst if random else None,
+        "random_worst": random.worst.median if random else None,
         "other_worst": beside.worst if beside else None,
         "other_worst_group": beside.worst_group if beside else None,
     }

@@ -171,7 +171,7 @@ class RunSteps:
                 file = AuditFile.find(place)
             except EvopError:
                 return False
-            measured = {row.name: row.sha256 for row in file.patterns if row.sha256}
+            measured = {row.name: row.sha256 for row in file.patterns}
             same = (file.model.fingerprint, file.calibration) == self._parents
             return same and measured == self.folder.pattern_hashes(cells)
 

@@ -176,6 +176,7 @@ RESULTS = {
     "docs/calibration.md": ["copies", "clusters"],
     "docs/latency.md": ["latency"],
     "docs/accuracy.md": ["accuracy"],
+    "docs/audit.md": ["coverage"],
     "docs/held-out.md": ["held-out"],
     "docs/performance.md": [
         "evaluator",

@@ -67,9 +67,8 @@ def test_the_search_leaves_them_out_and_says_so(road, absent):
 
 
 def test_the_audit_judges_and_marks_them(road, absent, tmp_path):
-    done = audit(
-        model_dir(), road / "set", road / "run", tmp_path / "audit", device="cpu", dtype="float32", speed=False
-    )
+    how = {"device": "cpu", "dtype": "float32", "speed": False, "random_patterns": 2}
+    done = audit(model_dir(), road / "set", road / "run", tmp_path / "audit", **how)
     audited = {row.group: row.label for row in done.file.groups if row.split == "audit"}
     assert set(absent) < set(audited)
     assert {key for key, label in audited.items() if label.endswith("(no search passages)")} == set(absent)

@@ -70,9 +70,8 @@ def test_it_goes_on_where_it_was_and_writes_the_same_bytes(found, calibration, t
 def test_its_audit_counts_items_and_text(found, calibration, tmp_path, capsys):
     from rich.console import Console
 
-    file = audit(
-        model_dir(), calibration, found.folder, tmp_path / "audit", device="cpu", dtype="float32", speed=False
-    ).file
+    how = {"device": "cpu", "dtype": "float32", "speed": False, "random_patterns": 2}
+    file = audit(model_dir(), calibration, found.folder, tmp_path / "audit", **how).file
     assert file.kinds("audit") == ["text", "item"]
     assert file.metric == "accuracy"
     for row in file.groups:
@@ -82,7 +81,7 @@ def test_its_audit_counts_items_and_text(found, calibration, tmp_path, capsys):
             assert row.excess == pytest.approx((row.lost - row.won) / row.passages)
             assert row.accuracy_low <= row.accuracy <= row.accuracy_high
             assert row.dense_perplexity is None
-    (audited,) = [pattern for pattern in file.patterns if pattern.sha256]
+    (audited,) = file.patterns
     assert audited.claimed_group_on_audit is not None
     print_audit(Console(width=200), file)
     printed = capsys.readouterr().out
@@ -96,7 +95,7 @@ def test_a_comparison_counts_what_all_searches_were_searched_by(found, calibrati
 
     options = {**OPTIONS, "min_group_tokens": 50, "evaluations": 2, "remove": 0.125, "strategy": "random"}
     text = search(model_dir(), calibration, tmp_path / "text", **options).folder
-    how = {"device": "cpu", "dtype": "float32", "speed": False, "needs": False}
+    how = {"device": "cpu", "dtype": "float32", "speed": False, "needs": False, "random_patterns": 2}
     file = audit(model_dir(), calibration, [found.folder, text], tmp_path / "audit", **how).file
     worst = {(row.pattern, row.kind): row.worst for row in file.summary if row.split == "audit"}
     alone, both = (compare(runs, tmp_path / "audit") for runs in (found.folder, [found.folder, text]))

@@ -30,7 +30,7 @@ def report(tmp_path_factory):
     options = {**how, "deploy": "any", "max_tokens": 96, "min_group_tokens": 50}
     for name, grain in {"blocks": "subblock", "channels": "channel"}.items():
         search(model_dir(), built, place / name, grain=grain, strategy="random", evaluations=6, remove=0.15, **options)
-    audit(model_dir(), place / "set", [place / "blocks", place / "channels"], place / "audit", **how)
+    audit(model_dir(), place / "set", [place / "blocks", place / "channels"], place / "audit", random_patterns=4, **how)
     return place / "audit" / "report.html"
 
 

@@ -45,7 +45,7 @@ def recipe(out, calibration=None, **changes):
             "dtype": "float32",
             "calibration": built,
             "search": search_for,
-            "audit": {"speed": False},
+            "audit": {"speed": False, "random_patterns": 3},
             "prune": "none",
             **changes,
         }
@@ -236,7 +236,11 @@ def test_an_audit_that_was_stopped_on_its_way_is_made_again(copied):
 
 
 def test_a_checkpoint_gets_an_audit_that_changed(copied):
-    changed = {"audit": {"max_tokens": 24, "speed": False}, "search": {"remove": 0.15}, "prune": "best"}
+    changed = {
+        "audit": {"max_tokens": 24, "speed": False, "random_patterns": 3},
+        "search": {"remove": 0.15},
+        "prune": "best",
+    }
     _, said = told(recipe(copied, **changed))
     assert said.of("audit") == ["audit 1 of 1: audit-0.15: 2 pattern(s)"]
     assert not said.of("checkpoint")[0].endswith("unchanged")

@@ -13,7 +13,20 @@ def test_no_two_patterns_have_one_name(tiny_folder, tmp_path):
     for folder in folders:
         folder.mkdir(parents=True)
         write_pattern(folder / "pattern.json", *removing(model, "layers.1.mlp"), model)
-    candidates = candidates_of(Checkpoint.find(model), folders)
-    names = [candidate.name for candidate in candidates]
-    assert names[:3] == ["x (3)", "x", "x (4)"]
-    assert len(set(names)) == len(names)
+    candidates, _ = candidates_of(Checkpoint.find(model), folders, 1)
+    assert [candidate.name for candidate in candidates] == ["x (3)", "x", "x (4)"]
+
+
+def test_random_patterns_are_drawn_once_per_budget(tiny_folder, tmp_path):
+    model, paths = tiny_folder("llama"), []
+    for name, part in {"a": "layers.1.mlp", "b": "layers.2.mlp"}.items():
+        paths.append(tmp_path / f"{name}.json")
+        write_pattern(paths[-1], *removing(model, part), model)
+    candidates, randoms = candidates_of(Checkpoint.find(model), paths, 8)
+    assert [(patterns.name, len(patterns.cuts)) for patterns in randoms] == [("random", 8)]
+    assert [candidate.beside for candidate in candidates] == ["random", "random"]
+    assert len({repr(cut) for cut in randoms[0].cuts}) > 1
+    again = candidates_of(Checkpoint.find(model), paths, 4)[1][0]
+    assert repr(again.cuts) == repr(randoms[0].cuts[:4])  # fewer are the first of more
+    candidates, randoms = candidates_of(Checkpoint.find(model), paths, 0)
+    assert (randoms, candidates[0].beside) == ([], None)

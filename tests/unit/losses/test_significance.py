@@ -18,9 +18,10 @@ def test_wilson_is_the_textbook_one(right, n, low, high):
 
 def test_mcnemar_is_a_fair_coin():
     assert mcnemar(0, 0) == 1.0
-    assert mcnemar(5, 0) == pytest.approx(2 / 2**5)
-    assert mcnemar(3, 3) == 1.0
-    assert mcnemar(1, 9) == mcnemar(9, 1)
+    assert mcnemar(5, 0) == pytest.approx(1 / 2**5)
+    assert mcnemar(0, 5) == 1.0
+    assert mcnemar(3, 2) == 0.5
+    assert mcnemar(9, 1) == pytest.approx(11 / 2**10)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))

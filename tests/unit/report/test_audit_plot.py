@@ -1,13 +1,14 @@
 """The picture of an audit."""
 
-from evop.auditing.audit_file import AuditedPattern, AuditFile, GroupRow
+from evop.auditing.audit_file import AuditFile
+from evop.auditing.audit_rows import AuditedPattern, GroupRow
 from evop.removal.pattern_file import ModelName, ReachedFractions
 from evop.report.audit_plot import draw_audit
 
 ROW = {
     "pattern": "mine", "split": "audit", "domain": "law", "passages": 7, "documents": 5, "tokens": 1234,
     "dense_loss": 3.0, "dense_perplexity": 20.1, "loss": 3.5, "perplexity": 33.1, "excess": 0.5,
-    "low": 0.4, "high": 0.6, "kind": "text",
+    "low": 0.4, "high": 0.6, "kind": "text", "ahead": 0.2, "p_others": 0.01, "above": True, "detectable": 0.1,
 }  # fmt: skip
 
 

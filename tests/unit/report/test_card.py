@@ -8,7 +8,8 @@ import pytest
 import yaml
 from tiny import build, removing, write_pattern
 
-from evop.auditing.audit_file import AuditedPattern, AuditFile, GroupRow
+from evop.auditing.audit_file import AuditFile
+from evop.auditing.audit_rows import AuditedPattern, GroupRow
 from evop.errors import EvopError
 from evop.export.parity import Beside, ParityReport
 from evop.export.plan import planned
@@ -137,7 +138,7 @@ def audit_of(path, folder, pattern_sha256):
     row = {
         "split": "audit", "group": "law/1", "label": "law/1 tax", "domain": "law", "passages": 7, "documents": 5,
         "tokens": 1234, "dense_loss": 3.0, "dense_perplexity": 20.1, "loss": 3.5, "perplexity": 33.1, "excess": 0.5,
-        "low": 0.4, "high": 0.6, "kind": "text",
+        "low": 0.4, "high": 0.6, "kind": "text", "ahead": 0.2, "p_others": 0.01, "above": True, "detectable": 0.1,
     }  # fmt: skip
     return AuditFile(
         version="0",
@@ -149,12 +150,12 @@ def audit_of(path, folder, pattern_sha256):
         interval="95% paired bootstrap",
         patterns=[
             AuditedPattern(name="mine", sha256=pattern_sha256, random="random", **described),
-            AuditedPattern(name="random", sha256=None, random=None, **described),
+            AuditedPattern(name="other", sha256="o", random="random", **described),
         ],
         groups=[
             GroupRow(pattern="mine", **row),
             GroupRow(pattern="mine", **{**row, "split": "unseen", "low": None, "high": None}),
-            GroupRow(pattern="random", **{**row, "excess": 9.0}),
+            GroupRow(pattern="other", **{**row, "excess": 9.0}),
         ],
         summary=[],
     )

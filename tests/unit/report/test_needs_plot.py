@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from evop.auditing.audit_file import Needs
+from evop.auditing.audit_rows import Needs
 from evop.report.needs_plot import needs_figure
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from evop.auditing.audit_file import AuditedPattern, AuditFile, GroupRow, Needs
+from evop.auditing.audit_file import AuditFile
+from evop.auditing.audit_rows import AuditedPattern, GroupRow, Needs
 from evop.errors import EvopError
 from evop.removal.pattern_file import ModelName, ReachedFractions
 from evop.stages.audit_folder import AuditFolder
@@ -11,6 +12,7 @@ from evop.timing.speed_file import SpeedFile, SpeedRow
 GROUP = GroupRow(
     pattern="mine", split="audit", kind="text", group="law/0", label="law/0 tax", domain="law", passages=7, documents=5,
     tokens=99, dense_loss=3.0, dense_perplexity=20.1, loss=3.5, perplexity=33.1, excess=0.5, low=0.4, high=0.6,
+    ahead=0.2, p_others=0.01, above=True, detectable=0.1,
 )  # fmt: skip
 PATTERN = AuditedPattern(
     name="mine", sha256="p", removed=[], thinned={}, left={}, random=None, claim=None, claimed_group_on_audit=None,

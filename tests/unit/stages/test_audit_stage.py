@@ -1,4 +1,4 @@
-"""The audit stage: which random pattern stands beside which pattern, and which claims it can judge."""
+"""The audit stage: which random patterns stand beside which pattern, and which claims it can judge."""
 
 import pytest
 from sets import small_set
@@ -8,7 +8,9 @@ from evop.stages.audit import audit
 from evop.stages.compare import compare
 from evop.stages.search import search
 
-QUICK = {"max_tokens": 32, "min_group_tokens": 20, "device": "cpu", "dtype": "float32"}
+HOW = {"device": "cpu", "dtype": "float32"}
+QUICK = {"max_tokens": 32, "min_group_tokens": 20, **HOW}
+RANDOM = 5
 RUNS = {
     "a": {"remove": 0.25},
     "b": {"remove": 0.25, "seed": 1},
@@ -25,22 +27,26 @@ def road(tmp_path_factory):
     for name, options in RUNS.items():
         search(model, calibration, place / name, deploy="any", strategy="random", evaluations=1, **options, **QUICK)
     runs = [place / name for name in RUNS]
-    return place, audit(model, calibration, runs, place / "audit", device="cpu", dtype="float32").file
+    return place, audit(model, calibration, runs, place / "audit", random_patterns=RANDOM, **HOW).file
 
 
-def test_every_pattern_names_the_random_one_of_its_size(road):
+def test_every_pattern_names_the_random_ones_of_its_size(road):
     audited = {pattern.name: pattern for pattern in road[1].patterns}
     beside = {name: audited[name].random for name in RUNS}
     assert beside == {"a": "random as a", "b": "random as a", "c": "random as c", "d": "random as c"}
-    assert list(audited) == [*RUNS, "random as a", "random as c"]
-    for name, random in beside.items():
-        assert audited[name].reached.block_params == pytest.approx(audited[random].reached.block_params, abs=0.06)
-        assert audited[random].random is None
+    assert list(audited) == list(RUNS)
+    rows = {(row.name, row.split): row for row in road[1].random}
+    assert set(rows) == {(f"random as {name}", split) for name in "ac" for split in ("audit", "unseen")}
+    for row in rows.values():
+        assert row.patterns == RANDOM
+        assert row.worst.least < row.worst.median < row.worst.most
+        groups = {group.group for group in road[1].groups if group.split == row.split}
+        assert set(row.groups) == groups
 
 
 def test_a_comparison_reads_the_random_row_of_each(road):
     place, file = road
-    worst = {row.pattern: row.worst for row in file.summary if row.split == "audit"}
+    worst = {row.name: row.worst.median for row in file.random if row.split == "audit"}
     table = compare([place / name for name in RUNS]).set_index("run")
     for name in "ab":
         assert table.loc[name, "random_worst"] == worst["random as a"]

@@ -40,7 +40,16 @@ def test_what_is_of_another_version_is_said_to_be(older):
 
 
 def test_its_answer_is_audited_and_pruned(older, tmp_path):
-    audit(model_dir(), small_set(), older, tmp_path / "audit", speed=False, needs=False, dtype="float32")
+    audit(
+        model_dir(),
+        small_set(),
+        older,
+        tmp_path / "audit",
+        speed=False,
+        needs=False,
+        dtype="float32",
+        random_patterns=1,
+    )
     assert "whose log can be read here" in (tmp_path / "audit" / "report.html").read_text()
     said = []
     prune(model_dir(), older, tmp_path / "pruned", audit=tmp_path / "audit", parity=False, report=said.append)

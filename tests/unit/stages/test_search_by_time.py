@@ -136,10 +136,10 @@ def test_the_table_goes_along_into_audit_and_checkpoint(measured, calibration, t
         dtype="float32",
         speed=False,
         needs=False,
+        random_patterns=2,
     )
-    reached = [pattern.reached.latency for pattern in audited.file.patterns]
-    assert reached[0] == found.pattern.reached.latency
-    assert reached[1] is not None  # a random pattern of as much time
+    assert [pattern.reached.latency for pattern in audited.file.patterns] == [found.pattern.reached.latency]
+    assert audited.file.random[0].patterns == 2  # of as much time
     prune(model_dir(), found.folder, tmp_path / "pruned", parity=False)
     again = PatternFile.find(tmp_path / "pruned")
     assert again.model_dump(exclude={"schema_"}) == found.pattern.model_dump(exclude={"schema_"})
