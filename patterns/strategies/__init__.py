@@ -50,13 +50,13 @@ class Strategy(Protocol):
 
 
 STRATEGIES: dict[str, str] = {
-    "cma": "patterns.strategies.cma:CMA",
     "exhaustive": "patterns.strategies.exhaustive:Exhaustive",
     "genetic": "patterns.strategies.genetic:Genetic",
     "greedy": "patterns.strategies.greedy:Greedy",
     "oneshot": "patterns.strategies.oneshot:OneShot",
     "policy": "patterns.strategies.policy:Policy",
     "random": "patterns.strategies.random:Random",
+    "surrogate": "patterns.strategies.surrogate:Surrogate",
     "swap": "patterns.strategies.swap:Swap",
 }
 """Name -> ``module:class``; a class is built with ``(budget, seed, **options)``. Imported when used."""
@@ -67,7 +67,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 }
 """Option -> the strategies that take it, as a keyword."""
 
-TUNABLE = ("cma",)
+TUNABLE = ("surrogate",)
 """Strategies whose hyperparameters can be set, as the keyword ``settings``; ``benchmarks/ablations.py`` does."""
 
 FEW = 200
@@ -130,12 +130,12 @@ def make_strategy(
 def default_strategy(budget: Budget) -> tuple[str, str]:
     """Return the strategy for a search that names none, and why, in words for a person.
 
-    Few patterns are all measured: no search can do better, and it ends by itself. Else ``cma``, which reaches the
+    Few patterns are all measured: no search can do better, and it ends by itself. Else ``surrogate``, which reaches the
     optimum soonest where that is known, and the best values at equal tokens elsewhere (``benchmarks/optimum.py``).
     """
     few = budget.few(FEW)
     if few is None:
-        return "cma", f"more than {FEW} patterns meet the budget: they are searched"
+        return "surrogate", f"more than {FEW} patterns meet the budget: they are searched"
     all_of_them = (
         "the one pattern that meets the budget is"
         if len(few) == 1
