@@ -50,9 +50,11 @@ class Strategy(Protocol):
 
 
 STRATEGIES: dict[str, str] = {
+    "cma": "patterns.strategies.cma:CMA",
     "exhaustive": "patterns.strategies.exhaustive:Exhaustive",
     "genetic": "patterns.strategies.genetic:Genetic",
     "greedy": "patterns.strategies.greedy:Greedy",
+    "lq-cma": "patterns.strategies.lq_cma:LQCMA",
     "oneshot": "patterns.strategies.oneshot:OneShot",
     "policy": "patterns.strategies.policy:Policy",
     "random": "patterns.strategies.random:Random",
@@ -67,7 +69,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 }
 """Option -> the strategies that take it, as a keyword."""
 
-TUNABLE = ("surrogate",)
+TUNABLE = ("cma", "lq-cma", "surrogate")
 """Strategies whose hyperparameters can be set, as the keyword ``settings``; ``benchmarks/ablations.py`` does."""
 
 FEW = 200
@@ -121,7 +123,7 @@ def make_strategy(
     chosen: dict[str, object] = {option: value for option, value in options.items() if value is not None}
     if settings is not None:
         if name not in TUNABLE:
-            raise PatternError(f"strategy {name} takes no settings; only {', '.join(TUNABLE)} does")
+            raise PatternError(f"strategy {name} takes no settings; only {', '.join(TUNABLE)} do")
         chosen["settings"] = settings
     module, _, attribute = STRATEGIES[name].partition(":")
     return getattr(importlib.import_module(module), attribute)(budget, seed, **chosen)

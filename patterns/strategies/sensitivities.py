@@ -102,6 +102,23 @@ def by_effects(budget: Budget, cost: np.ndarray) -> Pattern:
     return budget.ranked(order)
 
 
+def preferences(budget: Budget, cost: np.ndarray) -> np.ndarray:
+    """Return preferences in which what costs least for what it removes leaves first, for ``Budget.decode``.
+
+    Args:
+        budget: decodes the preferences.
+        cost: float [parts], above zero: what each costs when it leaves.
+
+    Returns:
+        float [parts]: around the middle of the prices, spread like their half.
+    """
+    space = budget.space
+    removed = [max(1, budget.gone(space.dense.with_level(i, part.top))) for i, part in enumerate(space.parts)]
+    dear = np.log(cost if space.legality.couples else cost / np.array(removed))
+    free = dear[list(space.free)]
+    return 0.5 - 0.25 * (dear - free.mean()) / (free.std() or 1.0)
+
+
 def _removed(budget: Budget, part: int) -> np.ndarray:
     """Return what each level of a part removes beyond the one before, at least 1; int [levels - 1]."""
     dense, top = budget.space.dense, budget.space.parts[part].top
