@@ -72,8 +72,8 @@ class CMA:
         self._free = list(budget.space.free)
         self._best: tuple[float, Pattern] | None = None
         self._starts = 0
-        self._known: dict[Pattern, float] = {}
         self._offspring: list[np.ndarray] = []
+        self._population: list[Pattern] = []
         self._probes = probes(budget.space) if self.settings.sensitivities else []
         self.fidelity = self.settings.sensitivity_fidelity if self._probes else 1.0
         self._asked = self._probes
@@ -126,16 +126,15 @@ class CMA:
 
     def _sample(self) -> None:
         """Sample offspring, and ask for what they decode to."""
-        if self._best is not None and self._best[1] not in self._asked:
+        if self._best is not None and self._best[1] not in self._population:
             middle = self._middles(self._best[1])
             self._engine.inject([np.pad(middle, (0, self._engine.N - len(middle)))])
         self._offspring = self._engine.ask()
-        self._asked = [self._decode(x) for x in self._offspring]
+        self._population = self._asked = [self._decode(x) for x in self._offspring]
 
     def _note(self, values: Mapping[Pattern, float]) -> None:
         """Remember the best pattern, and count the generations without a better one."""
         best = min(values, key=lambda pattern: values[pattern])
-        self._known.update(values)
         better = np.isfinite(values[best]) and (self._best is None or values[best] < self._best[0])
         self._stuck = 0 if better else self._stuck + 1
         if better:
@@ -147,7 +146,7 @@ class CMA:
         CMA-ES sees ranks alone, so that they are as good as values, a failed measurement included.
         """
         keys = []
-        for x, pattern in zip(self._offspring, self._asked, strict=True):
+        for x, pattern in zip(self._offspring, self._population, strict=True):
             keys.append((values[pattern], float(np.linalg.norm(x[: len(self._free)] - self._middles(pattern)))))
         order = sorted(range(len(keys)), key=lambda i: keys[i])
         return [float(rank) for rank in np.argsort(order, kind="stable")]

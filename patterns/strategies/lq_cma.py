@@ -34,7 +34,7 @@ class LQCMA(CMA):
     """
 
     def __init__(self, budget: Budget, seed: int, *, settings: CMASettings | None = None) -> None:
-        self._surrogate = SurrogatePopulation(None)
+        self._known: dict[Pattern, float] = {}
         super().__init__(budget, seed, settings=settings)
 
     def tell(self, values: Mapping[Pattern, float]) -> None:
@@ -43,15 +43,19 @@ class LQCMA(CMA):
             super().tell(values)
             return
         self._known.update(values)
-        self._advance()
+        if self._ranked:
+            self._next()
+        else:
+            self._advance()
 
     def _start(self, mean: np.ndarray) -> None:
+        # A model of other steps than the engine's would mislead it.
         self._surrogate = SurrogatePopulation(None)
         super()._start(mean)
 
     def _sample(self) -> None:
         super()._sample()
-        self._population = self._asked
+        self._ranked = False
         self._advance()
 
     def _advance(self) -> None:
@@ -61,16 +65,19 @@ class LQCMA(CMA):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of values that are all alike, no correlation can be told
-                ranked = surrogate([np.array(x) for x in self._offspring])
+                ranks = surrogate([np.array(x) for x in self._offspring])
         except _Unmeasured as missing:
             self._asked = [missing.pattern]
             return
         surrogate.fitness = None
         self._surrogate = surrogate
-        self._note({pattern: self._known[pattern] for pattern in self._population if pattern in self._known})
-        self._engine.tell(self._offspring, list(ranked))
+        measured = [pattern for pattern in self._population if pattern in self._known]
+        self._note({pattern: self._known[pattern] for pattern in measured})
+        self._engine.tell(self._offspring, list(ranks))
+        if np.isfinite(surrogate.model.xopt).all():
+            self._engine.inject([surrogate.model.xopt])
         # A generation without a new pattern is a round too, so that a search that finds no more comes to its end.
-        self._asked = self._population[:1]
+        self._ranked, self._asked = True, measured[:1]
 
     def _value(self, x: np.ndarray) -> float:
         """Return the value of preferences; a failed measurement is worse than all others.

@@ -24,7 +24,7 @@ def ridge(pattern, rng_seed):
 
 def best_after(seed, generations, adapt):
     """Return the best value of a search for some generations, and the condition number of its covariance."""
-    settings = CMASettings(sensitivities=False, sigma=1.5, adapt=adapt)
+    settings = CMASettings(sensitivities=False, sigma=1.5, adapt=adapt, patience=10**6)
     strategy = make_strategy("cma", BUDGET, seed, settings=settings)
     best = np.inf
     for _ in range(generations):

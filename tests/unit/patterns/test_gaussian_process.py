@@ -6,7 +6,7 @@ from toys import SPACES, Landscape, layer_space, subblock_space
 
 from patterns import Budget, Pattern
 from patterns.strategies.gaussian_process import GaussianProcess, GaussianProcessSettings
-from patterns.strategies.sensitivities import shares
+from patterns.strategies.sensitivities import effects, gone, probes
 
 
 def drawn(budget, count, seed=0):
@@ -82,10 +82,22 @@ def test_of_many_measurements_the_best_and_the_newest_are_fitted():
     assert max(spread[best].max(), spread[-most // 2 :].max()) < np.median(spread)
 
 
-def test_shares_ascend_from_nothing_to_everything():
-    for budget in SPACES.values():
-        for part in budget.space.parts:
-            share = shares(part)
-            assert share[0] == 0
-            assert share[-1] == 1
-            assert (np.diff(share) > 0).all()
+def test_what_parts_cost_alone_is_expected_before_anything_else_is_known_and_mended_after():
+    budget = Budget(subblock_space(12), 0.25)
+    land, told, others = Landscape(budget.space), drawn(budget, 80), drawn(budget, 200, seed=1)
+    cost = effects(budget.space, {pattern: land.value(pattern) for pattern in probes(budget.space)})
+    values = np.array([land.value(p) for p in others])
+
+    def right(process):
+        return np.corrcoef(process.predict(others)[0].argsort().argsort(), values.argsort().argsort())[0, 1]
+
+    plain, process = GaussianProcess(budget.space), GaussianProcess(budget.space)
+    assert not process.fit({}, cost)
+    assert process.predict(others)[0] == pytest.approx(np.log(gone(budget.space, others) @ cost))
+    before = right(process)
+    measured = [((pattern, 1.0), land.value(pattern)) for pattern in told]
+    plain.fit(dict(measured[:12]))
+    assert before > right(plain)
+    process.fit(dict(measured), cost)
+    plain.fit(dict(measured))
+    assert right(process) > max(before, right(plain))
