@@ -10,7 +10,7 @@ from patterns.budget import Budget
 from patterns.part import Part, Pattern
 from patterns.space import PatternSpace
 
-SHARING_ROUNDS = 20
+SHARING_ROUNDS = 5
 """Times the value of a removal is shared out anew among its parts; few, so that noise is not followed to its end."""
 UNKNOWN = 10.0
 """A part that was not measured costs so many times as much as the worst that was."""

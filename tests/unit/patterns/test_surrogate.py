@@ -88,6 +88,6 @@ def test_the_first_patterns_measured_in_full_are_what_the_sensitivities_choose(s
     first, *others = strategy.ask()
     assert strategy.fidelity == 1.0
     assert first == by_effects(budget, cost)
-    assert len(others) == 2 or space == "head any"
+    assert len(others) <= 2
     assert all(budget.met(pattern) for pattern in others)
     assert min(gone(budget.space, strategy.ask()) @ cost) <= (gone(budget.space, [first]) @ cost)[0] + 1e-9
