@@ -39,7 +39,11 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "eight-at-low-fidelity": ("surrogate.min_low_fidelity=8",),
     "no-sensitivities": ("surrogate.sensitivities=false",),
     "all-in-full": ("surrogate.low_fidelity=1.0",),
-    "a-sixteenth-of-the-sample": ("surrogate.low_fidelity=0.0625", "surrogate.min_low_fidelity=12", "surrogate.max_low_fidelity=12"),
+    "a-sixteenth-of-the-sample": (
+        "surrogate.low_fidelity=0.0625",
+        "surrogate.min_low_fidelity=12",
+        "surrogate.max_low_fidelity=12",
+    ),
     "twice-the-switches": ("surrogate.switches_per_incumbent=60", "surrogate.hill_climb_rounds=4"),
     "less-noise": ("process.low_fidelity_noise=0.001",),
     "more-noise": ("process.low_fidelity_noise=0.05",),

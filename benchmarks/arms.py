@@ -106,9 +106,7 @@ def rows(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         for arm in options.arm or ARMS:
             file = done / f"{setting} {seed} {arm}.json".replace(" ", "-").replace(",", "")
             if not file.is_file():
-                found = [
-                    {"setting": setting, "seed": seed, "arm": arm, **row} for row in answers(landscape, arm, seed)
-                ]
+                found = [{"setting": setting, "seed": seed, "arm": arm, **row} for row in answers(landscape, arm, seed)]
                 file.write_text(json.dumps(found))
                 print(f"{setting}, seed {seed}, {arm}: {found[-1]['search']:.4f}", flush=True)
             yield from json.loads(file.read_text())

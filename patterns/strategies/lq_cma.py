@@ -14,7 +14,7 @@ from patterns.part import Pattern
 from patterns.strategies.cma import CMA, CMASettings
 
 
-class _Unmeasured(Exception):
+class _UnmeasuredError(Exception):
     """A pattern whose value is not known yet."""
 
     def __init__(self, pattern: Pattern) -> None:
@@ -66,7 +66,7 @@ class LQCMA(CMA):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of values that are all alike, no correlation can be told
                 ranks = surrogate([np.array(x) for x in self._offspring])
-        except _Unmeasured as missing:
+        except _UnmeasuredError as missing:
             self._asked = [missing.pattern]
             return
         surrogate.fitness = None
@@ -83,10 +83,10 @@ class LQCMA(CMA):
         """Return the value of preferences; a failed measurement is worse than all others.
 
         Raises:
-            _Unmeasured: it is not known yet.
+            _UnmeasuredError: it is not known yet.
         """
         pattern = self._decode(x)
         if pattern not in self._known:
-            raise _Unmeasured(pattern)
+            raise _UnmeasuredError(pattern)
         finite = [value for value in self._known.values() if np.isfinite(value)]
         return min(self._known[pattern], max(finite, default=0.0) + 1.0)

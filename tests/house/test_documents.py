@@ -175,6 +175,7 @@ RESULTS = {
     "docs/peers.md": ["peers", "peers-gaps"],
     "docs/calibration.md": ["copies", "clusters"],
     "docs/latency.md": ["latency"],
+    "docs/negative-results.md": ["arms-sensitivities"],
     "docs/accuracy.md": ["accuracy"],
     "docs/audit.md": ["coverage"],
     "docs/held-out.md": ["held-out"],

@@ -56,7 +56,9 @@ def test_no_settings_are_the_default_ones(tmp_path, by_default):
     assert asked(tmp_path, SurrogateSettings()) == by_default
 
 
-@pytest.mark.parametrize("name", [field.name for field in (*fields(SurrogateSettings), *fields(GaussianProcessSettings))])
+@pytest.mark.parametrize(
+    "name", [field.name for field in (*fields(SurrogateSettings), *fields(GaussianProcessSettings))]
+)
 def test_each_setting_changes_what_is_asked(tmp_path, by_default, name):
     default, value = SurrogateSettings(), OTHERWISE[name]
     # A bound is seen where it binds: a third of the units that can go lies above the largest minimum by default.
@@ -66,7 +68,9 @@ def test_each_setting_changes_what_is_asked(tmp_path, by_default, name):
         settings = replace(default, process=replace(default.process, **{name: value}))
     else:
         settings = replace(default, **{name: value})
-    assert asked(tmp_path, settings) != (by_default if default == SurrogateSettings() else asked(tmp_path, default, "other"))
+    assert asked(tmp_path, settings) != (
+        by_default if default == SurrogateSettings() else asked(tmp_path, default, "other")
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in STRATEGIES if name not in TUNABLE])

@@ -36,7 +36,9 @@ def test_it_finds_the_optimum_within_a_quarter_of_the_space(tmp_path, layers):
     for seed in range(5):
         land = Exact(budget.space, seed)
         log = TrialLog.create(tmp_path / str(seed), {})
-        search(make_strategy("surrogate", budget, seed), budget, log, land, Stop(len(every) // 4), fidelities=FIDELITIES)
+        search(
+            make_strategy("surrogate", budget, seed), budget, log, land, Stop(len(every) // 4), fidelities=FIDELITIES
+        )
         reached += finalists(log.trials, 4)[0].value == min(map(land.value, every))
     assert reached >= 4
 
