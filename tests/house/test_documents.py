@@ -215,7 +215,7 @@ def test_the_help_names_every_sampler():
 def firsts(document, head):
     """The names in the first column of a table, by what stands over that column."""
     table = text(document).split(f"| `{head}` |", 1)[1].split("\n\n", 1)[0]
-    return set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
+    return set(re.findall(r"^\| `([\w-]+)`", table, re.MULTILINE))
 
 
 def test_the_guide_names_every_strategy_grain_metric_objective_and_loss():
