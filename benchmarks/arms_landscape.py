@@ -27,7 +27,7 @@ from patterns import Budget, Fidelity, Measurement, Pattern, Request
 
 MAX_TOKENS, BATCH = 40, 16
 A_GROUP = 8
-"""Passages of a group on a landscape of sensitivities, to search and to audit each."""
+"""Passages of a group on a landscape of sensitivities, to search and to audit each; half of it in a model's search."""
 JITTER, INTERACTION, NEIGHBOURS = 0.35, 0.16, 0.2
 """Standard deviations of logarithms: of a sensitivity from passage to passage and from model to model, of what two
 parts cost together against apart, and of what neighbours cost more."""
@@ -48,7 +48,7 @@ class Landscape(Protocol):
 
 @dataclass(frozen=True)
 class Asked:
-    """What an arm is asked to remove; ``shift`` of the seed draws another set."""
+    """What an arm is asked to remove."""
 
     name: str
     remove: float
@@ -68,6 +68,8 @@ class ModelLandscape:
         self._kept, self._fitness = [], {}
         for split in ("search", "audit"):
             passages = tokenize(calibration.split(split), loaded.tokenizer, MAX_TOKENS)
+            if split == "search":
+                passages = passages.take(range(min(len(passages.ids), A_GROUP // 2 * len(set(passages.groups)))))
             self._kept.append(Measured(passages, work / f"{split}-{seed}.npz", evaluator))
             sample = Sample(self._kept[-1], passages, fidelities_of(passages))  # type: ignore[arg-type]
             dense = {fidelity.passages: sample.dense(fidelity) for fidelity in sample.fidelities}

@@ -5,8 +5,8 @@
 On every set ``genetic`` runs to its end, every pattern measured once; what it ends with is the target. The others are
 asked how many distinct patterns, tokens and seconds they took to have a value at least as good: the default
 ``surrogate``, and ``swap`` on the plain evaluator too, where every pattern runs alone from the first layer and to
-its end. What ``genetic`` would take without its memo is computed from the patterns it asked for, not run. Seconds are the search's
-own, loading left out; the searches of a set run one after the other, with one thread.
+its end. What ``genetic`` would take without its memo is computed from the patterns it asked for, not run. Seconds are
+the search's own, loading left out; the searches of a set run one after the other, with one thread.
 """
 
 from __future__ import annotations

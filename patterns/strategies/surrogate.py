@@ -99,7 +99,7 @@ class Surrogate:
             self._cost = effects(self.budget.space, values)
             self._enter({p: value for p, value in values.items() if self.budget.met(p)})
             self._process.fit(self._values, self._cost)
-            self.fidelity, self._asked = 1.0, self._first_answers()
+            self.fidelity, self._asked = 1.0, self._first_answers(values)
             return
         self._enter(values)
         fitted = self._process.fit(self._values, self._cost)
@@ -118,7 +118,8 @@ class Surrogate:
         met = [pattern for pattern in values if self.budget.met(pattern) and np.isfinite(values[pattern])]
         if met:
             return min(met, key=lambda pattern: values[pattern])
-        return by_effects(self.budget, effects(self.budget.space, values))
+        self._process.fit({}, effects(self.budget.space, values))
+        return self._by_sensitivities(values)[0]
 
     def _enter(self, values: Mapping[Pattern, float]) -> None:
         """Take the values of the patterns last asked."""
@@ -127,14 +128,17 @@ class Surrogate:
 
     # -- candidates
 
-    def _first_answers(self) -> list[Pattern]:
+    def _first_answers(self, values: Mapping[Pattern, float]) -> list[Pattern]:
         """Return what the sensitivities choose, and the best that switches from there reach by their sum."""
-        assert self._cost is not None
-        chosen = by_effects(self.budget, self._cost)
-        found = self._climbed(dict.fromkeys([chosen]))
-        order = np.argsort(self._process.predict(list(found))[0], kind="stable")
-        best = [list(found)[i] for i in order[: self.settings.full_fidelity]]
+        chosen = by_effects(self.budget, effects(self.budget.space, values))
+        best = self._by_sensitivities(values)
         return list(dict.fromkeys([chosen, *best]))[: self.settings.full_fidelity]
+
+    def _by_sensitivities(self, values: Mapping[Pattern, float]) -> list[Pattern]:
+        """Return what switches from the choice of the sensitivities reach, the smallest sum of them first."""
+        found = list(self._climbed(dict.fromkeys([by_effects(self.budget, effects(self.budget.space, values))])))
+        mean, _ = self._process.predict(found)
+        return [found[i] for i in np.argsort(mean, kind="stable")]
 
     def _candidates(self, fitted: bool) -> dict[Pattern, None]:
         """Return patterns worth a prediction: what switches and chance bring."""
