@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ PYCMA_OPTIONS = {
     "verb_disp": 0,
     "seed": np.nan,  # pycma must not seed the global generator
 }
+WIDENINGS = 8
+"""Times the step size is doubled at most, where all offspring decode to one pattern."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class CMA:
             self._start(preferences(self.budget, effects(self.budget.space, values))[self._free])
             return
         self._note(values)
-        self._engine.tell(self._offspring, self._ranks(values))
+        self._teach(self._ranks(values))
         self._next()
 
     def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
@@ -129,8 +132,20 @@ class CMA:
         if self._best is not None and self._best[1] not in self._population:
             middle = self._middles(self._best[1])
             self._engine.inject([np.pad(middle, (0, self._engine.N - len(middle)))])
-        self._offspring = self._engine.ask()
-        self._population = self._asked = [self._decode(x) for x in self._offspring]
+        for _ in range(WIDENINGS):
+            self._offspring = self._engine.ask()
+            self._population = self._asked = [self._decode(x) for x in self._offspring]
+            if len(set(self._asked)) > 1:
+                break
+            # A generation of one pattern tells nothing.
+            self._engine.sigma *= 2
+
+    def _teach(self, values: list[float]) -> None:
+        """Tell the engine the values of its offspring."""
+        with warnings.catch_warnings():
+            # Injected into a generation that was sampled again.
+            warnings.simplefilter("ignore", cma.evolution_strategy.InjectionWarning)
+            self._engine.tell(self._offspring, values)
 
     def _note(self, values: Mapping[Pattern, float]) -> None:
         """Remember the best pattern, and count the generations without a better one."""

@@ -73,7 +73,7 @@ class LQCMA(CMA):
         self._surrogate = surrogate
         measured = [pattern for pattern in self._population if pattern in self._known]
         self._note({pattern: self._known[pattern] for pattern in measured})
-        self._engine.tell(self._offspring, list(ranks))
+        self._teach(list(ranks))
         if np.isfinite(surrogate.model.xopt).all():
             self._engine.inject([surrogate.model.xopt])
         # A generation without a new pattern is a round too, so that a search that finds no more comes to its end.
