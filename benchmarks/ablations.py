@@ -1,8 +1,8 @@
 """What does each part of the default search bring? Its settings changed one by one, against the default.
 
     python benchmarks/ablations.py --space layer-3 --seeds 10 --optimum   # every named ablation
-    python benchmarks/ablations.py --ablation no-cma-es --ablation no-switches
-    python benchmarks/ablations.py --set cma.min_low_fidelity=8 --set surrogate.length_scale=4
+    python benchmarks/ablations.py --ablation no-sensitivities --ablation no-switches
+    python benchmarks/ablations.py --set surrogate.min_low_fidelity=8 --set process.length_scale=4
     python benchmarks/ablations.py --list
 
 The embedded model, the spaces and the pool of ``optimum.py``; what was measured there is not measured again. Seed n
@@ -28,24 +28,26 @@ from optimum_pool import draw, fitness_on
 
 from evop.fitness.fitness import Fitness
 from patterns import Budget, Measurement, Request, Stop, TrialLog, make_strategy, search
-from patterns.strategies.cma import CMASettings
+from patterns.strategies.surrogate import SurrogateSettings
 
 DEFAULT = "default"
 ABLATIONS: dict[str, tuple[str, ...]] = {
-    "values-as-they-are": ("surrogate.log_values=false",),
-    "no-switches": ("cma.switches_per_incumbent=0", "cma.hill_climb_rounds=0"),
-    "no-cma-es": ("cma.cma_generations=0",),
-    "one-in-full": ("cma.full_fidelity=1",),
-    "two-in-full": ("cma.full_fidelity=2",),
-    "eight-at-low-fidelity": ("cma.min_low_fidelity=8",),
-    "no-sensitivities": ("cma.sensitivities=false",),
-    "twice-the-random-patterns": ("cma.sensitivities=false", "cma.initial_random=1.0"),
-    "all-in-full": ("cma.low_fidelity=1.0",),
-    "a-sixteenth-of-the-sample": ("cma.low_fidelity=0.0625", "cma.min_low_fidelity=12", "cma.max_low_fidelity=12"),
-    "twice-the-switches": ("cma.switches_per_incumbent=60", "cma.hill_climb_rounds=4"),
-    "less-noise": ("surrogate.low_fidelity_noise=0.001",),
-    "more-noise": ("surrogate.low_fidelity_noise=0.05",),
-    "bolder": ("cma.confidence_betas=[1, 2, 3, 4]",),
+    "values-as-they-are": ("process.log_values=false",),
+    "no-switches": ("surrogate.switches_per_incumbent=0", "surrogate.hill_climb_rounds=0"),
+    "one-in-full": ("surrogate.full_fidelity=1",),
+    "two-in-full": ("surrogate.full_fidelity=2",),
+    "eight-at-low-fidelity": ("surrogate.min_low_fidelity=8",),
+    "no-sensitivities": ("surrogate.sensitivities=false",),
+    "all-in-full": ("surrogate.low_fidelity=1.0",),
+    "a-sixteenth-of-the-sample": (
+        "surrogate.low_fidelity=0.0625",
+        "surrogate.min_low_fidelity=12",
+        "surrogate.max_low_fidelity=12",
+    ),
+    "twice-the-switches": ("surrogate.switches_per_incumbent=60", "surrogate.hill_climb_rounds=4"),
+    "less-noise": ("process.low_fidelity_noise=0.001",),
+    "more-noise": ("process.low_fidelity_noise=0.05",),
+    "bolder": ("surrogate.confidence_betas=[1, 2, 3, 4]",),
 }
 """Name -> what is set otherwise than by default."""
 
@@ -65,22 +67,22 @@ class Outcome:
     tokens: float
 
 
-def changed(settings: CMASettings, change: str) -> CMASettings:
+def changed(settings: SurrogateSettings, change: str) -> SurrogateSettings:
     """Return settings with one value set.
 
     Args:
         settings: the settings to begin with.
-        change: ``cma.<field>=<value>`` or ``surrogate.<field>=<value>``, the value in JSON.
+        change: ``surrogate.<field>=<value>`` or ``process.<field>=<value>``, the value in JSON.
 
     Raises:
         ValueError: not of that form, an unknown field, or a value of another type.
     """
     name, _, text = change.partition("=")
     owner, _, field = name.partition(".")
-    owners: dict[str, Any] = {"cma": settings, "surrogate": settings.surrogate}
-    fields = {k: v for k, v in asdict(owners[owner]).items() if k != "surrogate"} if owner in owners else {}
+    owners: dict[str, Any] = {"surrogate": settings, "process": settings.process}
+    fields = {k: v for k, v in asdict(owners[owner]).items() if k != "process"} if owner in owners else {}
     if field not in fields:
-        known = ", ".join(fields) or "cma.<field>=<value> and surrogate.<field>=<value>"
+        known = ", ".join(fields) or "surrogate.<field>=<value> and process.<field>=<value>"
         raise ValueError(f"--set {change}: unknown setting {name!r}; there are {known}")
     default, value = fields[field], _parsed(text)
     value = tuple(value) if isinstance(value, list) else value
@@ -89,7 +91,7 @@ def changed(settings: CMASettings, change: str) -> CMASettings:
     if type(value) is not type(default):
         raise ValueError(f"--set {change}: expected a value like {json.dumps(default)}, found {text!r}")
     made = replace(owners[owner], **{field: value})
-    return made if owner == "cma" else replace(settings, surrogate=made)
+    return made if owner == "surrogate" else replace(settings, process=made)
 
 
 def _parsed(text: str) -> Any:
@@ -99,7 +101,7 @@ def _parsed(text: str) -> Any:
         return text
 
 
-def outcome(budget: Budget, fitness: Fitness, settings: CMASettings, seed: int, stop: Stop) -> Outcome:
+def outcome(budget: Budget, fitness: Fitness, settings: SurrogateSettings, seed: int, stop: Stop) -> Outcome:
     """Search once, and return what that brought."""
     full, best, patterns, tokens = fitness.sample.full, None, set(), 0
 
@@ -108,7 +110,7 @@ def outcome(budget: Budget, fitness: Fitness, settings: CMASettings, seed: int, 
 
     with tempfile.TemporaryDirectory() as folder:
         log = TrialLog.create(Path(folder) / "trials.jsonl", {})
-        strategy = make_strategy("cma", budget, seed, settings=settings)
+        strategy = make_strategy("surrogate", budget, seed, settings=settings)
         search(strategy, budget, log, measure, stop, fidelities=fitness.sample.fidelities)
     for trial in log.trials:
         patterns.add(trial.pattern)
@@ -145,7 +147,7 @@ def _spread(values: Sequence[float], form: str = ".4f") -> str:
     return f"{np.median(values):{form}} [{min(values):{form}}, {max(values):{form}}]"
 
 
-def compare(options: argparse.Namespace, contenders: Mapping[str, CMASettings]) -> str:
+def compare(options: argparse.Namespace, contenders: Mapping[str, SurrogateSettings]) -> str:
     """Search with each of some settings for every seed; return the table."""
     space = next(space for space in SPACES if space.name == options.space)
     budget, kept = Bench.open(options.work).measured(space)
@@ -171,7 +173,7 @@ def main() -> None:
     add = parser.add_argument
     add("--space", default="layer-3", choices=[space.name for space in SPACES])
     add("--ablation", action="append", choices=ABLATIONS, help="all without --set; may be repeated")
-    add("--set", action="append", help="cma.<field>=<value> or surrogate.<field>=<value>; may be repeated")
+    add("--set", action="append", help="surrogate.<field>=<value> or process.<field>=<value>; may be repeated")
     add("--seeds", type=int, default=5, help="search samples drawn")
     add("--evaluations", type=int, help="distinct patterns per search; a quarter of a small space without a limit")
     add("--tokens", type=int, help="tokens per search, in patterns measured in full; 100 without a limit elsewhere")
@@ -181,7 +183,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.list:
         print(*(f"{name}: {' '.join(changes)}" for name, changes in ABLATIONS.items()), sep="\n")
-        print(json.dumps({"cma": asdict(CMASettings())}, indent=2))
+        print(json.dumps({"surrogate": asdict(SurrogateSettings())}, indent=2))
         return
     if options.optimum and not next(space.small for space in SPACES if space.name == options.space):
         parser.error(f"--optimum measures every pattern, but {options.space} is too large for it; leave it out")
@@ -190,7 +192,7 @@ def main() -> None:
     if options.set:
         changes[" ".join(options.set)] = options.set
     try:
-        contenders = {name: reduce(changed, some, CMASettings()) for name, some in changes.items()}
+        contenders = {name: reduce(changed, some, SurrogateSettings()) for name, some in changes.items()}
     except ValueError as error:
         parser.error(str(error))
     options.work.mkdir(parents=True, exist_ok=True)

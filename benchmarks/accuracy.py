@@ -38,9 +38,9 @@ from evop.stages.search import search
 EVALUATIONS = 130
 """Patterns a search may measure; greedy needs 129 to come to its end."""
 CONTENDERS: dict[str, dict[str, Any]] = {
-    "cma, mean loss": {"strategy": "cma", "objective": "mean"},
-    "cma, worst loss": {"strategy": "cma"},
-    "cma, worst accuracy": {"strategy": "cma", "loss": "accuracy"},
+    "surrogate, mean loss": {"strategy": "surrogate", "objective": "mean"},
+    "surrogate, worst loss": {"strategy": "surrogate"},
+    "surrogate, worst accuracy": {"strategy": "surrogate", "loss": "accuracy"},
     "greedy, worst loss": {"strategy": "greedy"},
     "genetic (EvoP), worst loss": {"strategy": "genetic"},
     "random search, worst loss": {"strategy": "random"},

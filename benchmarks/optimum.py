@@ -2,7 +2,7 @@
 
     python benchmarks/optimum.py                      # everything; resumable
     python benchmarks/optimum.py --space layer-3      # one space
-    python benchmarks/optimum.py --strategy cma       # one strategy
+    python benchmarks/optimum.py --strategy surrogate # one strategy
 
 The embedded model and corpora. Patterns are measured once, passage by passage, on a pool; a search sample is six
 passages of every group drawn from it, with its own optimum, and the objective is its worst group's excess. Where a
@@ -46,7 +46,7 @@ from patterns import Budget, Measurement, Pattern, Request, Stop, TrialLog, fina
 MAX_TOKENS, BATCH = 48, 16
 A_GROUP = 6
 """Passages of a group in a search sample, of 12 or more in the pool."""
-STRATEGIES = ("cma", "swap", "greedy", "genetic", "policy", "random")
+STRATEGIES = ("surrogate", "swap", "greedy", "genetic", "policy", "random")
 MARKS = (25, 50, 100)
 """Where large spaces are looked at, in patterns' worth of tokens; a search ends at the last."""
 TO_THE_END = "subblock-any"

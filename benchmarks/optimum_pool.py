@@ -12,6 +12,7 @@ from evop.evaluator import Evaluator
 from evop.fitness.fidelities import fidelities_of
 from evop.fitness.fitness import Fitness
 from evop.fitness.sample import Sample
+from evop.losses.loss import Loss
 from evop.losses.objectives import worst
 from evop.losses.table import LossTable
 from evop.tokens.passages import TokenPassages
@@ -32,7 +33,7 @@ class Measured:
         evaluator: measures what is missing.
     """
 
-    loss = "nll"
+    loss = Loss.named("nll")
 
     def __init__(self, passages: TokenPassages, path: Path, evaluator: Evaluator) -> None:
         self.passages, self.path, self.evaluator = passages, path, evaluator

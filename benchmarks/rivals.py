@@ -61,11 +61,11 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "policy": {"strategy": "policy"},
     "genetic (EvoP)": {"strategy": "genetic"},
     "swap (EvoPress)": {"strategy": "swap"},
-    "cma": {"strategy": "cma"},
-    "cma, mean": {"strategy": "cma", "objective": "mean"},
+    "surrogate": {"strategy": "surrogate"},
+    "surrogate, mean": {"strategy": "surrogate", "objective": "mean"},
 }
 """The main contrast; all but the last are asked for the worst group."""
-FOUR = {"cma": "cma", "swap (EvoPress)": "swap", "greedy": "greedy", "oneshot": "oneshot"}
+FOUR = {"surrogate": "surrogate", "swap (EvoPress)": "swap", "greedy": "greedy", "oneshot": "oneshot"}
 GRAINS = {"layer": 0.25, "head": 0.125, "channel": 0.25, "mixed": 0.25, "subblock": 0.375}
 """Grain -> what is removed; attention is a quarter of a layer of the embedded model, so heads can give less."""
 METRICS = ("random", "magnitude", "wanda", "flap", "taylor")

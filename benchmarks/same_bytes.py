@@ -27,7 +27,10 @@ CALIBRATE += ["--min-group-tokens", "200", "--select-passages", "3", "--audit-pa
 CALIBRATE += ["--continuations", "code_python", "--continuations", "math_word", "--items", "16", "--audit-items", "16"]
 SEARCH = ["--max-tokens", "128", "--min-group-tokens", "100", "--dtype", "float32", "--device", "cpu", "--seed", "3"]
 SEARCHES = {
-    **{name: ["--strategy", name, "--evaluations", "24"] for name in ("cma", "genetic", "policy", "random", "swap")},
+    **{
+        name: ["--strategy", name, "--evaluations", "24"]
+        for name in ("surrogate", "cma", "genetic", "policy", "random", "swap")
+    },
     **{name: ["--strategy", name] for name in ("greedy", "oneshot")},
     "exhaustive": ["--strategy", "exhaustive", "--grain", "layer", "--remove", "0.17"],
     "cvar": ["--objective", "cvar", "--evaluations", "12", "--deploy", "any"],
@@ -72,7 +75,7 @@ def walk(tree: Path, out: Path) -> None:
         print(f"{tree.name}: searched {name}", flush=True)
     runs = [word for name in SEARCHES for word in ("--pattern", f"run-{name}")]
     evop("audit", "--model", "model", "--calibration", "set", *runs, "--no-speed", "--out", "audit")
-    for name in ("cma", "channel", "mixed"):
+    for name in ("surrogate", "channel", "mixed"):
         evop("prune", "--model", "model", "--pattern", f"run-{name}", "--audit", "audit", "--out", f"pruned-{name}")
     print(f"{tree.name}: audited and pruned", flush=True)
 

@@ -31,7 +31,7 @@ from evop.stages.audit import audit
 from evop.stages.search import search
 
 SAMPLERS = ("ccds", "random", "proportional", "evop")
-STRATEGIES = ("cma", "swap", "greedy")
+STRATEGIES = ("surrogate", "swap", "greedy")
 SEEDS = range(5)
 TOKENS = 400_000
 """Tokens a search may score."""

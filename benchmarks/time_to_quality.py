@@ -3,10 +3,10 @@
     python benchmarks/time_to_quality.py          # resumable
 
 On every set ``genetic`` runs to its end, every pattern measured once; what it ends with is the target. The others are
-asked how many distinct patterns, tokens and seconds they took to have a value at least as good: the default ``cma``,
-and ``swap`` on the plain evaluator too, where every pattern runs alone from the first layer and to its end. What
-``genetic`` would take without its memo is computed from the patterns it asked for, not run. Seconds are the search's
-own, loading left out; the searches of a set run one after the other, with one thread.
+asked how many distinct patterns, tokens and seconds they took to have a value at least as good: the default
+``surrogate``, and ``swap`` on the plain evaluator too, where every pattern runs alone from the first layer and to
+its end. What ``genetic`` would take without its memo is computed from the patterns it asked for, not run. Seconds are
+the search's own, loading left out; the searches of a set run one after the other, with one thread.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from patterns.strategies.genetic import POPULATION
 PLAIN = {"share": False, "cache_mb": 0, "bounds": False}
 CONTENDERS: dict[str, dict[str, Any]] = {
     "genetic (EvoP)": {"strategy": "genetic"},
-    "cma (default)": {"strategy": "cma", "evaluations": 200},
+    "surrogate (default)": {"strategy": "surrogate", "evaluations": 200},
     "swap (EvoPress)": {"strategy": "swap", "evaluations": 400},
     "swap, plain evaluator": {"strategy": "swap", "evaluations": 400, **PLAIN},
     "genetic, plain evaluator": {"strategy": "genetic", **PLAIN},

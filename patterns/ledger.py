@@ -13,6 +13,8 @@ from patterns.trials import Measurement, Trial
 
 FINALISTS = 8
 """Number of the best patterns that are measured again on ``select``."""
+Reserve = Callable[[int], int]
+"""Number of finalists -> tokens to keep for the end of the search."""
 
 
 @dataclass(frozen=True)
@@ -68,16 +70,23 @@ class Ledger:
     Args:
         budget: decides which trials count.
         fidelities: the fidelities there are, ascending; the last is the whole sample.
-        spent: tokens spent or set aside outside the trials.
+        spent: tokens spent outside the trials.
+        reserve: number of finalists -> tokens that their choice will take; with none, what completing will.
         on_trial: is called with every trial.
     """
 
     def __init__(
-        self, budget: Budget, fidelities: Sequence[Fidelity], spent: int, on_trial: Callable[[Trial], None]
+        self,
+        budget: Budget,
+        fidelities: Sequence[Fidelity],
+        spent: int,
+        reserve: Reserve,
+        on_trial: Callable[[Trial], None],
     ) -> None:
         self.budget = budget
         self.measured: dict[tuple[Pattern, int], Measurement] = {}
-        self._full, self._tokens, self._on_trial = fidelities[-1].passages, spent, on_trial
+        self._full, self._tokens = fidelities[-1].passages, spent
+        self._reserve, self._on_trial = reserve, on_trial
         self._charged: dict[Pattern, dict[str, int]] = {}
         self._fidelities = {fidelity.passages: fidelity for fidelity in fidelities}
         self._best: list[float] = []
@@ -125,12 +134,15 @@ class Ledger:
     def room(self, stop: Stop, request: Request) -> tuple[int, str | None]:
         """Return how many patterns of a request fit within the limits, and, where none does, why."""
         # Reckoned as if every measurement went to its end: the limits hold whatever the measurements turn out to cost.
-        tokens, count, patterns = self._tokens, 0, len(self._charged)
+        # So is the end: with every finalist more, more is kept for it; what no finalist will take is there to be spent.
+        tokens, count, patterns, finalists = self._tokens, 0, len(self._charged), len(self._best)
         for pattern in request.patterns:
+            finalists += request.fidelity.passages == self._full and self.budget.met(pattern)
+            kept = self._reserve(min(finalists, FINALISTS))
             # A larger fidelity for a pattern that was measured before is no further evaluation.
             known = pattern in self._charged
             following = self.charge(pattern, request.fidelity)
-            if reason := stop.reason(patterns - known, tokens, following):
+            if reason := stop.reason(patterns - known, tokens + kept, following):
                 return count, None if count else reason
             tokens, count, patterns = tokens + following, count + 1, patterns + (not known)
         return count, None

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from patterns.budget import Budget
 from patterns.errors import PatternError
-from patterns.ledger import FINALISTS, Fidelity, Ledger, Request
+from patterns.ledger import FINALISTS, Fidelity, Ledger, Request, Reserve
 from patterns.part import Pattern
 from patterns.stop import Stop
 from patterns.strategies import Strategy
@@ -33,6 +33,7 @@ def search(
     *,
     fidelities: Sequence[Fidelity],
     spent: int = 0,
+    reserve: Reserve = lambda finalists: 0,
     bounds: bool = True,
     on_trial: Callable[[Trial], None] = lambda trial: None,
 ) -> str:
@@ -48,7 +49,8 @@ def search(
         measure: measures patterns; called twice for a pattern and fidelity only to go on where it stopped early.
         stop: the limits.
         fidelities: the fidelities there are, ascending; the last is the whole sample.
-        spent: tokens already spent or set aside outside the trials; they count against ``stop.tokens``.
+        spent: tokens already spent outside the trials; they count against ``stop.tokens``.
+        reserve: number of finalists so far -> tokens to keep for the end; they count against ``stop.tokens`` too.
         bounds: whether measurements of patterns that cannot matter stop early.
         on_trial: is called with every trial, replayed ones included.
 
@@ -60,7 +62,7 @@ def search(
         PatternError: the log was not written by this strategy with this seed.
     """
     logged: Iterator[Trial] = iter(list(log.trials))
-    ledger = Ledger(budget, fidelities, spent, on_trial)
+    ledger = Ledger(budget, fidelities, spent, reserve, on_trial)
     barren, number = 0, 0
     while barren < BARREN_ROUNDS:
         asked = strategy.ask()

@@ -45,8 +45,8 @@ class SearchRecipe(Execution):
     strategy: Annotated[
         str,
         option(
-            "auto, cma, swap, genetic, greedy, oneshot, policy, exhaustive or random; auto measures every pattern "
-            "where there are at most 200, else it is cma."
+            "auto, surrogate, cma, lq-cma, swap, genetic, greedy, oneshot, policy, exhaustive or random; auto measures "
+            "every pattern where there are at most 200, else it is surrogate."
         ),
     ] = "auto"
     objective: Annotated[

@@ -17,6 +17,7 @@ from evop.searching.progress import Progress, ProgressMeter, Watch, interruptibl
 from evop.searching.result import SearchResult
 from evop.searching.setup import SearchSetup
 from patterns import (
+    FINALISTS,
     Measure,
     Measurement,
     Pattern,
@@ -60,8 +61,8 @@ class SearchLoop:
             self.report(note)
         strategy = make_strategy(recipe.strategy, self.setup.budget, recipe.seed, **recipe.strategy_options)
         stop = Stop(recipe.most_evaluations(strategy.finishes), recipe.tokens, recipe.minutes)
-        aside = self.setup.set_aside
-        meter = ProgressMeter(self.fitness, self.setup.labels, stop, aside, self.watch)
+        spent, reserve = self.setup.spent, self.setup.reserve
+        meter = ProgressMeter(self.fitness, self.setup.labels, stop, spent + reserve(FINALISTS), self.watch)
         engine = make_engine(recipe, self.fitness, self.report)
         # A first Ctrl-C ends the loop, not the search: what was measured by then still gets its answer.
         with interruptible(stop):
@@ -73,7 +74,8 @@ class SearchLoop:
                     self._measuring(engine, meter, stop),
                     stop,
                     fidelities=sample.fidelities,
-                    spent=aside,
+                    spent=spent,
+                    reserve=reserve,
                     bounds=recipe.bounds,
                     on_trial=meter,
                 )

@@ -30,7 +30,7 @@ from evop.searching.rankings import folds_of, notes_on_folds, ranking_tokens, ra
 from evop.searching.sample_size import RANDOM_PATTERNS, asks_for_sample_size, measured_sample_size, note_on
 from evop.searching.search_file import SampleSize
 from evop.tokens.passages import TokenPassages
-from patterns import FINALISTS, Budget, TrialLog
+from patterns import Budget, TrialLog
 
 SCALE_PATTERNS = 32
 """Number of random patterns whose median excess is the unit of ``--scale random``."""
@@ -66,9 +66,13 @@ class SearchSetup:
         return self.calibration.labels
 
     @property
-    def set_aside(self) -> int:
-        """Tokens scored before the first pattern, and those kept for the finalists."""
-        return _set_aside(self.tokens, self.passages)
+    def spent(self) -> int:
+        """Tokens scored before the first pattern."""
+        return sum(self.tokens.values())
+
+    def reserve(self, finalists: int) -> int:
+        """Count the tokens that the end of a search takes: choosing among finalists, or completing a pattern."""
+        return _reserve(finalists, self.passages)
 
 
 def set_up(
@@ -124,20 +128,18 @@ def _tokens_before(recipe: SearchRecipe, search: TokenPassages, folds: Folds | N
     }
 
 
-def _set_aside(tokens: Mapping[str, int], passages: ObjectivePassages) -> int:
-    """Count the tokens scored before the first pattern and those kept for the end, whichever end takes more."""
-    select = passages.select.total
-    choosing = (1 + FINALISTS) * select  # the dense model, and the finalists
-    completing = 2 * select + passages.search.total  # where nothing measured met the budget
-    return sum(tokens.values()) + max(choosing, completing)
+def _reserve(finalists: int, passages: ObjectivePassages) -> int:
+    """Count the tokens that the dense model and the finalists take on ``select``; without any, a completed pattern."""
+    completing = 0 if finalists else passages.search.total
+    return (1 + max(1, finalists)) * passages.select.total + completing
 
 
 def _refuse_too_few_tokens(recipe: SearchRecipe, passages: ObjectivePassages, tokens: Mapping[str, int]) -> None:
-    least = _set_aside(tokens, passages) + passages.search.total
+    least = sum(tokens.values()) + passages.search.total + _reserve(0, passages)
     if recipe.tokens is not None and recipe.tokens < least:
         raise EvopError(
-            f"--tokens {recipe.tokens:,} is too few for one pattern: with the dense model, what ranks units and "
-            f"{FINALISTS} finalists on select it takes {least:,}; give more, or fewer --passages when calibrating"
+            f"--tokens {recipe.tokens:,} is too few for one pattern: with the dense model, what ranks units and the "
+            f"answer on search and select it takes {least:,}; give more, or fewer --passages when calibrating"
         )
 
 

@@ -54,9 +54,11 @@ STRATEGIES: dict[str, str] = {
     "exhaustive": "patterns.strategies.exhaustive:Exhaustive",
     "genetic": "patterns.strategies.genetic:Genetic",
     "greedy": "patterns.strategies.greedy:Greedy",
+    "lq-cma": "patterns.strategies.lq_cma:LQCMA",
     "oneshot": "patterns.strategies.oneshot:OneShot",
     "policy": "patterns.strategies.policy:Policy",
     "random": "patterns.strategies.random:Random",
+    "surrogate": "patterns.strategies.surrogate:Surrogate",
     "swap": "patterns.strategies.swap:Swap",
 }
 """Name -> ``module:class``; a class is built with ``(budget, seed, **options)``. Imported when used."""
@@ -67,7 +69,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 }
 """Option -> the strategies that take it, as a keyword."""
 
-TUNABLE = ("cma",)
+TUNABLE = ("cma", "lq-cma", "surrogate")
 """Strategies whose hyperparameters can be set, as the keyword ``settings``; ``benchmarks/ablations.py`` does."""
 
 FEW = 200
@@ -121,7 +123,7 @@ def make_strategy(
     chosen: dict[str, object] = {option: value for option, value in options.items() if value is not None}
     if settings is not None:
         if name not in TUNABLE:
-            raise PatternError(f"strategy {name} takes no settings; only {', '.join(TUNABLE)} does")
+            raise PatternError(f"strategy {name} takes no settings; only {', '.join(TUNABLE)} do")
         chosen["settings"] = settings
     module, _, attribute = STRATEGIES[name].partition(":")
     return getattr(importlib.import_module(module), attribute)(budget, seed, **chosen)
@@ -130,12 +132,12 @@ def make_strategy(
 def default_strategy(budget: Budget) -> tuple[str, str]:
     """Return the strategy for a search that names none, and why, in words for a person.
 
-    Few patterns are all measured: no search can do better, and it ends by itself. Else ``cma``, which reaches the
+    Few patterns are all measured: no search can do better, and it ends by itself. Else ``surrogate``, which reaches the
     optimum soonest where that is known, and the best values at equal tokens elsewhere (``benchmarks/optimum.py``).
     """
     few = budget.few(FEW)
     if few is None:
-        return "cma", f"more than {FEW} patterns meet the budget: they are searched"
+        return "surrogate", f"more than {FEW} patterns meet the budget: they are searched"
     all_of_them = (
         "the one pattern that meets the budget is"
         if len(few) == 1

@@ -1,17 +1,17 @@
-"""CMA-ES over preferences, guided by what was measured: a surrogate screens, level switches refine."""
+"""CMA-ES over preferences: one engine that lives on, and is told what was measured."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import cma
 import numpy as np
 
 from patterns.budget import Budget
 from patterns.part import Pattern
-from patterns.strategies.oneshot import probes
-from patterns.strategies.surrogate import Surrogate, SurrogateSettings
+from patterns.strategies.sensitivities import by_effects, effects, preferences, probes
 
 PYCMA_OPTIONS = {
     # Discrete fitness is flat in places; pycma's stopping rules would end the search there (pycma #105, #296).
@@ -26,6 +26,8 @@ PYCMA_OPTIONS = {
     "verb_disp": 0,
     "seed": np.nan,  # pycma must not seed the global generator
 }
+WIDENINGS = 8
+"""Times the step size is doubled at most, where all offspring decode to one pattern."""
 
 
 @dataclass(frozen=True)
@@ -33,198 +35,154 @@ class CMASettings:
     """Hyperparameters of the search.
 
     Attributes:
-        sensitivities: whether the first round measures every part gone alone.
-        initial_random: number of random patterns in the first round, per free part; at least 4 patterns.
-        low_fidelity: share of the search sample on which patterns are measured first.
-        min_low_fidelity: number of patterns per generation measured on that share, at least.
-        max_low_fidelity: number of patterns per generation measured on that share, at most; in between it is a third
-            of the units that can go.
-        full_fidelity: number of patterns per generation measured in full.
-        confidence_betas: standard deviations that a pattern may be better than predicted, for the first chosen of a
-            generation, the second, and so on, and from the start again.
-        random_candidates: number of random patterns among the candidates of each generation: no corner of a space is
-            out of reach.
-        cma_generations: generations CMA-ES runs on the surrogate for one generation that is measured; 0 for none.
-        sigma: initial step size of CMA-ES, in the unit of the prices.
-        incumbents: number of patterns of the best predicted value around which switches are tried.
-        switches_per_incumbent: number of patterns tried around each incumbent per generation.
-        max_switches: number of level switches that such a pattern is away at most.
-        hill_climb_rounds: rounds of further switches from the most promising candidates.
-        hill_climb_starts: number of candidates per round that further switches set out from.
-        hill_climb_switches: number of patterns tried one switch away from each of those.
-        surrogate: hyperparameters of the Gaussian process.
+        sensitivities: whether the first round measures what parts cost when they leave alone, for the first mean.
+        sensitivity_fidelity: share of the search sample on which that is measured.
+        sigma: initial step size, in the unit of the prices.
+        adapt: whether the covariance adapts; without, steps have the same size in all directions.
+        patience: number of generations in a row without a better pattern after which the engine starts anew.
     """
 
     sensitivities: bool = True
-    initial_random: float = 0.5
-    low_fidelity: float = 1 / 4
-    min_low_fidelity: int = 4
-    max_low_fidelity: int = 8
-    full_fidelity: int = 3
-    confidence_betas: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0)
-    random_candidates: int = 8
-    cma_generations: int = 4
-    sigma: float = 0.3
-    incumbents: int = 4
-    switches_per_incumbent: int = 30
-    max_switches: int = 3
-    hill_climb_rounds: int = 2
-    hill_climb_starts: int = 6
-    hill_climb_switches: int = 10
-    surrogate: SurrogateSettings = field(default_factory=SurrogateSettings)
+    sensitivity_fidelity: float = 1 / 4
+    sigma: float = 0.2
+    adapt: bool = True
+    patience: int = 12
 
 
 class CMA:
-    """Covariance matrix adaptation over one preference per part, on a surrogate; what it brings is measured in steps.
+    """Covariance matrix adaptation over one preference per part; every offspring is measured in full.
 
-    The first round measures every part gone alone at low fidelity, and random patterns half as many as there are parts.
-    From then on a generation is: fit the surrogate to everything measured; gather candidates, which are what CMA-ES
-    samples on the surrogate around the incumbent, level switches around the incumbents and around the best candidates,
-    and some random patterns; measure the 4 to 8 that promise most at low fidelity; of all that was so measured, measure
-    the 3 in full that promise most now. A pattern promises its predicted value less some standard deviations.
+    One engine lives through the search: its mean begins at what the parts cost when they leave alone, the best pattern
+    is injected where a generation lost it, and it is told the values measured. It starts anew, from the best pattern
+    and from a random one by turns, when some generations in a row brought nothing better.
 
     A preference lives on the scale of its part's prices, which lie in (0, 1) for every ladder: one step size fits
-    whole parts, heads and channels alike; a part of many levels takes smaller steps.
+    whole parts, heads and channels alike; a part of many levels takes smaller steps. Many preferences decode to one
+    pattern and so have one value: among those, the nearer to the middle of what decodes to it counts as better.
 
-    Source: Hansen, "The CMA Evolution Strategy: A Tutorial" (arXiv 1604.00772), by the pycma library; surrogates that
-    stand in for most of the generations as in Loshchilov et al., "Self-adaptive surrogate-assisted CMA-ES" (2012);
-    confidence bounds as in Srinivas et al., "Gaussian process optimization in the bandit setting" (2010).
+    Source: Hansen, "The CMA Evolution Strategy: A Tutorial" (arXiv 1604.00772), by the pycma library; injection as in
+    Hansen, "Injecting external solutions into CMA-ES" (arXiv 1110.4181).
     """
 
     finishes = False
     survivors: int | None = None
-    """All that is measured teaches the surrogate."""
+    """All that is measured teaches the engine."""
 
     def __init__(self, budget: Budget, seed: int, *, settings: CMASettings | None = None) -> None:
         self.budget = budget
-        self.settings = settings = settings or CMASettings()
-        self.fidelity = settings.low_fidelity
+        self.settings = settings or CMASettings()
         self._rng = np.random.default_rng(seed)
         self._free = list(budget.space.free)
-        self._values: dict[tuple[Pattern, float], float] = {}
-        self._met: dict[Pattern, None] = {}
-        self._surrogate = Surrogate(budget.space, settings.surrogate)
-        units = sum(budget.space.parts[i].top for i in self._free)
-        self._screened = min(max(units // 3, settings.min_low_fidelity), settings.max_low_fidelity)
-        drawn = [budget.draw(self._rng) for _ in range(max(4, int(len(self._free) * settings.initial_random)))]
-        self._asked = list(dict.fromkeys([*(probes(budget.space) if settings.sensitivities else []), *drawn]))
+        self._best: tuple[float, Pattern] | None = None
+        self._starts = 0
+        self._offspring: list[np.ndarray] = []
+        self._population: list[Pattern] = []
+        self._probes = probes(budget.space) if self.settings.sensitivities else []
+        self.fidelity = self.settings.sensitivity_fidelity if self._probes else 1.0
+        self._asked = self._probes
+        if not self._probes:
+            self._start(self._middles(budget.draw(self._rng)))
 
     def ask(self) -> list[Pattern]:
-        """Return the patterns to measure at low fidelity, or those to measure in full."""
+        """Return the removals that tell what parts cost; then the offspring of each generation."""
         return self._asked
 
     def tell(self, values: Mapping[Pattern, float]) -> None:
-        """Fit the surrogate to all values so far, and choose the patterns of the next round."""
-        settings = self.settings
-        self._values.update(((pattern, self.fidelity), values[pattern]) for pattern in self._asked)
-        self._met.update(dict.fromkeys(pattern for pattern in self._asked if self.budget.met(pattern)))
-        fitted = self._surrogate.fit(self._values)
-        # Rounds take turns: at low fidelity new candidates, then in full the best of all that were so measured, also
-        # in earlier generations: low fidelity alone would drop the optimum for good.
-        to_full = self.fidelity < 1.0
-        fresh = self._unknown(self._met, full=True) if to_full else self._unknown(self._candidates(fitted))
-        self.fidelity = 1.0 if to_full else settings.low_fidelity
-        count = settings.full_fidelity if to_full else self._screened
-        chosen = self._promising(fresh, count) if fitted else fresh[: self._screened]
-        # Nothing left to choose: a space without anything new ends the search by itself.
-        self._asked = chosen or [self.budget.draw(self._rng)]
+        """Tell the engine the values, and sample the next generation."""
+        if self._asked is self._probes:
+            self.fidelity = 1.0
+            self._start(preferences(self.budget, effects(self.budget.space, values))[self._free])
+            return
+        self._note(values)
+        self._teach(self._ranks(values))
+        self._next()
 
     def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
-        """Return the best pattern measured; before any, parts leave in the order of what they cost alone."""
-        met = [pattern for pattern in values if self.budget.met(pattern) and np.isfinite(values[pattern])]
-        if met:
-            return min(met, key=lambda pattern: values[pattern])
-        largest = max((value for value in values.values() if np.isfinite(value)), default=0.0)
-        preference = np.full(len(self.budget.space.parts), -largest - 1.0)
-        for i in self._free:
-            of_part = [value for pattern, value in values.items() if pattern.levels[i] and np.isfinite(value)]
-            if of_part:
-                preference[i] = -np.mean(of_part)
-        return self.budget.decode(preference)
+        """Return what the sensitivities measured so far would choose."""
+        return by_effects(self.budget, effects(self.budget.space, values))
 
-    # -- candidates
+    # -- generations
 
-    def _candidates(self, fitted: bool) -> dict[Pattern, None]:
-        """Return patterns worth a prediction: what CMA-ES, switches and chance bring."""
-        settings = self.settings
-        candidates = dict.fromkeys(self.budget.draw(self._rng) for _ in range(settings.random_candidates))
-        if not fitted or not self._met:
-            return candidates
-        incumbents = self._incumbents()
-        candidates |= dict.fromkeys(self._sampled(incumbents[0]))
-        around = (pattern for pattern in incumbents for _ in range(settings.switches_per_incumbent))
-        candidates |= dict.fromkeys(self._switched(pattern, settings.max_switches) for pattern in around)
-        for _ in range(settings.hill_climb_rounds):
-            best = self._promising(self._unknown(candidates), settings.hill_climb_starts)
-            candidates |= dict.fromkeys(self._switched(p, 1) for p in best for _ in range(settings.hill_climb_switches))
-        return candidates
-
-    def _incumbents(self) -> list[Pattern]:
-        """Return the best pattern measured in full, if any, and those of the best predicted value."""
-        met = list(self._met)
-        mean, _ = self._surrogate.predict(met)
-        predicted = [met[i] for i in np.argsort(mean, kind="stable")[: self.settings.incumbents]]
-        full = {pattern: self._values[pattern, 1.0] for pattern in met if (pattern, 1.0) in self._values}
-        return list(dict.fromkeys([*sorted(full, key=lambda pattern: full[pattern])[:1], *predicted]))
-
-    def _switched(self, pattern: Pattern, most: int) -> Pattern:
-        """Return a pattern a few level switches away; few more often than many, as EvoPress draws them."""
-        for _ in range(self._rng.integers(1, most + 1, 2).min()):
-            pattern = self.budget.move(pattern, self._rng)
-        return pattern
-
-    def _sampled(self, start: Pattern) -> Iterable[Pattern]:
-        """Yield what CMA-ES samples in some generations on the surrogate, from a pattern on."""
+    def _start(self, mean: np.ndarray) -> None:
+        """Begin with a new engine around some preferences, float [free parts]."""
+        self._starts += 1
+        self._stuck = 0
         steps = np.array([self.budget.space.parts[i].top ** -0.5 for i in self._free])
-        options = {**PYCMA_OPTIONS, "randn": self._randn, "CMA_stds": steps}
-        engine = cma.CMAEvolutionStrategy(self._preferences(start), self.settings.sigma, options)
-        for _ in range(self.settings.cma_generations):
-            offspring = engine.ask()
-            patterns = [self._decode(x) for x in offspring]
-            mean, deviation = self._surrogate.predict(patterns)
-            engine.tell(offspring, (mean - deviation).tolist())
-            yield from patterns
+        # pycma knows no single dimension: a second one that decides nothing.
+        spare = max(0, 2 - len(mean))
+        options = {
+            **PYCMA_OPTIONS,
+            "randn": self._randn,
+            "CMA_stds": np.pad(steps, (0, spare), constant_values=1.0),
+            "CMA_on": float(self.settings.adapt),
+        }
+        self._engine = cma.CMAEvolutionStrategy(np.pad(mean, (0, spare)), self.settings.sigma, options)
+        self._sample()
 
-    # -- choosing
+    def _next(self) -> None:
+        """Sample the next generation, or start anew where the last ones brought nothing."""
+        if self._stuck >= self.settings.patience:
+            from_best = self._best is not None and self._starts % 2
+            self._start(self._middles(self._best[1] if from_best and self._best else self.budget.draw(self._rng)))
+            return
+        self._sample()
 
-    def _unknown(self, patterns: Iterable[Pattern], full: bool = False) -> list[Pattern]:
-        """Return the patterns not measured in full, nor failed; unless ``full``, nor measured at low fidelity."""
-        known, low = self._values, self.settings.low_fidelity
-        return [
-            p
-            for p in patterns
-            if (p, 1.0) not in known and np.isfinite(known.get((p, low), 0.0)) and (full or (p, low) not in known)
-        ]
+    def _sample(self) -> None:
+        """Sample offspring, and ask for what they decode to."""
+        if self._best is not None and self._best[1] not in self._population:
+            middle = self._middles(self._best[1])
+            self._engine.inject([np.pad(middle, (0, self._engine.N - len(middle)))])
+        for _ in range(WIDENINGS):
+            self._offspring = self._engine.ask()
+            self._population = self._asked = [self._decode(x) for x in self._offspring]
+            if len(set(self._asked)) > 1:
+                break
+            # A generation of one pattern tells nothing.
+            self._engine.sigma *= 2
 
-    def _promising(self, patterns: list[Pattern], count: int) -> list[Pattern]:
-        """Return the patterns of the lowest confidence bounds, the first chosen soberly, the next more boldly."""
-        if not patterns:
-            return []
-        betas = self.settings.confidence_betas
-        mean, deviation = self._surrogate.predict(patterns)
-        chosen: dict[int, None] = {}
-        for turn in range(min(count, len(patterns))):
-            order = np.argsort(mean - betas[turn % len(betas)] * deviation, kind="stable")
-            chosen[next(int(i) for i in order if int(i) not in chosen)] = None
-        return [patterns[i] for i in chosen]
+    def _teach(self, values: list[float]) -> None:
+        """Tell the engine the values of its offspring."""
+        with warnings.catch_warnings():
+            # Injected into a generation that was sampled again.
+            warnings.simplefilter("ignore", cma.evolution_strategy.InjectionWarning)
+            self._engine.tell(self._offspring, values)
+
+    def _note(self, values: Mapping[Pattern, float]) -> None:
+        """Remember the best pattern, and count the generations without a better one."""
+        best = min(values, key=lambda pattern: values[pattern])
+        better = np.isfinite(values[best]) and (self._best is None or values[best] < self._best[0])
+        self._stuck = 0 if better else self._stuck + 1
+        if better:
+            self._best = (values[best], best)
+
+    def _ranks(self, values: Mapping[Pattern, float]) -> list[float]:
+        """Return the rank of each offspring: by value, and among equals by the distance from the pattern's middle.
+
+        CMA-ES sees ranks alone, so that they are as good as values, a failed measurement included.
+        """
+        keys = []
+        for x, pattern in zip(self._offspring, self._population, strict=True):
+            keys.append((values[pattern], float(np.linalg.norm(x[: len(self._free)] - self._middles(pattern)))))
+        order = sorted(range(len(keys)), key=lambda i: keys[i])
+        return [float(rank) for rank in np.argsort(order, kind="stable")]
 
     # -- preferences
 
-    def _preferences(self, pattern: Pattern) -> np.ndarray:
+    def _middles(self, pattern: Pattern) -> np.ndarray:
         """Return preferences that decode to a pattern, float [free parts].
 
         Each is half-way between the price of the part's last level gone and the next.
         """
-        preferences = []
+        middles = []
         for i in self._free:
             part, level = self.budget.space.parts[i], pattern.levels[i]
             ladder = [part.ladder[0] - 1, *part.ladder, part.ladder[-1] + 1]
-            preferences.append((ladder[level] + ladder[level + 1]) / 2)
-        return np.array(preferences)
+            middles.append((ladder[level] + ladder[level + 1]) / 2)
+        return np.array(middles)
 
     def _decode(self, x: np.ndarray) -> Pattern:
         preference = np.zeros(len(self.budget.space.parts))
-        preference[self._free] = x
+        preference[self._free] = x[: len(self._free)]
         return self.budget.decode(preference)
 
     def _randn(self, *shape: int) -> np.ndarray:

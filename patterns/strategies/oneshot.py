@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from patterns.budget import Budget
 from patterns.part import Pattern
-from patterns.space import PatternSpace
-from patterns.strategies.surrogate import shares
+from patterns.strategies.sensitivities import by_effects, finite, probes
 
 
 class OneShot:
@@ -59,36 +58,9 @@ class OneShot:
 
     def _by_sensitivity(self, values: Mapping[Pattern, float]) -> Pattern:
         """Return the pattern whose levels cost least by the probes, as if no part minded what else is gone."""
-        measured = _finite([values.get(probe, np.inf) for probe in self._probes])
-        order = []
-        for i, part in enumerate(self.budget.space.parts):
+        measured = finite([values.get(probe, np.inf) for probe in self._probes])
+        cost = np.zeros(len(self.budget.space.parts))
+        for i in range(len(cost)):
             of_part = [x for probe, x in zip(self._probes, measured, strict=True) if probe.levels[i]]
-            steps = np.diff(shares(part)) * (np.mean(of_part) if of_part else 0.0)
-            # Coupled, the budget weighs a ladder by its length, and the rule settles the costs.
-            order.append(steps * part.top if self.budget.space.legality.couples else steps / self._costs(i))
-        return self.budget.ranked(order)
-
-    def _costs(self, part: int) -> np.ndarray:
-        """Return the cost each level of a part removes beyond the one before, at least 1; int [levels - 1]."""
-        dense, top = self.budget.space.dense, self.budget.space.parts[part].top
-        return np.maximum(1, np.diff([self.budget.gone(dense.with_level(part, level)) for level in range(top + 1)]))
-
-
-def probes(space: PatternSpace) -> list[Pattern]:
-    """Return each part gone alone, where that is legal anywhere; else every smallest removal."""
-    wholes = [space.dense.with_level(i, space.parts[i].top) for i in space.free]
-    return [pattern for pattern in wholes if space.legal(pattern)] or list(space.removals(space.dense))
-
-
-def _finite(values: Sequence[float]) -> np.ndarray:
-    """Return values in which failed measurements rank last, by as much as the others span.
-
-    Returns:
-        float [values], all finite.
-    """
-    measured = np.asarray(values, dtype=float)
-    whole = measured[np.isfinite(measured)]
-    if not whole.size:
-        return np.zeros(len(measured))
-    span = float(np.ptp(whole)) or 1.0
-    return np.where(np.isfinite(measured), measured, whole.max() + span)
+            cost[i] = np.mean(of_part) if of_part else 0.0
+        return by_effects(self.budget, cost)

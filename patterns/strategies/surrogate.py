@@ -1,143 +1,195 @@
-"""A Gaussian process over patterns and fidelities: what was measured predicts what was not."""
+"""Bayesian optimisation by a surrogate: sensitivities and what was measured predict, level switches propose."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from patterns.part import Part, Pattern
-from patterns.space import PatternSpace
+from patterns.budget import Budget
+from patterns.part import Pattern
+from patterns.strategies.gaussian_process import GaussianProcess, GaussianProcessSettings
+from patterns.strategies.sensitivities import by_effects, effects, probes
 
 
 @dataclass(frozen=True)
 class SurrogateSettings:
-    """Hyperparameters of the Gaussian process; variances are in units of that of the values it is fitted to.
+    """Hyperparameters of the search.
 
     Attributes:
-        linear_variance: variance of the linear kernel: of the sum of the parts' own effects, all of them gone. The
-            variance of the kernel of how parts act together is 1.
-        length_scale: distance, in whole parts in which two patterns differ, at which they tell little of each other.
-        fidelity_variance: variance, from pattern to pattern, of what a lower fidelity sees otherwise than the whole
-            sample.
-        noise: variance of what no function of the pattern explains, on the whole sample.
-        low_fidelity_noise: the same at a lower fidelity.
-        max_points: number of measurements that are fitted at most, half of them the best and half the newest; the cost
-            grows with its third power.
-        log_values: whether logarithms of the values are fitted, or the values as they are.
+        sensitivities: whether the first round measures what parts cost when they leave alone.
+        sensitivity_fidelity: share of the search sample on which that is measured.
+        low_fidelity: share of the search sample on which patterns are measured first.
+        min_low_fidelity: number of patterns per generation measured on that share, at least.
+        max_low_fidelity: number of patterns per generation measured on that share, at most; in between it is a third
+            of the units that can go.
+        full_fidelity: number of patterns per generation measured in full.
+        confidence_betas: standard deviations that a pattern may be better than predicted, for the first chosen of a
+            generation, the second, and so on, and from the start again.
+        random_candidates: number of random patterns among the candidates of each generation: no corner of a space is
+            out of reach.
+        incumbents: number of patterns of the best predicted value around which switches are tried.
+        switches_per_incumbent: number of patterns tried around each incumbent per generation.
+        max_switches: number of level switches that such a pattern is away at most.
+        hill_climb_rounds: rounds of further switches from the most promising candidates.
+        hill_climb_starts: number of candidates per round that further switches set out from.
+        hill_climb_switches: number of patterns tried one switch away from each of those.
+        process: hyperparameters of the Gaussian process.
     """
 
-    linear_variance: float = 2.0
-    length_scale: float = 8.0
-    fidelity_variance: float = 0.1
-    noise: float = 1e-3
-    low_fidelity_noise: float = 1e-2
-    max_points: int = 400
-    log_values: bool = True
+    sensitivities: bool = True
+    sensitivity_fidelity: float = 1 / 4
+    low_fidelity: float = 1 / 4
+    min_low_fidelity: int = 4
+    max_low_fidelity: int = 8
+    full_fidelity: int = 3
+    confidence_betas: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0)
+    random_candidates: int = 8
+    incumbents: int = 4
+    switches_per_incumbent: int = 30
+    max_switches: int = 3
+    hill_climb_rounds: int = 2
+    hill_climb_starts: int = 6
+    hill_climb_switches: int = 10
+    process: GaussianProcessSettings = field(default_factory=GaussianProcessSettings)
 
 
 class Surrogate:
-    """Predicts the logarithm of patterns' values on the whole sample from values at all fidelities.
+    """Measures what a Gaussian process of everything measured so far finds most promising, in steps of fidelity.
 
-    A pattern is the share of each part's importance that is gone. Its value is a sum of the parts' own effects, and
-    of a smooth function of all of them; a lower fidelity adds a shift, and a smaller smooth function of its own.
-    Losses multiply rather than add where parts leave together, hence logarithms.
+    The first round measures at low fidelity what parts cost when they leave alone. The second measures in full the
+    pattern that this alone would choose (the answer of ``oneshot``) and the best that switches from there reach by the
+    sum of the sensitivities. From then on a generation is: gather candidates, which are level switches around the
+    incumbents and around the best candidates, and some random patterns; measure the 4 to 8 that promise most at low
+    fidelity; of all that was so measured, measure the 3 in full that promise most now. A pattern promises its
+    predicted value less some standard deviations.
 
-    Source: Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), algorithm 2.1; fidelities as in
-    Kennedy and O'Hagan, "Predicting the output from a complex computer code when fast approximations are available"
-    (2000), with the whole sample as their costly code.
+    Where patterns fail or no sensitivities are asked for, the first patterns are random.
 
-    Args:
-        space: the space whose patterns are predicted.
-        settings: the hyperparameters.
+    Source: sensitivities as in Shortened LLaMA (arXiv 2402.02834), switches as in EvoPress (arXiv 2410.14649);
+    confidence bounds as in Srinivas et al., "Gaussian process optimization in the bandit setting" (2010).
     """
 
-    def __init__(self, space: PatternSpace, settings: SurrogateSettings | None = None) -> None:
-        self.settings = settings or SurrogateSettings()
-        self._free = space.free
-        self._shares = [shares(space.parts[i]) for i in space.free]
-        self.fitted = 0
-        """Number of measurements in the last fit."""
+    finishes = False
+    survivors: int | None = None
+    """All that is measured teaches the process."""
 
-    def fit(self, values: Mapping[tuple[Pattern, float], float]) -> bool:
-        """Fit to measurements; failed ones are left out.
+    def __init__(self, budget: Budget, seed: int, *, settings: SurrogateSettings | None = None) -> None:
+        self.budget = budget
+        self.settings = settings = settings or SurrogateSettings()
+        self._rng = np.random.default_rng(seed)
+        self._process = GaussianProcess(budget.space, settings.process)
+        self._values: dict[tuple[Pattern, float], float] = {}
+        self._met: dict[Pattern, None] = {}
+        self._cost: np.ndarray | None = None
+        units = sum(budget.space.parts[i].top for i in budget.space.free)
+        self._screened = min(max(units // 3, settings.min_low_fidelity), settings.max_low_fidelity)
+        self._probes = probes(budget.space) if settings.sensitivities else []
+        self.fidelity = settings.sensitivity_fidelity if self._probes else settings.low_fidelity
+        self._asked = self._probes or [budget.draw(self._rng) for _ in range(self._screened)]
 
-        Args:
-            values: pattern and fidelity -> value; a fidelity of 1.0 is the whole sample.
+    def ask(self) -> list[Pattern]:
+        """Return the patterns to measure at low fidelity, or those to measure in full."""
+        return self._asked
 
-        Returns:
-            Whether there was any measurement to fit.
-        """
+    def tell(self, values: Mapping[Pattern, float]) -> None:
+        """Fit the process to all values so far, and choose the patterns of the next round."""
+        if self._asked is self._probes:
+            self._cost = effects(self.budget.space, values)
+            self._enter({p: value for p, value in values.items() if self.budget.met(p)})
+            self._process.fit(self._values, self._cost)
+            self.fidelity, self._asked = 1.0, self._first_answers(values)
+            return
+        self._enter(values)
+        fitted = self._process.fit(self._values, self._cost)
+        # Rounds take turns: at low fidelity new candidates, then in full the best of all that were so measured, also
+        # in earlier generations: low fidelity alone would drop the optimum for good.
+        to_full = self.fidelity < 1.0
+        fresh = self._unknown(self._met, full=True) if to_full else self._unknown(self._candidates(fitted))
+        self.fidelity = 1.0 if to_full else self.settings.low_fidelity
+        count = self.settings.full_fidelity if to_full else self._screened
+        chosen = self._promising(fresh, count) if fitted else fresh[: self._screened]
+        # Nothing left to choose: a space without anything new ends the search by itself.
+        self._asked = chosen or [self.budget.draw(self._rng)]
+
+    def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
+        """Return the best pattern measured; before any, what the sensitivities known by then would choose."""
+        met = [pattern for pattern in values if self.budget.met(pattern) and np.isfinite(values[pattern])]
+        if met:
+            return min(met, key=lambda pattern: values[pattern])
+        self._process.fit({}, effects(self.budget.space, values))
+        return self._by_sensitivities(values)[0]
+
+    def _enter(self, values: Mapping[Pattern, float]) -> None:
+        """Take the values of the patterns last asked."""
+        self._values.update(((pattern, self.fidelity), value) for pattern, value in values.items())
+        self._met.update(dict.fromkeys(values))
+
+    # -- candidates
+
+    def _first_answers(self, values: Mapping[Pattern, float]) -> list[Pattern]:
+        """Return what the sensitivities choose, and the best that switches from there reach by their sum."""
+        chosen = by_effects(self.budget, effects(self.budget.space, values))
+        best = self._by_sensitivities(values)
+        return list(dict.fromkeys([chosen, *best]))[: self.settings.full_fidelity]
+
+    def _by_sensitivities(self, values: Mapping[Pattern, float]) -> list[Pattern]:
+        """Return what switches from the choice of the sensitivities reach, the smallest sum of them first."""
+        found = list(self._climbed(dict.fromkeys([by_effects(self.budget, effects(self.budget.space, values))])))
+        mean, _ = self._process.predict(found)
+        return [found[i] for i in np.argsort(mean, kind="stable")]
+
+    def _candidates(self, fitted: bool) -> dict[Pattern, None]:
+        """Return patterns worth a prediction: what switches and chance bring."""
         settings = self.settings
-        keys = _best_and_newest({key: v for key, v in values.items() if np.isfinite(v)}, settings.max_points)
-        if not keys:
-            return False
-        y = np.array([values[key] for key in keys])
-        y = _logarithms(y) if settings.log_values else y
-        fidelity = np.array([fidelity for _, fidelity in keys])
-        self._x = self._features([pattern for pattern, _ in keys])
-        full = y[fidelity == 1.0]
-        self._mean, self._scale = float((full if full.size else y).mean()), float(y.std()) or 1.0
-        kernel = self._kernel(self._x, self._x)
-        same = (fidelity[:, None] == fidelity) & (fidelity < 1.0)
-        noise = np.where(fidelity < 1.0, settings.low_fidelity_noise, settings.noise)
-        # Values of one lower fidelity share its shift, of variance 1, and its own smooth function.
-        self._factor = np.linalg.cholesky(kernel + same * (1.0 + settings.fidelity_variance * kernel) + np.diag(noise))
-        half = np.linalg.solve(self._factor, (y - self._mean) / self._scale)
-        self._weights = np.linalg.solve(self._factor.T, half)
-        self.fitted = len(keys)
-        return True
+        candidates = dict.fromkeys(self.budget.draw(self._rng) for _ in range(settings.random_candidates))
+        if not fitted or not self._met:
+            return candidates
+        around = (pattern for pattern in self._incumbents() for _ in range(settings.switches_per_incumbent))
+        return self._climbed(candidates | dict.fromkeys(self._switched(p, settings.max_switches) for p in around))
 
-    def predict(self, patterns: Sequence[Pattern]) -> tuple[np.ndarray, np.ndarray]:
-        """Predict the logarithms of patterns' values on the whole sample.
+    def _climbed(self, candidates: dict[Pattern, None]) -> dict[Pattern, None]:
+        """Return candidates, and what lies a switch away from the most promising of them, and so on."""
+        settings = self.settings
+        for _ in range(settings.hill_climb_rounds):
+            best = self._promising(self._unknown(candidates), settings.hill_climb_starts)
+            candidates |= dict.fromkeys(self._switched(p, 1) for p in best for _ in range(settings.hill_climb_switches))
+        return candidates
 
-        Returns:
-            Mean and standard deviation, float [patterns] each; of the values themselves where no logarithms are fitted.
-        """
-        x = self._features(patterns)
-        kernel = self._kernel(x, self._x)
-        explained = (np.linalg.solve(self._factor, kernel.T) ** 2).sum(axis=0)
-        prior = self.settings.linear_variance * (x**2).mean(axis=1) + 1.0
-        deviation = np.sqrt(np.maximum(prior - explained, 0.0))
-        return self._mean + self._scale * (kernel @ self._weights), self._scale * deviation
+    def _incumbents(self) -> list[Pattern]:
+        """Return the best pattern measured in full, if any, and those of the best predicted value."""
+        met = list(self._met)
+        mean, _ = self._process.predict(met)
+        predicted = [met[i] for i in np.argsort(mean, kind="stable")[: self.settings.incumbents]]
+        full = {pattern: self._values[pattern, 1.0] for pattern in met if (pattern, 1.0) in self._values}
+        return list(dict.fromkeys([*sorted(full, key=lambda pattern: full[pattern])[:1], *predicted]))
 
-    def _features(self, patterns: Sequence[Pattern]) -> np.ndarray:
-        """Return the share of its importance that is gone, per part; float [patterns, free parts]."""
-        levels = np.array([pattern.levels for pattern in patterns])
-        return np.stack([share[levels[:, i]] for i, share in zip(self._free, self._shares, strict=True)], axis=1)
+    def _switched(self, pattern: Pattern, most: int) -> Pattern:
+        """Return a pattern a few level switches away; few more often than many, as EvoPress draws them."""
+        for _ in range(self._rng.integers(1, most + 1, 2).min()):
+            pattern = self.budget.move(pattern, self._rng)
+        return pattern
 
-    def _kernel(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Return the covariance of patterns' values, float [a, b]."""
-        # Part by part: all at once would take memory for every pair and part.
-        distance = np.zeros((len(a), len(b)))
-        for column, other in zip(a.T, b.T, strict=True):
-            distance += np.abs(column[:, None] - other)
-        linear = self.settings.linear_variance * (a @ b.T) / a.shape[1]
-        return linear + np.exp(-distance / self.settings.length_scale)
+    # -- choosing
 
+    def _unknown(self, patterns: Iterable[Pattern], full: bool = False) -> list[Pattern]:
+        """Return the patterns not measured in full, nor failed; unless ``full``, nor measured at low fidelity."""
+        known, low = self._values, self.settings.low_fidelity
+        return [
+            p
+            for p in patterns
+            if (p, 1.0) not in known and np.isfinite(known.get((p, low), 0.0)) and (full or (p, low) not in known)
+        ]
 
-def shares(part: Part) -> np.ndarray:
-    """Return the share of a part's importance that is gone at each level, half-way between the prices around it.
-
-    Returns:
-        float [levels]; 0 where the part is dense, 1 where it is gone.
-    """
-    prices = np.array(part.ladder)
-    return np.concatenate([[0.0], (prices[1:] + prices[:-1]) / 2, [1.0]])
-
-
-def _best_and_newest(values: Mapping[tuple[Pattern, float], float], most: int) -> list[tuple[Pattern, float]]:
-    """Return all keys where they are few, else those of the best and the newest values, in the order measured."""
-    keys = list(values)
-    if len(keys) <= most:
-        return keys
-    chosen = {*sorted(keys, key=lambda key: values[key])[: most // 2], *keys[-most // 2 :]}
-    return [key for key in keys if key in chosen]
-
-
-def _logarithms(values: np.ndarray) -> np.ndarray:
-    """Return logarithms of positive values; where some removal does good, of the distances from the best."""
-    if values.min() > 0:
-        return np.log(values)
-    return np.log(values - values.min() + (np.median(values) - values.min() or 1.0))
+    def _promising(self, patterns: list[Pattern], count: int) -> list[Pattern]:
+        """Return the patterns of the lowest confidence bounds, the first chosen soberly, the next more boldly."""
+        if not patterns:
+            return []
+        betas = self.settings.confidence_betas
+        mean, deviation = self._process.predict(patterns)
+        chosen: dict[int, None] = {}
+        for turn in range(min(count, len(patterns))):
+            order = np.argsort(mean - betas[turn % len(betas)] * deviation, kind="stable")
+            chosen[next(int(i) for i in order if int(i) not in chosen)] = None
+        return [patterns[i] for i in chosen]

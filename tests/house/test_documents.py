@@ -175,6 +175,7 @@ RESULTS = {
     "docs/peers.md": ["peers", "peers-gaps"],
     "docs/calibration.md": ["copies", "clusters"],
     "docs/latency.md": ["latency"],
+    "docs/negative-results.md": ["arms-sensitivities"],
     "docs/accuracy.md": ["accuracy"],
     "docs/audit.md": ["coverage"],
     "docs/held-out.md": ["held-out"],
@@ -214,7 +215,7 @@ def test_the_help_names_every_sampler():
 def firsts(document, head):
     """The names in the first column of a table, by what stands over that column."""
     table = text(document).split(f"| `{head}` |", 1)[1].split("\n\n", 1)[0]
-    return set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
+    return set(re.findall(r"^\| `([\w-]+)`", table, re.MULTILINE))
 
 
 def test_the_guide_names_every_strategy_grain_metric_objective_and_loss():

@@ -44,19 +44,24 @@ def test_a_torn_last_line_is_cut_off_and_measured_again(tmp_path):
         assert path.read_bytes() == whole
 
 
-def test_tokens_bound_a_search_and_what_is_set_aside_counts(tmp_path):
-    log = TrialLog.create(tmp_path / "log", {})
-    reason = search(
-        make_strategy("random", BUDGET, 0),
-        BUDGET,
-        log,
-        Landscape(BUDGET.space),
-        Stop(tokens=1000),
-        fidelities=FIDELITIES,
-        spent=250,
-    )
+def tokens_of_trials(path, reserve):
+    log = TrialLog.create(path, {})
+    strategy, land, stop = make_strategy("random", BUDGET, 0), Landscape(BUDGET.space), Stop(tokens=1000)
+    reason = search(strategy, BUDGET, log, land, stop, fidelities=FIDELITIES, spent=250, reserve=reserve)
     assert reason == "tokens"
-    assert sum(trial.measurement.tokens for trial in log.trials) == 700
+    return sum(trial.measurement.tokens for trial in log.trials)
+
+
+def test_tokens_bound_a_search_and_what_was_spent_or_is_kept_counts(tmp_path):
+    assert tokens_of_trials(tmp_path / "nothing kept", lambda finalists: 0) == 700
+    assert tokens_of_trials(tmp_path / "for the end", lambda finalists: 200) == 500
+
+
+def test_tokens_are_kept_for_as_many_finalists_as_there_are(tmp_path):
+    """Five patterns and five finalists; six would take 6 * 140 of 750 tokens."""
+    assert tokens_of_trials(tmp_path / "few", lambda finalists: 40 * finalists) == 500
+    assert tokens_of_trials(tmp_path / "none yet", lambda finalists: 40 * max(5, finalists)) == 500
+    assert tokens_of_trials(tmp_path / "eight", lambda finalists: 40 * 8) == 400
 
 
 def test_an_interrupt_keeps_what_was_measured_and_the_run_goes_on(tmp_path):

@@ -1,90 +1,95 @@
-"""The prediction of what was not measured."""
+"""The surrogate: what it measures at low fidelity, what in full, and how soon it is there."""
 
 import numpy as np
 import pytest
-from toys import SPACES, Landscape, layer_space, subblock_space
+from toys import FIDELITIES, SPACES, Exact, Landscape, fidelity, layer_space, run, subblock_space
 
-from patterns import Budget, Pattern
-from patterns.strategies.surrogate import Surrogate, SurrogateSettings, shares
+from patterns import Budget, Stop, TrialLog, finalists, make_strategy, search
+from patterns.strategies.sensitivities import by_effects, effects, gone
+
+THREE = (fidelity(1, 24), fidelity(4, 100), fidelity(16, 400))
 
 
-def drawn(budget, count, seed=0):
-    rng = np.random.default_rng(seed)
-    return list(dict.fromkeys(budget.draw(rng) for _ in range(count)))
+def test_it_measures_many_at_low_fidelity_and_few_in_full(tmp_path):
+    budget = Budget(subblock_space(12), 0.25)
+    log = TrialLog.create(tmp_path / "log", {})
+    search(make_strategy("surrogate", budget, 0), budget, log, Exact(budget.space), Stop(100), fidelities=THREE)
+    rounds: dict = {}
+    for trial in log.trials:
+        rounds.setdefault(trial.round, []).append(trial)
+    assert [trial.pattern for trial in rounds[0]] == list(budget.space.removals(budget.space.dense))
+    assert all(trial.met for trial in log.trials[24:])
+    screened: set = set()
+    for number in range(1, 9):
+        assert {trial.fidelity for trial in rounds[number]} == {16 if number % 2 else 4}
+        assert len(rounds[number]) == (3 if number % 2 else 8)
+        if number % 2 and number > 1:
+            assert {trial.pattern for trial in rounds[number]} <= screened
+        screened |= {trial.pattern for trial in rounds[number]}
+
+
+@pytest.mark.parametrize("layers", [10, 12])
+def test_it_finds_the_optimum_within_a_quarter_of_the_space(tmp_path, layers):
+    budget = Budget(layer_space(layers), 0.3)
+    every = list(budget.patterns())
+    reached = 0
+    for seed in range(5):
+        land = Exact(budget.space, seed)
+        log = TrialLog.create(tmp_path / str(seed), {})
+        search(
+            make_strategy("surrogate", budget, seed), budget, log, land, Stop(len(every) // 4), fidelities=FIDELITIES
+        )
+        reached += finalists(log.trials, 4)[0].value == min(map(land.value, every))
+    assert reached >= 4
+
+
+def test_where_there_is_one_fidelity_no_pattern_is_measured_twice(tmp_path):
+    budget = Budget(subblock_space(12), 0.25)
+    log, land = TrialLog.create(tmp_path / "log", {}), Exact(budget.space)
+    search(make_strategy("surrogate", budget, 0), budget, log, land, Stop(80), fidelities=THREE[-1:])
+    assert len(land.asked) == len(set(land.asked)) == 80
+    assert finalists(log.trials, 16)
+
+
+@pytest.mark.parametrize("space", ["subblock any", "mixed any", "mixed stock"])
+def test_patterns_that_failed_at_low_fidelity_are_not_measured_in_full(space):
+    budget = SPACES[space]
+    land, strategy, failed = Landscape(budget.space), make_strategy("surrogate", budget, 0), set()
+    for _ in range(12):
+        asked = strategy.ask()
+        if strategy.fidelity == 1.0:
+            assert not failed & set(asked)
+        values = {pattern: np.inf if n % 2 else land.value(pattern) for n, pattern in enumerate(asked)}
+        failed |= {pattern for pattern, value in values.items() if not np.isfinite(value)}
+        strategy.tell(values)
+
+
+@pytest.mark.parametrize("evaluations", [5, 16, 18])
+def test_stopped_before_anything_was_measured_in_full_it_answers_from_low_fidelity(tmp_path, evaluations):
+    """By the best pattern measured; before that, what costs least alone leaves first."""
+    budget = SPACES["subblock any"]
+    log, *_, strategy = run(tmp_path, "surrogate", budget, evaluations=evaluations)
+    values = {trial.pattern: trial.value for trial in log.trials}
+    answer = strategy.completion(values)
+    assert budget.met(answer)
+    met = [pattern for pattern in values if budget.met(pattern)]
+    if met:
+        assert answer == min(met, key=values.get)
+    else:
+        assert answer.levels[min(values, key=values.get).levels.index(1)] == 1
 
 
 @pytest.mark.parametrize("space", SPACES)
-def test_it_knows_what_it_was_told_and_is_unsure_of_the_rest(space):
+def test_the_first_patterns_measured_in_full_are_what_the_sensitivities_choose(space):
+    """The answer of ``oneshot``, and what is better still where costs only add up."""
     budget = SPACES[space]
-    land, surrogate = Landscape(budget.space), Surrogate(budget.space)
-    known, *_ = told = drawn(budget, 30)
-    assert surrogate.fit({(pattern, 1.0): land.value(pattern) for pattern in told})
-    mean, spread = surrogate.predict(told)
-    assert np.exp(mean) == pytest.approx([land.value(p) for p in told], rel=0.1)
-    far = Pattern(tuple(part.top - level for part, level in zip(budget.space.parts, known.levels, strict=True)))
-    assert surrogate.predict([far])[1][0] > 2 * spread[0]
-
-
-def test_it_ranks_patterns_it_never_saw():
-    budget = Budget(subblock_space(12), 0.25)
-    land, surrogate = Landscape(budget.space), Surrogate(budget.space)
-    surrogate.fit({(pattern, 1.0): land.value(pattern) for pattern in drawn(budget, 80)})
-    others = drawn(budget, 200, seed=1)
-    predicted, values = surrogate.predict(others)[0], np.array([land.value(p) for p in others])
-    assert np.corrcoef(predicted.argsort().argsort(), values.argsort().argsort())[0, 1] > 0.7
-
-
-def test_low_fidelity_tells_what_is_better_than_what_whatever_it_is_shifted_by():
-    """A low fidelity that sees twice the value ranks the rest; the few measured in full say how large values are."""
-    budget = Budget(layer_space(10), 0.3)
-    land, surrogate = Landscape(budget.space), Surrogate(budget.space)
-    told = drawn(budget, 60)
-    low = {(pattern, 0.25): 2 * land.value(pattern) for pattern in told}
-    surrogate.fit({**low, **{(pattern, 1.0): land.value(pattern) for pattern in told[:6]}})
-    others = [pattern for pattern in budget.patterns() if pattern not in told]
-    predicted, values = np.exp(surrogate.predict(others)[0]), np.array([land.value(p) for p in others])
-    assert np.corrcoef(predicted, values)[0, 1] > 0.8
-    assert np.median(predicted / values) == pytest.approx(1, abs=0.15)
-
-
-def test_failed_measurements_teach_nothing():
-    budget = SPACES["layer any"]
-    land, surrogate, plain = Landscape(budget.space), Surrogate(budget.space), Surrogate(budget.space)
-    told = drawn(budget, 20)
-    assert not surrogate.fit({(told[0], 1.0): np.inf})
-    values = {(pattern, 1.0): land.value(pattern) for pattern in told[1:]}
-    assert surrogate.fit({(told[0], 1.0): np.inf, **values})
-    assert plain.fit(values)
-    assert (surrogate.predict(told)[0] == plain.predict(told)[0]).all()
-
-
-@pytest.mark.parametrize("shift", [0.0, -1.0])
-def test_values_may_be_below_zero_and_all_alike(shift):
-    budget = SPACES["layer any"]
-    surrogate, told = Surrogate(budget.space), drawn(budget, 20)
-    surrogate.fit({(pattern, 1.0): shift for pattern in told})
-    assert np.isfinite(surrogate.predict(told)).all()
-    surrogate.fit({(pattern, 1.0): n + shift for n, pattern in enumerate(told)})
-    assert (np.diff(surrogate.predict(told)[0]) > 0).all()
-
-
-def test_of_many_measurements_the_best_and_the_newest_are_fitted():
-    most = SurrogateSettings().max_points
-    budget = Budget(subblock_space(12), 0.25)
-    surrogate, told = Surrogate(budget.space), drawn(budget, 3 * most)
-    rng = np.random.default_rng(0)
-    values = dict(zip(((p, 1.0) for p in told), rng.random(len(told)) + 1, strict=True))
-    surrogate.fit(values)
-    _, spread = surrogate.predict(told)
-    best = np.argsort(list(values.values()))[: most // 2]
-    assert 0.9 * most < surrogate.fitted <= most
-    assert max(spread[best].max(), spread[-most // 2 :].max()) < np.median(spread)
-
-
-def test_shares_ascend_from_nothing_to_everything():
-    for budget in SPACES.values():
-        for part in budget.space.parts:
-            share = shares(part)
-            assert share[0] == 0
-            assert share[-1] == 1
-            assert (np.diff(share) > 0).all()
+    land, strategy = Exact(budget.space), make_strategy("surrogate", budget, 0)
+    values = {pattern: land.value(pattern) for pattern in strategy.ask()}
+    strategy.tell(values)
+    cost = effects(budget.space, values)
+    first, *others = strategy.ask()
+    assert strategy.fidelity == 1.0
+    assert first == by_effects(budget, cost)
+    assert len(others) <= 2
+    assert all(budget.met(pattern) for pattern in others)
+    assert min(gone(budget.space, strategy.ask()) @ cost) <= (gone(budget.space, [first]) @ cost)[0] + 1e-9
