@@ -28,6 +28,7 @@ LONG_TEXT = 3000
 """Characters of a text above which a window begins at a random place of it."""
 SEED = 123
 DATA: dict[str, Any] = {
+    "embedder": "lexical",
     "clusters": 2,
     "hold_out": 0,
     "passages": 6,

@@ -22,6 +22,8 @@ from evop.stages.search import search
 
 EVALUATIONS = 60
 """Number of patterns that the search measures."""
+RANDOM_PATTERNS = 4
+"""Number of random patterns that the audit measures; fewer than it would by itself, for a demo has minutes."""
 MARK = "demo.txt"
 """File that says that a folder was made by the demo and may be made again."""
 MAX_TOKENS = 256
@@ -55,13 +57,13 @@ def run_demo(out: Path, console: Console) -> None:
     built.save(calibration)
     print_set(console, built)
 
-    say("\n[bold]2. search[/bold]: which quarter of the decoder can go, judged by the group that loses most")
+    say("\n[bold]2. search[/bold]: which quarter of the decoder can go, judged by the groups that lose most")
     with watching(console) as watch:
         result = search(model_dir(), built, run, watch=watch, evaluations=EVALUATIONS, max_tokens=MAX_TOKENS)
     print_search(console, result)
 
     say("\n[bold]3. audit[/bold]: passages and whole clusters the search never saw")
-    print_audit(console, audit(model_dir(), built, run, audited).file)
+    print_audit(console, audit(model_dir(), built, run, audited, random_patterns=RANDOM_PATTERNS).file)
 
     say("\n[bold]4. prune[/bold]: a smaller checkpoint, checked in a fresh process")
     prune(model_dir(), run, pruned, audit=audited, report=say)
