@@ -27,6 +27,7 @@ def new_small_set(**options: object) -> CalibrationSet:
             "domains": [DomainSource(name=name, source=str(files[name])) for name in DOMAINS],
             "group_by": "document",
             "clusters": 3,
+            "embedder": "lexical",
             "passages": 6,
             "limit": 150,
             "passage_chars": 500,

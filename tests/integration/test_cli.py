@@ -85,6 +85,8 @@ def test_the_whole_road(tmp_path):
         "document",
         "--clusters",
         3,
+        "--embedder",
+        "lexical",
         "--passages",
         6,
         "--limit",

@@ -22,7 +22,7 @@ def test_every_notebook_is_run():
     assert {path.stem for path in NOTEBOOKS.glob("*.ipynb")} == set(LEAVES)
 
 
-SHORTER = {r"(limit=)\d+": 200, r"(\bpassages=)\d+": 6}
+SHORTER = {r"(limit=)\d+": 200, r"(\bpassages=)\d+": 6, r"(\baudit_passages=)\d+": 4, r"(\baudit_items=)\d+": 8}
 """What a number in a notebook becomes where all that is asked is whether its cells run."""
 SHORT_CLOCK = "import evop.timing.speed\nevop.timing.speed.ROUNDS = (2, 2)\n"
 

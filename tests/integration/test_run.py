@@ -146,7 +146,7 @@ def printed(*arguments):
 def test_it_is_printed_a_line_a_search_under_what_they_share(made, tmp_path):
     out = made[0].folder
     said = printed("compare", out, "--csv", tmp_path / "all.csv", "--picture", tmp_path / "frontier.png")
-    assert "4 searches; grain subblock, deploy stock, objective worst, loss nll" in said
+    assert "4 searches; grain subblock, deploy stock, objective cvar, tail 0.5, loss nll" in said
     assert "seed 0" in said
     rows = [line.split() for line in said.splitlines() if line.startswith((" random ", " greedy "))]
     assert [(row[0], float(row[1])) for row in rows] == [
