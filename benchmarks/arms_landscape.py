@@ -162,7 +162,8 @@ def calibration_of(domains: tuple[str, ...], seed: int, work: Path) -> Calibrati
     folder = work / f"set-{seed}"
     if not folder.is_dir():
         recipe = calibration_recipe(
-            domains, group_by=["document"] if len(domains) > 1 else [], clusters=2, passages=16, passage_chars=400,
+            domains, group_by=["document"] if len(domains) > 1 else [], clusters=2, embedder="lexical",
+            passages=16, passage_chars=400,
             limit=1500, hold_out=0, min_group_tokens=250, select_passages=4, audit_passages=12, seed=seed,
         )  # fmt: skip
         build_calibration_set(recipe).save(folder)

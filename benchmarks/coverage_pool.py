@@ -70,6 +70,7 @@ def measured(name: str, domains: tuple[str, ...], clusters: int, seed: int, work
             domains,
             group_by=["document"] if name == "embedded" else [],
             clusters=clusters,
+            embedder="lexical",
             hold_out=0.0,
             passages=4 * clusters,
             passage_chars=400,

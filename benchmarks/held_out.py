@@ -61,6 +61,7 @@ def calibration(work: Path, seed: int) -> CalibrationSet:
             tuple(domain for domain in embedded_domains() if domain.partition("=")[0] in DOMAINS),
             group_by=["document"],
             clusters=4,
+            embedder="lexical",
             passages=PASSAGES,
             passage_chars=800,
             limit=1500,

@@ -94,7 +94,8 @@ class Cell:
         folder = self.work / f"set-{name}-{self.seed}"
         if not folder.is_dir():
             recipe = calibration_recipe(
-                domains, group_by=["document"], clusters=4, hold_out=0.25, passages=3 * self.passages,
+                domains, group_by=["document"], clusters=4, embedder="lexical", hold_out=0.25,
+                passages=3 * self.passages,
                 passage_chars=250, limit=2500, min_group_tokens=120, select_passages=4, audit_passages=24,
                 seed=self.seed,
             )  # fmt: skip
