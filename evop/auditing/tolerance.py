@@ -15,8 +15,8 @@ from evop.losses.power import CHURN, detectable_items, detectable_mean
 
 DOCUMENT_SPREAD = 0.12
 """Standard deviation of a document's excess about its group's, in nats per token; it stands for a model that is not
-there yet. On the embedded model with a quarter removed, ``benchmarks/coverage.py`` measures 0.065 to 0.08 under searched
-patterns and up to 0.14 under random ones: between the two, so that too much is asked for rather than too little."""
+there yet. On the embedded model with a quarter removed, ``benchmarks/coverage.py`` measures 0.065 to 0.08 under
+searched patterns and up to 0.14 under random ones: between the two, so that more is asked for rather than less."""
 
 
 @dataclass(frozen=True)

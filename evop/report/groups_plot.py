@@ -13,6 +13,8 @@ WORDS = {
     "item": "questions answered rightly, percent (right is better)",
 }
 
+EDGE = 0.04
+"""The share of the width that is left free at either side."""
 SPREAD = 0.6
 """The share of its line that the dots of a group take."""
 
@@ -20,7 +22,7 @@ SPREAD = 0.6
 def groups_figure(audit: AuditFile, split: str, kind: str) -> Figure:
     """Draw one line per group: a ring for the dense model, a dot with its interval for every pattern.
 
-    Random patterns of one size are one dot, their median, with their range.
+    Random patterns of one size are one dot, their median, with their range, which may run out of the picture.
 
     Artists of a group carry the id ``group:DOMAIN:NUMBER``, by which the page shows one domain alone.
     """
@@ -48,6 +50,12 @@ def groups_figure(audit: AuditFile, split: str, kind: str) -> Figure:
     for label, row in zip(axis.get_yticklabels(), rows, strict=True):
         label.set_gid(f"group:{row.domain}:{row.group}:label")
     axis.set_ylim(-len(rows) + 0.4, 0.6)
+    if kind == "text":
+        # One ruinous random pattern would squeeze all else together: its line runs out of the picture.
+        own = [ends for (name, _), ends in dots.items() if name not in audit.randoms]
+        left = min([row.dense_loss for row in rows] + [low for _, low, _ in own])
+        right = max([value for value, _, _ in dots.values()] + [high for _, _, high in own])
+        axis.set_xlim(left - EDGE * (right - left), right + EDGE * (right - left))
     axis.set_xlabel(WORDS[kind])
     bare(axis)
     return figure
