@@ -15,15 +15,15 @@ the lowest accuracy; and the worst group's excess loss on text.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from rivals import HOW, embedded_domains, one_thread
+from processes import processes
+from rivals import HOW, embedded_domains
 from rivals_table import spread
 
 from calibration import CalibrationSet, build_calibration_set
@@ -170,8 +170,7 @@ def main() -> None:
     given = parser.parse_args()
     for seed in SEEDS:
         calibration(given.work, given.blimp, seed)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(given.jobs, mp_context=context, initializer=one_thread) as pool:
+    with processes(given.jobs) as pool:
         longest_first = sorted(CONTENDERS, key=lambda contender: "loss" not in CONTENDERS[contender])
         searches = [pool.submit(run, given.work, seed, contender) for contender in longest_first for seed in SEEDS]
         for done in as_completed(searches):

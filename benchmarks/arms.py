@@ -26,10 +26,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from arms_landscape import Asked, Landscape, ModelLandscape, SensitivityLandscape, sensitivities
+from rivals import embedded_domains
 
 from evop.model.checkpoint import Checkpoint
 from evop.recipes.search import SearchRecipe
-from evop.reference import corpus_files, model_dir
+from evop.reference import model_dir
 from evop.searching.plan import SearchPlan, searched_space
 from patterns import Stop, TrialLog, finalists, make_strategy, search
 from patterns.strategies.cma import CMASettings
@@ -147,7 +148,7 @@ def main() -> None:
     add("--work", type=Path, default=Path("runs/arms"), help="sets, measurements, searches")
     add("--results", type=Path, default=Path("benchmarks/results"), help="where tables are written")
     options = parser.parse_args()
-    options.domains = tuple(options.domains or (f"{name}={path}" for name, path in corpus_files().items()))
+    options.domains = tuple(options.domains or embedded_domains())
     options.work.mkdir(parents=True, exist_ok=True)
     found = pd.DataFrame(rows(options))
     name = options.name or f"arms-{options.landscape}"

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from rivals import ASKED, HOW, embedded_domains, one_thread
+from processes import one_thread
+from rivals import ASKED, HOW, embedded_domains
 from rivals_table import spread
 
 from calibration import CalibrationSet, build_calibration_set

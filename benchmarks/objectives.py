@@ -19,15 +19,16 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from processes import processes
+from rivals import embedded_domains
 
 from calibration import CalibrationSet, build_calibration_set
 from evop.fitness.search_evaluator import search_evaluator
@@ -36,7 +37,7 @@ from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_model
 from evop.recipes.search import SearchRecipe
 from evop.recipes.words import calibration_recipe
-from evop.reference import corpus_files, model_dir
+from evop.reference import model_dir
 from evop.removal.ranking import Ranking
 from evop.searching.folder import SearchRun
 from evop.searching.plan import searched_space
@@ -85,7 +86,7 @@ class Cell:
     @property
     def domains(self) -> tuple[list[str], list[str]]:
         """The domains that are searched, and those kept away."""
-        names = [f"{name}={path}" for name, path in corpus_files().items()]
+        names = embedded_domains()
         away = [names[(KEPT_AWAY * self.seed + i) % len(names)] for i in range(KEPT_AWAY)]
         return [name for name in names if name not in away], away
 
@@ -223,8 +224,7 @@ def main() -> None:
     frame = pd.read_csv(written) if written.is_file() else pd.DataFrame()
     done = set() if frame.empty else set(zip(frame["grain"], frame["passages"], frame["seed"], strict=True))
     missing = [cell for cell in cells(given) if cell.key not in done and not given.table]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(given.jobs, mp_context=context, initializer=_one_thread) as pool:
+    with processes(given.jobs) as pool:
         for finished in as_completed([pool.submit(cell.run) for cell in missing]):
             # Each cell is in the CSV as soon as it is done: that is what is read where the command is run again.
             frame = pd.concat([frame, pd.DataFrame(finished.result())]).sort_values(
@@ -234,12 +234,6 @@ def main() -> None:
             print(f"{len(frame) // (2 * len(CONTENDERS))} cells are done", flush=True)
     (given.results / "objectives.md").write_text(table(frame))
     print(table(frame))
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
 
 
 if __name__ == "__main__":

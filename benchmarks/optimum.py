@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from optimum_pool import Measured, draw, fitness_on
 from optimum_table import write_tables
+from rivals import embedded_domains
 
 from calibration import CalibrationSet, build_calibration_set
 from evop.evaluator import Evaluator
@@ -37,7 +38,7 @@ from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import LoadedModel, load_model
 from evop.recipes.search import SearchRecipe
 from evop.recipes.words import calibration_recipe
-from evop.reference import corpus_files, model_dir
+from evop.reference import model_dir
 from evop.removal.ranking import Ranking
 from evop.searching.plan import SearchPlan, searched_space
 from evop.tokens.passages import TokenPassages, tokenize
@@ -88,7 +89,7 @@ class Bench:
         folder = work / "set"
         if not folder.is_dir():
             recipe = calibration_recipe(
-                tuple(f"{name}={path}" for name, path in corpus_files().items()),
+                embedded_domains(),
                 group_by=["document"],
                 clusters=2,
                 embedder="lexical",

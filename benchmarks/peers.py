@@ -21,11 +21,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import shutil
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,7 @@ from peers_data import DATA, WINDOW, windows, write_pool
 from peers_fresh import evolve
 from peers_judge import Judge
 from peers_table import Answer, frame_of, gap_table, gaps_of, stored_answers, table
+from processes import processes
 
 from calibration import CalibrationSet, build_calibration_set
 from evop.model.checkpoint import Checkpoint
@@ -201,8 +201,7 @@ def run_all(bench: Bench, missing: list[Cell], jobs: int) -> None:
     print(f"{len(missing)} searches, about {seconds / 60:.0f} minutes of one core", flush=True)
     for seed in sorted({cell.seed for cell in missing}):
         bench.calibration(seed)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=one_thread) as pool:
+    with processes(jobs) as pool:
         for done in as_completed([pool.submit(bench.run, cell) for cell in missing]):
             print(done.result(), flush=True)
 
@@ -225,11 +224,6 @@ def write(bench: Bench, judge: Judge, theirs: list[Answer], ours: list[Answer], 
         pd.DataFrame(content).to_csv(results / f"{name}.csv", index=False, float_format="%.5f")
         (results / f"{name}.md").write_text(text)
         print(f"\n{text}")
-
-
-def one_thread() -> None:
-    """Processes side by side get in each other's way with more."""
-    torch.set_num_threads(1)
 
 
 if __name__ == "__main__":

@@ -19,16 +19,16 @@ are seeds).
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from processes import processes
 from rivals_table import rows_of, table
 
 from calibration import CalibrationSet, build_calibration_set
@@ -226,8 +226,7 @@ def run_all(bench: Bench, wanted: list[Cell], jobs: int) -> Iterator[dict[str, o
     groups: dict[str, list[Cell]] = {}
     for cell in wanted:
         groups.setdefault(cell.together, []).append(cell)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=one_thread) as pool:
+    with processes(jobs) as pool:
         missing = [cell for cell in wanted if not (cell.folder(bench.work) / "pattern.json").is_file()]
         for done in as_completed([pool.submit(bench.run, cell) for cell in missing]):
             print(done.result(), flush=True)
@@ -241,13 +240,6 @@ def run_all(bench: Bench, wanted: list[Cell], jobs: int) -> Iterator[dict[str, o
         runs = {cell.contender: cell.folder(bench.work) for cell in mine}
         where = {key: getattr(mine[0], key) for key in ("section", "grain", "remove", "seed")}
         yield from ({**where, **row} for row in rows_of(AuditFile.find(bench.work / f"audit-{name}"), runs))
-
-
-def one_thread() -> None:
-    """Processes side by side get in each other's way with more."""
-    import torch
-
-    torch.set_num_threads(1)
 
 
 if __name__ == "__main__":

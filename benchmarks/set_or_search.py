@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import argparse
 import math
-import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from itertools import product
 from pathlib import Path
 
 import pandas as pd
-from rivals import ASKED, HOW, Bench, embedded_domains, one_thread
+from processes import processes
+from rivals import ASKED, HOW, Bench, embedded_domains
 from rivals_table import rows_of, spread
 from scipy.stats import f
 
@@ -151,8 +151,7 @@ def main() -> None:
 
 def run_all(work: Path, jobs: int) -> None:
     """Run what is missing."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=one_thread) as pool:
+    with processes(jobs) as pool:
         for done in as_completed([pool.submit(run, work, sampler, seed) for seed, sampler in product(SEEDS, SAMPLERS)]):
             print(done.result(), flush=True)
 
