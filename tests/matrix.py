@@ -16,11 +16,11 @@ LEGEND = (
 )
 
 
-def new_cell(model: str, grain: str, deploy: str, compensate: bool = False) -> dict[str, Any]:
+def new_cell(model: str, grain: str, deploy: str, changed: str = "") -> dict[str, Any]:
     """An empty record of one cell; a test fills it as it goes, so that a failed one shows how far it came."""
     return {
         "model": model,
-        "column": (grain, deploy, "+bias" if compensate else ""),
+        "column": (grain, deploy, changed),
         "refused": None,
         "patterns": 0,
         "claimed": 0,
@@ -78,8 +78,8 @@ def lines(cells: Iterable[tuple[dict[str, Any], bool]]) -> list[str]:
 
 
 def _order(column: tuple[str, ...]) -> tuple[int, str, str]:
-    grain, deploy, compensated = column
-    return GRAINS.index(grain), compensated, deploy
+    grain, deploy, changed = column
+    return GRAINS.index(grain), changed, deploy
 
 
 def _parameters(cells: list[dict[str, Any]]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
-from evop.removal.pattern_file import ModelName
+from evop.removal.pattern_facts import ModelName
 from evop.removal.space import layer_count
 from evop.timing.table import BlockTime, FrameTime, LatencyTable, Timed
 

@@ -20,7 +20,7 @@ from evop.auditing.audit_rows import (
 from evop.errors import EvopError
 from evop.files.json_file import JsonFile, inside
 from evop.files.names import AUDIT
-from evop.removal.pattern_file import ModelName
+from evop.removal.pattern_facts import ModelName
 
 HELD_OUT = "held-out"
 """The split of an audit that holds all audited passages of domains that were held out of a search."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from evop.files.json_file import JsonPart
-from evop.removal.pattern_file import Claim, ReachedFractions
+from evop.removal.pattern_facts import Claim, ReachedFractions
 
 
 class AuditedPattern(JsonPart):

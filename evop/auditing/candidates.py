@@ -17,7 +17,8 @@ from evop.model.checkpoint import Checkpoint
 from evop.recipes.search import SearchRecipe
 from evop.removal.cut import Cut
 from evop.removal.opened import OpenedPattern, open_pattern
-from evop.removal.pattern_file import PatternFile, ReachedFractions
+from evop.removal.pattern_facts import ReachedFractions
+from evop.removal.pattern_file import PatternFile
 from evop.removal.ranking import Ranking
 from evop.timing.chosen_table import timed_as_searched
 from patterns import Budget, Pattern, PatternError, PatternSpace

@@ -24,7 +24,7 @@ from evop.losses.lines import items_of
 from evop.losses.loss import Loss
 from evop.model.loaded import LoadedModel
 from evop.removal.cut import Cut
-from evop.removal.pattern_file import ModelName
+from evop.removal.pattern_facts import ModelName
 from evop.removal.ranking import Ranking
 from evop.timing.pattern_speed import time_patterns
 from evop.timing.speed_file import SpeedFile

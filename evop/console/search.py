@@ -11,7 +11,7 @@ from evop.console.tables import new_table
 from evop.evaluator import Profile
 from evop.losses.loss import Loss
 from evop.losses.objectives import objective_words
-from evop.removal.pattern_file import Claim, Origin
+from evop.removal.pattern_facts import Claim, Origin
 from evop.searching.result import SearchResult
 
 LEFT_OUT_SHOWN = 8

@@ -13,10 +13,10 @@ from torch import nn
 from torch.nn import functional
 
 from evop.evaluator.branch_masks import BranchMasks
-from evop.evaluator.prefixes import DENSE, GONE, State, Thinning
+from evop.evaluator.prefixes import DENSE, GONE, Changed, State
 from evop.model.families import BlockKind, Family
 from evop.removal.cut import Place
-from evop.removal.masking import Swap, block_swaps, swapped, thinned
+from evop.removal.masking import Swap, block_swaps, changed, swapped
 from evop.tokens.batches import Layout
 
 
@@ -176,7 +176,8 @@ class LayerStack:
 
     def _make_swaps(self, layer: int, block: BlockKind, state: State) -> list[Swap]:
         place: Place = (block, layer)
-        if not isinstance(state, Thinning):
+        if not isinstance(state, Changed):
             return block_swaps(self.layers[layer], self.family.block(block))
         bias = None if state.bias is None else np.frombuffer(state.bias, dtype=np.float32)
-        return [thinned(self.layers[layer], self.family, self.model, place, state.units, bias)]
+        changes = state.units, bias, state.weight
+        return [changed(self.layers[layer], self.family, self.model, place, *changes)]

@@ -6,25 +6,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from evop.removal.cut import Cut, Place
+from evop.removal.cut import Cut, Place, Weight
 
 DENSE, GONE = "dense", "gone"
 
 
-class Thinning(NamedTuple):
-    """A block that keeps some of its units.
+class Changed(NamedTuple):
+    """A block that stays, but not as it was.
 
     Attributes:
-        units: indices of the units that stay.
+        units: indices of the units that stay, or None for all of them.
         bias: bytes of the float32 bias that makes up for the others, or None.
+        weight: the new weight of the last projection, or None.
     """
 
-    units: tuple[int, ...]
-    bias: bytes | None
+    units: tuple[int, ...] | None
+    bias: bytes | None = None
+    weight: Weight | None = None
 
 
-State = str | Thinning
-"""What a cut makes of a block: ``DENSE``, ``GONE`` or a ``Thinning``."""
+State = str | Changed
+"""What a cut makes of a block: ``DENSE``, ``GONE`` or ``Changed``."""
 
 
 class Step(NamedTuple):
@@ -70,10 +72,10 @@ def steps_of(cut: Cut, layers: int, parallel: bool) -> Iterator[Step]:
 def _state(cut: Cut, place: Place) -> State:
     if place in cut.gone:
         return GONE
-    if place not in cut.kept:
+    if place not in cut.kept and place not in cut.weights:
         return DENSE
     bias = cut.bias.get(place)
-    return Thinning(cut.kept[place], None if bias is None else bias.tobytes())
+    return Changed(cut.kept.get(place), None if bias is None else bias.tobytes(), cut.weights.get(place))
 
 
 @dataclass

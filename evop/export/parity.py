@@ -1,6 +1,6 @@
 """Does the saved checkpoint compute what was searched? Checked in a fresh process, after every write.
 
-python -m evop.export.parity --model DENSE --pruned CHECKPOINT --out parity.json
+python -m evop.export.parity --model DENSE --pruned CHECKPOINT --pattern PATTERN --out parity.json
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from evop.errors import EvopError
 from evop.export.config import HETERO_PREFIX
 from evop.files.json_file import JsonFile, JsonPart
-from evop.files.names import PATTERN
 from evop.model.checkpoint import Checkpoint
 from evop.removal.cut import Cut
 from evop.removal.opened import open_pattern
@@ -70,7 +69,7 @@ class ParityReport(JsonFile):
         return self.ratio <= TOLERANCE and self.greedy_agrees
 
 
-def check_in_fresh_process(dense: Path, pruned: Path, trust_remote_code: bool = False) -> ParityReport:
+def check_in_fresh_process(dense: Path, pruned: Path, pattern: Path, trust_remote_code: bool = False) -> ParityReport:
     """Run ``check`` in a process of its own, which shares nothing with the one that wrote the checkpoint.
 
     The modelling file inside a heterogeneous checkpoint is what runs there, not the one installed.
@@ -80,7 +79,8 @@ def check_in_fresh_process(dense: Path, pruned: Path, trust_remote_code: bool = 
     """
     with tempfile.TemporaryDirectory(prefix="evop-parity-") as folder:
         out = Path(folder) / "parity.json"
-        command = [sys.executable, "-m", "evop.export.parity", "--model", dense, "--pruned", pruned, "--out", out]
+        command = [sys.executable, "-m", "evop.export.parity", "--model", dense, "--pruned", pruned]
+        command += ["--pattern", pattern, "--out", out]
         command += ["--trust-remote-code"] if trust_remote_code else []
         environment = {
             **os.environ,
@@ -97,16 +97,17 @@ def check_in_fresh_process(dense: Path, pruned: Path, trust_remote_code: bool = 
         return ParityReport.read(out)
 
 
-def check(dense: Path, pruned: Path, trust_remote_code: bool = False) -> ParityReport:
+def check(dense: Path, pruned: Path, pattern: Path, trust_remote_code: bool = False) -> ParityReport:
     """Compare the masked dense model with the saved checkpoint; one of them in memory at a time.
 
     Args:
         dense: folder of the model that was pruned.
-        pruned: folder of the checkpoint that holds ``pattern.json``.
+        pruned: folder of the checkpoint.
+        pattern: the pattern that it was made by, beside what belongs to it.
         trust_remote_code: whether the dense model may run code of its own.
     """
     before, after = Checkpoint.find(dense), Checkpoint.find(pruned)
-    cut = open_pattern(pruned / PATTERN, before).cut
+    cut = open_pattern(pattern, before).cut
     ids = _random_ids(before)
     dtype = _dtype(before, cut)
 
@@ -163,11 +164,11 @@ def _random_ids(checkpoint: Checkpoint) -> torch.Tensor:
 
 
 def _dtype(checkpoint: Checkpoint, cut: Cut) -> str:
-    """Choose ``float32`` where it fits in memory or blocks are thinned, else what the weights are stored in.
+    """Choose ``float32`` where it fits in memory or blocks are changed, else what the weights are stored in.
 
     A block that is gone adds exact zeros, so the two models agree in any dtype; sums over fewer units round otherwise.
     """
-    if cut.kept:
+    if cut.changed:
         return "float32"
     stored = str(checkpoint.resolved.dtype or "float32").removeprefix("torch.")
     try:
@@ -219,10 +220,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m evop.export.parity", description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="folder of the dense model")
     parser.add_argument("--pruned", type=Path, required=True, help="folder of the pruned checkpoint")
+    parser.add_argument("--pattern", type=Path, required=True, help="pattern that it was pruned by")
     parser.add_argument("--out", type=Path, required=True, help="where to write the report")
     parser.add_argument("--trust-remote-code", action="store_true", help="let the dense model run code of its own")
     options = parser.parse_args(arguments)
-    check(options.model, options.pruned, options.trust_remote_code).write(options.out)
+    check(options.model, options.pruned, options.pattern, options.trust_remote_code).write(options.out)
     return 0
 
 

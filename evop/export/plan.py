@@ -12,7 +12,7 @@ import numpy as np
 from evop.errors import EvopError
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import BLOCK_KINDS, BlockKind, Family
-from evop.removal.cut import Cut, Place
+from evop.removal.cut import Cut, Place, Weight
 from evop.removal.ladder import stock_head_count
 from evop.removal.space import layer_count
 
@@ -46,12 +46,14 @@ class LayerPlan:
         layers: the new layers, each by the old layers its blocks come from.
         kept: thinned blocks of the dense model -> the units that stay.
         bias: thinned blocks of the dense model -> the bias their last projection gets, float32 [hidden].
+        weights: kept blocks of the dense model -> the new weight of their last projection; the others keep theirs.
         format: ``"stock"``, or ``"hetero"`` where a layer lacks a block or differs from others in its counts.
     """
 
     layers: tuple[NewLayer, ...]
     kept: Mapping[Place, tuple[int, ...]]
     bias: Mapping[Place, np.ndarray]
+    weights: Mapping[Place, Weight]
     format: Format
 
     @classmethod
@@ -89,13 +91,13 @@ class LayerPlan:
             pairs = zip(kept[::2], kept[1::2], strict=True)
             new = tuple(NewLayer(attn, mlp) for (_, attn), (_, mlp) in pairs)
             if not parallel or all(layer.attn == layer.mlp for layer in new):
-                return cls(new, cut.kept, cut.bias, "stock" if alike else "hetero")
+                return cls(new, cut.kept, cut.bias, cut.weights, "stock" if alike else "hetero")
         stays, there = dict.fromkeys(layer for _, layer in kept), set(kept)
         new = tuple(
             NewLayer(layer if ("attn", layer) in there else None, layer if ("mlp", layer) in there else None)
             for layer in stays
         )
-        return cls(new, cut.kept, cut.bias, "hetero")
+        return cls(new, cut.kept, cut.bias, cut.weights, "hetero")
 
     @cached_property
     def places(self) -> dict[Place, int]:

@@ -35,6 +35,7 @@ class Piece:
         axis: the axis along which the tensor shrinks, or None.
         rows: int64 indices that stay along that axis, or None.
         bias: what is added to the tensor, float32, or None.
+        weight: what the tensor is instead, or None.
         new: whether the dense model lacks the tensor, and ``bias`` is all of it.
     """
 
@@ -44,6 +45,7 @@ class Piece:
     axis: int | None = None
     rows: np.ndarray | None = None
     bias: np.ndarray | None = None
+    weight: torch.Tensor | None = None
     new: bool = False
 
 
@@ -118,6 +120,8 @@ def _made(shard: Any, piece: Piece) -> torch.Tensor:
     import torch
 
     tensor = shard.get_tensor(piece.old)
+    if piece.weight is not None:
+        return piece.weight.to(tensor.dtype).contiguous()
     if piece.new:
         return torch.from_numpy(piece.bias).to(tensor.dtype)
     if piece.rows is not None:
@@ -179,6 +183,9 @@ class _Tensors:
     def _piece(self, one: _InBlock) -> Piece:
         """Plan a tensor of a block that stays: as it is, or what is left of it."""
         kind, tensor = one.block[0], one.tensor
+        weight = self._weight(one)
+        if weight is not None:
+            return Piece(one.name, tuple(weight.shape), tensor.nbytes * weight.numel() // tensor.numel, weight=weight)
         kept = self.plan.kept.get(one.block)
         sliced = next((sliced for sliced in self.family.block(kind).slices if sliced.module == one.module), None)
         bias = self._bias(one) if one.parameter == "bias" else None
@@ -200,6 +207,14 @@ class _Tensors:
     def _bias(self, one: _InBlock) -> np.ndarray | None:
         """Find what is added to the output of a tensor's module, if it is the last projection of its block."""
         return self.plan.bias.get(one.block) if one.module == self.family.block(one.block[0]).out else None
+
+    def _weight(self, one: _InBlock) -> torch.Tensor | None:
+        """Find what the weight of a last projection is instead, the way round it is stored; None where it stays."""
+        block = self.family.block(one.block[0])
+        if one.parameter != "weight" or one.module != block.out or one.block not in self.plan.weights:
+            return None
+        values = self.plan.weights[one.block].values
+        return values if block.out_axis == 1 else values.T
 
     def _begins(self, kind: BlockKind) -> tuple[str, ...]:
         return tuple(f"{module}." for module in self.family.block(kind).modules)

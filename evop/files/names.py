@@ -1,5 +1,7 @@
 """What the files that join the stages are called."""
 
+CONFIG = "config.json"
+"""The config of a checkpoint."""
 PATTERN = "pattern.json"
 """A pattern: in a search run's folder, and in the checkpoint pruned by it."""
 SEARCH = "search.json"
@@ -12,7 +14,7 @@ ORDERS = "orders.npz"
 ORDERS_OF_HALVES = ("orders-0.npz", "orders-1.npz")
 """Which units of every part leave first; a search of whole parts has none."""
 CORRECTIONS = "corrections.safetensors"
-"""The biases that belong to a pattern."""
+"""The biases and the refitted weights that belong to a pattern."""
 LATENCY = "latency.json"
 """What every level of every part takes, where the budget is one of time."""
 SPEED = "speed.json"

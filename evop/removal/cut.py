@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,10 +13,24 @@ from evop.errors import EvopError
 from evop.model.families.family import BLOCK_KINDS, BlockKind
 from patterns import Part, PartKind
 
+if TYPE_CHECKING:
+    import torch
+
 PART_KINDS: tuple[PartKind, ...] = ("layer", *BLOCK_KINDS)
 """All kinds of part."""
 Place = tuple[BlockKind, int]
 """A block of a model: its kind, and its decoder layer."""
+
+
+@dataclass(frozen=True, eq=False)  # by identity: two cuts that share one agree in that block
+class Weight:
+    """The weight that the last projection of a block has got anew.
+
+    Attributes:
+        values: [hidden, features that stay], in the dtype that it is stored in, on the CPU.
+    """
+
+    values: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -27,11 +42,18 @@ class Cut:
         kept: blocks that are thinned -> the units that stay, ascending: channels, or key/value groups.
         bias: thinned blocks -> what is added to the output of their last projection in place of what its missing
             inputs gave on average, float32 [hidden]. Thinned blocks that are not named get nothing.
+        weights: blocks that stay, thinned or not -> the new weight of their last projection; the others keep theirs.
     """
 
     gone: frozenset[Place] = frozenset()
     kept: Mapping[Place, tuple[int, ...]] = field(default_factory=dict)
     bias: Mapping[Place, np.ndarray] = field(default_factory=dict)
+    weights: Mapping[Place, Weight] = field(default_factory=dict)
+
+    @property
+    def changed(self) -> tuple[Place, ...]:
+        """Blocks that stay, but not as they were."""
+        return tuple(sorted(self.kept.keys() | self.weights.keys()))
 
 
 def places(part: Part) -> tuple[Place, ...]:

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 from evop.model.families import Family
 from evop.model.families.family import Block
-from evop.removal.cut import Cut, Place
+from evop.removal.cut import Cut, Place, Weight
 from evop.removal.modeling_evop import Absent
 
 
@@ -42,6 +43,25 @@ class Thinned(nn.Module):
         # Filled, not multiplied: a unit that overflowed is gone all the same.
         out = self.inner(hidden_states.masked_fill(~self.stays, 0))
         return out if self.bias is None else out + self.bias
+
+
+class Refitted(nn.Module):
+    """Stands where a last projection was that has got another weight.
+
+    Args:
+        weight: the weight, [hidden, features that stay].
+        stays: indices of the input features that stay, int64, or None for all of them.
+        bias: what is added to the output, [hidden], or None.
+    """
+
+    def __init__(self, weight: torch.Tensor, stays: torch.Tensor | None, bias: torch.Tensor | None) -> None:
+        super().__init__()
+        self.weight, self.stays, self.bias = weight, stays, bias
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """Project what stays."""
+        kept = hidden_states if self.stays is None else hidden_states.index_select(-1, self.stays)
+        return functional.linear(kept, self.weight, self.bias)
 
 
 class Swap(NamedTuple):
@@ -88,8 +108,9 @@ def masked(model: nn.Module, family: Family, cut: Cut) -> Iterator[nn.Module]:
                 swaps.append(Swap(layers, str(layer), AbsentLayer()))
             continue
         swaps += block_swaps(layers[layer], family.block(kind))
-    for place, units in cut.kept.items():
-        swaps.append(thinned(layers[place[1]], family, model, place, units, cut.bias.get(place)))
+    for place in cut.changed:
+        changes = cut.kept.get(place), cut.bias.get(place), cut.weights.get(place)
+        swaps.append(changed(layers[place[1]], family, model, place, *changes))
     with swapped(swaps):
         yield model
 
@@ -100,33 +121,43 @@ def block_swaps(layer: nn.Module, block: Block) -> list[Swap]:
     return [*norms, Swap.at(layer, block.main, Absent(block.returns))]
 
 
-def thinned(
-    layer: nn.Module, family: Family, model: nn.Module, place: Place, kept: Sequence[int], bias: np.ndarray | None
+def changed(
+    layer: nn.Module,
+    family: Family,
+    model: nn.Module,
+    place: Place,
+    kept: Sequence[int] | None,
+    bias: np.ndarray | None,
+    weight: Weight | None,
 ) -> Swap:
-    """Make the stand-in for the last projection of a block that keeps some units.
+    """Make the stand-in for the last projection of a block that keeps some units, or has another weight, or both.
 
     Args:
         layer: the decoder layer.
         family: the family that names the layer's modules.
         model: the model whose config counts the units.
         place: the block.
-        kept: the units that stay.
+        kept: the units that stay, or None for all of them.
         bias: what is added to the output of the projection, float32 [hidden], or None.
+        weight: the projection's new weight, or None.
     """
     kind, _ = place
     block = family.block(kind)
     inner = layer.get_submodule(block.out)
-    weight = inner.get_parameter("weight")
-    units = family.units(model.config, kind)
+    own = inner.get_parameter("weight")
+    stays = None if kept is None else features_of(kept, family.units(model.config, kind), own.shape[block.out_axis])
+    added = None if bias is None else torch.tensor(bias).to(own)
+    if weight is not None:
+        there: list[torch.Tensor] = [each for each in (getattr(inner, "bias", None), added) if each is not None]
+        total = torch.stack(there).sum(dim=0) if there else None
+        at = None if stays is None else stays.nonzero().ravel().to(own.device)
+        return Swap.at(layer, block.out, Refitted(weight.values.to(own), at, total))
+    assert stays is not None, f"{place}: neither units nor a weight"
+    return Swap.at(layer, block.out, Thinned(inner, stays.to(own.device), added))
+
+
+def features_of(kept: Sequence[int], units: int, features: int) -> torch.Tensor:
+    """Mark the input features of the units that stay: bool [features]."""
     stays = torch.zeros(units, dtype=torch.bool)
     stays[list(kept)] = True
-    features = weight.shape[block.out_axis]
-    return Swap.at(
-        layer,
-        block.out,
-        Thinned(
-            inner,
-            stays.repeat_interleave(features // units).to(weight.device),
-            None if bias is None else torch.tensor(bias).to(weight),
-        ),
-    )
+    return stays.repeat_interleave(features // units)

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from evop.files.json_file import inside, sha256
-from evop.files.names import CORRECTIONS, DROP_LIST, LATENCY, PATTERN, TRIALS
+from evop.files.names import CONFIG, CORRECTIONS, DROP_LIST, LATENCY, PATTERN, TRIALS
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
 from evop.removal.cut import Cut
@@ -26,7 +26,9 @@ class OpenedPattern:
         file: what the file says.
         space: the space of the pattern, on the model; it knows neither which units matter nor the time parts take.
         pattern: the pattern, in that space.
-        cut: what the pattern takes out of the model, biases included.
+        cut: what the pattern takes out of the model, biases and refitted weights included.
+        checkpoint: the folder of the checkpoint whose weights were refitted by this pattern, where the file lies in
+            one; the cut lacks them then.
     """
 
     path: Path
@@ -35,6 +37,7 @@ class OpenedPattern:
     space: PatternSpace
     pattern: Pattern
     cut: Cut
+    checkpoint: Path | None = None
 
     @cached_property
     def sha256(self) -> str:
@@ -54,9 +57,12 @@ class OpenedPattern:
 
     @property
     def files(self) -> dict[str, Path]:
-        """The files that make up the pattern, by the names they have beside a checkpoint."""
+        """The files that make up the pattern, by the names they have beside a checkpoint.
+
+        Refitted weights are none of them: the checkpoint holds them already.
+        """
         files = {DROP_LIST if self.place.suffix == ".txt" else PATTERN: self.place}
-        if self.file.corrections is not None:
+        if self.file.corrections is not None and not self.cut.weights and self.checkpoint is None:
             files[CORRECTIONS] = self.place.with_name(CORRECTIONS)
         if self.file.latency is not None:
             files[LATENCY] = self.latency
@@ -71,9 +77,13 @@ def open_pattern(path: str | Path, checkpoint: Checkpoint) -> OpenedPattern:
         checkpoint: the model.
 
     Raises:
-        EvopError: nothing there, a pattern of another model, or biases that are missing or another pattern's.
+        EvopError: nothing there, a pattern of another model, or biases or weights that are missing or another
+            pattern's.
     """
     family_of(checkpoint.model_type)  # of an architecture that nobody can prune, say that first
     file, place = read_pattern(path, checkpoint), inside(path, PATTERN)
     space, pattern = file.on(checkpoint)
-    return OpenedPattern(Path(path), place, file, space, pattern, file.cut(place.with_name(CORRECTIONS)))
+    corrections = place.with_name(CORRECTIONS)
+    if file.refit is not None and not corrections.is_file() and place.with_name(CONFIG).is_file():
+        return OpenedPattern(Path(path), place, file, space, pattern, file.cut_alone, place.parent)
+    return OpenedPattern(Path(path), place, file, space, pattern, file.cut(corrections))

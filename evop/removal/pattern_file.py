@@ -3,93 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from evop.errors import EvopError
-from evop.files.json_file import JsonFile, JsonPart, inside
+from evop.files.json_file import JsonFile, inside
 from evop.files.names import PATTERN
 from evop.model.checkpoint import Checkpoint
-from evop.removal.compensation_file import read_corrections
+from evop.removal.corrections import read_corrections
 from evop.removal.cut import Cut, from_ranges, part_name, place_of, places_of, to_ranges
+from evop.removal.pattern_facts import Claim, ModelName, Origin, ReachedFractions, RefitNote, without_none
 from evop.removal.space import pattern_space
-from patterns import Pattern, PatternSpace, Reached
-
-
-class ModelName(JsonPart):
-    """Which model: the name its user gave, the revision, and the fingerprint of its weights."""
-
-    name: str
-    revision: str | None
-    fingerprint: str
-
-    @classmethod
-    def of(cls, checkpoint: Checkpoint) -> ModelName:
-        """Name a checkpoint."""
-        return cls(name=checkpoint.name, revision=checkpoint.revision, fingerprint=checkpoint.fingerprint)
-
-
-class Origin(JsonPart):
-    """How the pattern was found."""
-
-    strategy: str
-    objective: str
-    tail: float
-    loss: str
-    scale: str
-    importance: str
-    importance_over: str
-    fitness_on: str
-    held_out: list[str]
-    """Domains of the calibration set that the search saw nothing of."""
-    seed: int
-    evaluations: int
-    tokens: int
-    stopped: str
-    max_tokens: int
-    calibration: str
-    """Fingerprint of the calibration set."""
-    trials_sha256: str
-
-
-class Claim(JsonPart):
-    """What the search says of its answer: the objective on ``search``, on ``select``, and on both pooled.
-
-    In the unit of the loss (nats per token, or share of the questions), or in excesses of a random pattern where the
-    search was scaled by those; ``excess`` is always in the unit of the loss.
-    """
-
-    search: float
-    select: float
-    pooled: float
-    worst_group: str
-    """The group that pays most on ``search`` and ``select`` pooled."""
-    excess: dict[str, float]
-    """Group -> its excess on ``search`` and ``select`` pooled, by their tokens."""
-
-
-class ReachedFractions(JsonPart):
-    """Removed fractions of block parameters, all parameters, FLOPs per token and KV-cache bytes per token.
-
-    ``latency`` is the fraction of the predicted time of the whole model, where the space was measured. A file holds
-    these rounded; ``patterns.Reached`` is exact, and its package knows no files.
-    """
-
-    block_params: float
-    params: float
-    flops: float
-    kv: float
-    latency: float | None = None
-
-    @classmethod
-    def of(cls, reached: Reached) -> ReachedFractions:
-        """Round to what files hold: six digits after the point."""
-        return cls(**{name: round(value, 6) for name, value in vars(reached).items() if value is not None})
-
-    @model_serializer(mode="wrap")
-    def _measured_alone(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without_none(serialise(self), "latency")
+from patterns import Pattern, PatternSpace
 
 
 class PatternFile(JsonFile):
@@ -98,12 +24,15 @@ class PatternFile(JsonFile):
     Attributes:
         removed: names of the parts that are gone.
         kept: names of the parts that are thinned -> the units that stay, as ranges: ``"0-5,7"``.
-        corrections: sha256 of ``corrections.safetensors`` beside the file, the biases of thinned parts; None for none.
+        compensate: what stands in for units that leave: ``"none"`` or ``"bias"``.
+        refit: how last projections were refitted; None where they have the dense model's weights.
+        corrections: sha256 of ``corrections.safetensors`` beside the file, the biases of thinned parts and the weights
+            that were refitted; None for none. A checkpoint names it too, though it holds the weights itself.
         latency: fingerprint of ``latency.json`` beside the file, the times of the search; None where it had none.
         space: fingerprint of the space that was searched.
     """
 
-    SCHEMA: ClassVar[str] = "evop.pattern/3"
+    SCHEMA: ClassVar[str] = "evop.pattern/4"
     model: ModelName
     grain: str
     deploy: str
@@ -113,6 +42,8 @@ class PatternFile(JsonFile):
     cost: str
     removed: list[str]
     kept: dict[str, str] = Field(default_factory=dict)
+    compensate: Literal["none", "bias"] = "none"
+    refit: RefitNote | None = None
     corrections: str | None = None
     latency: str | None = None
     removed_params: int
@@ -146,6 +77,8 @@ class PatternFile(JsonFile):
         remove: float,
         cost: str,
         width_step: int | None = None,
+        compensate: Literal["none", "bias"] = "none",
+        refit: RefitNote | None = None,
         corrections: str | None = None,
         origin: Origin | None = None,
         claim: Claim | None = None,
@@ -160,7 +93,9 @@ class PatternFile(JsonFile):
             remove: the fraction of ``cost`` that was to be removed.
             cost: what the budget counts.
             width_step: what the widths of thinned MLPs are multiples of; None for the model's default.
-            corrections: sha256 of the file of the cut's biases; None where there are none.
+            compensate: what stands in for units that leave.
+            refit: how last projections were refitted; None where they were not.
+            corrections: sha256 of the file of the cut's biases and weights; None where there are none.
             origin: how the pattern was found; None where that is not known.
             claim: what the search says of the pattern; None where none was made.
         """
@@ -174,6 +109,8 @@ class PatternFile(JsonFile):
             cost=cost,
             removed=list(space.names(pattern)),
             kept={part_name(*place): to_ranges(units) for place, units in cut.kept.items()},
+            compensate=compensate,
+            refit=refit,
             corrections=corrections,
             removed_params=space.removed(pattern).params,
             reached=ReachedFractions.of(space.reached(pattern)),
@@ -185,7 +122,7 @@ class PatternFile(JsonFile):
 
     @model_serializer(mode="wrap")
     def _measured_alone(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without_none(serialise(self), "latency")
+        return without_none(serialise(self), "latency")
 
     @property
     def words(self) -> list[str]:
@@ -203,9 +140,9 @@ class PatternFile(JsonFile):
                 f"the pattern was made for {self.model.name} ({self.model.fingerprint[:12]}), but --model "
                 f"{checkpoint.name} is {checkpoint.fingerprint[:12]}: another model or revision; use the same one"
             )
-        compensate = self.corrections is not None
+        biased = self.compensate == "bias"
         space = pattern_space(
-            checkpoint, self.grain, self.deploy, self.protected, width_step=self.width_step, compensate=compensate
+            checkpoint, self.grain, self.deploy, self.protected, width_step=self.width_step, compensate=biased
         )
         if both := sorted(self.kept.keys() & set(self.removed)):
             raise EvopError(f"the pattern has {both[0]} both removed and kept: it was changed by hand; search again")
@@ -223,14 +160,21 @@ class PatternFile(JsonFile):
         """Say what the pattern takes out of its model.
 
         Args:
-            corrections: the file of the pattern's biases, or None where it has none.
+            corrections: the file of the pattern's biases and weights, or None where it has none.
 
         Raises:
-            EvopError: the biases are missing, or another pattern's.
+            EvopError: the file is missing, or another pattern's.
         """
+        alone = self.cut_alone
+        if self.corrections is None:
+            return alone
+        return Cut(alone.gone, alone.kept, *read_corrections(corrections, self.corrections))
+
+    @property
+    def cut_alone(self) -> Cut:
+        """What the pattern takes out of its model, without what stands in for it."""
         gone = frozenset(place for name in self.removed for place in places_of(name))
-        kept = {place_of(name): from_ranges(units) for name, units in self.kept.items()}
-        return Cut(gone, kept, {} if self.corrections is None else read_corrections(corrections, self.corrections))
+        return Cut(gone, {place_of(name): from_ranges(units) for name, units in self.kept.items()})
 
     def _level(self, space: PatternSpace, name: str) -> int:
         """Find the level of a thinned part by how many of its units stay."""
@@ -243,8 +187,3 @@ class PatternFile(JsonFile):
                 "use the model it was searched on"
             )
         return part.units.index(gone)
-
-
-def _without_none(content: dict[str, Any], key: str) -> dict[str, Any]:
-    """Leave a key out of what is written where it has no value."""
-    return {name: value for name, value in content.items() if name != key or value is not None}

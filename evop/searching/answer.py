@@ -12,9 +12,10 @@ from evop.files.names import CORRECTIONS, DROP_LIST, PATTERN, SEARCH
 from evop.fitness.fitness import Fitness
 from evop.fitness.sample import Losses, Sample
 from evop.recipes.search import SearchRecipe
-from evop.removal.compensation_file import write_corrections
+from evop.removal.corrections import write_corrections
 from evop.removal.drop_file import write_drop_file
-from evop.removal.pattern_file import Claim, ModelName, Origin, PatternFile
+from evop.removal.pattern_facts import Claim, ModelName, Origin
+from evop.removal.pattern_file import PatternFile
 from evop.searching.folder import SearchRun
 from evop.searching.passages import held_out_domains
 from evop.searching.search_file import Finalist, SearchFile
@@ -141,6 +142,7 @@ class Answer:
             remove=self.setup.budget.remove,
             cost=self.setup.budget.cost,
             width_step=self.recipe.width_step,
+            compensate=self.recipe.compensate,
             corrections=write_corrections(cut, run.folder / CORRECTIONS) if self.recipe.compensate == "bias" else None,
             origin=self._origin(account),
             claim=self._claim(),

@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from evop.files.json_file import JsonFile, JsonPart
-from evop.removal.pattern_file import ModelName
+from evop.removal.pattern_facts import ModelName
 
 
 class Finalist(BaseModel):

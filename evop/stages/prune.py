@@ -71,6 +71,7 @@ def prune(
     checkpoint = Checkpoint.find(model, revision)
     opened = open_pattern(pattern, checkpoint)
     audited, labels = None if audit is None else _audit_of(opened, audit), _labels(opened.path, report)
+    _refuse_checkpoint(opened)
     timed_as_searched(opened)  # refuses a table of times that is missing, or another one
     pruning = Pruning.planned(checkpoint, opened)
     with drafted(Path(out), pruning.bytes) as draft:
@@ -84,7 +85,7 @@ def prune(
         parity_report = None
         if parity:
             report("checking in a fresh process that it computes what was searched")
-            parity_report = _checked(checkpoint, draft, trust_remote_code)
+            parity_report = _checked(pruning, draft, trust_remote_code)
         result = PruneResult(
             Path(out),
             pruning.plan.format,
@@ -120,13 +121,26 @@ def _labels(run: Path, report: Callable[[str], None]) -> Mapping[str, str]:
         return {}
 
 
-def _checked(checkpoint: Checkpoint, draft: Draft, trust_remote_code: bool) -> ParityReport:
+def _refuse_checkpoint(opened: OpenedPattern) -> None:
+    """Refuse the pattern of a refitted checkpoint.
+
+    Raises:
+        EvopError: its weights lie in the checkpoint, and are not to be had apart.
+    """
+    if opened.checkpoint is not None:
+        raise EvopError(
+            f"--pattern {opened.path}: the pattern of a refitted checkpoint, whose weights lie in the checkpoint "
+            "alone; give the folder that it was pruned from, or refit it again"
+        )
+
+
+def _checked(pruning: Pruning, draft: Draft, trust_remote_code: bool) -> ParityReport:
     """Check that a draft computes what was searched; one that does not is set aside.
 
     Raises:
         EvopError: the draft computes something else.
     """
-    parity = check_in_fresh_process(checkpoint.folder, draft.folder, trust_remote_code)
+    parity = check_in_fresh_process(pruning.checkpoint.folder, draft.folder, pruning.opened.place, trust_remote_code)
     if not parity.holds:
         place = draft.set_aside()
         raise EvopError(

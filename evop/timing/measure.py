@@ -16,7 +16,7 @@ from evop.model.checkpoint import Checkpoint
 from evop.model.families import BLOCK_KINDS, BlockKind, family_of
 from evop.model.loaded import choose_device, choose_dtype
 from evop.removal.cut import Cut, Place
-from evop.removal.pattern_file import ModelName
+from evop.removal.pattern_facts import ModelName
 from evop.removal.space import layer_count
 from evop.timing.speed import Times, time_in_turns
 from evop.timing.stand_in import stand_in

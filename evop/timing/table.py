@@ -17,7 +17,7 @@ from evop.files.json_file import JsonFile, JsonPart
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import BLOCK_KINDS
 from evop.removal.cut import places
-from evop.removal.pattern_file import ModelName
+from evop.removal.pattern_facts import ModelName
 from evop.timing.workload import Workload
 from patterns import Part, PatternSpace
 

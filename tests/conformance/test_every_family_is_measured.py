@@ -18,7 +18,7 @@ from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
 from evop.model.loaded import load_model
 from evop.removal.compensation import compensated
-from evop.removal.compensation_file import write_corrections
+from evop.removal.corrections import write_corrections
 from evop.removal.masking import masked
 from evop.removal.pattern_file import PatternFile
 from evop.removal.space import THINNED, pattern_space

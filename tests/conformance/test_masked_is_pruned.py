@@ -27,7 +27,7 @@ from evop.model.families import family_of
 from evop.model.loaded import load_model
 from evop.reference import model_dir
 from evop.removal.compensation import compensated
-from evop.removal.compensation_file import write_corrections
+from evop.removal.corrections import write_corrections
 from evop.removal.masking import masked
 from evop.removal.pattern_file import PatternFile
 from evop.removal.ranking import Ranking
@@ -116,7 +116,7 @@ def test_masked_equals_saved(name: str, grain: str, deploy: str, tiny_folder, tm
 @pytest.mark.parametrize(("name", "grain", "deploy"), CORRECTED, ids=map("-".join, CORRECTED))
 def test_a_corrected_mask_equals_what_is_saved(name, grain, deploy, tmp_path, new_cell):
     """Through ``pattern.json`` and ``corrections.safetensors``, whatever the weights are stored in."""
-    cell, ids = new_cell(name, grain, deploy, True), random_ids()
+    cell, ids = new_cell(name, grain, deploy, "+bias"), random_ids()
     for stored in (torch.float32, torch.float16, torch.bfloat16):
         place = tmp_path / str(stored)
         checkpoint = Checkpoint.find(build(name, place / "model", dtype=stored))
@@ -166,7 +166,8 @@ def _write_corrected(checkpoint: Checkpoint, space: PatternSpace, pattern: Patte
     cut = compensated(ranking(space).cut_of(space, pattern), loaded, fill)
     run.mkdir()
     digest = write_corrections(cut, run / CORRECTIONS)
-    file = PatternFile.describe(checkpoint, space, pattern, cut, remove=0.1, cost="params", corrections=digest)
+    how = {"remove": 0.1, "cost": "params", "compensate": "bias", "corrections": digest}
+    file = PatternFile.describe(checkpoint, space, pattern, cut, **how)
     file.write(run / "pattern.json")
 
 

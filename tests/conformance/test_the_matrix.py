@@ -10,7 +10,7 @@ def test_every_cell_shows_what_its_test_found():
         new_cell("llama", "mixed", "any"),
         new_cell("gpt2", "layer", "any"),
         new_cell("gpt2", "head", "stock"),
-        new_cell("gpt2", "channel", "stock", True),
+        new_cell("gpt2", "channel", "stock", "+bias"),
     )
     for cell in (held, bias):
         add(cell, patterns=1, difference=1e-5, ratio=2.4e-6, claimed=1000, gone=1000, generated=1, saved=1)

@@ -64,8 +64,8 @@ class Block:
 
     @property
     def out_axis(self) -> int:
-        """Axis of the weight of ``out`` along which its input features lie."""
-        return next(sliced.axis for sliced in self.slices if sliced.module == self.out)
+        """Axis of the weight of ``out`` along which its input features lie; that of ``nn.Linear`` if none is named."""
+        return next((sliced.axis for sliced in self.slices if sliced.module == self.out), 1)
 
 
 GRAINS = ("layer", "subblock", "head", "channel", "mixed")

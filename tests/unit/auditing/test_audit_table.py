@@ -9,7 +9,7 @@ from evop.auditing.summary import random_rows, summary_rows
 from evop.auditing.table import group_rows
 from evop.losses.significance import wilson
 from evop.losses.table import LossTable
-from evop.removal.pattern_file import ModelName
+from evop.removal.pattern_facts import ModelName
 from evop.tokens.items import TokenItem
 from evop.tokens.passages import TokenPassages
 

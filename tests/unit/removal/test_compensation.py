@@ -14,7 +14,7 @@ from evop.files.names import CORRECTIONS
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_model
 from evop.removal.compensation import compensated
-from evop.removal.compensation_file import read_corrections, write_corrections
+from evop.removal.corrections import read_corrections, write_corrections
 from evop.removal.cut import Cut
 from evop.removal.space import pattern_space
 from patterns import Pattern

@@ -137,7 +137,7 @@ def test_a_search_writes_it_and_audit_and_prune_take_it(tmp_path):
     assert one == other
 
     prune(model_dir(), run / DROP_LIST, tmp_path / "pruned", audit=tmp_path / "audit", parity=False)
-    assert check(model_dir(), tmp_path / "pruned").holds
+    assert check(model_dir(), tmp_path / "pruned", tmp_path / "pruned" / "pattern.json").holds
     assert (tmp_path / "pruned" / DROP_LIST).read_bytes() == (run / DROP_LIST).read_bytes()
     assert PatternFile.find(tmp_path / "pruned").removed == found.removed
     assert AuditFile.find(tmp_path / "pruned").groups == audited.groups

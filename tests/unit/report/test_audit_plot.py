@@ -2,7 +2,7 @@
 
 from evop.auditing.audit_file import AuditFile
 from evop.auditing.audit_rows import AuditedPattern, GroupRow
-from evop.removal.pattern_file import ModelName, ReachedFractions
+from evop.removal.pattern_facts import ModelName, ReachedFractions
 from evop.report.audit_plot import draw_audit
 
 ROW = {

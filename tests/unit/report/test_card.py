@@ -16,7 +16,8 @@ from evop.export.plan import planned
 from evop.files.json_file import sha256
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
-from evop.removal.pattern_file import Claim, ModelName, Origin, PatternFile
+from evop.removal.pattern_facts import Claim, ModelName, Origin
+from evop.removal.pattern_file import PatternFile
 from evop.removal.ranking import Ranking
 from evop.report.card import CardFacts, model_card
 from evop.stages.prune import prune

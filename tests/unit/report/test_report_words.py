@@ -7,7 +7,7 @@ from rich.console import Console
 from evop.auditing.audit_file import AuditFile
 from evop.auditing.audit_rows import AuditedPattern, GroupRow, RandomRow, Range, SummaryRow
 from evop.console.audit import print_audit
-from evop.removal.pattern_file import ModelName, ReachedFractions
+from evop.removal.pattern_facts import ModelName, ReachedFractions
 from evop.report import groups_figure, pattern_figure, verdict
 from evop.report.style import svg
 

@@ -5,7 +5,7 @@ import pytest
 from evop.auditing.audit_file import AuditFile
 from evop.auditing.audit_rows import AuditedPattern, GroupRow, Needs
 from evop.errors import EvopError
-from evop.removal.pattern_file import ModelName, ReachedFractions
+from evop.removal.pattern_facts import ModelName, ReachedFractions
 from evop.stages.audit_folder import AuditFolder
 from evop.timing.speed_file import SpeedFile, SpeedRow
 

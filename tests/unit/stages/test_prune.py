@@ -167,17 +167,17 @@ def test_a_checkpoint_that_fails_parity_is_set_aside(model, pattern, out, monkey
 
 def test_a_parity_check_that_dies_leaves_nothing(model, pattern, out, monkeypatch):
     """The fresh process gets a folder that is not there."""
-    monkeypatch.setattr(stage, "_checked", lambda job, draft, _: stage.check_in_fresh_process(out, out))
+    monkeypatch.setattr(stage, "_checked", lambda job, draft, _: stage.check_in_fresh_process(out, out, out))
     refused("the parity check did not finish", model, pattern, out, parity=True)
 
 
 def test_parity_sees_one_wrong_tensor(model, pattern, out):
     folder = prune(model, pattern, out, parity=False).folder
-    assert check(model, folder).holds
+    assert check(model, folder, pattern).holds
     tensors = load_file(folder / "model.safetensors")
     tensors["model.layers.2.mlp.up_proj.weight"] *= 1.01
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    found = check(model, folder)
+    found = check(model, folder, pattern)
     assert found.ratio > beyond(1e-3)
     assert not found.holds
 

@@ -1,0 +1,57 @@
+"""``corrections.safetensors``: the biases and weights that belong to a pattern, beside its file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evop.errors import EvopError
+from evop.files.json_file import sha256, whole
+from evop.files.names import CORRECTIONS
+from evop.removal.cut import Cut, Place, Weight, part_name, place_of
+
+if TYPE_CHECKING:
+    import torch
+
+
+def write_corrections(cut: Cut, path: Path) -> str:
+    """Write the biases and weights of a cut, and return the file's sha256."""
+    import torch
+    from safetensors.torch import save_file
+
+    tensors: dict[str, torch.Tensor] = {}
+    for place in cut.changed:
+        if place in cut.bias:
+            tensors[f"{part_name(*place)}.bias"] = torch.from_numpy(cut.bias[place])
+        if place in cut.weights:
+            tensors[f"{part_name(*place)}.weight"] = cut.weights[place].values.contiguous()
+    with whole(path) as temporary:
+        save_file(tensors, temporary)
+    return sha256(path)
+
+
+def read_corrections(path: Path | None, expected: str) -> tuple[dict[Place, np.ndarray], dict[Place, Weight]]:
+    """Read the biases and the weights that belong to a pattern.
+
+    Raises:
+        EvopError: missing, or another pattern's.
+    """
+    from safetensors.torch import load_file
+
+    if path is None or not path.is_file():
+        raise EvopError(
+            f"the pattern has corrections, but {path or CORRECTIONS} is missing; keep it beside pattern.json"
+        )
+    if sha256(path) != expected:
+        raise EvopError(f"{path} belongs to another pattern: its sha256 is not {expected[:12]}…; copy both again")
+    biases: dict[Place, np.ndarray] = {}
+    weights: dict[Place, Weight] = {}
+    for name, tensor in load_file(path).items():
+        part, _, what = name.rpartition(".")
+        if what == "weight":
+            weights[place_of(part)] = Weight(tensor)
+        else:
+            biases[place_of(part)] = tensor.numpy()
+    return biases, weights

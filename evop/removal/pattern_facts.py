@@ -1,0 +1,108 @@
+"""What a pattern file says beside its parts: of which model, where it came from, what was claimed and refitted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer
+
+from evop.files.json_file import JsonPart
+from evop.model.checkpoint import Checkpoint
+from patterns import Reached
+
+
+class ModelName(JsonPart):
+    """Which model: the name its user gave, the revision, and the fingerprint of its weights."""
+
+    name: str
+    revision: str | None
+    fingerprint: str
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> ModelName:
+        """Name a checkpoint."""
+        return cls(name=checkpoint.name, revision=checkpoint.revision, fingerprint=checkpoint.fingerprint)
+
+
+class Origin(JsonPart):
+    """How the pattern was found."""
+
+    strategy: str
+    objective: str
+    tail: float
+    loss: str
+    scale: str
+    importance: str
+    importance_over: str
+    fitness_on: str
+    held_out: list[str]
+    """Domains of the calibration set that the search saw nothing of."""
+    seed: int
+    evaluations: int
+    tokens: int
+    stopped: str
+    max_tokens: int
+    calibration: str
+    """Fingerprint of the calibration set."""
+    trials_sha256: str
+
+
+class Claim(JsonPart):
+    """What the search says of its answer: the objective on ``search``, on ``select``, and on both pooled.
+
+    In the unit of the loss (nats per token, or share of the questions), or in excesses of a random pattern where the
+    search was scaled by those; ``excess`` is always in the unit of the loss.
+    """
+
+    search: float
+    select: float
+    pooled: float
+    worst_group: str
+    """The group that pays most on ``search`` and ``select`` pooled."""
+    excess: dict[str, float]
+    """Group -> its excess on ``search`` and ``select`` pooled, by their tokens."""
+
+
+class ReachedFractions(JsonPart):
+    """Removed fractions of block parameters, all parameters, FLOPs per token and KV-cache bytes per token.
+
+    ``latency`` is the fraction of the predicted time of the whole model, where the space was measured. A file holds
+    these rounded; ``patterns.Reached`` is exact, and its package knows no files.
+    """
+
+    block_params: float
+    params: float
+    flops: float
+    kv: float
+    latency: float | None = None
+
+    @classmethod
+    def of(cls, reached: Reached) -> ReachedFractions:
+        """Round to what files hold: six digits after the point."""
+        return cls(**{name: round(value, 6) for name, value in vars(reached).items() if value is not None})
+
+    @model_serializer(mode="wrap")
+    def _measured_alone(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_none(serialise(self), "latency")
+
+
+class RefitNote(JsonPart):
+    """How the weights that belong to a pattern were refitted: the last projections of blocks that stay.
+
+    ``ridge`` is in mean diagonal entries of what is solved; ``through`` is the last layer that was refitted.
+    """
+
+    method: str
+    ridge: float
+    through: int
+    calibration: str
+    """Fingerprint of the calibration set whose split ``train`` was read."""
+    tokens: int
+    """Tokens that were read."""
+    anchor: float
+    """Share of them that is of no named domain."""
+
+
+def without_none(content: dict[str, Any], key: str) -> dict[str, Any]:
+    """Leave a key out of what is written where it has no value."""
+    return {name: value for name, value in content.items() if name != key or value is not None}
