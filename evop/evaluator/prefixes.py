@@ -65,11 +65,12 @@ class Step(NamedTuple):
 def steps_of(cut: Cut, layers: int, parallel: bool) -> Iterator[Step]:
     """List the steps of a cut: one per layer where attention and MLP read the same input, else two."""
     for layer in range(layers):
-        attn, mlp = _state(cut, ("attn", layer)), _state(cut, ("mlp", layer))
+        attn, mlp = state_of(cut, ("attn", layer)), state_of(cut, ("mlp", layer))
         yield from [Step(layer, attn, mlp)] if parallel else [Step(layer, attn, None), Step(layer, None, mlp)]
 
 
-def _state(cut: Cut, place: Place) -> State:
+def state_of(cut: Cut, place: Place) -> State:
+    """Say what a cut makes of a block."""
     if place in cut.gone:
         return GONE
     if place not in cut.kept and place not in cut.weights:

@@ -1,0 +1,124 @@
+"""The last projection of one block that stays, while its new weight is looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from evop.model.families.family import Block
+from evop.model.loaded import LoadedModel
+from evop.recovery.norms import NormBehind
+from evop.recovery.solve import NormalSums
+from evop.recovery.streams import Batch
+from evop.removal.compensation import stored_dtype
+from evop.removal.cut import Cut, Place, Weight, part_name
+from evop.removal.masking import features_of
+
+FREE = ("chain", "single")
+"""Methods that change every number of a weight."""
+
+
+@dataclass
+class Projection:
+    """A last projection, and the sums that its new weight is solved from.
+
+    Attributes:
+        place: the block.
+        layer: the decoder layer.
+        block: the names of its modules.
+        inner: the projection.
+        old: its weight, what stays of it, float32 [hidden, features that stay].
+        stays: which input features stay, bool [features], or None for all of them.
+        dtype: the dtype that the weight is stored in.
+        method: how it is refitted.
+    """
+
+    place: Place
+    layer: nn.Module
+    block: Block
+    inner: nn.Module
+    old: torch.Tensor
+    stays: torch.Tensor | None
+    dtype: torch.dtype
+    method: str
+    _sums: NormalSums = field(init=False)
+    _norm: NormBehind | None = None
+    _begun: bool = False
+
+    def __post_init__(self) -> None:
+        self._sums = NormalSums(part_name(*self.place))
+
+    @classmethod
+    def of(cls, loaded: LoadedModel, layer: nn.Module, place: Place, cut: Cut, method: str) -> Projection:
+        """Find the projection of a block in its layer, and what stays of its weight under a cut."""
+        kind, _ = place
+        block = loaded.family.block(kind)
+        inner = layer.get_submodule(block.out)
+        own = inner.get_parameter("weight").detach()
+        old, stays = (own if block.out_axis == 1 else own.T).float(), None
+        if place in cut.kept:
+            stays = features_of(cut.kept[place], loaded.family.units(loaded.model.config, kind), old.shape[1])
+            stays = stays.to(old.device)
+            old = old[:, stays]
+        return cls(place, layer, block, inner, old, stays, stored_dtype(loaded, place), method)
+
+    @contextmanager
+    def watched(self) -> Iterator[list[tuple[torch.Tensor, torch.Tensor]]]:
+        """Note what the projection reads and puts out, call by call, for the length of a ``with`` block."""
+        seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+        def note(_module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+            seen.append((inputs[0], output))
+
+        handle = self.inner.register_forward_hook(note)
+        try:
+            yield seen
+        finally:
+            handle.remove()
+
+    def add(
+        self,
+        batch: Batch,
+        read: torch.Tensor,
+        out: torch.Tensor,
+        streams: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    ) -> None:
+        """Add a batch to the sums.
+
+        Args:
+            batch: the batch.
+            read: what the projection read, [batch, length, features].
+            out: what it put out, [batch, length, hidden].
+            streams: the stream in front of the block, behind it, and what it should be behind it, of ``out``'s shape.
+        """
+        before, behind, wanted = streams
+        if not self._begun:
+            self._norm, self._begun = NormBehind.of(self.layer, self.block, before, out, behind), True
+        rows = batch.rows.to(out.device)
+        error = (wanted.float() - behind.float()).flatten(0, 1)[rows]
+        if self.method in FREE:
+            inputs = (read if self.stays is None else read[..., self.stays]).float().flatten(0, 1)[rows]
+        else:
+            bias = getattr(self.inner, "bias", None)
+            inputs = (out if bias is None else out - bias).float().flatten(0, 1)[rows]
+        if self._norm is not None:
+            error = error / self._norm.gain
+            inputs = inputs / self._norm.size(before, out).flatten(0, 1)[rows]
+        self._sums.add(inputs, error, batch.weights.to(out.device))
+
+    def weight(self, ridge: float) -> Weight:
+        """Solve for the new weight.
+
+        Raises:
+            EvopError: inputs that are not finite.
+        """
+        if self.method == "diagonal":
+            new = self.old * (1 + self._sums.factors(ridge).to(self.old)[:, None])
+        else:
+            change = self._sums.solved(ridge).T.to(self.old)
+            new = self.old + (change if self.method in FREE else change @ self.old)
+        return Weight(new.to(self.dtype).cpu().contiguous())

@@ -1,0 +1,74 @@
+"""Ridge regression from its sums: what a weight should have been."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from evop.errors import EvopError
+
+JITTER = 1e-10
+"""What is added to the diagonal where a matrix is singular to rounding, in its mean entries; grown tenfold until it is
+not."""
+
+
+@dataclass
+class NormalSums:
+    """The sums of a least-squares problem: inputs times inputs, and inputs times what they should give.
+
+    Products of a batch are made in the dtype of its inputs, float32 at least, and added in float64 on the CPU, so that
+    devices agree within the rounding of one batch.
+
+    Attributes:
+        what: names the problem in an error.
+        gram: sum of w a aᵀ, float64 [features, features].
+        cross: sum of w a eᵀ, float64 [features, outputs].
+    """
+
+    what: str
+    gram: torch.Tensor | None = field(default=None)
+    cross: torch.Tensor | None = field(default=None)
+
+    def add(self, inputs: torch.Tensor, errors: torch.Tensor, weights: torch.Tensor) -> None:
+        """Add some rows.
+
+        Args:
+            inputs: [n, features].
+            errors: what the inputs should give beyond what they do, [n, outputs].
+            weights: what each row counts, [n].
+        """
+        weighted = inputs * weights[:, None].to(inputs)
+        gram, cross = (weighted.T @ inputs).cpu().double(), (weighted.T @ errors).cpu().double()
+        self.gram = gram if self.gram is None else self.gram.add_(gram)
+        self.cross = cross if self.cross is None else self.cross.add_(cross)
+
+    def solved(self, ridge: float) -> torch.Tensor:
+        """Find the change of a weight: argmin of sum w |a d - e|² + ridge · mean(diagonal) · |d|².
+
+        Args:
+            ridge: strength of the pull towards no change, in mean diagonal entries of the sum of w a aᵀ.
+
+        Returns:
+            float64 [features, outputs].
+
+        Raises:
+            EvopError: sums that are not finite.
+        """
+        assert self.gram is not None and self.cross is not None, f"{self.what}: nothing was added"
+        if not (torch.isfinite(self.gram).all() and torch.isfinite(self.cross).all()):
+            raise EvopError(f"{self.what}: its inputs are not finite; use --dtype bfloat16 or float32")
+        mean = float(self.gram.diagonal().mean()) or 1.0
+        eye = torch.eye(len(self.gram), dtype=torch.float64)
+        jitter = 0.0
+        while True:
+            factor, failed = torch.linalg.cholesky_ex(self.gram + (ridge + jitter) * mean * eye)
+            if not failed:
+                return torch.cholesky_solve(self.cross, factor)
+            jitter = max(JITTER, 10 * jitter)
+
+    def factors(self, ridge: float) -> torch.Tensor:
+        """Find one factor a channel, where inputs and outputs are the same channels: float64 [outputs]."""
+        assert self.gram is not None and self.cross is not None, f"{self.what}: nothing was added"
+        squares = self.gram.diagonal()
+        return self.cross.diagonal() / (squares + ridge * (float(squares.mean()) or 1.0))

@@ -1,0 +1,84 @@
+"""The text that recovery learns from, and how much each of its tokens counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from calibration import CalibrationSet
+from evop.errors import EvopError
+from evop.tokens.passages import TokenPassages, tokenize
+
+ANCHOR = "anchor"
+"""The group of text that is of no named domain."""
+
+
+@dataclass(frozen=True)
+class LearningText:
+    """Passages to learn from: named domains, each counted alike however long it is, and an anchor beside them.
+
+    Attributes:
+        passages: the passages of the split ``train``, then those of the anchor.
+    """
+
+    passages: TokenPassages
+
+    @classmethod
+    def of(
+        cls, calibration: CalibrationSet, tokenizer: Any, max_tokens: int, anchor: TokenPassages | None = None
+    ) -> LearningText:
+        """Tokenize the split ``train`` of a calibration set, and put an anchor beside it.
+
+        Raises:
+            EvopError: the set has no text to learn from.
+        """
+        train = [passage for passage in calibration.split("train") if passage.kind == "text"]
+        if not train:
+            raise EvopError(
+                "the calibration set has no split train, which refitting and healing learn from; build it again with "
+                "--train-tokens 20000 (tokens a domain)"
+            )
+        named = tokenize(train, tokenizer, max_tokens)
+        return cls(named if anchor is None else joined(named, anchor))
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens that are scored."""
+        return self.passages.total
+
+    @property
+    def anchor_share(self) -> float:
+        """Share of the tokens that is the anchor's."""
+        at = [domain == ANCHOR for domain in self.domains]
+        return float(self.passages.scored[at].sum() / self.tokens)
+
+    @cached_property
+    def domains(self) -> tuple[str, ...]:
+        """The domain of each passage."""
+        return tuple(group.partition("/")[0] for group in self.passages.groups)
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """What a token of each passage counts, float64 [passages]: 1 on average, the named domains alike in sum.
+
+        The anchor counts as many tokens as it has.
+        """
+        scored = self.passages.scored
+        by_domain = {name: scored[[each == name for each in self.domains]].sum() for name in set(self.domains)}
+        named = [name for name in by_domain if name != ANCHOR]
+        share = sum(by_domain[name] for name in named) / max(1, len(named))
+        weight = {name: 1.0 if name == ANCHOR else share / by_domain[name] for name in by_domain}
+        return np.array([weight[name] for name in self.domains])
+
+
+def joined(first: TokenPassages, second: TokenPassages) -> TokenPassages:
+    """Put passages of text one after the other."""
+    return TokenPassages(
+        first.ids + second.ids,
+        first.groups + second.groups,
+        first.documents + second.documents,
+        first.shortened + second.shortened,
+    )
