@@ -80,6 +80,14 @@ def test_it_hangs_on_the_seed_of_the_sample(recipe):
     assert {p.id for p in first.split("train")} != {p.id for p in other.split("train")}
 
 
+def test_more_tokens_go_on_where_fewer_ended(recipe):
+    few, more = (built(recipe, passages=6, seed=3, train_tokens=tokens).split("train") for tokens in (500, 1200))
+    assert 0 < len(few) < len(more)
+    for group in {p.group for p in more}:
+        mine, longer = ([p for p in some if p.group == group] for some in (few, more))
+        assert longer[: len(mine)] == mine
+
+
 def test_it_is_counted_and_kept(everything, tmp_path):
     everything.save(tmp_path / "set")
     loaded = CalibrationSet.load(tmp_path / "set")
@@ -116,6 +124,31 @@ def test_a_domain_of_which_everything_was_searched_gives_nothing(recipe):
     some = built(recipe, passages=1000, train_tokens=5)
     assert some.split("train") == ()
     assert some.manifest.notes[-1].endswith("): land 0, shore 0")
+
+
+def test_a_group_of_which_all_documents_were_searched_is_named(tmp_path, write_rows):
+    rows = [
+        row
+        for seed, (topic, documents) in enumerate({"sail mast": 40, "bread flour": 40, "court judge": 9}.items())
+        for row in write_rows.make([topic], documents, 1, seed)
+    ]
+    for number, row in enumerate(rows):
+        row["book"] = f"book {number}"
+    path = write_rows(tmp_path / "a.jsonl", rows)
+    recipe = Recipe(
+        domains=[DomainSource(name="d", source=str(path))],
+        group_by="book",
+        clusters=3,
+        passages=18,
+        hold_out=0,
+        min_group_tokens=1,
+        train_tokens=300,
+    )
+    some = build_calibration_set(recipe)
+    without = [group.key for group in some.groups if not tokens_by_group(some)[group.key]]
+    assert without == ["d/2"]
+    assert some.manifest.notes[-1].startswith("no text to train with in these groups, since the search sample took of ")
+    assert some.manifest.notes[-1].endswith(": d/2")
 
 
 def test_chats_stay_messages_and_questions_give_nothing(tmp_path):
