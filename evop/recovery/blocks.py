@@ -46,7 +46,7 @@ def stops_of(cut: Cut, layers: int, parallel: bool) -> list[Stop]:
     """List the steps that stay, in order."""
     steps = steps_of(layers, parallel)
     stays = [at for at, step in enumerate(steps) if not cut.gone.issuperset(step)]
-    stops = []
+    stops: list[Stop] = []
     for at, end in zip(stays, [*stays[1:], len(steps)], strict=True):
         places = tuple(place for place in steps[at] if place not in cut.gone)
         wounded = (

@@ -1,4 +1,4 @@
-"""What a norm behind a projection makes of it: some families normalise what a block adds, or the sum with the stream."""
+"""A norm behind a projection: some families normalise what a block adds, or its sum with the stream."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ class NormalSums:
     """
 
     what: str
-    gram: torch.Tensor | None = field(default=None)
-    cross: torch.Tensor | None = field(default=None)
+    gram: torch.Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.float64))
+    cross: torch.Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.float64))
 
     def add(self, inputs: torch.Tensor, errors: torch.Tensor, weights: torch.Tensor) -> None:
         """Add some rows.
@@ -40,8 +40,8 @@ class NormalSums:
         """
         weighted = inputs * weights[:, None].to(inputs)
         gram, cross = (weighted.T @ inputs).cpu().double(), (weighted.T @ errors).cpu().double()
-        self.gram = gram if self.gram is None else self.gram.add_(gram)
-        self.cross = cross if self.cross is None else self.cross.add_(cross)
+        self.gram = self.gram.add_(gram) if self.gram.numel() else gram
+        self.cross = self.cross.add_(cross) if self.cross.numel() else cross
 
     def solved(self, ridge: float) -> torch.Tensor:
         """Find the change of a weight: argmin of sum w |a d - e|² + ridge · mean(diagonal) · |d|².
@@ -55,7 +55,6 @@ class NormalSums:
         Raises:
             EvopError: sums that are not finite.
         """
-        assert self.gram is not None and self.cross is not None, f"{self.what}: nothing was added"
         if not (torch.isfinite(self.gram).all() and torch.isfinite(self.cross).all()):
             raise EvopError(f"{self.what}: its inputs are not finite; use --dtype bfloat16 or float32")
         mean = float(self.gram.diagonal().mean()) or 1.0
@@ -69,6 +68,5 @@ class NormalSums:
 
     def factors(self, ridge: float) -> torch.Tensor:
         """Find one factor a channel, where inputs and outputs are the same channels: float64 [outputs]."""
-        assert self.gram is not None and self.cross is not None, f"{self.what}: nothing was added"
         squares = self.gram.diagonal()
         return self.cross.diagonal() / (squares + ridge * (float(squares.mean()) or 1.0))

@@ -1,4 +1,4 @@
-"""Residual streams of a text, kept between the blocks of a model: the dense model's, and those of what is left of it."""
+"""Residual streams of a text between the blocks of a model: the dense one's, and those of what is left of it."""
 
 from __future__ import annotations
 
