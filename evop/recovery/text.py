@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from calibration import CalibrationSet
+from calibration import CalibrationSet, Passage
 from evop.errors import EvopError
 from evop.tokens.passages import TokenPassages, tokenize
 
@@ -35,14 +35,27 @@ class LearningText:
         Raises:
             EvopError: the set has no text to learn from.
         """
-        train = [passage for passage in calibration.split("train") if passage.kind == "text"]
-        if not train:
+        cls.refuse_without_text(calibration)
+        named = tokenize(cls.train(calibration), tokenizer, max_tokens)
+        return cls(named if anchor is None else joined(named, anchor))
+
+    @staticmethod
+    def train(calibration: CalibrationSet) -> list[Passage]:
+        """List the passages of text that a calibration set has to learn from."""
+        return [passage for passage in calibration.split("train") if passage.kind == "text"]
+
+    @classmethod
+    def refuse_without_text(cls, calibration: CalibrationSet) -> None:
+        """Check that there is text to learn from.
+
+        Raises:
+            EvopError: the set has no split ``train``.
+        """
+        if not cls.train(calibration):
             raise EvopError(
                 "the calibration set has no split train, which refitting and healing learn from; build it again with "
                 "--train-tokens 20000 (tokens a domain)"
             )
-        named = tokenize(train, tokenizer, max_tokens)
-        return cls(named if anchor is None else joined(named, anchor))
 
     @property
     def tokens(self) -> int:

@@ -1,0 +1,84 @@
+"""The folder that a refit works in: every block is kept as it is done, so that a stopped refit goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evop.errors import EvopError
+from evop.files.json_file import whole, write_json
+from evop.removal.cut import Place, Weight, part_name
+
+IDENTITY = "refitting.json"
+
+
+@dataclass(frozen=True)
+class RefitFolder:
+    """Blocks that are refitted, one file each, and what was asked.
+
+    Attributes:
+        folder: beside the folder that the refit writes in the end.
+    """
+
+    folder: Path
+
+    @classmethod
+    def beside(cls, out: Path, identity: dict[str, Any]) -> RefitFolder:
+        """Open the folder of a refit, or begin one.
+
+        Raises:
+            EvopError: it is another refit's.
+        """
+        self = cls(out.with_name(f"{out.name}.refitting"))
+        path = self.folder / IDENTITY
+        if path.is_file():
+            try:
+                before = json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                before = {}
+            if before != json.loads(json.dumps(identity)):
+                changed = [key for key in identity if before.get(key) != json.loads(json.dumps(identity[key]))]
+                raise EvopError(
+                    f"{self.folder} holds a refit that was stopped and had another {', '.join(changed) or 'recipe'}; "
+                    "ask for the same to go on, or remove it"
+                )
+        else:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_json(path, identity)
+        return self
+
+    def kept(self, method: str, ridge: float) -> dict[Place, Weight]:
+        """Read the blocks that are done, with one method and ridge; one that is torn is done again."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        done: dict[Place, Weight] = {}
+        for path in sorted(self.folder.glob(f"{_stem(method, ridge)}.*.safetensors")):
+            try:
+                (name, tensor), *_ = load_file(path).items()
+            except (OSError, ValueError, SafetensorError):
+                continue
+            kind, layer = name.rpartition(".")[2], name.split(".")[1]
+            done["attn" if kind == "attn" else "mlp", int(layer)] = Weight(tensor)
+        return done
+
+    def keep(self, method: str, ridge: float, place: Place, weight: Weight) -> None:
+        """Keep a block that is done; one that was kept before is left as it is."""
+        from safetensors.torch import save_file
+
+        path = self.folder / f"{_stem(method, ridge)}.{part_name(*place)}.safetensors"
+        if not path.is_file():
+            with whole(path) as temporary:
+                save_file({part_name(*place): weight.values}, temporary)
+
+    def remove(self) -> None:
+        """Take the folder away: the refit is written."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _stem(method: str, ridge: float) -> str:
+    return f"{method}-{hashlib.sha256(repr(ridge).encode()).hexdigest()[:8]}"

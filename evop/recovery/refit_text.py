@@ -1,0 +1,100 @@
+"""What a refit learns from, and what it is judged by: two texts that share no document."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from calibration import CalibrationSet
+from evop.model.loaded import LoadedModel
+from evop.recipes.refit import RefitRecipe
+from evop.recovery.anchor import Anchor, anchor_of
+from evop.recovery.samples import continuations
+from evop.recovery.text import LearningText, joined
+from evop.tokens.passages import TokenPassages, tokenize
+
+
+@dataclass(frozen=True)
+class RefitText:
+    """The text of one refit.
+
+    Attributes:
+        learning: what is learned from: the split ``train``, and the anchor.
+        judged_by: what ways to refit are judged by: the split ``select``, and what was held out of the anchor.
+        source: where the anchor comes from; empty where there is none.
+        max_tokens: tokens per passage at most.
+    """
+
+    learning: LearningText
+    judged_by: TokenPassages
+    source: str
+    max_tokens: int
+
+    @classmethod
+    def of(
+        cls,
+        calibration: CalibrationSet,
+        loaded: LoadedModel,
+        recipe: RefitRecipe,
+        folder: Path,
+        watch: Callable[[str], None] = lambda line: None,
+    ) -> RefitText:
+        """Make the text of a refit; what the dense model writes is kept in a folder.
+
+        Raises:
+            EvopError: a set without text to learn from, or an anchor that cannot be made.
+        """
+        most = recipe.max_tokens or 0
+        learning = LearningText.of(calibration, loaded.tokenizer, most)
+        if recipe.self_generated:
+            train = LearningText.train(calibration)
+            learning = LearningText(continuations(loaded, train, most, recipe.seed, folder, _drawing(watch)))
+        select = [passage for passage in calibration.split("select") if passage.kind == "text"]
+        judged_by = tokenize(select, loaded.tokenizer, most)
+        if not recipe.anchor:
+            return cls(learning, judged_by, "", most)
+        wanted = round(learning.tokens * recipe.anchor / (1 - recipe.anchor))
+        anchor = _anchor(calibration, loaded, recipe, wanted, folder, watch)
+        learning = LearningText(joined(learning.passages, anchor.train))
+        return cls(learning, joined(judged_by, anchor.held_out), anchor.source, most)
+
+    @cached_property
+    def by_domain(self) -> dict[str, int]:
+        """Domain -> tokens that are learned from."""
+        counted: Counter[str] = Counter()
+        for domain, scored in zip(self.learning.domains, self.learning.passages.scored, strict=True):
+            counted[domain] += int(scored)
+        return dict(counted)
+
+    @property
+    def words(self) -> str:
+        """What is learned from, in words."""
+        counted = ", ".join(f"{domain} {tokens:,}" for domain, tokens in self.by_domain.items())
+        return f"{self.learning.tokens:,} tokens: {counted}"
+
+
+def _anchor(
+    calibration: CalibrationSet,
+    loaded: LoadedModel,
+    recipe: RefitRecipe,
+    tokens: int,
+    folder: Path,
+    watch: Callable[[str], None],
+) -> Anchor:
+    return anchor_of(
+        loaded,
+        tokens=tokens,
+        max_tokens=recipe.max_tokens or 0,
+        text=recipe.anchor_text,
+        seed=recipe.seed,
+        folder=folder,
+        apart_from=[each for split in ("select", "audit", "unseen") for each in calibration.split(split)],
+        report=_drawing(watch),
+    )
+
+
+def _drawing(watch: Callable[[str], None]) -> Callable[[int, int], None]:
+    return lambda done, of: watch(f"the dense model writes: {done:,} of {of:,} tokens")

@@ -1,0 +1,165 @@
+"""``evop refit``: a pattern gets weights that make up for what left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from calibration import CalibrationSet
+from evop.errors import EvopError
+from evop.evaluator import Evaluator
+from evop.export.draft import drafted
+from evop.files.names import CORRECTIONS, HEAL, LATENCY, PATTERN, REFIT
+from evop.model.checkpoint import Checkpoint
+from evop.model.loaded import LoadedModel, load_model
+from evop.recipes.refit import RefitRecipe
+from evop.recipes.search import SearchRecipe
+from evop.recovery.refit import Refitting, best_of
+from evop.recovery.refit_file import RefitFile
+from evop.recovery.refit_folder import RefitFolder
+from evop.recovery.refit_text import RefitText
+from evop.recovery.text import ANCHOR, LearningText
+from evop.removal.corrections import write_corrections
+from evop.removal.cut import Cut
+from evop.removal.opened import OpenedPattern, open_pattern
+from evop.removal.pattern_facts import ModelName, RefitNote
+from evop.removal.ranking import Ranking
+from evop.stages.one_error import one_error
+from evop.version import __version__
+
+
+@dataclass(frozen=True)
+class RefitResult:
+    """What a refit found.
+
+    Attributes:
+        folder: the folder with the pattern and its weights: ``evop prune --pattern`` and ``evop audit --pattern`` take
+            it.
+        file: what was tried, and what was chosen.
+    """
+
+    folder: Path
+    file: RefitFile
+
+
+@one_error
+def refit(
+    model: str | Path,
+    pattern: str | Path,
+    calibration: str | Path | CalibrationSet,
+    out: str | Path,
+    *,
+    report: Callable[[str], None] = lambda line: None,
+    watch: Callable[[str], None] = lambda line: None,
+    **options: Any,
+) -> RefitResult:
+    """Refit what a pattern leaves, in closed form; stopped and run again, it goes on where it was.
+
+    Args:
+        model: a Hugging Face folder or hub name.
+        pattern: a pattern file, a search run's folder, a drop file, or a pruned checkpoint.
+        calibration: a calibration set with text to learn from (``--train-tokens``), or its folder.
+        out: folder for the pattern and its weights.
+        report: is given one line per step.
+        watch: is shown what is worked on.
+        **options: the fields of ``RefitRecipe``.
+
+    Raises:
+        EvopError: bad input, a healed checkpoint, or a full disk.
+    """
+    recipe, place = RefitRecipe.of(**options), Path(out)
+    calibration = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
+    checkpoint = Checkpoint.find(model, recipe.revision)
+    opened = open_pattern(pattern, checkpoint)
+    _refuse(opened, place)
+    recipe = recipe.model_copy(update={"max_tokens": recipe.max_tokens or _max_tokens(opened)})
+    LearningText.refuse_without_text(calibration)
+    loaded = load_model(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
+    folder = RefitFolder.beside(place, _identity(opened, calibration, recipe, loaded))
+    text = RefitText.of(calibration, loaded, recipe, folder.folder, watch)
+    report(f"learning from {text.words}")
+    evaluator = Evaluator(loaded, opened.space, Ranking(), text.max_tokens, recipe.batch_size, cache_mb=0)
+    refitting = Refitting(evaluator, replace(opened.cut, weights={}), text, recipe, folder, watch)
+    cuts, tried = refitting.tried()
+    file = RefitFile(
+        version=__version__,
+        model=ModelName.of(checkpoint),
+        pattern_sha256=opened.sha256,
+        calibration=calibration.fingerprint,
+        recipe=recipe.model_dump(mode="json"),
+        tokens=text.by_domain,
+        anchor=text.source,
+        tried=tried,
+        chosen=best_of(tried, recipe.refit),
+    )
+    report(_summary(file))
+    _write(opened, cuts[file.chosen], file, place)
+    folder.remove()
+    return RefitResult(place, file)
+
+
+def _refuse(opened: OpenedPattern, out: Path) -> None:
+    """Refuse what cannot be refitted from the dense model's weights."""
+    if (opened.place.parent / HEAL).is_file():
+        raise EvopError(
+            f"--pattern {opened.path} is healed already, and a refit begins from the dense model's weights; give the "
+            "pattern that it was pruned by"
+        )
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise EvopError(f"--out {out} is there already and not an empty folder; choose a new one")
+
+
+def _max_tokens(opened: OpenedPattern) -> int:
+    """Take the length of passages that the pattern was searched with."""
+    origin = opened.file.origin
+    return origin.max_tokens if origin else int(SearchRecipe.model_fields["max_tokens"].default)
+
+
+def _identity(
+    opened: OpenedPattern, calibration: CalibrationSet, recipe: RefitRecipe, loaded: LoadedModel
+) -> dict[str, Any]:
+    return {
+        "pattern": opened.sha256,
+        "calibration set": calibration.fingerprint,
+        "model": loaded.checkpoint.fingerprint,
+        "dtype": loaded.dtype,
+        **recipe.model_dump(mode="json", exclude={"device", "batch_size", "dtype", "revision", "trust_remote_code"}),
+    }
+
+
+def _summary(file: RefitFile) -> str:
+    """Say on one line what the refit brought."""
+    before, best = file.tried[0], file.best
+    if best is before:
+        return f"refit: nothing that was tried is better on select than the weights that are there ({before.value:.4f})"
+    worse = [group for group, lost in best.excess.items() if lost > before.excess[group]]
+    others = f"; worse than before: {', '.join(worse)}" if worse else "; better in every group"
+    return (
+        f"refit on select: worst group {before.worst:.4f} -> {best.worst:.4f}, worse half's mean {before.value:.4f} -> "
+        f"{best.value:.4f} nats per token (ridge {best.ridge:g}, through layer {best.through}){others}"
+    )
+
+
+def _write(opened: OpenedPattern, cut: Cut, file: RefitFile, out: Path) -> None:
+    """Write the pattern, its weights, and the account, whole or not at all."""
+    size = sum(weight.values.nbytes for weight in cut.weights.values())
+    with drafted(out, size) as draft:
+        best, folder, tokens = file.best, draft.folder, sum(file.tokens.values())
+        note = None
+        if cut.weights:
+            note = RefitNote(
+                method=best.method,
+                ridge=best.ridge,
+                through=best.through,
+                calibration=file.calibration,
+                tokens=tokens,
+                anchor=round(file.tokens.get(ANCHOR, 0) / tokens, 6),
+            )
+        corrections = write_corrections(cut, folder / CORRECTIONS) if cut.weights or cut.bias else None
+        if opened.file.latency is not None:
+            (folder / LATENCY).write_bytes(opened.latency.read_bytes())
+        file.write(folder / REFIT)
+        opened.file.model_copy(update={"refit": note, "corrections": corrections}).write(folder / PATTERN)
+        draft.publish()
