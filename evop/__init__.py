@@ -2,7 +2,7 @@
 
 The stages are plain functions, imported when first used (``import evop`` loads no torch):
 
-    >>> from evop import build_calibration_set, search, audit, prune  # doctest: +SKIP
+    >>> from evop import build_calibration_set, search, refit, audit, prune  # doctest: +SKIP
 
 Rooms are called ``searching`` and ``auditing``: a subpackage ``search`` would overwrite the function ``evop.search``.
 """
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from evop.stages.calibrate import build_calibration_set
     from evop.stages.compare import compare
     from evop.stages.prune import PruneResult, prune
+    from evop.stages.refit import RefitResult, refit
     from evop.stages.run import RunResult, run
     from evop.stages.search import SearchResult, search
     from evop.stages.speed import speed
@@ -31,6 +32,7 @@ __all__ = [
     "EvopError",
     "PruneResult",
     "Recipe",
+    "RefitResult",
     "RunRecipe",
     "RunResult",
     "SearchResult",
@@ -39,6 +41,7 @@ __all__ = [
     "build_calibration_set",
     "compare",
     "prune",
+    "refit",
     "run",
     "search",
     "speed",
@@ -49,6 +52,8 @@ _HOMES = {
     "audit": "evop.stages.audit",
     "PruneResult": "evop.stages.prune",
     "prune": "evop.stages.prune",
+    "RefitResult": "evop.stages.refit",
+    "refit": "evop.stages.refit",
     "SearchResult": "evop.stages.search",
     "search": "evop.stages.search",
     "speed": "evop.stages.speed",

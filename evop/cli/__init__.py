@@ -1,4 +1,4 @@
-"""The commands, one file each: ``evop demo | calibrate | show | search | audit | prune | speed | run | compare``."""
+"""The commands, one file each: ``evop demo | calibrate | show | search | refit | audit | prune | speed | run | compare``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 import sys
 
 from calibration.errors import CalibrationError
-from evop.cli import audit, calibrate, compare, demo, prune, run, search, show, speed
+from evop.cli import audit, calibrate, compare, demo, prune, refit, run, search, show, speed
 from evop.cli.app import app
 from evop.cli.recipe_options import GroupedCommand
 from evop.errors import EvopError
@@ -17,6 +17,7 @@ for _command in (
     calibrate.calibrate,
     show.show,
     search.search,
+    refit.refit,
     audit.audit,
     prune.prune,
     speed.speed,

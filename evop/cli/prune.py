@@ -18,6 +18,12 @@ def prune(
     ],
     out: Out,
     audit: Annotated[Path | None, typer.Option(help="An audit to put into the model card.")] = None,
+    refit: Annotated[
+        str, typer.Option(help="How the weights that stay make up for what left: none, auto, or as of evop refit.")
+    ] = "none",
+    calibration: Annotated[
+        Path | None, typer.Option(help="A calibration set with text to learn from, for --refit.")
+    ] = None,
     revision: Revision = None,
     trust_remote_code: Trust = False,
 ) -> None:
@@ -25,4 +31,14 @@ def prune(
     from evop.stages.prune import prune as run_prune
 
     quiet()
-    run_prune(model, pattern, out, audit=audit, revision=revision, trust_remote_code=trust_remote_code, report=say)
+    run_prune(
+        model,
+        pattern,
+        out,
+        audit=audit,
+        refit=refit,
+        calibration=calibration,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+        report=say,
+    )

@@ -72,8 +72,7 @@ def drafted(out: Path, needed: int) -> Iterator[Draft]:
 
 def _refuse(out: Path, needed: int) -> None:
     """Refuse a folder that is there already or cannot fit."""
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise EvopError(f"--out {out} is there already and not an empty folder; choose a new one")
+    refuse_filled(out)
     parent = next(place for place in (out, *out.absolute().parents) if place.is_dir())
     free = shutil.disk_usage(parent).free
     if free < needed + MARGIN:
@@ -81,6 +80,16 @@ def _refuse(out: Path, needed: int) -> None:
             f"--out {out}: the disk has {_gb(free)} free, the checkpoint takes {_gb(needed)}; make room or choose "
             "another disk"
         )
+
+
+def refuse_filled(out: Path) -> None:
+    """Refuse a folder that holds something.
+
+    Raises:
+        EvopError: it is there, and not an empty folder.
+    """
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise EvopError(f"--out {out} is there already and not an empty folder; choose a new one")
 
 
 def _gb(size: int) -> str:

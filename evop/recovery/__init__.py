@@ -1,1 +1,1 @@
-"""Making up for what left: weights refitted in closed form, a pruned model healed by distillation."""
+"""What gives a pruned model back what it lost: weights solved anew, and weights that learn from the dense model."""

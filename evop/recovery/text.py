@@ -10,10 +10,8 @@ import numpy as np
 
 from calibration import CalibrationSet, Passage
 from evop.errors import EvopError
+from evop.recovery.samples import ANCHOR
 from evop.tokens.passages import TokenPassages, tokenize
-
-ANCHOR = "anchor"
-"""The group of text that is of no named domain."""
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,22 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from calibration import CalibrationSet
 from evop.auditing.audit_file import AuditFile
 from evop.errors import EvopError
-from evop.export.draft import Draft, drafted
+from evop.export.draft import Draft, drafted, refuse_filled
 from evop.export.parity import TOLERANCE, ParityReport, check_in_fresh_process
 from evop.export.write import Pruning
 from evop.files.json_file import inside
-from evop.files.names import AUDIT, SEARCH
+from evop.files.names import AUDIT, PATTERN, SEARCH
 from evop.model.checkpoint import Checkpoint
 from evop.removal.opened import OpenedPattern, open_pattern
 from evop.report.card import CardFacts, model_card
 from evop.searching.search_file import SearchFile
 from evop.stages.one_error import one_error
+from evop.stages.refit import refit as refit_pattern
 from evop.timing.chosen_table import timed_as_searched
 
 
@@ -48,6 +51,8 @@ def prune(
     out: str | Path,
     *,
     audit: str | Path | None = None,
+    refit: str = "none",
+    calibration: str | Path | CalibrationSet | None = None,
     revision: str | None = None,
     trust_remote_code: bool = False,
     report: Callable[[str], None] = lambda line: None,
@@ -60,6 +65,8 @@ def prune(
         pattern: a ``pattern.json``, a search run's folder, or a drop file (``layer_drop_config.txt``).
         out: the new checkpoint's folder.
         audit: an audit of this pattern, for the model card.
+        refit: how the weights that stay make up for what left; a ``--refit`` of ``evop refit``, or ``"none"``.
+        calibration: a calibration set with text to learn from, or its folder; for ``refit`` alone.
         revision: branch, tag or commit of a hub model.
         trust_remote_code: whether the dense model may run code of its own in the parity check.
         report: is given one line per step.
@@ -68,6 +75,9 @@ def prune(
     Raises:
         EvopError: bad input, a full disk, or a checkpoint that does not compute what was searched.
     """
+    if refit != "none":
+        how = {"refit": refit, "revision": revision, "trust_remote_code": trust_remote_code}
+        pattern = _refitted(model, pattern, calibration, Path(out), how, report)
     checkpoint = Checkpoint.find(model, revision)
     opened = open_pattern(pattern, checkpoint)
     audited, labels = None if audit is None else _audit_of(opened, audit), _labels(opened.path, report)
@@ -95,8 +105,32 @@ def prune(
         )
         (draft.folder / "README.md").write_text(_card(pruning, audited, labels, result), encoding="utf-8")
         draft.publish()
+    if refit != "none":
+        shutil.rmtree(pattern)
     report(_summary(result))
     return result
+
+
+def _refitted(
+    model: str | Path,
+    pattern: str | Path,
+    calibration: str | Path | CalibrationSet | None,
+    out: Path,
+    how: dict[str, Any],
+    report: Callable[[str], None],
+) -> Path:
+    """Refit a pattern into a folder beside the checkpoint; one that was refitted before is taken as it is.
+
+    Raises:
+        EvopError: no calibration set, or one without text to learn from.
+    """
+    if calibration is None:
+        raise EvopError(f"--refit {how['refit']} learns from text; give --calibration a set made with --train-tokens")
+    refuse_filled(out)
+    place = out.with_name(f"{out.name}.refitted")
+    if not (place / PATTERN).is_file():
+        refit_pattern(model, pattern, calibration, place, report=report, **how)
+    return place
 
 
 def _audit_of(opened: OpenedPattern, audit: str | Path) -> AuditFile:

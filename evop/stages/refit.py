@@ -10,7 +10,7 @@ from typing import Any
 from calibration import CalibrationSet
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
-from evop.export.draft import drafted
+from evop.export.draft import drafted, refuse_filled
 from evop.files.names import CORRECTIONS, HEAL, LATENCY, PATTERN, REFIT
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import LoadedModel, load_model
@@ -20,7 +20,8 @@ from evop.recovery.refit import Refitting, best_of
 from evop.recovery.refit_file import RefitFile
 from evop.recovery.refit_folder import RefitFolder
 from evop.recovery.refit_text import RefitText
-from evop.recovery.text import ANCHOR, LearningText
+from evop.recovery.samples import ANCHOR
+from evop.recovery.text import LearningText
 from evop.removal.corrections import write_corrections
 from evop.removal.cut import Cut
 from evop.removal.opened import OpenedPattern, open_pattern
@@ -107,8 +108,7 @@ def _refuse(opened: OpenedPattern, out: Path) -> None:
             f"--pattern {opened.path} is healed already, and a refit begins from the dense model's weights; give the "
             "pattern that it was pruned by"
         )
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise EvopError(f"--out {out} is there already and not an empty folder; choose a new one")
+    refuse_filled(out)
 
 
 def _max_tokens(opened: OpenedPattern) -> int:
