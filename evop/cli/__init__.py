@@ -1,4 +1,4 @@
-"""The commands, one file each: ``evop demo | calibrate | show | search | refit | audit | prune | speed | run | compare``."""
+"""The commands, one file each, in the order in which they are used."""
 
 from __future__ import annotations
 

@@ -64,6 +64,10 @@ class SearchRecipe(Execution):
         int | None,
         option("Distinct patterns to measure at most; 400 without a limit, unless the strategy ends by itself.", ge=1),
     ] = None
+    judge: Annotated[
+        Literal["masked", "refit"],
+        option("How finalists are judged: as they were searched, or refitted by text kept with --train-tokens."),
+    ] = "masked"
     seed: Annotated[int, option("Seed of all that is random in the strategy.", ge=0)] = 0
 
     width_step: Annotated[

@@ -51,7 +51,9 @@ class RefitText:
         learning = LearningText.of(calibration, loaded.tokenizer, most)
         if recipe.self_generated:
             train = LearningText.train(calibration)
-            learning = LearningText(continuations(loaded, train, most, recipe.seed, folder, _drawing(watch)))
+            learning = LearningText(
+                continuations(loaded, train, max_tokens=most, seed=recipe.seed, folder=folder, report=_drawing(watch))
+            )
         select = [passage for passage in calibration.split("select") if passage.kind == "text"]
         judged_by = tokenize(select, loaded.tokenizer, most)
         if not recipe.anchor:

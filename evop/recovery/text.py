@@ -93,3 +93,12 @@ def joined(first: TokenPassages, second: TokenPassages) -> TokenPassages:
         first.documents + second.documents,
         first.shortened + second.shortened,
     )
+
+
+READINGS = 3
+"""How often a refit reads its text: once through the dense model, twice through what is left."""
+
+
+def refit_tokens(learning: LearningText, search: TokenPassages) -> int:
+    """Count the tokens that refitting one finalist of a search scores: its text, and ``search`` again."""
+    return READINGS * learning.tokens + search.total

@@ -6,22 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from evop.errors import EvopError
 from evop.files.json_file import sha256
 from evop.files.names import CORRECTIONS, DROP_LIST, PATTERN, SEARCH
-from evop.fitness.fitness import Fitness
-from evop.fitness.sample import Losses, Sample
+from evop.fitness.sample import Losses
 from evop.recipes.search import SearchRecipe
 from evop.removal.corrections import write_corrections
 from evop.removal.drop_file import write_drop_file
 from evop.removal.pattern_facts import Claim, ModelName, Origin
 from evop.removal.pattern_file import PatternFile
 from evop.searching.folder import SearchRun
+from evop.searching.judging import Judge, Judged
 from evop.searching.passages import held_out_domains
 from evop.searching.search_file import Finalist, SearchFile
 from evop.searching.setup import SearchSetup
 from evop.version import __version__
-from patterns import Measurement, Trial
+from patterns import Trial
 
 
 @dataclass(frozen=True)
@@ -35,54 +34,44 @@ class Answer:
         recipe: what was asked of the search.
         setup: what the search worked with.
         reason: why the search stopped.
-        best: the finalists, best on ``search`` first.
+        judge: measured the finalists.
+        judged: the finalists, best on ``search`` first.
         completed: the finalists that the strategy completed, because nothing measured met the budget yet.
-        select: judges patterns on ``select``.
-        measured: the measurement of each finalist on ``select``.
-        spent: tokens that these measurements scored.
+        spent: purpose -> tokens that judging scored.
     """
 
     recipe: SearchRecipe
     setup: SearchSetup
     reason: str
-    best: list[Trial]
+    judge: Judge
+    judged: list[Judged]
     completed: list[Trial]
-    select: Fitness
-    measured: list[Measurement]
-    spent: int
+    spent: dict[str, int]
 
     @classmethod
     def chosen(
         cls, recipe: SearchRecipe, setup: SearchSetup, reason: str, best: list[Trial], completed: list[Trial]
     ) -> Answer:
-        """Measure the finalists on ``select``; those without a loss there are dropped.
+        """Judge the finalists on ``select``; those without a loss there are dropped.
 
         Raises:
             EvopError: no finalist has a loss there.
         """
-        sample = Sample.whole(setup.fitness.sample.evaluator, setup.passages.select)
-        dense = {sample.full.passages: sample.dense(sample.full)}
-        select = Fitness(sample, setup.fitness.objective, dense, setup.fitness.scale)
-        both = list(zip(best, select([trial.pattern for trial in best]), strict=True))
-        sound = [(trial, measurement) for trial, measurement in both if measurement.failed is None]
-        if not sound:
-            raise EvopError(f"no finalist has a loss on select ({both[0][1].failed}); use --dtype float32")
-        spent = len(both) * setup.passages.select.total
-        kept, measured = [trial for trial, _ in sound], [measurement for _, measurement in sound]
-        return cls(recipe, setup, reason, kept, completed, select, measured, spent)
+        judge = Judge.of(setup)
+        return cls(recipe, setup, reason, judge, judge.judged(best), completed, judge.tokens(len(best)))
 
     @property
     def at(self) -> int:
         """Index of the finalist that is best on both splits pooled; of two that are equal, of the better on search."""
-        return min(range(len(self.best)), key=lambda i: (self.select.value(self.pooled[i]), self.best[i].value))
+        return min(range(len(self.judged)), key=lambda i: (self._value(self.pooled[i]), self.judged[i].trial.value))
 
     @cached_property
     def pooled(self) -> list[dict[str, float]]:
         """The excess per group of each finalist on ``search`` and ``select`` together, each token counted alike."""
         splits = self.setup.passages.search.counts_by_group, self.setup.passages.select.counts_by_group
         pooled = []
-        for trial, measurement in zip(self.best, self.measured, strict=True):
-            both = self.setup.fitness.excess(trial.measurement), self.select.excess(measurement)
+        for judged in self.judged:
+            both = judged.search, self.judge.select.excess(judged.select)
             pooled.append({group: _mean(both, splits, group) for group in both[0]})
         return pooled
 
@@ -90,7 +79,7 @@ class Answer:
         """Write ``search.json`` and ``pattern.json``, the pattern last: with it, the run is finished."""
         account = self._account(run)
         account.write(run.folder / SEARCH)
-        write_drop_file(run.folder / DROP_LIST, self.setup.budget.space, self.best[self.at].pattern)
+        write_drop_file(run.folder / DROP_LIST, self.setup.budget.space, self.judged[self.at].trial.pattern)
         pattern = self._pattern_file(run, account)
         pattern.write(run.folder / PATTERN)
         return account, pattern
@@ -101,7 +90,7 @@ class Answer:
         tokens = {
             **setup.tokens,
             "trials": sum(trial.measurement.tokens for trial in [*trials, *self.completed]),
-            "select": setup.passages.select.total + self.spent,
+            **self.spent,
         }
         space = setup.budget.space
         return SearchFile(
@@ -119,31 +108,33 @@ class Answer:
             left_out=dict(setup.passages.left_out),
             finalists=[
                 Finalist(
-                    removed=list(space.names(trial.pattern)),
-                    thinned=space.thinned(trial.pattern),
-                    search=trial.value,
-                    select=measurement.value,
-                    pooled=self.select.value(pooled),
+                    removed=list(space.names(judged.trial.pattern)),
+                    thinned=space.thinned(judged.trial.pattern),
+                    search=self._value(judged.search),
+                    select=judged.select.value,
+                    pooled=self._value(pooled),
                 )
-                for trial, measurement, pooled in zip(self.best, self.measured, self.pooled, strict=True)
+                for judged, pooled in zip(self.judged, self.pooled, strict=True)
             ],
             trials_sha256=sha256(run.trials),
         )
 
     def _pattern_file(self, run: SearchRun, account: SearchFile) -> PatternFile:
         """Describe the best finalist: what it removes, where it came from, what is claimed for it."""
-        evaluator, pattern = self.setup.fitness.sample.evaluator, self.best[self.at].pattern
-        cut = evaluator.cut(pattern)
+        evaluator, judged = self.setup.fitness.sample.evaluator, self.judged[self.at]
+        cut = judged.cut
+        corrected = bool(cut.weights) or self.recipe.compensate == "bias"
         return PatternFile.describe(
             evaluator.loaded.checkpoint,
             self.setup.budget.space,
-            pattern,
+            judged.trial.pattern,
             cut,
             remove=self.setup.budget.remove,
             cost=self.setup.budget.cost,
             width_step=self.recipe.width_step,
             compensate=self.recipe.compensate,
-            corrections=write_corrections(cut, run.folder / CORRECTIONS) if self.recipe.compensate == "bias" else None,
+            refit=self.judge.note(cut),
+            corrections=write_corrections(cut, run.folder / CORRECTIONS) if corrected else None,
             origin=self._origin(account),
             claim=self._claim(),
         )
@@ -171,14 +162,17 @@ class Answer:
         )
 
     def _claim(self) -> Claim:
-        excess = self.pooled[self.at]
+        judged, excess = self.judged[self.at], self.pooled[self.at]
         return Claim(
-            search=self.best[self.at].value,
-            select=self.measured[self.at].value,
-            pooled=self.select.value(excess),
-            worst_group=self.select.worst_group(excess),
+            search=self._value(judged.search),
+            select=judged.select.value,
+            pooled=self._value(excess),
+            worst_group=self.judge.select.worst_group(excess),
             excess=excess,
         )
+
+    def _value(self, excess: Losses) -> float:
+        return self.judge.select.value(excess)
 
 
 def _mean(excesses: Sequence[Losses], counts: Sequence[Mapping[str, int]], group: str) -> float:

@@ -21,6 +21,7 @@ from evop.losses.objectives import objective_of
 from evop.losses.table import excess
 from evop.model.loaded import LoadedModel
 from evop.recipes.search import SearchRecipe
+from evop.recovery.text import LearningText, refit_tokens
 from evop.searching.folder import SearchRun
 from evop.searching.identity import identity_asked, identity_found
 from evop.searching.passages import ObjectivePassages, at_chance, objective_passages
@@ -47,6 +48,7 @@ class SearchSetup:
         fitness: judges patterns on ``search``.
         log: the trials, and what follows from the identity.
         tokens: purpose -> tokens scored for it before the first pattern.
+        learning: the text that finalists are refitted by; None where they are judged as they were searched.
         sample_size: whether the search sample is large enough; None where that was not measured.
         notes: lines that a person would like to know before the search begins.
     """
@@ -57,6 +59,7 @@ class SearchSetup:
     fitness: Fitness
     log: TrialLog
     tokens: Mapping[str, int]
+    learning: LearningText | None
     sample_size: SampleSize | None
     notes: tuple[str, ...]
 
@@ -72,7 +75,7 @@ class SearchSetup:
 
     def reserve(self, finalists: int) -> int:
         """Count the tokens that the end of a search takes: choosing among finalists, or completing a pattern."""
-        return _reserve(finalists, self.passages)
+        return _reserve(finalists, self.passages, self.learning)
 
 
 def set_up(
@@ -94,7 +97,8 @@ def set_up(
     passages = passages.without(guessed)
     folds = folds_of(recipe, passages.search)
     tokens = _tokens_before(recipe, passages.search, folds)
-    _refuse_too_few_tokens(recipe, passages, tokens)
+    learning = _learning(recipe, calibration, loaded)
+    _refuse_too_few_tokens(recipe, passages, tokens, learning)
     rankings = rankings_of(recipe, run, evaluator, passages.search, folds, watch)
     evaluator = evaluator.with_ranking(rankings.whole)
     budget = replace(plan.budget, space=evaluator.space)
@@ -115,7 +119,7 @@ def set_up(
     log = run.log(identity, derived, rankings.all, plan.table)
     size = measured_sample_size(fitness, budget) if asks_for_sample_size(recipe) else None
     notes = [*notes_on_folds(recipe, folds), note_on(size, recipe, calibration.manifest.recipe) if size else ""]
-    return SearchSetup(calibration, budget, passages, fitness, log, tokens, size, tuple(filter(None, notes)))
+    return SearchSetup(calibration, budget, passages, fitness, log, tokens, learning, size, tuple(filter(None, notes)))
 
 
 def _tokens_before(recipe: SearchRecipe, search: TokenPassages, folds: Folds | None) -> dict[str, int]:
@@ -128,14 +132,26 @@ def _tokens_before(recipe: SearchRecipe, search: TokenPassages, folds: Folds | N
     }
 
 
-def _reserve(finalists: int, passages: ObjectivePassages) -> int:
+def _learning(recipe: SearchRecipe, calibration: CalibrationSet, loaded: LoadedModel) -> LearningText | None:
+    """Take the text that finalists are refitted by, where they are.
+
+    Raises:
+        EvopError: the set has none.
+    """
+    return LearningText.of(calibration, loaded.tokenizer, recipe.max_tokens) if recipe.judge == "refit" else None
+
+
+def _reserve(finalists: int, passages: ObjectivePassages, learning: LearningText | None) -> int:
     """Count the tokens that the dense model and the finalists take on ``select``; without any, a completed pattern."""
     completing = 0 if finalists else passages.search.total
-    return (1 + max(1, finalists)) * passages.select.total + completing
+    refitting = 0 if learning is None else refit_tokens(learning, passages.search)
+    return passages.select.total + max(1, finalists) * (passages.select.total + refitting) + completing
 
 
-def _refuse_too_few_tokens(recipe: SearchRecipe, passages: ObjectivePassages, tokens: Mapping[str, int]) -> None:
-    least = sum(tokens.values()) + passages.search.total + _reserve(0, passages)
+def _refuse_too_few_tokens(
+    recipe: SearchRecipe, passages: ObjectivePassages, tokens: Mapping[str, int], learning: LearningText | None
+) -> None:
+    least = sum(tokens.values()) + passages.search.total + _reserve(0, passages, learning)
     if recipe.tokens is not None and recipe.tokens < least:
         raise EvopError(
             f"--tokens {recipe.tokens:,} is too few for one pattern: with the dense model, what ranks units and the "

@@ -1,0 +1,123 @@
+"""What the finalists of a search are judged by: as they were searched, or with the weights that stay refitted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from evop.errors import EvopError
+from evop.fitness.fitness import Fitness
+from evop.fitness.sample import Losses, Sample
+from evop.losses.table import LossTable, excess
+from evop.recovery.chain import ChainRefit
+from evop.recovery.text import refit_tokens
+from evop.removal.cut import Cut
+from evop.removal.pattern_facts import RefitNote
+from evop.searching.setup import SearchSetup
+from patterns import Measurement, Trial
+
+RIDGE = 0.1
+"""Ridge of a judge's refits: what was best on half-thinned MLPs, and close to the best on layers."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A finalist as it would be shipped.
+
+    Attributes:
+        trial: the finalist.
+        cut: what it takes out of the model, with the weights that it was judged with.
+        search: group -> excess on ``search``.
+        select: its measurement on ``select``.
+    """
+
+    trial: Trial
+    cut: Cut
+    search: Losses
+    select: Measurement
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Measures finalists on ``select``.
+
+    Attributes:
+        setup: what the search worked with.
+        select: judges patterns on ``select``.
+    """
+
+    setup: SearchSetup
+    select: Fitness
+
+    @classmethod
+    def of(cls, setup: SearchSetup) -> Judge:
+        """Measure the dense model on ``select``."""
+        sample = Sample.whole(setup.fitness.sample.evaluator, setup.passages.select)
+        dense = {sample.full.passages: sample.dense(sample.full)}
+        return cls(setup, Fitness(sample, setup.fitness.objective, dense, setup.fitness.scale))
+
+    def judged(self, best: Sequence[Trial]) -> list[Judged]:
+        """Judge finalists; those without a loss are dropped.
+
+        Raises:
+            EvopError: no finalist has a loss.
+        """
+        found = self._refitted(best) if self.setup.learning is not None else self._masked(best)
+        sound = [judged for judged in found if judged.select.failed is None]
+        if not sound:
+            raise EvopError(f"no finalist has a loss on select ({found[0].select.failed}); use --dtype float32")
+        return sound
+
+    def tokens(self, finalists: int) -> dict[str, int]:
+        """Count the tokens that judging so many finalists scores, by purpose."""
+        passages = self.setup.passages
+        tokens = {"select": (1 + finalists) * passages.select.total}
+        if self.setup.learning is not None:
+            tokens["refit"] = finalists * refit_tokens(self.setup.learning, passages.search)
+        return tokens
+
+    def note(self, cut: Cut) -> RefitNote | None:
+        """Say how the weights of a finalist were refitted; None where they were not."""
+        learning = self.setup.learning
+        if learning is None or not cut.weights:
+            return None
+        through, fingerprint = max(layer for _, layer in cut.weights), self.setup.calibration.fingerprint
+        return RefitNote(
+            method="chain", ridge=RIDGE, through=through, calibration=fingerprint, tokens=learning.tokens, anchor=0.0
+        )
+
+    def _masked(self, best: Sequence[Trial]) -> list[Judged]:
+        """Judge finalists as they were searched."""
+        evaluator, fitness = self.select.sample.evaluator, self.setup.fitness
+        measured = self.select([trial.pattern for trial in best])
+        return [
+            Judged(trial, evaluator.cut(trial.pattern), fitness.excess(trial.measurement), measurement)
+            for trial, measurement in zip(best, measured, strict=True)
+        ]
+
+    def _refitted(self, best: Sequence[Trial]) -> list[Judged]:
+        """Refit every finalist, and judge what came of it on both splits: neither was learned from."""
+        evaluator, passages = self.select.sample.evaluator, self.setup.passages
+        cuts = [self._refit(evaluator.cut(trial.pattern)) for trial in best]
+        searched, selected = (evaluator.of_cuts(cuts, split) for split in (passages.search, passages.select))
+        dense = self.setup.fitness.dense[self.setup.fitness.sample.full.passages]
+        return [
+            Judged(trial, cut, excess(search.by_group, dense), self._measurement(select))
+            for trial, cut, search, select in zip(best, cuts, searched, selected, strict=True)
+        ]
+
+    def _refit(self, cut: Cut) -> Cut:
+        evaluator, learning = self.select.sample.evaluator, self.setup.learning
+        assert learning is not None, "nothing to learn from"
+        weights = evaluator.backoff(
+            lambda batch_tokens: ChainRefit(evaluator.loaded, cut, learning, batch_tokens=batch_tokens).weights(RIDGE)
+        )
+        return replace(cut, weights=weights)
+
+    def _measurement(self, table: LossTable) -> Measurement:
+        """Make a measurement of losses on ``select``."""
+        if not table.finite:
+            return Measurement(float("inf"), {}, int(table.counts.sum()), "a loss is not finite")
+        dense = self.select.dense[self.select.sample.full.passages]
+        value = self.select.value(excess(table.by_group, dense))
+        return Measurement(value, table.by_group, int(table.counts.sum()))
