@@ -35,6 +35,7 @@ class Projection:
         stays: which input features stay, bool [features], or None for all of them.
         dtype: the dtype that the weight is stored in.
         method: how it is refitted.
+        parallel: whether another block adds to the stream at the same time.
     """
 
     place: Place
@@ -45,6 +46,7 @@ class Projection:
     stays: torch.Tensor | None
     dtype: torch.dtype
     method: str
+    parallel: bool
     _sums: NormalSums = field(init=False)
     _norm: NormBehind | None = None
     _begun: bool = False
@@ -64,7 +66,8 @@ class Projection:
             stays = features_of(cut.kept[place], loaded.family.units(loaded.model.config, kind), old.shape[1])
             stays = stays.to(old.device)
             old = old[:, stays]
-        return cls(place, layer, block, inner, old, stays, stored_dtype(loaded, place), method)
+        parallel = loaded.family.is_parallel(loaded.model.config)
+        return cls(place, layer, block, inner, old, stays, stored_dtype(loaded, place), method, parallel)
 
     @contextmanager
     def watched(self) -> Iterator[list[tuple[torch.Tensor, torch.Tensor]]]:
@@ -91,23 +94,27 @@ class Projection:
 
         Args:
             batch: the batch.
-            read: what the projection read, [batch, length, features].
-            out: what it put out, [batch, length, hidden].
-            streams: the stream in front of the block, behind it, and what it should be behind it, of ``out``'s shape.
+            read: what the projection read, [batch, length, features] or [batch * length, features].
+            out: what it put out, [batch, length, hidden] or [batch * length, hidden].
+            streams: the stream in front of the block, behind it, and what it should be behind it, each
+                [batch, length, hidden].
         """
-        before, behind, wanted = streams
+        # Some architectures fold batch and length before they project.
+        read, out, before, behind, wanted = (each.flatten(0, -2) for each in (read, out, *streams))
         if not self._begun:
-            self._norm, self._begun = NormBehind.of(self.layer, self.block, before, out, behind), True
+            self._begun = True
+            if not self.parallel:  # families that add both blocks to the stream at once have no norm behind them
+                self._norm = NormBehind.of(self.layer, self.block, before, out, behind)
         rows = batch.rows.to(out.device)
-        error = (wanted.float() - behind.float()).flatten(0, 1)[rows]
+        error = (wanted.float() - behind.float())[rows]
         if self.method in FREE:
-            inputs = (read if self.stays is None else read[..., self.stays]).float().flatten(0, 1)[rows]
+            inputs = (read if self.stays is None else read[..., self.stays]).float()[rows]
         else:
             bias = getattr(self.inner, "bias", None)
-            inputs = (out if bias is None else out - bias).float().flatten(0, 1)[rows]
+            inputs = (out if bias is None else out - bias).float()[rows]
         if self._norm is not None:
             error = error / self._norm.gain
-            inputs = inputs / self._norm.size(before, out).flatten(0, 1)[rows]
+            inputs = inputs / self._norm.size(before, out)[rows]
         self._sums.add(inputs, error, batch.weights.to(out.device))
 
     def weight(self, ridge: float) -> Weight:
