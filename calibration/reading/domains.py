@@ -76,11 +76,11 @@ def _read_source(source: Source, size: int, limit: int) -> tuple[list[Passage], 
         if document.messages is None and len(words(document.text or "")) < FEWEST_WORDS:
             short_documents += 1
             continue
-        passages += _passages_of(document, source.domain, size)
+        passages += passages_of(document, source.domain, size)
     return passages[:limit], short_documents, len(passages) > limit
 
 
-def _passages_of(document: Document, domain: str, size: int) -> list[Passage]:
+def passages_of(document: Document, domain: str, size: int) -> list[Passage]:
     """Make the passages of one document: a chat is one, a text is split into pieces, the blank ones left out."""
     if document.messages is not None:
         return [Passage.of(domain, document.name, messages=document.messages)]

@@ -64,7 +64,7 @@ def tokenize_item(passage: Passage, tokenizer: Any, max_tokens: int, group_size:
     assert passage.choices is not None
     query = (passage.text or "").rstrip()
     joined = (passage.text or "")[len(query) :]
-    begin = list(tokenizer(query, verbose=False)["input_ids"]) if query else [_first_token(tokenizer)]
+    begin = list(tokenizer(query, verbose=False)["input_ids"]) if query else [first_token(tokenizer)]
     choices = []
     for choice in passage.choices:
         more = f"{joined}{JOINED_BY}{choice}"
@@ -83,7 +83,7 @@ def tokenize_item(passage: Passage, tokenizer: Any, max_tokens: int, group_size:
     return item, len(begin) > room
 
 
-def _first_token(tokenizer: Any) -> int:
+def first_token(tokenizer: Any) -> int:
     """Find what stands before a text that nothing precedes: the token that begins a sequence, else that ends one."""
     first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
     if first is None:

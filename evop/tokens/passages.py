@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -136,7 +136,7 @@ def tokenize(passages: Iterable[Passage], tokenizer: Any, max_tokens: int) -> To
             item, shortened = tokenize_item(passage, tokenizer, max_tokens, sizes[passage.group])
             rows.append((item.ids, passage.group, passage.document, shortened, item))
             continue
-        ids = _ids(passage, tokenizer)
+        ids = ids_of(passage, tokenizer)
         if len(ids) >= 2:  # a single token leaves nothing to score
             rows.append((tuple(ids[:max_tokens]), passage.group, passage.document, len(ids) > max_tokens, None))
     if not rows and passages:
@@ -147,17 +147,42 @@ def tokenize(passages: Iterable[Passage], tokenizer: Any, max_tokens: int) -> To
     return TokenPassages(*columns) if any(columns[-1]) else TokenPassages(*columns[:-1])
 
 
-def _ids(passage: Passage, tokenizer: Any) -> list[int]:
-    """Tokenize one passage of text or one chat."""
+def ids_of(passage: Passage, tokenizer: Any) -> list[int]:
+    """Tokenize one passage of text or one chat, however long.
+
+    Raises:
+        EvopError: a chat, and no chat template or one that refuses it.
+    """
     if passage.messages is None:
         return list(tokenizer(passage.text, verbose=False)["input_ids"])
+    return _rendered(passage, passage.messages, tokenizer)
+
+
+def asked_ids(passage: Passage, tokenizer: Any) -> list[int]:
+    """Tokenize what a chat asks: all before its last answer, and the template's invitation to answer.
+
+    Returns:
+        Token ids; none where the chat has no answer, or opens with it.
+
+    Raises:
+        EvopError: no chat template, or one that refuses the chat.
+    """
+    messages = passage.messages or ()
+    answers = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
+    if not answers or not answers[-1]:
+        return []
+    return _rendered(passage, messages[: answers[-1]], tokenizer, add_generation_prompt=True)
+
+
+def _rendered(passage: Passage, messages: Sequence[Mapping[str, Any]], tokenizer: Any, **options: bool) -> list[int]:
+    """Render messages of a passage with the model's template, and tokenize them."""
     if not getattr(tokenizer, "chat_template", None):
         raise EvopError(
             f"domain {passage.domain} holds chats, but the model's tokenizer has no chat template; "
             "use an instruct model, or give the domain as plain text"
         )
     try:
-        text = tokenizer.apply_chat_template([dict(message) for message in passage.messages], tokenize=False)
+        text = tokenizer.apply_chat_template([dict(message) for message in messages], tokenize=False, **options)
     except TemplateError as error:
         raise EvopError(
             f"domain {passage.domain}: the model's chat template refuses a chat of {passage.document} ({error}); "
