@@ -153,7 +153,7 @@ def _drawn_together(loaded: LoadedModel, beginnings: Sequence[Beginning], tick: 
         goes_on = length[rows] > place
         if 2 * int(goes_on.sum()) <= len(rows):
             rows = rows[goes_on]
-            cache.batch_select_indices(goes_on.nonzero()[:, 0])
+            cache.batch_select_indices(goes_on.nonzero()[:, 0].cpu())  # the layers may lie on several devices
         read = ids[rows, place - 1 : place]
     lengths = length.tolist()
     last = torch.isin(ids.gather(1, length[:, None] - 1)[:, 0], ends).tolist()
