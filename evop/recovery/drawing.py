@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -13,7 +14,7 @@ from evop.evaluator.batch_size import BatchSize
 from evop.model.loaded import LoadedModel
 
 ROWS = 64
-"""Sequences that are drawn side by side at most. More are no faster on a CPU; each reads the weights once for all."""
+"""Sequences that are drawn side by side at most. More are hardly faster on a CPU."""
 Report = Callable[[int, int], None]
 """Is told how many tokens there are, and how many there may be at most."""
 
@@ -134,7 +135,8 @@ def _drawn_together(loaded: LoadedModel, beginnings: Sequence[Beginning], tick: 
     length = torch.tensor([beginning.length for beginning in beginnings], device=loaded.device)
     ends = torch.tensor(sorted(ending_tokens(loaded)), dtype=torch.int64, device=loaded.device)
     rows = torch.arange(len(beginnings), device=loaded.device)
-    place, cache = int(given.min()), DynamicCache(config=loaded.model.config)
+    config: Any = loaded.model.config
+    place, cache = int(given.min()), DynamicCache(config=config)
     read = ids[:, :place]
     while len(rows):
         output = loaded.model(input_ids=read, past_key_values=cache, use_cache=True, logits_to_keep=1)
@@ -153,7 +155,7 @@ def _drawn_together(loaded: LoadedModel, beginnings: Sequence[Beginning], tick: 
         goes_on = length[rows] > place
         if 2 * int(goes_on.sum()) <= len(rows):
             rows = rows[goes_on]
-            cache.batch_select_indices(goes_on.nonzero()[:, 0])
+            cache.batch_select_indices(goes_on.nonzero()[:, 0].cpu())  # the layers may lie on several devices
         read = ids[rows, place - 1 : place]
     lengths = length.tolist()
     last = torch.isin(ids.gather(1, length[:, None] - 1)[:, 0], ends).tolist()

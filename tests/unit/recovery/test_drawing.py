@@ -78,8 +78,19 @@ def test_a_token_that_ends_a_text_ends_it_and_the_others_go_on(tiny_folder, monk
     for before, after in zip(whole, draw(loaded, beginnings), strict=True):
         places = [place for place in range(1, len(before.ids)) if before.ids[place] in (0, end)]
         assert after == (Drawn(before.ids[: places[0] + 1], True) if places else before)
-    # Given, and not drawn, it ends nothing.
-    assert len(draw(loaded, [Beginning((1, end, 2), 6, 0)])[0].ids) > 3
+
+
+def test_a_token_that_is_given_ends_nothing(tiny_folder, monkeypatch):
+    """Every other token ends a text: one beside whose beginning another is drawn keeps it, whatever would be drawn."""
+    loaded = loaded_model(tiny_folder("llama"))
+    monkeypatch.setattr(loaded.model.generation_config, "eos_token_id", list(range(0, 4096, 2)))
+    given = tuple(range(2, 14))
+    short, long = draw(loaded, [Beginning((1,), 30, 0), Beginning(given, 30, 1)])
+    assert long.ids[:12] == given
+    assert len(long.ids) > 12
+    assert all(token % 2 for token in long.ids[12:-1] + short.ids[1:-1])
+    assert short.ended
+    assert long.ended
 
 
 def test_tokens_are_as_frequent_as_they_are_likely():
