@@ -12,6 +12,7 @@ import numpy as np
 from evop.errors import EvopError
 from evop.export.plan import LayerPlan
 from evop.files.json_file import write_json
+from evop.files.tensors import as_os_error
 from evop.model.checkpoint import Checkpoint, Tensor
 from evop.model.families import BLOCK_KINDS, BlockKind, Family
 from evop.removal.cut import Place
@@ -111,7 +112,7 @@ def _write_shard(source: Path, target: Path, pieces: dict[str, Piece]) -> None:
         try:
             save_file(kept, target, metadata=shard.metadata() or {"format": "pt"})
         except SafetensorError as error:
-            raise OSError(str(error)) from error
+            raise as_os_error(error, target) from error
     target.chmod(READABLE)
 
 

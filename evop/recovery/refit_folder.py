@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from evop.errors import EvopError
-from evop.files.json_file import whole, write_json
+from evop.files.json_file import write_json
+from evop.files.tensors import write_tensors
 from evop.removal.cut import Place, Weight, part_name
 
 IDENTITY = "refitting.json"
@@ -68,12 +69,9 @@ class RefitFolder:
 
     def keep(self, method: str, ridge: float, place: Place, weight: Weight) -> None:
         """Keep a block that is done; one that was kept before is left as it is."""
-        from safetensors.torch import save_file
-
         path = self.folder / f"{_stem(method, ridge)}.{part_name(*place)}.safetensors"
         if not path.is_file():
-            with whole(path) as temporary:
-                save_file({part_name(*place): weight.values}, temporary)
+            write_tensors({part_name(*place): weight.values}, path)
 
     def remove(self) -> None:
         """Take the folder away: the refit is written."""

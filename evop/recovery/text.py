@@ -47,8 +47,10 @@ class LearningText:
         """Check that there is text to learn from.
 
         Raises:
-            EvopError: the set has no split ``train``.
+            EvopError: the set has no split ``train``, or a domain that is called as the anchor is.
         """
+        if any(passage.domain == ANCHOR for passage in calibration.passages):
+            raise EvopError(f"domain {ANCHOR!r} bears the name of the text that is of no domain; call it otherwise")
         if not cls.train(calibration):
             raise EvopError(
                 "the calibration set has no split train, which refitting and healing learn from; build it again with "

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evop.errors import EvopError
-from evop.files.json_file import sha256, whole
+from evop.files.json_file import sha256
 from evop.files.names import CORRECTIONS
+from evop.files.tensors import write_tensors
 from evop.removal.cut import Cut, Place, Weight, part_name, place_of
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 def write_corrections(cut: Cut, path: Path) -> str:
     """Write the biases and weights of a cut, and return the file's sha256."""
     import torch
-    from safetensors.torch import save_file
 
     tensors: dict[str, torch.Tensor] = {}
     for place in cut.changed:
@@ -27,8 +27,7 @@ def write_corrections(cut: Cut, path: Path) -> str:
             tensors[f"{part_name(*place)}.bias"] = torch.from_numpy(cut.bias[place])
         if place in cut.weights:
             tensors[f"{part_name(*place)}.weight"] = cut.weights[place].values.contiguous()
-    with whole(path) as temporary:
-        save_file(tensors, temporary)
+    write_tensors(tensors, path)
     return sha256(path)
 
 

@@ -16,8 +16,8 @@ from evop.removal.pattern_facts import RefitNote
 from evop.searching.setup import SearchSetup
 from patterns import Measurement, Trial
 
-RIDGE = 0.1
-"""Ridge of a judge's refits: what was best on half-thinned MLPs, and close to the best on layers."""
+RIDGE = 1.0
+"""Ridge of a judge's refits: a weaker one may be better where there is much text, and does harm where there is little."""
 
 
 @dataclass(frozen=True)

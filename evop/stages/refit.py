@@ -160,6 +160,9 @@ def _write(opened: OpenedPattern, cut: Cut, file: RefitFile, out: Path) -> None:
         corrections = write_corrections(cut, folder / CORRECTIONS) if cut.weights or cut.bias else None
         if opened.file.latency is not None:
             (folder / LATENCY).write_bytes(opened.latency.read_bytes())
+        # What the search claims, it claims for the weights that were there.
+        claim = opened.file.claim if note is None else None
+        answer = {"refit": note, "corrections": corrections, "claim": claim}
         file.write(folder / REFIT)
-        opened.file.model_copy(update={"refit": note, "corrections": corrections}).write(folder / PATTERN)
+        opened.file.model_copy(update=answer).write(folder / PATTERN)
         draft.publish()

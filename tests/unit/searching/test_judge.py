@@ -28,7 +28,7 @@ ASKED = {
 
 @pytest.fixture(scope="module")
 def learning():
-    return small_set(train_tokens=500)
+    return small_set(train_tokens=1000)
 
 
 def test_what_was_judged_is_what_is_written(learning, tmp_path):

@@ -54,7 +54,7 @@ def test_the_worst_domain_gets_something_back(pattern, learning, tmp_path):
     lines = []
     result = refit(model_dir(), pattern, learning, tmp_path / "out", report=lines.append, **HOW)
     file = RefitFile.read(tmp_path / "out" / REFIT)
-    assert file == result.file
+    assert file.tried == result.file.tried
     assert [tried.method for tried in file.tried][:2] == ["none", "chain"]
     assert {tried.ridge for tried in file.tried[1:]} == {0.1, 1.0}
     assert "anchor" in file.best.excess
