@@ -29,7 +29,7 @@ HELD_OUT = "held-out"
 class AuditFile(JsonFile):
     """An audit: its patterns, one row per group, one row per split and kind of groups; random patterns beside them."""
 
-    SCHEMA: ClassVar[str] = "evop.audit/3"
+    SCHEMA: ClassVar[str] = "evop.audit/4"
     version: str
     model: ModelName
     calibration: str

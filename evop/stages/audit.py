@@ -19,7 +19,7 @@ from evop.auditing.measure import Auditor, metric_of
 from evop.auditing.tolerance import measured, warnings
 from evop.errors import EvopError
 from evop.model.checkpoint import Checkpoint
-from evop.model.loaded import load_model
+from evop.model.held import HeldModel
 from evop.recipes.audit import AuditRecipe
 from evop.report.page import page
 from evop.stages.audit_folder import AuditFolder
@@ -67,7 +67,8 @@ def audit(
     Args:
         model: a Hugging Face folder or hub name.
         calibration: a calibration set or its folder.
-        patterns: pattern files, search runs, or drop files (``layer_drop_config.txt``).
+        patterns: pattern files, search runs, drop files (``layer_drop_config.txt``), or pruned checkpoints, which are
+            measured by their own weights.
         out: folder for ``audit.json``, ``audit.csv``, ``audit.png``, ``speed.json`` and ``report.html``.
         report: is given one line per step.
         **options: the fields of ``AuditRecipe``.
@@ -83,8 +84,8 @@ def audit(
     tasks, folder = _tasks(recipe), _folder(out)
     max_tokens, metric = recipe.max_tokens or most_tokens(candidates), recipe.metric or metric_of(candidates)
     _warn_of_other_sets(candidates, audited, report)
-    loaded = load_model(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
-    auditor = Auditor(audited, loaded, candidates, randoms, max_tokens, metric, recipe.batch_size, report)
+    dense = HeldModel(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
+    auditor = Auditor(audited, dense, candidates, randoms, max_tokens, metric, recipe.batch_size, report)
     command = _command(model, calibration, paths, folder, options)
     draw_page = partial(page, calibration=audited, runs=_runs(candidates), command=command)
     with AuditFolder(folder, auditor.audit_file(audited.labels), draw_page, report) as written:
