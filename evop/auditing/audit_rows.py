@@ -15,14 +15,6 @@ class AuditedPattern(JsonPart):
     name: str
     sha256: str
     """Sha256 of the pattern file."""
-    recovery: Recovery
-    """``refitted``: weights were solved anew; ``healed``: they have learned, refitted before or not."""
-    parts: str
-    """Hash of what leaves: patterns that take out the same agree in it, however they were recovered."""
-    checkpoint: str | None
-    """Fingerprint of the checkpoint that was measured by its own weights; None where the dense model was masked."""
-    healed_tokens: int | None
-    """Tokens that a healed checkpoint has learned from."""
     removed: list[str]
     thinned: dict[str, int]
     """Part -> how many of its units are gone."""
@@ -37,6 +29,14 @@ class AuditedPattern(JsonPart):
 
     None where the pattern was searched on another calibration set, or by another loss than this audit's, or is healed,
     which the search knew nothing of."""
+    recovery: Recovery = "none"
+    """``refitted``: weights were solved anew; ``healed``: they have learned, refitted before or not."""
+    parts: str = ""
+    """Hash of what leaves: patterns that take out the same agree in it, however they were recovered."""
+    checkpoint: str | None = None
+    """Fingerprint of the checkpoint that was measured by its own weights; None where the dense model was masked."""
+    healed_tokens: int | None = None
+    """Tokens that the kept weights of a healed checkpoint have learned from."""
 
 
 class GroupRow(JsonPart):

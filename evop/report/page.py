@@ -7,21 +7,23 @@ from importlib.resources import files
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from calibration import CalibrationSet
 from evop.auditing.audit_file import HELD_OUT, AuditFile
 from evop.losses.loss import Loss
+from evop.recovery.heal_file import HealFile
 from evop.report.audit_sheets import KINDS, group_sheet, harness_sheet, removed_sheet, summary_sheet
 from evop.report.groups_plot import groups_figure
 from evop.report.map_plot import map_figure
-from evop.report.naming import model_title, pattern_title
+from evop.report.naming import model_title, pattern_title, row_name
 from evop.report.needs_plot import needs_figure
 from evop.report.page_parts import Picture, Section
 from evop.report.pattern_plot import pattern_figure
+from evop.report.recovery_section import recovery_section
 from evop.report.search_plot import search_figure
 from evop.report.speed_sheet import speed_sheet
-from evop.report.style import VARIABLES, colours, svg
+from evop.report.style import VARIABLES, colours
 from evop.report.trace import Trace
 from evop.report.verdict import verdict
 from evop.timing.speed_file import SpeedFile
@@ -34,6 +36,8 @@ def page(
     runs: Mapping[str, Path],
     speed: SpeedFile | None = None,
     command: str = "",
+    heals: Mapping[str, HealFile] | None = None,
+    tolerate: float | None = None,
 ) -> str:
     """Write the page of an audit.
 
@@ -43,11 +47,14 @@ def page(
         runs: pattern -> the folder of the search that found it, where there is one.
         speed: the speed of the models, where they were timed.
         command: the command that asks for this audit.
+        heals: healed row -> the account of its healing, where there is one.
+        tolerate: the excess of text that its user tolerates, where one was named.
 
     Returns:
         HTML that fetches nothing.
     """
     names = [pattern.name for pattern in audit.patterns]
+    shown = {pattern.name: row_name(pattern) for pattern in audit.patterns}
     colour = colours(names, audit.randoms)
     labels = calibration.labels
     traces = {name: trace for name, run in runs.items() if (trace := _trace(run)) is not None}
@@ -60,6 +67,7 @@ def page(
     sections = [
         _verdict(audit),
         _groups(audit),
+        *recovery_section(audit, heals or {}, labels, tolerate),
         *_harness(audit),
         _patterns(audit, titles),
         _needs(audit, labels),
@@ -74,7 +82,10 @@ def page(
         title=f"Who pays for pruning {model_title(audit.model.name)}",
         subtitle=f"{_sentence(titles[names[0]])} Audited on {_group_counts(audit)}.",
         sections=sections,
-        keys=[{"name": name, "title": titles.get(name, ""), "variable": VARIABLES[colour[name]]} for name in colour],
+        keys=[
+            {"name": shown.get(name, name), "title": titles.get(name, ""), "variable": VARIABLES[colour[name]]}
+            for name in colour
+        ],
         domains=sorted({row.domain for row in audit.groups}),
         css=Markup((source / "page.css").read_text("utf-8")),
         js=Markup((source / "page.js").read_text("utf-8")),
@@ -89,11 +100,6 @@ def _group_counts(audit: AuditFile) -> str:
     """Count the groups of each kind, in words."""
     counts = {kind: len({row.group for row in audit.groups if row.kind == kind}) for kind in KINDS}
     return " and ".join(f"{count} groups of {KINDS[kind]}" for kind, count in counts.items() if count)
-
-
-def _picture(figure: object, caption: str, title: str = "") -> Picture:
-    label = str(escape(title or caption))
-    return Picture(Markup(svg(figure, label)), caption, title)  # type: ignore[arg-type]
 
 
 def _kinds(audit: AuditFile) -> list[str]:
@@ -117,7 +123,7 @@ def _groups(audit: AuditFile) -> Section:
     }
     panels = [(split, kind) for split in audit.splits for kind in audit.kinds(split)]
     pictures = [
-        _picture(
+        Picture.of(
             groups_figure(audit, split, kind),
             "" if number else caption,
             f"{split}, {KINDS[kind]}: {measured[split]}",
@@ -141,7 +147,7 @@ def _harness(audit: AuditFile) -> list[Section]:
 
 def _patterns(audit: AuditFile, titles: Mapping[str, str]) -> Section:
     caption = "One column per layer. Filled stays, empty leaves; half a box is a block with half of its units."
-    picture = _picture(pattern_figure(audit), caption)
+    picture = Picture.of(pattern_figure(audit), caption)
     words = tuple(f"{name} is {title}." for name, title in titles.items())
     return Section("pattern", "pattern", "What is left of the network", words, figures=(picture,))
 
@@ -155,7 +161,7 @@ def _needs(audit: AuditFile, labels: Mapping[str, str]) -> Section:
         f"{audit.needs.passages:,} audited {'passages' if audit.needs.kind == 'text' else 'questions'}. The parts that "
         "nothing can do without are of one red, so that the others are told apart."
     )
-    return Section("needs", "layers", title, figures=(_picture(needs_figure(audit.needs, labels), caption),))
+    return Section("needs", "layers", title, figures=(Picture.of(needs_figure(audit.needs, labels), caption),))
 
 
 def _trace(run: Path) -> Trace | None:
@@ -180,13 +186,13 @@ def _search(audit: AuditFile, traces: Mapping[str, Trace], labels: Mapping[str, 
     for pattern, trace in searched:
         unit = Loss.named(str(trace.log.header["loss"])).unit
         figure = search_figure(trace, labels, unit, pattern.claimed_group_on_audit)
-        pictures.append(_picture(figure, "" if pictures else caption, pattern.name if len(searched) > 1 else ""))
+        pictures.append(Picture.of(figure, "" if pictures else caption, pattern.name if len(searched) > 1 else ""))
     return Section("search", "search", title, figures=tuple(pictures))
 
 
 def _map(audit: AuditFile, calibration: CalibrationSet) -> Section:
     caption = "A dot is an audited passage where it lies among its domain's; passages that say alike lie together."
-    pictures = [_picture(map_figure(calibration, audit, kind), caption, KINDS[kind]) for kind in _kinds(audit)]
+    pictures = [Picture.of(map_figure(calibration, audit, kind), caption, KINDS[kind]) for kind in _kinds(audit)]
     return Section("map", "map", "Where the losses lie", ("The redder a cluster, the more it lost.",), tuple(pictures))
 
 

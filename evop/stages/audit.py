@@ -87,7 +87,10 @@ def audit(
     dense = HeldModel(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
     auditor = Auditor(audited, dense, candidates, randoms, max_tokens, metric, recipe.batch_size, report)
     command = _command(model, calibration, paths, folder, options)
-    draw_page = partial(page, calibration=audited, runs=_runs(candidates), command=command)
+    heals = {candidate.name: candidate.heal for candidate in candidates if candidate.heal is not None}
+    draw_page = partial(
+        page, calibration=audited, runs=_runs(candidates), command=command, heals=heals, tolerate=recipe.tolerate
+    )
     with AuditFolder(folder, auditor.audit_file(audited.labels), draw_page, report) as written:
         for line in warnings(list(measured(written.file)), recipe.tolerate, recipe.tolerate_items):
             report(line)
