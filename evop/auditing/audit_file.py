@@ -62,6 +62,11 @@ class AuditFile(JsonFile):
             (row for row in self.groups if (row.pattern, row.split, row.kind) == key), key=lambda row: -row.excess
         )
 
+    def of_pattern(self, sha256: str) -> AuditedPattern | None:
+        """Find the row of a pattern file; a healed checkpoint has the same file, and is none. None where none is."""
+        own = (row for row in self.patterns if row.sha256 == sha256 and row.recovery != "healed")
+        return next(own, None)
+
     def summary_of(self, pattern: str | None, split: str, kind: str) -> SummaryRow | None:
         """Find the summary of one kind of groups of a split under a pattern; None where there is none."""
         key = (pattern, split, kind)

@@ -58,8 +58,8 @@ def open_checkpoint(path: Path, dense: Checkpoint) -> tuple[Checkpoint, OpenedPa
     sizes = int(own.resolved.vocab_size), int(dense.resolved.vocab_size)
     if sizes[0] != sizes[1]:
         raise EvopError(
-            f"--pattern {path} has a vocabulary of {sizes[0]:,} tokens, --model {dense.name} one of {sizes[1]:,}: their "
-            "losses per token cannot be compared; give a checkpoint with the dense model's"
+            f"--pattern {path} has a vocabulary of {sizes[0]:,} tokens, --model {dense.name} one of {sizes[1]:,}: "
+            "their losses per token cannot be compared; give a checkpoint with the dense model's"
         )
     lacks, says = dense.parameters - own.parameters, opened.file.removed_params
     if lacks != says:

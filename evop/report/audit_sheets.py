@@ -16,7 +16,9 @@ KINDS = {"text": "text", "item": "questions"}
 WORSE = "worse: for more than chance, by the exact one-sided McNemar test, corrected for the number of groups (Holm)"
 
 
-def group_sheet(audit: AuditFile, split: str, kind: str, shown: Mapping[str, str] | None = None) -> Sheet:
+def group_sheet(
+    audit: AuditFile, split: str, kind: str, shown: Mapping[str, str] | None = None, random: str | None = None
+) -> Sheet:
     """Lay out one line per group of a split, who pays most under the first pattern on top.
 
     Args:
@@ -24,10 +26,12 @@ def group_sheet(audit: AuditFile, split: str, kind: str, shown: Mapping[str, str
         split: ``audit`` or ``unseen``.
         kind: ``text``, or ``item`` for questions.
         shown: pattern -> what its columns are called; None for all patterns under their own names.
+        random: the name of the random patterns that are shown beside them; None for all, or for none beside ``shown``.
     """
     called = _called(audit) if shown is None else shown
     each = [{row.group: row for row in audit.groups_of(name, split, kind)} for name in called]
-    randoms = [] if shown is not None else [row for row in audit.random if (row.split, row.kind) == (split, kind)]
+    names = audit.randoms if shown is None else [random]
+    randoms = [row for row in audit.random if (row.split, row.kind) == (split, kind) and row.name in names]
     if kind == "text":
         own, under = _text_cells, _text_columns
         heads = ["group", "documents", "tokens", "dense perplexity"]

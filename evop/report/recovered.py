@@ -8,7 +8,8 @@ from evop.auditing.audit_file import AuditFile
 from evop.auditing.audit_rows import AuditedPattern
 from evop.report.naming import row_name
 
-ORDER = ("none", "refitted", "healed")
+WORDS = {"none": "pruned", "refitted": "refitted", "healed": "healed"}
+"""How a row was recovered -> what it is called beside the others, in the order in which they stand."""
 MOST_NAMED = 6
 """Groups that lost more are named up to so many; the picture has all."""
 
@@ -24,7 +25,7 @@ def recovered_rows(audit: AuditFile) -> list[list[AuditedPattern]]:
         twin = next((row for row in alike if (row.recovery, row.sha256) == (pattern.recovery, pattern.sha256)), None)
         if twin is None or pattern.recovery == "healed":
             alike.append(pattern)
-    ordered = [sorted(rows, key=lambda row: ORDER.index(row.recovery)) for parts, rows in found.items() if parts]
+    ordered = [sorted(rows, key=lambda row: list(WORDS).index(row.recovery)) for parts, rows in found.items() if parts]
     return [rows for rows in ordered if len({row.recovery for row in rows}) > 1]
 
 

@@ -15,6 +15,7 @@ from calibration.passage import domain_of
 from evop.auditing.audit_file import AuditFile
 from evop.auditing.audit_rows import AuditedPattern
 from evop.recovery.heal_file import HealFile
+from evop.report.recovered import WORDS
 from evop.report.style import FAINT, PATTERNS, bare, new_figure, short
 
 LINE_INCHES = 0.155
@@ -22,8 +23,6 @@ LINE_INCHES = 0.155
 DASHES = ("-", "--", ":", "-.")
 """Lines of domains beyond the eighth, whose colours begin anew, differ in their dashes."""
 UNITS = {"text": "excess over the dense model, nats per token", "item": "right answers lost, percentage points"}
-WORDS = {"none": "pruned", "refitted": "refitted", "healed": "healed"}
-"""How a row was recovered -> what its column is called."""
 BETTER: dict[str, Any] = {"color": PATTERNS[0], "ls": "-"}
 WORSE: dict[str, Any] = {"color": PATTERNS[1], "ls": "--"}
 """How a group is drawn that lost less in the end, and one that lost more: told apart without colour, too."""
