@@ -53,17 +53,9 @@ def page(
     Returns:
         HTML that fetches nothing.
     """
-    names = [pattern.name for pattern in audit.patterns]
-    shown = {pattern.name: row_name(pattern) for pattern in audit.patterns}
-    colour = colours(names, audit.randoms)
     labels = calibration.labels
     traces = {name: trace for name, run in runs.items() if (trace := _trace(run)) is not None}
-    titles = {
-        pattern.name: pattern_title(
-            pattern, runs.get(pattern.name), traces[pattern.name].log.header if pattern.name in traces else None
-        )
-        for pattern in audit.patterns
-    }
+    titles = _titles(audit, runs, traces)
     sections = [
         _verdict(audit),
         _groups(audit),
@@ -80,16 +72,29 @@ def page(
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     return environment.from_string((source / "page.html.j2").read_text("utf-8")).render(
         title=f"Who pays for pruning {model_title(audit.model.name)}",
-        subtitle=f"{_sentence(titles[names[0]])} Audited on {_group_counts(audit)}.",
+        subtitle=f"{_sentence(titles[audit.patterns[0].name])} Audited on {_group_counts(audit)}.",
         sections=sections,
-        keys=[
-            {"name": shown.get(name, name), "title": titles.get(name, ""), "variable": VARIABLES[colour[name]]}
-            for name in colour
-        ],
+        keys=_keys(audit, titles),
         domains=sorted({row.domain for row in audit.groups}),
         css=Markup((source / "page.css").read_text("utf-8")),
         js=Markup((source / "page.js").read_text("utf-8")),
     )
+
+
+def _titles(audit: AuditFile, runs: Mapping[str, Path], traces: Mapping[str, Trace]) -> dict[str, str]:
+    """Say of every pattern which it is."""
+    headers = {name: trace.log.header for name, trace in traces.items()}
+    return {row.name: pattern_title(row, runs.get(row.name), headers.get(row.name)) for row in audit.patterns}
+
+
+def _keys(audit: AuditFile, titles: Mapping[str, str]) -> list[dict[str, str]]:
+    """List the colours of the patterns, and of random ones."""
+    shown = {pattern.name: row_name(pattern) for pattern in audit.patterns}
+    colour = colours(list(shown), audit.randoms)
+    return [
+        {"name": shown.get(name, name), "title": titles.get(name, ""), "variable": VARIABLES[hue]}
+        for name, hue in colour.items()
+    ]
 
 
 def _sentence(words: str) -> str:
