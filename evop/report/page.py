@@ -124,7 +124,7 @@ def _groups(audit: AuditFile) -> Section:
     measured = {
         "audit": "new passages of the groups that were searched on",
         "unseen": "whole clusters that were held out",
-        HELD_OUT: "whole domains that were held out",
+        HELD_OUT: "whole domains that the search saw nothing of",
     }
     panels = [(split, kind) for split in audit.splits for kind in audit.kinds(split)]
     pictures = [

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from calibration import CalibrationSet
+from calibration.passage import domain_of
 from evop.auditing.audit_file import AuditFile
 from evop.auditing.candidates import Candidate, candidates_of, most_tokens
 from evop.auditing.harness import HarnessTasks, refuse_tasks
@@ -113,14 +114,20 @@ def _folder(out: str | Path) -> Path:
 def _warn_of_other_sets(
     candidates: Sequence[Candidate], calibration: CalibrationSet, report: Callable[[str], None]
 ) -> None:
-    """Say of every pattern that was searched on another calibration set what that means for its numbers."""
+    """Say of every pattern that was made on another calibration set what that means for its numbers."""
     for candidate in candidates:
-        origin = candidate.file.origin
-        if origin and origin.calibration != calibration.fingerprint:
-            report(
-                f"{candidate.name} was searched on another calibration set ({origin.calibration[:12]}): what it saw "
-                "may lie in this audit, and what it claims is of other groups"
-            )
+        origin, refit, heal = candidate.file.origin, candidate.file.refit, candidate.heal
+        made = {"searched": origin, "refitted": refit, "healed": heal}
+        for how, note in made.items():
+            if note is not None and note.calibration != calibration.fingerprint:
+                claims = ", and what it claims is of other groups" if how == "searched" else ""
+                report(
+                    f"{candidate.name} was {how} on another calibration set ({note.calibration[:12]}): what it saw "
+                    f"may lie in this audit{claims}"
+                )
+        learned = {domain_of(group) for group in heal.curve[0].excess} if heal is not None else set()
+        if origin is not None and (both := sorted(learned & set(origin.held_out))):
+            report(f"{candidate.name} learned from {', '.join(both)}, which its search had held out")
 
 
 def _tasks(recipe: AuditRecipe) -> HarnessTasks | None:

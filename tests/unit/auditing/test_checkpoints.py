@@ -31,9 +31,9 @@ def road(tmp_path):
     return model, tmp_path / "run", prune(model, tmp_path / "run", tmp_path / "pruned", parity=False).folder
 
 
-def audited(model, *patterns):
+def audited(model, *patterns, **more):
     how = {"device": "cpu", "dtype": "float32", "random_patterns": 0, "speed": False, "needs": False, "max_tokens": 32}
-    return audit(model, small_set(), patterns, model.parent / "audit", **how)
+    return audit(model, small_set(), patterns, model.parent / "audit", **how, **more)
 
 
 def test_a_folder_with_a_config_is_measured_as_itself(road):
@@ -113,7 +113,9 @@ def healed(folder, model, **changed):
 def test_a_healed_checkpoint_says_so_in_its_row(road):
     model, run, pruned = road
     healed(pruned, model)
-    file = audited(model, run, pruned).file
+    said = []
+    file = audited(model, run, pruned, report=said.append).file
+    assert "pruned was healed on another calibration set (c): what it saw may lie in this audit" in said
     assert [(row.recovery, row.healed_tokens) for row in file.patterns] == [("none", None), ("healed", 10)]
     page = (model.parent / "audit" / "report.html").read_text()
     assert "Who comes back, who does not" in page
