@@ -123,17 +123,17 @@ def _at_random(candidate: Candidate, count: int) -> tuple[Cut, ...]:
 
 
 def _name(place: Path, found: list[Candidate]) -> str:
-    """Name a pattern as no other is named: after the folder, or the file; where that is taken, with the folder above.
+    """Name a pattern as no other is named: after the folder, or the file; a folder, if need be, with the one above.
 
     A search and the checkpoint made of it often lie in folders of one name.
     """
     in_a_run = place.name in (PATTERN, DROP_LIST)
-    folder = place.resolve() if place.is_dir() else place.resolve().parent
-    name = folder.name if place.is_dir() or in_a_run else place.stem
-    above = folder.parent.name if place.is_dir() or in_a_run else folder.name
+    whole = place.resolve()
+    name = whole.name if place.is_dir() else whole.parent.name if in_a_run else place.stem
+    above = [f"{whole.parent.name}/{name}"] if place.is_dir() else []
     taken = {candidate.name for candidate in found} | {"random"}
     numbered = (f"{name} ({number})" for number in itertools.count(len(found) + 1))
-    names = (name, f"{above}/{name}", *itertools.islice(numbered, len(taken) + 1))
+    names = (name, *above, *itertools.islice(numbered, len(taken) + 1))
     return next(free for free in names if free not in taken)
 
 
