@@ -16,10 +16,12 @@ from evop.auditing.audit_file import AuditFile
 from evop.auditing.audit_rows import AuditedPattern
 from evop.recovery.heal_file import HealFile
 from evop.report.recovered import WORDS
-from evop.report.style import FAINT, PATTERNS, bare, new_figure, short
+from evop.report.style import FAINT, PATTERNS, bare, new_figure, plain, short
 
-LINE_INCHES = 0.155
+LINE_INCHES = 0.19
 """Height of a group's name beside the picture."""
+MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
+"""The points of each domain, told apart without colour, too."""
 DASHES = ("-", "--", ":", "-.")
 """Lines of domains beyond the eighth, whose colours begin anew, differ in their dashes."""
 UNITS = {"text": "excess over the dense model, nats per token", "item": "right answers lost, percentage points"}
@@ -31,7 +33,7 @@ WORSE: dict[str, Any] = {"color": PATTERNS[1], "ls": "--"}
 def healing_figure(heal: HealFile, labels: Mapping[str, str], tolerate: float | None = None) -> Figure:
     """Draw one line per group: its excess on ``select`` over the tokens that were learned from.
 
-    Domains have a colour each; the group that is the worst in the end is drawn thick.
+    Domains have a colour and a mark each; the group that is the worst in the end is drawn thick.
 
     Artists of a group carry the id ``group:DOMAIN:NUMBER``, by which the page shows one domain alone.
 
@@ -55,7 +57,7 @@ def healing_figure(heal: HealFile, labels: Mapping[str, str], tolerate: float | 
             "lw": 2.6 if group == worst else 1.1,
         }
         values = [point.excess[group] for point in heal.curve]
-        axis.plot(tokens, values, marker="o", ms=2.5, gid=f"group:{domain_of(group)}:{group}:line", **look)
+        axis.plot(tokens, values, ms=3.5, gid=f"group:{domain_of(group)}:{group}:line", **look)
         ends[group] = values[-1], PATTERNS[at]
     axis.axvline(heal.best_at, color=FAINT, lw=1.0, ls=":", label="the weights that were kept")
     axis.axhline(0, color=FAINT, lw=1.0, label="the dense model")
@@ -106,8 +108,8 @@ def slope_figure(audit: AuditFile, columns: Sequence[AuditedPattern], split: str
 
 def _head(column: AuditedPattern) -> str:
     """Name a column: how it was recovered, and the row."""
-    name = "\n".join(textwrap.wrap(column.name, 20))
-    return f"{WORDS[column.recovery]}:\n{name}".replace("$", r"\$")
+    name, word = "\n".join(textwrap.wrap(column.name, 20)), WORDS[column.recovery]
+    return plain(name if word in column.name.lower() else f"{word}:\n{name}")
 
 
 def _names(axis: Axes, ends: Mapping[str, tuple[float, str]], labels: Mapping[str, str], worst: str) -> None:
@@ -130,7 +132,7 @@ def _names(axis: Axes, ends: Mapping[str, tuple[float, str]], labels: Mapping[st
             (1.05, (height - low) / (high - low)),
             xycoords=axis.get_yaxis_transform(),
             textcoords="axes fraction",
-            arrowprops={"arrowstyle": "-", "lw": 0.5, "color": colour, "shrinkA": 0, "shrinkB": 1},
+            arrowprops={"arrowstyle": "-", "lw": 0.5, "color": colour, "shrinkA": 1, "shrinkB": 2, "relpos": (0, 0.5)},
             va="center",
             fontsize=7.5,
             color=colour,

@@ -16,8 +16,8 @@ SLOPES = (
     "dashed: it lost more. Thick: the worst group of the last."
 )
 CURVES = (
-    "A line is a group, measured on the split select while the model learned; domains have a colour each. Thick: the "
-    "worst group of the weights that were kept. What a reader may rely on is measured on audit, in the tables."
+    "A line is a group, measured on the split select while the model learned; domains have a colour and a mark each. "
+    "Thick: the worst group of the weights that were kept. What a reader may rely on is measured on audit, in the tables."
 )
 
 
