@@ -53,6 +53,7 @@ def healing_figure(heal: HealFile, labels: Mapping[str, str], tolerate: float | 
         turn, at = divmod(domains.index(domain_of(group)), len(PATTERNS))
         look: dict[str, Any] = {
             "color": PATTERNS[at],
+            "marker": MARKS[at],
             "ls": DASHES[turn % len(DASHES)],
             "lw": 2.6 if group == worst else 1.1,
         }
@@ -63,6 +64,7 @@ def healing_figure(heal: HealFile, labels: Mapping[str, str], tolerate: float | 
     axis.axhline(0, color=FAINT, lw=1.0, label="the dense model")
     if tolerate is not None:
         axis.axhline(tolerate, color=FAINT, lw=1.2, ls="--", label=f"tolerated: {tolerate:g}")
+    axis.set_xlim(-0.02 * max(tokens[-1], 1), 1.01 * max(tokens[-1], 1))
     axis.set_xlabel("tokens that were learned from")
     axis.set_ylabel(UNITS["text"])
     axis.xaxis.set_major_formatter(EngFormatter())

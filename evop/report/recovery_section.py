@@ -17,7 +17,7 @@ SLOPES = (
 )
 CURVES = (
     "A line is a group, measured on the split select while the model learned; domains have a colour and a mark each. "
-    "Thick: the worst group of the weights that were kept. What a reader may rely on is measured on audit, in the tables."
+    "Thick: the worst group of the weights that were kept. What may be relied on is measured on audit."
 )
 
 
