@@ -1,12 +1,17 @@
-"""The pictures of the documents, of the demo's report.
+"""The pictures of the documents, of the demo's report, and the numbers in the picture of groups.
 
-make demo && python benchmarks/pictures.py demo
+    make demo && python benchmarks/pictures.py demo
+
+Writes ``groups.png`` and ``needs.png``, and ``benchmarks/results/demo.csv``: one row a group of text, what the searched
+pattern loses there, and the random ones.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+
+import pandas as pd
 
 from calibration import CalibrationSet
 from evop.auditing.audit_file import AuditFile
@@ -21,6 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("demo", type=Path, help="where evop demo wrote")
     parser.add_argument("--out", type=Path, default=Path("docs/pictures"))
+    parser.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="where demo.csv is written")
     given = parser.parse_args()
     labels = CalibrationSet.load(given.demo / "set").labels
     audit = AuditFile.find(given.demo / "audit")
@@ -29,6 +35,22 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():
         figure.savefig(given.out / f"{name}.png", dpi=DOTS, facecolor="white")
+    groups_frame(audit).to_csv(given.results / "demo.csv", index=False, float_format="%.5f")
+
+
+def groups_frame(audit: AuditFile) -> pd.DataFrame:
+    """Lay out what every group of text loses under the searched pattern and under the random ones, nats per token."""
+    (searched,), (random,) = audit.patterns, audit.randoms
+    rows: list[dict[str, object]] = []
+    for split in audit.splits:
+        drawn = audit.random_of(random, split, "text")
+        assert drawn is not None
+        for row in audit.groups_of(searched.name, split, "text"):
+            lost = drawn.groups[row.group]
+            at_random = {"random": lost.median, "random_least": lost.least, "random_most": lost.most}
+            where = {"split": split, "domain": row.domain, "group": row.group, "tokens": row.tokens}
+            rows.append({**where, "searched": row.excess, **at_random, "random_patterns": drawn.patterns})
+    return pd.DataFrame(rows)
 
 
 if __name__ == "__main__":

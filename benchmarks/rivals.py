@@ -12,8 +12,8 @@ Sections, in the order in which they run:
 A seed draws the search sample again and seeds the strategy; ``select``, ``audit`` and ``unseen`` stay as they are.
 Every search may score as many tokens as its section's ``TOKENS``, all it needs included; each is charged as if it were
 alone, though searches of one sample and space share what they measured. Resumable by cell: what is done is not done
-again. Writes ``<name>.csv`` (one row a search and split) and ``<name>-<section>.md`` (medians, and ranges where there
-are seeds).
+again. Writes ``<name>.csv`` (one row a search and split; sections that were not measured stay) and
+``<name>-<section>.md`` (medians, and ranges where there are seeds).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import Any
 
 import pandas as pd
 from processes import processes
-from rivals_table import rows_of, table
+from rivals_table import rows_of, save
 
 from calibration import CalibrationSet, build_calibration_set
 from evop.auditing.audit_file import AuditFile
@@ -64,7 +64,7 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "surrogate": {"strategy": "surrogate"},
     "surrogate, mean": {"strategy": "surrogate", "objective": "mean"},
 }
-"""The main contrast; all but the last are asked for the worst group."""
+"""The main contrast; all are asked for the default objective, the last for the mean."""
 FOUR = {"surrogate": "surrogate", "swap (EvoPress)": "swap", "greedy": "greedy", "oneshot": "oneshot"}
 GRAINS = {"layer": 0.25, "head": 0.125, "channel": 0.25, "mixed": 0.25, "subblock": 0.375}
 """Grain -> what is removed; attention is a quarter of a layer of the embedded model, so heads can give less."""
@@ -214,11 +214,10 @@ def main() -> None:
     rows = list(run_all(bench, wanted, given.jobs))
     frame = pd.DataFrame(rows)
     given.results.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(given.results / f"{given.name}.csv", index=False, float_format="%.5f")
+    place = given.results / f"{given.name}.csv"
+    save(frame, place)
     for section in frame["section"].unique():
-        text = table(frame[frame["section"] == section])
-        (given.results / f"{given.name}-{section}.md").write_text(text)
-        print(f"\n{section}\n\n{text}")
+        print(f"\n{section}\n\n{place.with_name(f'{place.stem}-{section}.md').read_text()}")
 
 
 def run_all(bench: Bench, wanted: list[Cell], jobs: int) -> Iterator[dict[str, object]]:

@@ -1,7 +1,14 @@
-"""The tables of ``rivals.py``: rows of its audits, and medians over seeds as Markdown."""
+"""The tables of ``rivals.py``: rows of its audits, and medians over seeds as Markdown.
+
+    python benchmarks/rivals_table.py benchmarks/results/rivals.csv                     # its tables again
+    python benchmarks/rivals_table.py benchmarks/results/rivals.csv --rows OTHER.csv    # with sections of another
+
+A table is made of what its CSV says, five digits after the point, so that anybody can make it again.
+"""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -11,6 +18,8 @@ from evop.auditing.audit_file import AuditFile
 from evop.searching.search_file import SearchFile
 
 RANDOM = "random patterns, median"
+AT_RANDOM = (RANDOM, "one random pattern")
+"""What was not searched: today's row, and that of older measurements, which drew one."""
 
 
 def rows_of(file: AuditFile, runs: Mapping[str, Path]) -> Iterator[dict[str, object]]:
@@ -49,8 +58,7 @@ def table(frame: pd.DataFrame) -> str:
         ("|---" if grains else "") + "|---|---|---|---|---|---|---|",
     ]
     for (grain, remove), part in frame.groupby(["grain", "remove"], sort=False):
-        order = [RANDOM, *(name for name in part["contender"].unique() if name != RANDOM)]
-        for name in order:
+        for name in sorted(part["contender"].unique(), key=lambda name: name not in AT_RANDOM):
             mine = part[part["contender"] == name]
             splits = [mine[mine["split"] == split] for split in ("audit", "unseen")]
             cells = [spread(rows[what]) for rows in splits for what in ("worst", "mean")]
@@ -66,3 +74,31 @@ def spread(values: pd.Series) -> str:
     if len(values) < 2:
         return f"{values.iloc[0]:.3f}" if len(values) else "–"
     return f"{values.median():.3f} [{values.min():.3f}, {values.max():.3f}]"
+
+
+def save(rows: pd.DataFrame, place: Path) -> None:
+    """Put the sections of rows into a CSV, beside its other sections, and write the table of every section.
+
+    Args:
+        rows: of whole sections, as ``rivals.py`` measures them; they replace those of before.
+        place: the CSV, which need not be there; the tables lie beside it, ``<name>-<section>.md``.
+    """
+    if place.is_file():
+        before = pd.read_csv(place)
+        rows = pd.concat([rows, before[~before["section"].isin(rows["section"])]], ignore_index=True)
+    rows.to_csv(place, index=False, float_format="%.5f")
+    for section, part in pd.read_csv(place).groupby("section", sort=False):
+        place.with_name(f"{place.stem}-{section}.md").write_text(table(part))
+
+
+def main() -> None:
+    """Write the tables of a CSV again."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("csv", type=Path)
+    parser.add_argument("--rows", type=Path, help="a CSV whose sections replace those of the first")
+    given = parser.parse_args()
+    save(pd.read_csv(given.rows or given.csv), given.csv)
+
+
+if __name__ == "__main__":
+    main()

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from calibration.calibration_set import CalibrationSet
-from calibration.choosing.continuations import continued_domains
-from calibration.choosing.merge import settle
+from calibration.choosing.continuations import ContinuedDomain, continued_domains
+from calibration.choosing.merge import Settled, settle
 from calibration.choosing.order import balanced_order
 from calibration.choosing.sample import SAMPLERS
 from calibration.choosing.split import SHARES
+from calibration.choosing.train import searched_documents, training_passages
 from calibration.clustering.cluster import Clustering, cluster_domain, given_clusters
 from calibration.clustering.embed import embedder
 from calibration.clustering.positions import map_positions
@@ -20,6 +21,9 @@ from calibration.passage import SPLITS, Passage, rows_by_domain
 from calibration.reading.read import Reading, read_passages
 from calibration.recipe import Recipe
 from calibration.seeded import generator
+
+KEPT_APART = ("select", "audit", "unseen")
+"""Splits of which the sample takes nothing."""
 
 
 def build_calibration_set(recipe: Recipe, *, report: Callable[[str], None] | None = None) -> CalibrationSet:
@@ -49,8 +53,7 @@ def build_calibration_set(recipe: Recipe, *, report: Callable[[str], None] | Non
         say(f"{name}: {clustering.k} clusters ({clustering.chosen_by})")
     settled = settle(reading.passages, vectors, clusterings, recipe)
     continued = continued_domains(recipe, settled.uncapped, reading.domains, say)
-    placed = [*settled.passages, *(item for domain in continued for item in domain.items)]
-    chosen = _sampled(placed, [*reading.domains, *(domain.name for domain in continued)], recipe)
+    chosen = _chosen(settled, continued, list(reading.domains), recipe)
     say(f"split and sampled: {_counted(chosen)}")
     stages = Stages(recipe, reading, settled, continued, chosen, embed.name, embed.notes(reading.passages))
     manifest = manifest_of(stages)
@@ -82,8 +85,23 @@ def _most_clusters(passages: Sequence[Passage], recipe: Recipe) -> int:
     return int(min(recipe.passages, pool) * tokens // (2 * recipe.min_group_tokens))
 
 
-def _sampled(placed: Sequence[Passage], domains: Sequence[str], recipe: Recipe) -> tuple[Passage, ...]:
-    """Choose the passages of the set: of each search pool by the sampler, of the other splits all; in order."""
+def _chosen(
+    settled: Settled, continued: Sequence[ContinuedDomain], read: Sequence[str], recipe: Recipe
+) -> tuple[Passage, ...]:
+    """Choose the passages of the set, in order: those searched, all that is kept apart, those to learn from."""
+    placed = [*settled.passages, *(item for domain in continued for item in domain.items)]
+    domains = [*read, *(domain.name for domain in continued)]
+    sampled = _sampled(placed, domains, recipe)
+    ordered = balanced_order(sampled, domains, recipe.seed)
+    for split in KEPT_APART:
+        ordered += balanced_order([p for p in placed if p.split == split], domains, recipe.split_seed)
+    searched = searched_documents(sampled, placed, continued)
+    train = training_passages(placed, searched, recipe.train_tokens, recipe.seed)
+    return (*ordered, *balanced_order(train, domains, recipe.seed))
+
+
+def _sampled(placed: Sequence[Passage], domains: Sequence[str], recipe: Recipe) -> list[Passage]:
+    """Choose of each search pool by the sampler."""
     chosen: list[Passage] = []
     for name in domains:
         pool: defaultdict[int, list[Passage]] = defaultdict(list)
@@ -93,11 +111,7 @@ def _sampled(placed: Sequence[Passage], domains: Sequence[str], recipe: Recipe) 
         of_items = any(p.kind == "item" for members in pool.values() for p in members)
         rng = generator("sample", recipe.seed, name)
         chosen += SAMPLERS[recipe.sampler](dict(pool), recipe.items if of_items else recipe.passages, rng)
-    ordered = balanced_order(chosen, domains, recipe.seed)
-    for split in SPLITS[1:]:
-        members = [p for p in placed if p.split == split]
-        ordered += balanced_order(members, domains, recipe.split_seed)
-    return tuple(ordered)
+    return chosen
 
 
 def _positions(stages: Stages, vectors: np.ndarray) -> np.ndarray:
@@ -111,11 +125,11 @@ def _positions(stages: Stages, vectors: np.ndarray) -> np.ndarray:
     for rows in rows_by_domain(passages).values():
         plane[rows] = map_positions(vectors[rows])
     row = {p.id: i for i, p in enumerate(passages)}
-    sources = {item: passage for domain in stages.continued for item, passage in domain.sources.items()}
+    sources = {item: passages[0] for domain in stages.continued for item, passages in domain.sources.items()}
     return plane[[row[sources.get(p.id, p.id)] for p in stages.chosen]]
 
 
 def _counted(passages: Sequence[Passage]) -> str:
     """Count passages by split, in words."""
     counts = Counter(p.split for p in passages)
-    return ", ".join(f"{counts[split]} {split}" for split in SPLITS)
+    return ", ".join(f"{counts[split]} {split}" for split in SPLITS if split != "train" or counts[split])

@@ -32,7 +32,7 @@ class CalibrationSet:
 
     Attributes:
         manifest: recipe, counts, groups, notes and checksums of the set.
-        passages: the passages of the four splits; within each, in a fixed order whose prefixes are balanced over
+        passages: the passages of the splits; within each, in a fixed order whose prefixes are balanced over
             the groups.
         centroids: mean vector of each group, float32 ``[groups, dim]``, in the order of ``groups``.
         positions: position of each passage on the map of its domain, float32 ``[passages, 2]``.
@@ -86,7 +86,7 @@ class CalibrationSet:
         """Take the passages of a split, in its fixed order.
 
         Raises:
-            CalibrationError: not one of ``search``, ``select``, ``audit``, ``unseen``.
+            CalibrationError: not one of ``search``, ``select``, ``audit``, ``unseen``, ``train``.
         """
         if name not in SPLITS:
             raise CalibrationError(f"no split {name!r}; expected one of {', '.join(SPLITS)}")

@@ -6,7 +6,7 @@ from calibration.calibration_set import CalibrationSet
 
 
 class GroupCounts(TypedDict):
-    """One group: passages by split, estimated tokens over all splits, and whether it is held out."""
+    """One group: passages by split, estimated tokens of ``train`` and of all splits, and whether it is held out."""
 
     domain: str
     cluster: int
@@ -15,6 +15,8 @@ class GroupCounts(TypedDict):
     select: int
     audit: int
     unseen: int
+    train: int
+    train_tokens: int
     tokens: int
     held_out: bool
 
@@ -33,6 +35,8 @@ def describe(calibration_set: CalibrationSet) -> list[GroupCounts]:
             select=entry.passages["select"],
             audit=entry.passages["audit"],
             unseen=entry.passages["unseen"],
+            train=entry.passages["train"],
+            train_tokens=entry.tokens["train"],
             tokens=sum(entry.tokens.values()),
             held_out=entry.unseen,
         )

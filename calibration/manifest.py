@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from calibration.passage import GroupKind, group_key
 from calibration.recipe import Recipe
 
-SCHEMA: Literal["evop.calibration_set/3"] = "evop.calibration_set/3"
+SCHEMA: Literal["evop.calibration_set/4"] = "evop.calibration_set/4"
 
 
 class _Entry(BaseModel):
@@ -76,7 +76,7 @@ class DomainEntry(_Entry):
         prompted: items whose query begins with instructions or examples; they are asked, not compared nor embedded.
         given_up: passages dropped because their document reaches into a held-out cluster.
         over_cap: passages left out of ``select``, ``audit`` and ``unseen`` by the caps per group.
-        not_sampled: passages of the search pool that the sampler did not choose.
+        not_sampled: passages of the search pool that the sampler did not choose; those in ``train`` are among them.
         clusters: number of clusters after merging.
         clusters_before_merging: number of clusters before any were merged.
         clusters_chosen_by: how the number of clusters was chosen.
@@ -159,7 +159,7 @@ class Manifest(_Entry):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
 
-    schema_: Literal["evop.calibration_set/3"] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal["evop.calibration_set/4"] = Field(default=SCHEMA, alias="schema")
     recipe: Recipe
     versions: dict[str, str]
     embedder: str

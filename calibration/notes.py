@@ -1,5 +1,6 @@
 """Notes: what a user must know about a calibration set, in sentences."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from calibration.choosing.split import held_out_count
@@ -23,6 +24,7 @@ def notes_of(recipe: Recipe, domains: Sequence[DomainEntry], groups: Sequence[Gr
         *by_domain,
         *_absent_note(recipe, groups),
         *_token_notes(recipe, groups),
+        *_train_notes(recipe, domains, groups),
     ]
 
 
@@ -141,3 +143,25 @@ def _token_notes(recipe: Recipe, groups: Sequence[GroupEntry]) -> list[str]:
             if few:
                 notes.append(f"fewer than the {needed} {what} a group needs to be judged, in {split}: {', '.join(few)}")
     return notes
+
+
+def _train_notes(recipe: Recipe, domains: Sequence[DomainEntry], groups: Sequence[GroupEntry]) -> list[str]:
+    """Say where ``train`` has less than was asked for; nothing where nothing was."""
+    if not recipe.train_tokens:
+        return []
+    found: Counter[str] = Counter()
+    for group in groups:
+        found[group.domain] += group.tokens["train"]
+    texts = [entry.name for entry in domains if entry.kind == "text"]
+    few = [f"{name} {found[name]:,}" for name in texts if found[name] < recipe.train_tokens]
+    searched = [group for group in groups if found[group.domain] and not group.unseen]
+    lists = {
+        f"fewer than the {recipe.train_tokens:,} tokens to train with that were asked for, as documents of which the "
+        f"search sample took nothing hold no more (give more text, a larger limit if it was read in part, or search "
+        f"fewer passages or items): ": few,
+        "no text to train with in these groups, since the search sample took of all their documents: ": [
+            group.key for group in searched if not group.passages["train"]
+        ],
+        "questions give no text to train with: ": [entry.name for entry in domains if entry.kind == "task"],
+    }
+    return [opening + ", ".join(names) for opening, names in lists.items() if names]

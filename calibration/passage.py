@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-SPLITS = ("search", "select", "audit", "unseen")
+SPLITS = ("search", "select", "audit", "unseen", "train")
 JOINED_BY = " "
 """What stands between a query and a choice."""
 GroupKind = Literal["text", "item"]

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 SEED_LIMIT = 2**32 - 1
 """The largest seed that scikit-learn takes."""
-READING, GROUPS = "How text is read and split", "What a group holds"
+READING, GROUPS, LEARNING = "How text is read and split", "What a group holds", "Text to learn from"
 """Headings of the options that not everybody needs."""
 FEWEST_DOCUMENTS = 3
 """Documents that a domain needs: search, select and audit take one each."""
@@ -109,6 +109,16 @@ class Recipe(BaseModel):
     ] = 8
     select_items: Annotated[int, _option("Questions per group in select at most.", GROUPS, ge=1)] = 16
     audit_items: Annotated[int, _option("Questions per group in audit and in unseen at most.", GROUPS, ge=1)] = 100
+
+    train_tokens: Annotated[
+        int,
+        _option(
+            "Estimated tokens of text per domain to refit and heal with, of documents that the search sample left; 0: "
+            "none.",
+            LEARNING,
+            ge=0,
+        ),
+    ] = 0
 
     @field_validator("clusters", mode="before")
     @classmethod

@@ -33,7 +33,8 @@ class ContinuedDomain:
         items: the items that the caps leave, in the clusters and splits of their passages.
         documents: number of documents that items could be made of.
         made: number of items that could be made.
-        sources: id of the passage that an item is made of, by the item's id.
+        sources: ids of the passages that an item is made of, its own first, then those of the other endings; by the
+            item's id.
     """
 
     name: str
@@ -41,7 +42,7 @@ class ContinuedDomain:
     items: tuple[Passage, ...]
     documents: int
     made: int
-    sources: dict[str, str]
+    sources: dict[str, tuple[str, ...]]
 
 
 def continued_domain(domain: str) -> str:
@@ -81,12 +82,12 @@ def continued_domains(
                 f"longer: more of it, or longer --passage-chars"
             )
         documents = len({item.document for item in made})
-        sources = {item.id: passage.id for item, passage in pairs}
+        sources = {item.id: tuple(passage.id for passage in made_of) for item, made_of in pairs}
         domains.append(ContinuedDomain(name, base, tuple(made[i] for i in kept), documents, len(made), sources))
     return tuple(domains)
 
 
-def continuations(passages: Sequence[Passage], seed: int) -> list[tuple[Passage, Passage]]:
+def continuations(passages: Sequence[Passage], seed: int) -> list[tuple[Passage, tuple[Passage, ...]]]:
     """Make items of the passages of a domain: the beginning of a passage, its own next words and three others.
 
     The others are the words that follow a beginning of the same length in passages of other documents, of the same
@@ -98,7 +99,8 @@ def continuations(passages: Sequence[Passage], seed: int) -> list[tuple[Passage,
         seed: decides which others, and where the right ending stands.
 
     Returns:
-        Pairs of an item, in the cluster and split of its passage, and the passage; in the order of the passages.
+        Pairs of an item, in the cluster and split of its passage, and the passages it is made of: its own, then those
+        of the other endings. In the order of the own passages.
     """
     pools: defaultdict[tuple[int, str], list[tuple[Passage, str, str]]] = defaultdict(list)
     for p in passages:
@@ -112,11 +114,12 @@ def continuations(passages: Sequence[Passage], seed: int) -> list[tuple[Passage,
             others = _others(pool, p, right, seed)
             if len(others) == CHOICES - 1:
                 gold = int(digest("place", seed, p.id), 16) % CHOICES
-                choices = (*others[:gold], right, *others[gold:])
+                endings = [ending for _, ending in others]
+                choices = (*endings[:gold], right, *endings[gold:])
                 item = Passage.item(continued_domain(p.domain), p.document, query, choices, gold)
-                pairs.append((item.placed(cluster=p.cluster, split=p.split), p))
+                pairs.append((item.placed(cluster=p.cluster, split=p.split), (p, *(other for other, _ in others))))
     place = {p.id: i for i, p in enumerate(passages)}
-    return sorted(pairs, key=lambda pair: place[pair[1].id])
+    return sorted(pairs, key=lambda pair: place[pair[1][0].id])
 
 
 def _parted(text: str | None) -> tuple[str, str] | None:
@@ -134,16 +137,17 @@ def _ending(rest: str, length: int) -> str:
     return rest[: min(ends, key=lambda end: (abs(end - length), end))]
 
 
-def _others(pool: Sequence[tuple[Passage, str, str]], p: Passage, right: str, seed: int) -> list[str]:
-    """Choose endings as long as the right one, each of another document; fewer where there are no more."""
-    chosen: list[str] = []
-    documents = {p.document}
+def _others(pool: Sequence[tuple[Passage, str, str]], p: Passage, right: str, seed: int) -> list[tuple[Passage, str]]:
+    """Choose passages and their endings, as long as the right one, each of another document; fewer if no more."""
+    chosen: list[tuple[Passage, str]] = []
+    documents, endings = {p.document}, {right}
     for other, _, rest in sorted(pool, key=lambda entry: digest("other", seed, p.id, entry[0].id)):
         ending = _ending(rest, len(right))
         alike = abs(len(ending) - len(right)) <= LENGTHS_APART * len(right)
-        if other.document not in documents and alike and ending not in (right, *chosen):
-            chosen.append(ending)
+        if other.document not in documents and alike and ending not in endings:
+            chosen.append((other, ending))
             documents.add(other.document)
+            endings.add(ending)
         if len(chosen) == CHOICES - 1:
             break
     return chosen

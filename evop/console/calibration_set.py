@@ -22,14 +22,19 @@ def print_set(
         tolerate_items: the loss of right answers that is tolerated, as a share; None for no warning.
     """
     table = new_table(f"calibration set {calibration.fingerprint[:12]}")
-    for name in ("group", "search", "select", "audit", "unseen", "tokens (est.)"):
+    rows = describe(calibration)
+    learnt = any(row["train"] for row in rows)
+    train = ("train", "train tokens (est.)") if learnt else ()
+    for name in ("group", "search", "select", "audit", "unseen", *train, "tokens (est.)"):
         table.add_column(name, justify="left" if name == "group" else "right", overflow="fold")
     domain = None
-    for group, row in zip(calibration.groups, describe(calibration), strict=True):
+    for group, row in zip(calibration.groups, rows, strict=True):
         if domain not in (None, row["domain"]):
             table.add_section()
         domain = row["domain"]
         counts = [str(row[split] or "·") for split in ("search", "select", "audit", "unseen")]
+        if learnt:
+            counts += [str(row["train"] or "·"), f"{row['train_tokens']:,}" if row["train"] else "·"]
         label = escape(calibration.labels[group.key]) + (" (held out)" if group.unseen else "")
         table.add_row(label, *counts, f"{row['tokens']:,}")
     console.print(table)

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 from shared import CORPORA, shared_folder
 
-from calibration import SAMPLERS, CalibrationSet, DomainSource, Recipe, build_calibration_set
+from calibration import SAMPLERS, SPLITS, CalibrationSet, DomainSource, Recipe, build_calibration_set
+
+ALL = 10**9
+"""More tokens than any domain has: ``train`` takes all that it may."""
 
 
 def shingles(text: str) -> set[tuple[str, ...]]:
@@ -85,10 +88,17 @@ def messy_corpus(folder: Path, seed: int) -> list[DomainSource]:
 def test_no_leak(tmp_path, sampler, split_seed):
     domains = messy_corpus(tmp_path, split_seed)
     recipe = Recipe(
-        domains=domains, group_by="book", clusters=5, sampler=sampler, split_seed=split_seed, min_group_tokens=200
+        domains=domains,
+        group_by="book",
+        clusters=5,
+        passages=20,
+        sampler=sampler,
+        split_seed=split_seed,
+        min_group_tokens=200,
+        train_tokens=ALL,
     )
     built = build_calibration_set(recipe)
-    assert all(len(built.split(name)) > 10 for name in ("search", "select", "audit", "unseen"))
+    assert all(len(built.split(name)) > 10 for name in SPLITS)
     assert sum(entry.given_up for entry in built.manifest.domains) > 0
     assert sum(entry.near_duplicates for entry in built.manifest.domains) > 20
     assert leaks(built) == []
@@ -103,7 +113,10 @@ def test_one_file_in_two_domains(tmp_path):
         "".join(json.dumps({"a": row["text"], "b": " ".join(reversed(row["text"].split()))}) + "\n" for row in rows)
     )
     domains = [DomainSource(name=column, source=f"{path}:{column}") for column in "ab"]
-    built = build_calibration_set(Recipe(domains=domains, clusters=4, min_group_tokens=200))
+    built = build_calibration_set(
+        Recipe(domains=domains, clusters=4, passages=10, min_group_tokens=200, train_tokens=ALL)
+    )
+    assert len(built.split("train")) > 10
     assert len({p.document for p in built.passages}) < len(built.passages)
     assert leaks(built) == []
 
@@ -111,7 +124,8 @@ def test_one_file_in_two_domains(tmp_path):
 def test_no_leak_in_real_text():
     corpora, names = shared_folder(CORPORA), ("biomedical", "legal_statute", "code_python")
     domains = [DomainSource(name=name, source=str(corpora / f"{name}.jsonl")) for name in names]
-    built = build_calibration_set(Recipe(domains=domains, group_by="source", limit=500))
+    built = build_calibration_set(Recipe(domains=domains, group_by="source", limit=500, train_tokens=ALL))
+    assert len(built.split("train")) > 10
     assert sum(entry.near_duplicates for entry in built.manifest.domains) > 0
     assert leaks(built, boilerplate(domains, "source")) == []
 
@@ -126,10 +140,10 @@ def test_no_copy_behind_a_header_is_parted_from_its_original(tmp_path, split_see
     texts = [*originals, *(f"{header} {text}" for header, text in zip(headers, originals, strict=False))]
     path = tmp_path / "copies.jsonl"
     path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-    recipe = Recipe(
-        domains=[DomainSource(name="d", source=str(path))], clusters=3, split_seed=split_seed, passages=200, hold_out=0
-    )
+    source = DomainSource(name="d", source=str(path))
+    recipe = Recipe(domains=[source], clusters=3, split_seed=split_seed, passages=20, hold_out=0, train_tokens=ALL)
     built = build_calibration_set(recipe)
+    assert len(built.split("train")) > 10
     (entry,) = built.manifest.domains
     assert entry.joined_documents > 10
     of_texts = [shingles(text) for text in texts]
@@ -147,11 +161,12 @@ def test_no_copy_behind_a_header_is_parted_from_its_original(tmp_path, split_see
 def test_the_brute_force_finds_leaks(tmp_path):
     built = build_calibration_set(Recipe(domains=messy_corpus(tmp_path, 0), group_by="book", min_group_tokens=200))
     first, noise = built.split("search")[0], " ".join(f"noise{i}" for i in range(200))
-    for stray in (
-        first.of(first.domain, first.document, "another text of the same document").placed(split="audit"),
-        first.of(first.domain, "another document", f"{first.text} more").placed(split="audit"),
-        first.of(first.domain, "another document", f"{first.text} {'and more ' * 20}{noise}").placed(split="audit"),
-    ):
+    strays = (
+        first.of(first.domain, first.document, "another text of the same document"),
+        first.of(first.domain, "another document", f"{first.text} more"),
+        first.of(first.domain, "another document", f"{first.text} {'and more ' * 20}{noise}"),
+    )
+    for stray in (p.placed(split=split) for p in strays for split in ("audit", "train")):
         tampered = CalibrationSet(built.manifest, (*built.passages, stray), built.centroids, built.positions, {})
         assert len(set(leaks(tampered))) == 1
 
@@ -168,7 +183,10 @@ def test_a_document_that_lies_in_two_files_of_a_domain_is_one_document(tmp_path)
         ]
         (tmp_path / f"s{n}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     sources = [DomainSource(name="books", source=str(tmp_path / f"s{n}.jsonl"), group_by="book") for n in range(2)]
-    built = build_calibration_set(Recipe(domains=sources, clusters=3, passages=40, min_group_tokens=50))
+    built = build_calibration_set(
+        Recipe(domains=sources, clusters=3, passages=10, min_group_tokens=50, train_tokens=ALL)
+    )
+    assert built.split("train")
     splits: dict[str, set[str]] = {}
     for passage in built.passages:
         splits.setdefault(passage.plain.split()[0], set()).add(passage.split)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from calibration.choosing.sample import SAMPLERS, largest_remainders, water_fill
 from calibration.choosing.split import SHARES, share_out
+from calibration.choosing.train import training_passages
 from calibration.passage import Passage, words
 from calibration.reading.duplicates import near_duplicates
 from calibration.reading.pieces import pieces_of
@@ -14,6 +15,8 @@ from calibration.reading.shingles import shingle_sets
 
 examples = settings(deadline=None, max_examples=150, derandomize=True)
 
+ROW = st.tuples(st.integers(0, 3), st.integers(0, 20), st.sampled_from(["search", "search", "audit", ""]))
+"""Cluster, document and split of a passage."""
 TEXT = st.text(st.sampled_from("abc.!?  \n\t。é"), max_size=400) | st.text(max_size=200)
 
 
@@ -66,6 +69,35 @@ def test_samplers_choose_distinct_passages_of_the_pool_as_many_as_asked(name, si
     assert set(ids) <= {p.id for some in pools.values() for p in some}
     reach = max(sizes, default=0) if name == "evop" else sum(sizes)
     assert len(ids) == min(n, reach)
+
+
+@examples
+@given(
+    st.lists(ROW, max_size=8) | st.lists(ROW, min_size=30, max_size=60),
+    st.frozensets(st.integers(0, 20).map(str), max_size=5),
+    st.integers(0, 40),
+    st.integers(0, 40),
+    st.integers(0, 3),
+)
+def test_training_passages_are_equal_shares_of_what_nothing_was_searched_of(rows, searched, tokens, more, seed):
+    lengths = [5 * i % 12 for i in range(len(rows))]
+    placed = [
+        Passage.of("d", str(document), f"{i} " + "x" * lengths[i]).placed(cluster=cluster, split=split)
+        for i, (cluster, document, split) in enumerate(rows)
+    ]
+    pool = {p.id: p for p in placed if p.split == "search" and p.document not in searched}
+    taken = training_passages(placed, searched, tokens, seed)
+    assert [pool[p.id].placed(split="train") for p in taken] == taken
+    assert len({p.id for p in taken}) == len(taken)
+    reached = {c: sum(p.tokens for p in taken if p.cluster == c) for c in range(4)}
+    held = {c: sum(p.tokens for p in pool.values() if p.cluster == c) for c in range(4)}
+    largest = max((p.tokens for p in pool.values()), default=0)
+    giving = len({p.cluster for p in taken})
+    assert min(tokens, sum(held.values())) <= sum(reached.values()) <= tokens + giving * largest
+    short = [reached[c] for c in range(4) if reached[c] < held[c]]
+    assert max(reached.values()) - min(short, default=max(reached.values())) <= largest
+    assert {p.id for p in taken} <= {p.id for p in training_passages(placed, searched, tokens + more, seed)}
+    assert {p.id for p in training_passages(placed, searched, 10**9, seed)} == set(pool)
 
 
 def jaccard_at_least_four_fifths(a: str, b: str) -> bool:

@@ -69,7 +69,7 @@ def test_same_recipe_same_bytes(recipe, saved, tmp_path):
 
 def test_manifest_opens_with_its_schema_and_tells_no_time(saved):
     text = (saved / "manifest.json").read_text()
-    assert text.startswith('{\n  "schema": "evop.calibration_set/3",')
+    assert text.startswith('{\n  "schema": "evop.calibration_set/4",')
     values = json.loads(text)
     assert set(values["files"]) == {"passages.parquet", "centroids.npy"}
     assert values["domains"][0]["sources"][0]["sha256"]
@@ -114,7 +114,7 @@ def test_what_a_build_counted_cannot_be_changed(built, recipe):
 
 
 def test_split_of_another_name(built):
-    with pytest.raises(CalibrationError, match="no split 'test'; expected one of search, select, audit, unseen"):
+    with pytest.raises(CalibrationError, match="no split 'test'; expected one of search, select, audit, unseen, train"):
         built.split("test")
 
 

@@ -15,7 +15,7 @@ from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_model
 from evop.removal.compensation import compensated
 from evop.removal.corrections import read_corrections, write_corrections
-from evop.removal.cut import Cut
+from evop.removal.cut import Cut, Weight
 from evop.removal.space import pattern_space
 from patterns import Pattern
 
@@ -67,17 +67,22 @@ CUT = Cut(kept={("mlp", 1): (0, 2), ("attn", 0): (1,)})
 BIAS = {("mlp", 1): np.array([0.5, -1.5], dtype=np.float32), ("attn", 0): np.array([3.0, 0.1], dtype=np.float32)}
 
 
-@pytest.mark.parametrize("bias", [BIAS, {}], ids=["two", "none"])
-def test_the_file_gives_back_what_was_written(bias, tmp_path):
-    digest = write_corrections(replace(CUT, bias=bias), tmp_path / CORRECTIONS)
-    assert (
-        digest
-        == sha256(tmp_path / CORRECTIONS)
-        == write_corrections(replace(CUT, bias=bias), tmp_path / "again.safetensors")
-    )
-    found = read_corrections(tmp_path / CORRECTIONS, digest)
+WEIGHTS = {("mlp", 1): Weight(torch.tensor([[1.5, -2.0]], dtype=torch.bfloat16)), ("mlp", 3): Weight(torch.ones(2, 3))}
+
+
+@pytest.mark.parametrize("weights", [WEIGHTS, {}], ids=["weights", "no-weights"])
+@pytest.mark.parametrize("bias", [BIAS, {}], ids=["biases", "no-biases"])
+def test_the_file_gives_back_what_was_written(bias, weights, tmp_path):
+    cut = replace(CUT, bias=bias, weights=weights)
+    digest = write_corrections(cut, tmp_path / CORRECTIONS)
+    assert digest == sha256(tmp_path / CORRECTIONS) == write_corrections(cut, tmp_path / "again.safetensors")
+    found, reweighted = read_corrections(tmp_path / CORRECTIONS, digest)
     assert found.keys() == bias.keys()
     assert all(np.array_equal(found[place], bias[place]) and found[place].dtype == np.float32 for place in bias)
+    assert reweighted.keys() == weights.keys()
+    for place, weight in weights.items():
+        assert torch.equal(reweighted[place].values, weight.values)
+        assert reweighted[place].values.dtype == weight.values.dtype
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again.safetensors", CORRECTIONS]
 
 

@@ -19,9 +19,9 @@ def texts(n=12, cluster=0, split="audit", words=140):
 def test_an_item_is_a_passage_and_three_others():
     passages = texts() + texts(6, 1, "search", words=141)
     found = continuations(passages, 0)
-    assert [passage.id for _, passage in found] == [passage.id for passage in passages]
+    assert [passage.id for _, (passage, *_) in found] == [passage.id for passage in passages]
     by_text = {passage.text: passage for passage in passages}
-    for item, passage in found:
+    for item, (passage, *others) in found:
         assert (item.cluster, item.split, item.document) == (passage.cluster, passage.split, passage.document)
         assert item.domain == "d.continuation"
         assert item.choices is not None
@@ -35,6 +35,8 @@ def test_an_item_is_a_passage_and_three_others():
             assert (source.document == item.document) is (i == item.gold)
             assert (source.cluster, source.split) == (item.cluster, item.split)
             assert abs(len(ending) - len(own)) <= 0.1 * len(own)
+            assert source in (passage, *others)
+        assert len(others) == CHOICES - 1
     assert len({item.gold for item, _ in found}) == CHOICES  # the right one stands anywhere
 
 
@@ -53,12 +55,13 @@ def test_too_few_or_too_short_passages_give_none():
 
 
 @pytest.fixture(scope="module")
-def built(recipe):
-    return build_calibration_set(
-        recipe.model_copy(
-            update={"continuations": ["land"], "items": 24, "audit_items": 9, "select_items": 6, "min_group_items": 4}
-        )
-    )
+def asked():
+    return {"continuations": ["land"], "items": 24, "audit_items": 9, "select_items": 6, "min_group_items": 4}
+
+
+@pytest.fixture(scope="module")
+def built(recipe, asked):
+    return build_calibration_set(recipe.model_copy(update=asked))
 
 
 def test_the_set_holds_them_in_the_clusters_of_their_text(built):
@@ -75,8 +78,10 @@ def test_the_set_holds_them_in_the_clusters_of_their_text(built):
     assert entry.splits["search"] == 24
 
 
-def test_no_document_of_an_item_lies_in_another_split(built):
+def test_no_document_of_an_item_lies_in_another_split(recipe, asked):
     """Not of its query, and not of its endings."""
+    built = build_calibration_set(recipe.model_copy(update={**asked, "items": 8, "passages": 4, "train_tokens": 10**9}))
+    assert {p.domain for p in built.split("train")} == {"land", "shore"}
     splits = {}
     for p in built.passages:
         if p.domain.startswith("land"):
