@@ -16,7 +16,6 @@ from evop.auditing.candidates import Candidate, RandomPatterns, described
 from evop.auditing.harness import HarnessTasks, audit_tasks
 from evop.auditing.held_out import AUDITED, audited_passages
 from evop.auditing.itself import held, own_losses, refuse_no_number, refuse_other_tokens
-from evop.auditing.means import LEVEL
 from evop.auditing.needs import measure_needs
 from evop.auditing.split_losses import SplitLosses, split_losses
 from evop.auditing.summary import DRAWS, random_rows, summary_rows
@@ -24,6 +23,7 @@ from evop.auditing.table import group_rows
 from evop.evaluator import Evaluator
 from evop.losses.lines import items_of
 from evop.losses.loss import Loss
+from evop.losses.means import LEVEL
 from evop.model.held import HeldModel
 from evop.model.loaded import load_tokenizer
 from evop.recovery.recovered import parts_digest
