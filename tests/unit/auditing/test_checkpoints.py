@@ -1,7 +1,9 @@
 """Which checkpoints an audit takes, and what it says of the others."""
 
+import gc
 import json
 import shutil
+import weakref
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from tiny import build, load, removing, write_pattern
 from tokenizers import Tokenizer
 from tokenizers.normalizers import Lowercase
 
+import evop.model.held
 from evop.auditing.candidates import candidates_of
 from evop.errors import EvopError
 from evop.files.json_file import sha256
@@ -159,3 +162,20 @@ def test_a_checkpoint_may_be_of_the_name_of_its_run(road):
     shutil.move(pruned, model.parent / "made" / "x")
     folders = [model.parent / "runs" / "x", model.parent / "made" / "x"]
     assert [row.name for row in candidates_of(Checkpoint.find(model), folders, 0)[0]] == ["x", "made/x"]
+
+
+def test_one_model_is_in_memory_at_a_time(road, monkeypatch):
+    model, run, pruned = road
+    shutil.copytree(pruned, model.parent / "second")
+    seen, load_model = [], evop.model.held.load_model
+
+    def watched(*what, **how):
+        gc.collect()
+        assert not [found for found in seen if found() is not None], "another model is in memory"
+        loaded = load_model(*what, **how)
+        seen.append(weakref.ref(loaded.model))
+        return loaded
+
+    monkeypatch.setattr(evop.model.held, "load_model", watched)
+    audited(model, run, pruned, model.parent / "second")
+    assert len(seen) == 3
