@@ -29,7 +29,7 @@ HELD_OUT = "held-out"
 class AuditFile(JsonFile):
     """An audit: its patterns, one row per group, one row per split and kind of groups; random patterns beside them."""
 
-    SCHEMA: ClassVar[str] = "evop.audit/3"
+    SCHEMA: ClassVar[str] = "evop.audit/4"
     version: str
     model: ModelName
     calibration: str
@@ -61,6 +61,11 @@ class AuditFile(JsonFile):
         return sorted(
             (row for row in self.groups if (row.pattern, row.split, row.kind) == key), key=lambda row: -row.excess
         )
+
+    def of_pattern(self, sha256: str) -> AuditedPattern | None:
+        """Find the row of a pattern file; a healed checkpoint has the same file, and is none. None where none is."""
+        own = (row for row in self.patterns if row.sha256 == sha256 and row.recovery != "healed")
+        return next(own, None)
 
     def summary_of(self, pattern: str | None, split: str, kind: str) -> SummaryRow | None:
         """Find the summary of one kind of groups of a split under a pattern; None where there is none."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 from evop.files.json_file import JsonPart
+from evop.recovery.recovered import Recovery
 from evop.removal.pattern_facts import Claim, ReachedFractions
 
 
 class AuditedPattern(JsonPart):
-    """One pattern file under audit."""
+    """One pattern file, or one pruned checkpoint, under audit."""
 
     name: str
     sha256: str
@@ -26,7 +27,16 @@ class AuditedPattern(JsonPart):
     claimed_group_on_audit: float | None
     """Excess on ``audit``, at equal tokens or questions per group, of the group that the search named as its worst.
 
-    None where the pattern was searched on another calibration set, or by another loss than this audit's."""
+    None where the pattern was searched on another calibration set, or by another loss than this audit's, or is healed,
+    which the search knew nothing of."""
+    recovery: Recovery = "none"
+    """``refitted``: weights were solved anew; ``healed``: they have learned, refitted before or not."""
+    parts: str = ""
+    """Hash of what leaves: patterns that take out the same agree in it, however they were recovered."""
+    checkpoint: str | None = None
+    """Fingerprint of the checkpoint that was measured by its own weights; None where the dense model was masked."""
+    healed_tokens: int | None = None
+    """Tokens that the kept weights of a healed checkpoint have learned from."""
 
 
 class GroupRow(JsonPart):

@@ -10,11 +10,15 @@ import numpy as np
 
 from calibration import CalibrationSet
 from evop.auditing.audit_rows import AuditedPattern
+from evop.auditing.itself import is_checkpoint, open_checkpoint
 from evop.auditing.split_losses import SplitLosses
+from evop.errors import EvopError
 from evop.files.names import DROP_LIST, PATTERN
 from evop.losses.loss import Loss
 from evop.model.checkpoint import Checkpoint
 from evop.recipes.search import SearchRecipe
+from evop.recovery.heal_file import HealFile
+from evop.recovery.recovered import Recovery, parts_digest, recovery_of
 from evop.removal.cut import Cut
 from evop.removal.opened import OpenedPattern, open_pattern
 from evop.removal.pattern_facts import ReachedFractions
@@ -36,6 +40,10 @@ class Candidate:
     cut: Cut
     opened: OpenedPattern
     """Where it comes from."""
+    itself: Checkpoint | None = None
+    """The checkpoint that is measured by its own weights; None for the dense model with the pattern masked."""
+    heal: HealFile | None = None
+    """How that checkpoint was healed; None where it was not."""
     beside: str | None = None
     """Name of the random patterns of equal size."""
 
@@ -43,6 +51,11 @@ class Candidate:
     def file(self) -> PatternFile:
         """The pattern file."""
         return self.opened.file
+
+    @property
+    def recovery(self) -> Recovery:
+        """How it was recovered."""
+        return recovery_of(self.file, self.heal)
 
 
 @dataclass(frozen=True)
@@ -60,21 +73,37 @@ def candidates_of(
 
     Args:
         checkpoint: the model.
-        paths: the patterns asked for.
+        paths: the patterns asked for; a checkpoint among them is measured as itself.
         randoms: how many random patterns are drawn per budget.
+
+    Raises:
+        EvopError: a pattern, or a checkpoint, that cannot be opened or does not fit the model.
     """
     candidates: list[Candidate] = []
     drawn: dict[tuple[str, float, str], tuple[Cut, ...]] = {}
-    for path in paths:
-        opened = open_pattern(path, checkpoint)
-        space = timed_as_searched(opened)
-        candidates.append(Candidate(_name(Path(path), candidates), space, opened.pattern, opened.cut, opened))
+    for path in map(Path, paths):
+        candidates.append(_candidate(path, _name(path, candidates), checkpoint))
         drawn.setdefault(_size(candidates[-1]), _at_random(candidates[-1], randoms))
     sizes = [size for size, cuts in drawn.items() if cuts]
     firsts = {size: next(c.name for c in candidates if _size(c) == size) for size in sizes}
     names = {size: "random" if len(sizes) == 1 else f"random as {firsts[size]}" for size in sizes}
     candidates = [replace(candidate, beside=names.get(_size(candidate))) for candidate in candidates]
     return candidates, [RandomPatterns(names[size], drawn[size]) for size in sizes]
+
+
+def _candidate(path: Path, name: str, checkpoint: Checkpoint) -> Candidate:
+    """Open a pattern, or a checkpoint that is measured as itself."""
+    if is_checkpoint(path):
+        itself, opened = open_checkpoint(path, checkpoint)
+        heal = HealFile.of(path)
+    else:
+        itself, opened, heal = None, open_pattern(path, checkpoint), None
+        if opened.checkpoint is not None:
+            raise EvopError(
+                f"--pattern {path}: the pattern of a refitted checkpoint, whose weights lie in the checkpoint alone; "
+                f"give the folder {opened.checkpoint}"
+            )
+    return Candidate(name, timed_as_searched(opened), opened.pattern, opened.cut, opened, itself, heal)
 
 
 def _size(candidate: Candidate) -> tuple[str, float, str]:
@@ -94,12 +123,18 @@ def _at_random(candidate: Candidate, count: int) -> tuple[Cut, ...]:
 
 
 def _name(place: Path, found: list[Candidate]) -> str:
-    """Name a pattern as no other is named: after the run's folder, or the file."""
+    """Name a pattern as no other is named: after the folder, or the file; a folder, if need be, with the one above.
+
+    A search and the checkpoint made of it often lie in folders of one name.
+    """
     in_a_run = place.name in (PATTERN, DROP_LIST)
-    name = place.resolve().name if place.is_dir() else place.resolve().parent.name if in_a_run else place.stem
+    whole = place.resolve()
+    name = whole.name if place.is_dir() else whole.parent.name if in_a_run else place.stem
+    above = [f"{whole.parent.name}/{name}"] if place.is_dir() else []
     taken = {candidate.name for candidate in found} | {"random"}
     numbered = (f"{name} ({number})" for number in itertools.count(len(found) + 1))
-    return next(free for free in (name, *itertools.islice(numbered, len(taken) + 1)) if free not in taken)
+    names = (name, *above, *itertools.islice(numbered, len(taken) + 1))
+    return next(free for free in names if free not in taken)
 
 
 def most_tokens(candidates: list[Candidate]) -> int:
@@ -114,7 +149,7 @@ def described(
     """What the audit's file says of it."""
     origin, claim = candidate.file.origin, candidate.file.claim
     measured = None
-    if claim and origin and origin.calibration == calibration.fingerprint:
+    if claim and origin and origin.calibration == calibration.fingerprint and candidate.heal is None:
         searched = Loss.named(origin.loss)
         alike = {"text": searched.text == "nll", "item": searched.items == metric}
         comparable = [kind for kind, same in alike.items() if same]
@@ -128,6 +163,10 @@ def described(
         thinned=candidate.space.thinned(candidate.pattern),
         left=_left(candidate),
         random=candidate.beside,
+        recovery=candidate.recovery,
+        parts=parts_digest(candidate.file),
+        checkpoint=None if candidate.itself is None else candidate.itself.fingerprint,
+        healed_tokens=None if candidate.heal is None else candidate.heal.best_at,
         reached=ReachedFractions.of(candidate.space.reached(candidate.pattern)),
         claim=claim,
         claimed_group_on_audit=measured,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,15 @@ from typing import Any
 
 from calibration.reading.harness import INSTALL, task_manager, unknown_task
 from evop.auditing.audit_rows import HarnessRow
+from evop.auditing.candidates import Candidate
 from evop.auditing.harness_rows import Sample, harness_rows
+from evop.auditing.itself import held
 from evop.errors import EvopError, first_line
 from evop.export.draft import drafted
 from evop.export.write import Pruning
-from evop.model.loaded import DTYPES, SPREAD, LoadedModel
-from evop.removal.opened import OpenedPattern
+from evop.model.checkpoint import Checkpoint
+from evop.model.held import HeldModel
+from evop.model.loaded import SPREAD
 
 
 @dataclass(frozen=True)
@@ -72,13 +75,15 @@ def _one_line(tasks: HarnessTasks) -> Iterator[None]:
 
 
 def audit_tasks(
-    loaded: LoadedModel, patterns: Mapping[str, OpenedPattern], tasks: HarnessTasks, report: Callable[[str], None]
+    dense: HeldModel, candidates: Sequence[Candidate], tasks: HarnessTasks, report: Callable[[str], None]
 ) -> list[HarnessRow]:
-    """Run the dense model and every pattern, as a checkpoint that is written for it and deleted again.
+    """Run the dense model, then every candidate, one model in memory at a time.
+
+    A checkpoint runs as itself, a pattern as a checkpoint that is written for it and deleted again.
 
     Args:
-        loaded: the dense model.
-        patterns: name -> pattern.
+        dense: the dense model; it is let go.
+        candidates: the patterns and checkpoints under audit.
         tasks: the tasks that are run.
         report: is told what is being done.
 
@@ -88,31 +93,32 @@ def audit_tasks(
     Raises:
         EvopError: a task that lm_eval cannot run.
     """
-    from transformers import AutoModelForCausalLM
-
-    import evop.hf  # noqa: F401
-
     report(f"lm_eval: {', '.join(tasks.names)} on the dense model")
-    dense = _samples(loaded.model, loaded, tasks)
+    before = _samples(dense, tasks)
     rows: list[HarnessRow] = []
-    for name, opened in patterns.items():
+    for candidate in candidates:
+        name = candidate.name
         report(f"lm_eval: {', '.join(tasks.names)} on {name}")
-        with tempfile.TemporaryDirectory(prefix="evop-") as folder:
-            pruning = Pruning.planned(loaded.checkpoint, opened)
-            with drafted(Path(folder) / "pruned", pruning.bytes) as draft:
-                pruning.write(draft.folder)
-                draft.publish()
-            model: Any = AutoModelForCausalLM.from_pretrained(draft.out, dtype=DTYPES[loaded.dtype])
-            pruned = _samples(model.to(loaded.device).eval(), loaded, tasks)
-        rows += [row for task in dense for row in harness_rows(name, task, dense[task], pruned[task], tasks.column)]
+        if candidate.itself is not None:
+            after = _samples(held(candidate.itself, dense), tasks)
+        else:
+            with tempfile.TemporaryDirectory(prefix="evop-") as folder:
+                pruning = Pruning.planned(dense.checkpoint, candidate.opened)
+                with drafted(Path(folder) / "pruned", pruning.bytes) as draft:
+                    pruning.write(draft.folder)
+                    draft.publish()
+                after = _samples(held(Checkpoint.find(draft.out), dense), tasks)
+        rows += [row for task in before for row in harness_rows(name, task, before[task], after[task], tasks.column)]
     return rows
 
 
-def _samples(model: Any, loaded: LoadedModel, tasks: HarnessTasks) -> dict[str, list[Sample]]:
-    """Run the tasks: name -> its logged samples, in the order of its documents."""
+def _samples(held_model: HeldModel, tasks: HarnessTasks) -> dict[str, list[Sample]]:
+    """Run the tasks and let the model go: name -> its logged samples, in the order of its documents."""
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
 
+    loaded = held_model.loaded
+    model: Any = loaded.model
     with _one_line(tasks):
         results = simple_evaluate(
             model=HFLM(pretrained=model, tokenizer=loaded.tokenizer, batch_size=8),
@@ -123,4 +129,6 @@ def _samples(model: Any, loaded: LoadedModel, tasks: HarnessTasks) -> dict[str, 
             bootstrap_iters=0,
         )
     assert results is not None
+    del model, loaded
+    held_model.let_go()
     return {task: sorted(rows, key=lambda row: row["doc_id"]) for task, rows in results["samples"].items()}

@@ -19,7 +19,11 @@ def audit(
     calibration: SetFolder,
     pattern: Annotated[
         list[Path],
-        typer.Option("--pattern", help="A pattern file, a search run, or EvoPress' drop list (.txt); may be repeated."),
+        typer.Option(
+            "--pattern",
+            help="A pattern file, a search run, a pruned checkpoint, which is measured by its own weights, or "
+            "EvoPress' drop list (.txt); may be repeated.",
+        ),
     ],
     out: Out,
     **options: Any,

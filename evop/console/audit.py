@@ -9,6 +9,7 @@ from rich.console import Console
 from evop.auditing.audit_file import AuditFile
 from evop.console.sheet import print_sheet
 from evop.report.audit_sheets import group_sheet, harness_sheet, removed_sheet, summary_sheet
+from evop.report.recovered import recovered_rows, recovered_words
 from evop.report.verdict import claimed_and_measured
 
 MOST_QUESTIONS = 30
@@ -27,6 +28,9 @@ def print_audit(console: Console, audit: AuditFile) -> None:
     for kind in kinds:
         print_sheet(console, summary_sheet(audit, kind))
     print_sheet(console, removed_sheet(audit))
+    for rows in recovered_rows(audit):
+        for line in recovered_words(audit, rows):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
     for pattern in audit.patterns:
         sentence = claimed_and_measured(audit, pattern)
         if sentence is not None:

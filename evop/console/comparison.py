@@ -49,7 +49,7 @@ def print_comparison(console: Console, frame: pd.DataFrame) -> None:
         _say(
             console,
             f"\n[bold]{escape(str(runs['model'].iloc[0]))}[/bold] ({str(fingerprint)[:12]}), calibration set "
-            f"{str(calibration)[:12]}: {len(runs)} searches; {escape(', '.join(shared))}",
+            f"{str(calibration)[:12]}: {runs['folder'].nunique()} searches; {escape(', '.join(shared))}",
         )
         console.print(_table(runs))
         for _, row in runs[runs["audit_calibration"].notna() & (runs["audit_calibration"] != calibration)].iterrows():
@@ -59,7 +59,7 @@ def print_comparison(console: Console, frame: pd.DataFrame) -> None:
 def _table(runs: pd.DataFrame) -> Table:
     table = new_table("")
     table.collapse_padding = True
-    named = not all(_cell_of(row) for _, row in runs.iterrows())
+    named = not all(_cell_of(row) for _, row in runs[~_is_after(runs)].iterrows())
     settings = [key for key in SETTINGS if _varies(runs, key)]
     audited = bool(runs["audit_worst"].notna().any())
     table.caption_justify = "left"
@@ -83,16 +83,22 @@ def _table(runs: pd.DataFrame) -> Table:
     if other:
         table.add_column(OTHER[kind], justify="right", min_width=6)
     budget = None
-    for _, row in runs.iterrows():
+    for (_, row), is_after in zip(runs.iterrows(), _is_after(runs), strict=True):
         if budget not in (None, (row["cost"], row["remove"])):
             table.add_section()
         budget = row["cost"], row["remove"]
         cells = [str(row["run"])] if named else []
-        cells += [row["strategy"] if named else _cell_of(row), *(_setting(row[key]) for key in settings)]
+        own = str(row["run"]) if is_after else _cell_of(row)
+        cells += [row["strategy"] if named else own, *(_setting(row[key]) for key in settings)]
         cells += [f"{row['remove']:g}", _reached(row), *(str(row[key]) for key in seeds), *_claimed(row)]
         cells += [*(_audited(row) if audited else ()), *([_loss(row["other_worst"])] if other else [])]
         table.add_row(*map(escape, cells))
     return table
+
+
+def _is_after(runs: pd.DataFrame) -> pd.Series:
+    """Tell which rows are of what was recovered from a search's answer: those after the first of a folder."""
+    return runs.duplicated("folder")
 
 
 def _kind(runs: pd.DataFrame) -> str:
@@ -118,7 +124,7 @@ def _reached(row: pd.Series) -> str:
 def _claimed(row: pd.Series) -> list[str]:
     tokens = f"{row['tokens'] / 1e6:.1f} M" if row["tokens"] >= 1e6 else f"{row['tokens'] / 1e3:.0f} k"
     evaluations = f"{row['evaluations']:,}{'*' if row['completed'] else ''}"
-    claimed = [f"{row[split]:.3f}" for split in ("search", "select")]
+    claimed = [_loss(row[split]) for split in ("search", "select")]
     # Of a group's label, its key alone: domain/cluster.
     worst = row["claimed_worst_group"].split(" ")[0]
     return [evaluations, tokens, *claimed, worst]

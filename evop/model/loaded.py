@@ -69,16 +69,28 @@ def choose_dtype(dtype: str, device: torch.device) -> str:
 
 
 def load_model(
-    checkpoint: Checkpoint, device: str = "auto", dtype: str = "auto", trust_remote_code: bool = False
+    checkpoint: Checkpoint,
+    device: str = "auto",
+    dtype: str = "auto",
+    trust_remote_code: bool = False,
+    *,
+    family: Family | None = None,
 ) -> LoadedModel:
     """Load model and tokenizer.
+
+    Args:
+        checkpoint: the folder.
+        device: ``auto``, ``spread``, or one of torch's.
+        dtype: ``auto``, or one of ``DTYPES``.
+        trust_remote_code: whether the model may run code of its own.
+        family: the names of its layers and blocks; None to look them up by its ``model_type``.
 
     Raises:
         EvopError: unknown architecture, device or dtype, or weights transformers cannot read.
     """
     from transformers import AutoModelForCausalLM
 
-    family = family_of(checkpoint.model_type)
+    family = family or family_of(checkpoint.model_type)
     where = choose_device(device)
     name = choose_dtype(dtype, where)
     _ = checkpoint.tensors  # refuses weights that are not whole

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from evop.auditing.audit_file import AuditFile
-from evop.auditing.audit_rows import GroupRow, RandomRow, SummaryRow
+from evop.auditing.audit_rows import GroupRow, HarnessRow, RandomRow, SummaryRow
 from evop.auditing.harness_rows import ALL
 from evop.removal.space import COST_CONTEXT
+from evop.report.naming import row_name
 from evop.report.sheet import Cell, Row, Sheet, chance, count, estimate, number, spread
 
 KINDS = {"text": "text", "item": "questions"}
@@ -15,7 +16,9 @@ KINDS = {"text": "text", "item": "questions"}
 WORSE = "worse: for more than chance, by the exact one-sided McNemar test, corrected for the number of groups (Holm)"
 
 
-def group_sheet(audit: AuditFile, split: str, kind: str, shown: Mapping[str, str] | None = None) -> Sheet:
+def group_sheet(
+    audit: AuditFile, split: str, kind: str, shown: Mapping[str, str] | None = None, random: str | None = None
+) -> Sheet:
     """Lay out one line per group of a split, who pays most under the first pattern on top.
 
     Args:
@@ -23,10 +26,12 @@ def group_sheet(audit: AuditFile, split: str, kind: str, shown: Mapping[str, str
         split: ``audit`` or ``unseen``.
         kind: ``text``, or ``item`` for questions.
         shown: pattern -> what its columns are called; None for all patterns under their own names.
+        random: the name of the random patterns that are shown beside them; None for all, or for none beside ``shown``.
     """
-    called = {pattern.name: pattern.name for pattern in audit.patterns} if shown is None else shown
+    called = _called(audit) if shown is None else shown
     each = [{row.group: row for row in audit.groups_of(name, split, kind)} for name in called]
-    randoms = [] if shown is not None else [row for row in audit.random if (row.split, row.kind) == (split, kind)]
+    names = audit.randoms if shown is None else [random]
+    randoms = [row for row in audit.random if (row.split, row.kind) == (split, kind) and row.name in names]
     if kind == "text":
         own, under = _text_cells, _text_columns
         heads = ["group", "documents", "tokens", "dense perplexity"]
@@ -48,6 +53,11 @@ def group_sheet(audit: AuditFile, split: str, kind: str, shown: Mapping[str, str
         cells += [spread(row.groups[group], scale, form) for row in randoms]
         lines.append(Row(tuple(cells), first.domain))
     return Sheet(title, tuple(heads), tuple(lines), legend, folded=True)
+
+
+def _called(audit: AuditFile) -> dict[str, str]:
+    """Row -> what a table calls it."""
+    return {pattern.name: row_name(pattern) for pattern in audit.patterns}
 
 
 def _text_cells(row: GroupRow) -> tuple[Cell, ...]:
@@ -92,7 +102,8 @@ def summary_sheet(audit: AuditFile, kind: str) -> Sheet:
         heads.append("groups worse")
         title = "all patterns, questions: right answers lost, percentage points"
         found = "found with 80%: the loss that is called worse with a chance of 80%"
-    rows = [_summary_line(row) for row in audit.summary if row.kind == kind]
+    called = _called(audit)
+    rows = [_summary_line(row, called[row.pattern]) for row in audit.summary if row.kind == kind]
     for row in (row for row in audit.random if row.kind == kind):
         at = max(i for i, line in enumerate(rows) if line.cells[0].text == row.split) + 1
         rows.insert(at, _random_line(row))
@@ -103,10 +114,10 @@ SCALES = {"text": (1.0, ".3f"), "item": (100.0, "+.1f")}
 """Kind of groups -> what a loss is multiplied by to be shown, and how it is written."""
 
 
-def _summary_line(row: SummaryRow) -> Row:
+def _summary_line(row: SummaryRow, name: str) -> Row:
     scale, form = SCALES[row.kind]
     digits = 3 if row.kind == "text" else 1
-    cells = [Cell(row.split), Cell(row.pattern), _scaled(scale, form, row.worst, row.worst_low, row.worst_high)]
+    cells = [Cell(row.split), Cell(name), _scaled(scale, form, row.worst, row.worst_low, row.worst_high)]
     cells += [count(len(row.worst_among)), number(scale * row.p90, digits), number(scale * row.mean, digits)]
     cells += [_gap(row, scale, form), number(None if row.detectable is None else scale * row.detectable, digits)]
     cells += [] if row.worse is None else [Cell(f"{row.worse} of {row.groups}", row.worse)]
@@ -141,25 +152,28 @@ def removed_sheet(audit: AuditFile) -> Sheet:
     for pattern in audit.patterns:
         gone = pattern.reached
         shares = [gone.block_params, gone.params, gone.flops, gone.kv, *([gone.latency] if timed else [])]
-        rows.append(Row((Cell(pattern.name), *(number(_percent(share), 1, "%") for share in shares))))
+        rows.append(Row((Cell(row_name(pattern)), *(number(_percent(share), 1, "%") for share in shares))))
     legend = f"FLOPs and KV cache at {COST_CONTEXT:,} tokens of context"
     heads += ["predicted time"] if timed else []
     return Sheet("what is removed", tuple(heads), tuple(rows), legend)
 
 
 def harness_sheet(audit: AuditFile) -> Sheet:
-    """Lay out one line per pattern, task, metric and group: the whole task first, then who lost most."""
+    """Lay out one line per task, metric, group and pattern; the whole task, then who lost most under the first."""
     heads = ("group", "pattern", "metric", "samples", "dense", "pruned", "change [95%]", "p (Holm)")
-    tasks = list(dict.fromkeys((row.pattern, row.task, row.metric) for row in audit.harness))
-    order = sorted(
-        audit.harness,
-        key=lambda row: (tasks.index((row.pattern, row.task, row.metric)), row.group != ALL, row.pruned - row.dense),
-    )
+    called, first = _called(audit), audit.harness[0].pattern if audit.harness else ""
+    tasks = list(dict.fromkeys((row.task, row.metric) for row in audit.harness))
+    lost = {(row.task, row.metric, row.group): row.pruned - row.dense for row in audit.harness if row.pattern == first}
+
+    def place(row: HarnessRow) -> tuple[int, bool, float, str]:
+        key = row.task, row.metric
+        return tasks.index(key), row.group != ALL, lost.get((*key, row.group), 0.0), row.group
+
     rows = [
         Row(
             (
                 Cell(row.label),
-                Cell(row.pattern),
+                Cell(called[row.pattern]),
                 Cell(row.metric),
                 count(row.n),
                 number(row.dense, 3),
@@ -168,7 +182,7 @@ def harness_sheet(audit: AuditFile) -> Sheet:
                 chance(row.p_holm, row.worse),
             )
         )
-        for row in order
+        for row in sorted(audit.harness, key=place)
     ]
     legend = f"change: pruned minus dense, Student's t over samples; {WORSE}"
     return Sheet("tasks of lm_eval", heads, tuple(rows), legend, names=3)

@@ -17,6 +17,7 @@ from evop.model.checkpoint import Checkpoint
 from evop.removal.pattern_file import PatternFile
 from evop.removal.space import COST_CONTEXT
 from evop.report.audit_sheets import group_sheet
+from evop.report.recovered import WORDS, recovered_rows
 from evop.report.sheet import Cell, Row, Sheet, markdown
 from evop.version import __version__
 
@@ -102,6 +103,11 @@ def _title(facts: CardFacts) -> str:
 
 
 def _changed(facts: CardFacts) -> str:
+    if facts.pattern.refit is not None:
+        return (
+            "The last projections of blocks that stay were solved anew, so that the model computes what the dense one "
+            f"did (`{facts.pattern.refit.method}`, {facts.pattern.refit.tokens:,} tokens)"
+        )
     if facts.pattern.corrections is None:
         return "No weight was changed"
     return "Thinned blocks got a bias for what their missing units gave on average, no other weight was changed"
@@ -194,8 +200,13 @@ def _groups(facts: CardFacts, pattern_sha256: str) -> str:
 
 
 def _audited(audit: AuditFile, pattern_sha256: str) -> str:
-    """Show what an audit measured under the card's pattern: the tables of its page, this pattern's columns alone."""
-    name = next(pattern.name for pattern in audit.patterns if pattern.sha256 == pattern_sha256)
+    """Show what an audit measured of the card's pattern: pruned, beside what was refitted and healed, and random."""
+    own = audit.of_pattern(pattern_sha256)
+    assert own is not None, "prune refuses an audit of other patterns"
+    rows = next((rows for rows in recovered_rows(audit) if own in rows), [own])
+    shown = {row.name: WORDS[row.recovery] for row in rows}
+    if len(set(shown.values())) < len(shown):
+        shown = {row.name: f"{WORDS[row.recovery]}: {row.name}" for row in rows}
     parts = [
         "## Group by group",
         "Measured on texts and questions that the search never saw, dense beside pruned; `audit` is new passages of "
@@ -203,7 +214,7 @@ def _audited(audit: AuditFile, pattern_sha256: str) -> str:
     ]
     for split in audit.splits:
         for kind in audit.kinds(split):
-            sheet = group_sheet(audit, split, kind, {name: "pruned"})
+            sheet = group_sheet(audit, split, kind, shown, own.random)
             parts += [f"### {sheet.title}", markdown(sheet), f"{sheet.legend}."]
     return "\n\n".join(parts)
 

@@ -43,7 +43,8 @@ def draw_frontier(frame: pd.DataFrame, path: Path) -> None:
     """
     runs = frame[frame["audit_worst"].notna()]
     cost = str(runs["cost"].iloc[0])
-    runs = runs.assign(removed=runs[REMOVED[cost]])
+    after = runs["recovery"].map(lambda recovery: "" if recovery == "none" else f", {recovery}")
+    runs = runs.assign(removed=runs[REMOVED[cost]], strategy=runs["strategy"] + after)
     figure = Figure(figsize=(8, 5), dpi=130, layout="constrained")
     axis = figure.subplots()
     strategies = sorted(runs["strategy"].unique())

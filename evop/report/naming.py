@@ -24,6 +24,18 @@ def model_title(name: str) -> str:
     return "/".join(cached.groups()) if cached else _last_two(Path(name))
 
 
+def row_name(pattern: AuditedPattern) -> str:
+    """Name a row of a table: as the audit names it, and how it was recovered where that does not say so.
+
+    Example:
+        >>> from types import SimpleNamespace as Pattern
+        >>> row_name(Pattern(name="long", recovery="healed")), row_name(Pattern(name="healed-1M", recovery="healed"))
+        ('long (healed)', 'healed-1M')
+    """
+    is_said = pattern.recovery == "none" or pattern.recovery in pattern.name.lower()
+    return pattern.name if is_said else f"{pattern.name} ({pattern.recovery})"
+
+
 def pattern_title(pattern: AuditedPattern, run: Path | None = None, header: Mapping[str, Any] | None = None) -> str:
     """Say which pattern it is: where it comes from, how much it removes, and how it was searched.
 
@@ -32,7 +44,10 @@ def pattern_title(pattern: AuditedPattern, run: Path | None = None, header: Mapp
         run: the folder of the search that found it; None where it is from none.
         header: the header of that search's log.
     """
-    origin = f"the pattern {pattern.name}" if run is None else f"the pattern of {_last_two(run.resolve())}"
+    what = "pattern" if pattern.checkpoint is None else "checkpoint"
+    if pattern.recovery != "none":
+        what = f"{pattern.recovery} {what}"
+    origin = f"the {what} {pattern.name}" if run is None else f"the {what} of {_last_two(run.resolve())}"
     how = [f"{key} {header[key]}" for key in ("grain", "strategy", "objective") if header and key in header]
     share = f"{pattern.reached.block_params:.0%} of the blocks' parameters"
     return f"{origin}: {', '.join([share, *how])}"

@@ -7,21 +7,23 @@ from importlib.resources import files
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from calibration import CalibrationSet
 from evop.auditing.audit_file import HELD_OUT, AuditFile
 from evop.losses.loss import Loss
+from evop.recovery.heal_file import HealFile
 from evop.report.audit_sheets import KINDS, group_sheet, harness_sheet, removed_sheet, summary_sheet
 from evop.report.groups_plot import groups_figure
 from evop.report.map_plot import map_figure
-from evop.report.naming import model_title, pattern_title
+from evop.report.naming import model_title, pattern_title, row_name
 from evop.report.needs_plot import needs_figure
 from evop.report.page_parts import Picture, Section
 from evop.report.pattern_plot import pattern_figure
+from evop.report.recovery_section import recovery_section
 from evop.report.search_plot import search_figure
 from evop.report.speed_sheet import speed_sheet
-from evop.report.style import VARIABLES, colours, svg
+from evop.report.style import VARIABLES, colours
 from evop.report.trace import Trace
 from evop.report.verdict import verdict
 from evop.timing.speed_file import SpeedFile
@@ -34,6 +36,8 @@ def page(
     runs: Mapping[str, Path],
     speed: SpeedFile | None = None,
     command: str = "",
+    heals: Mapping[str, HealFile] | None = None,
+    tolerate: float | None = None,
 ) -> str:
     """Write the page of an audit.
 
@@ -43,23 +47,19 @@ def page(
         runs: pattern -> the folder of the search that found it, where there is one.
         speed: the speed of the models, where they were timed.
         command: the command that asks for this audit.
+        heals: healed row -> the account of its healing, where there is one.
+        tolerate: the excess of text that its user tolerates, where one was named.
 
     Returns:
         HTML that fetches nothing.
     """
-    names = [pattern.name for pattern in audit.patterns]
-    colour = colours(names, audit.randoms)
     labels = calibration.labels
     traces = {name: trace for name, run in runs.items() if (trace := _trace(run)) is not None}
-    titles = {
-        pattern.name: pattern_title(
-            pattern, runs.get(pattern.name), traces[pattern.name].log.header if pattern.name in traces else None
-        )
-        for pattern in audit.patterns
-    }
+    titles = _titles(audit, runs, traces)
     sections = [
         _verdict(audit),
         _groups(audit),
+        *recovery_section(audit, heals or {}, labels, tolerate),
         *_harness(audit),
         _patterns(audit, titles),
         _needs(audit, labels),
@@ -72,13 +72,29 @@ def page(
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     return environment.from_string((source / "page.html.j2").read_text("utf-8")).render(
         title=f"Who pays for pruning {model_title(audit.model.name)}",
-        subtitle=f"{_sentence(titles[names[0]])} Audited on {_group_counts(audit)}.",
+        subtitle=f"{_sentence(titles[audit.patterns[0].name])} Audited on {_group_counts(audit)}.",
         sections=sections,
-        keys=[{"name": name, "title": titles.get(name, ""), "variable": VARIABLES[colour[name]]} for name in colour],
+        keys=_keys(audit, titles),
         domains=sorted({row.domain for row in audit.groups}),
         css=Markup((source / "page.css").read_text("utf-8")),
         js=Markup((source / "page.js").read_text("utf-8")),
     )
+
+
+def _titles(audit: AuditFile, runs: Mapping[str, Path], traces: Mapping[str, Trace]) -> dict[str, str]:
+    """Say of every pattern which it is."""
+    headers = {name: trace.log.header for name, trace in traces.items()}
+    return {row.name: pattern_title(row, runs.get(row.name), headers.get(row.name)) for row in audit.patterns}
+
+
+def _keys(audit: AuditFile, titles: Mapping[str, str]) -> list[dict[str, str]]:
+    """List the colours of the patterns, and of random ones."""
+    shown = {pattern.name: row_name(pattern) for pattern in audit.patterns}
+    colour = colours(list(shown), audit.randoms)
+    return [
+        {"name": shown.get(name, name), "title": titles.get(name, ""), "variable": VARIABLES[hue]}
+        for name, hue in colour.items()
+    ]
 
 
 def _sentence(words: str) -> str:
@@ -89,11 +105,6 @@ def _group_counts(audit: AuditFile) -> str:
     """Count the groups of each kind, in words."""
     counts = {kind: len({row.group for row in audit.groups if row.kind == kind}) for kind in KINDS}
     return " and ".join(f"{count} groups of {KINDS[kind]}" for kind, count in counts.items() if count)
-
-
-def _picture(figure: object, caption: str, title: str = "") -> Picture:
-    label = str(escape(title or caption))
-    return Picture(Markup(svg(figure, label)), caption, title)  # type: ignore[arg-type]
 
 
 def _kinds(audit: AuditFile) -> list[str]:
@@ -113,11 +124,11 @@ def _groups(audit: AuditFile) -> Section:
     measured = {
         "audit": "new passages of the groups that were searched on",
         "unseen": "whole clusters that were held out",
-        HELD_OUT: "whole domains that were held out",
+        HELD_OUT: "whole domains that the search saw nothing of",
     }
     panels = [(split, kind) for split in audit.splits for kind in audit.kinds(split)]
     pictures = [
-        _picture(
+        Picture.of(
             groups_figure(audit, split, kind),
             "" if number else caption,
             f"{split}, {KINDS[kind]}: {measured[split]}",
@@ -141,7 +152,7 @@ def _harness(audit: AuditFile) -> list[Section]:
 
 def _patterns(audit: AuditFile, titles: Mapping[str, str]) -> Section:
     caption = "One column per layer. Filled stays, empty leaves; half a box is a block with half of its units."
-    picture = _picture(pattern_figure(audit), caption)
+    picture = Picture.of(pattern_figure(audit), caption)
     words = tuple(f"{name} is {title}." for name, title in titles.items())
     return Section("pattern", "pattern", "What is left of the network", words, figures=(picture,))
 
@@ -155,7 +166,7 @@ def _needs(audit: AuditFile, labels: Mapping[str, str]) -> Section:
         f"{audit.needs.passages:,} audited {'passages' if audit.needs.kind == 'text' else 'questions'}. The parts that "
         "nothing can do without are of one red, so that the others are told apart."
     )
-    return Section("needs", "layers", title, figures=(_picture(needs_figure(audit.needs, labels), caption),))
+    return Section("needs", "layers", title, figures=(Picture.of(needs_figure(audit.needs, labels), caption),))
 
 
 def _trace(run: Path) -> Trace | None:
@@ -180,13 +191,13 @@ def _search(audit: AuditFile, traces: Mapping[str, Trace], labels: Mapping[str, 
     for pattern, trace in searched:
         unit = Loss.named(str(trace.log.header["loss"])).unit
         figure = search_figure(trace, labels, unit, pattern.claimed_group_on_audit)
-        pictures.append(_picture(figure, "" if pictures else caption, pattern.name if len(searched) > 1 else ""))
+        pictures.append(Picture.of(figure, "" if pictures else caption, pattern.name if len(searched) > 1 else ""))
     return Section("search", "search", title, figures=tuple(pictures))
 
 
 def _map(audit: AuditFile, calibration: CalibrationSet) -> Section:
     caption = "A dot is an audited passage where it lies among its domain's; passages that say alike lie together."
-    pictures = [_picture(map_figure(calibration, audit, kind), caption, KINDS[kind]) for kind in _kinds(audit)]
+    pictures = [Picture.of(map_figure(calibration, audit, kind), caption, KINDS[kind]) for kind in _kinds(audit)]
     return Section("map", "map", "Where the losses lie", ("The redder a cluster, the more it lost.",), tuple(pictures))
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from markupsafe import Markup, escape
+from matplotlib.figure import Figure
+
 from evop.report.sheet import Sheet
+from evop.report.style import svg
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,11 @@ class Picture:
     svg: str
     caption: str
     title: str = ""
+
+    @classmethod
+    def of(cls, figure: Figure, caption: str, title: str = "") -> Picture:
+        """Write a figure as it stands in the page; its title, or else its caption, is for those who cannot see it."""
+        return cls(Markup(svg(figure, str(escape(title or caption)))), caption, title)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from calibration import CalibrationSet
+from calibration.passage import domain_of
 from evop.auditing.audit_file import AuditFile
 from evop.auditing.candidates import Candidate, candidates_of, most_tokens
 from evop.auditing.harness import HarnessTasks, refuse_tasks
@@ -19,7 +20,7 @@ from evop.auditing.measure import Auditor, metric_of
 from evop.auditing.tolerance import measured, warnings
 from evop.errors import EvopError
 from evop.model.checkpoint import Checkpoint
-from evop.model.loaded import load_model
+from evop.model.held import HeldModel
 from evop.recipes.audit import AuditRecipe
 from evop.report.page import page
 from evop.stages.audit_folder import AuditFolder
@@ -67,7 +68,8 @@ def audit(
     Args:
         model: a Hugging Face folder or hub name.
         calibration: a calibration set or its folder.
-        patterns: pattern files, search runs, or drop files (``layer_drop_config.txt``).
+        patterns: pattern files, search runs, drop files (``layer_drop_config.txt``), or pruned checkpoints, which are
+            measured by their own weights.
         out: folder for ``audit.json``, ``audit.csv``, ``audit.png``, ``speed.json`` and ``report.html``.
         report: is given one line per step.
         **options: the fields of ``AuditRecipe``.
@@ -83,10 +85,13 @@ def audit(
     tasks, folder = _tasks(recipe), _folder(out)
     max_tokens, metric = recipe.max_tokens or most_tokens(candidates), recipe.metric or metric_of(candidates)
     _warn_of_other_sets(candidates, audited, report)
-    loaded = load_model(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
-    auditor = Auditor(audited, loaded, candidates, randoms, max_tokens, metric, recipe.batch_size, report)
+    dense = HeldModel(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
+    auditor = Auditor(audited, dense, candidates, randoms, max_tokens, metric, recipe.batch_size, report)
     command = _command(model, calibration, paths, folder, options)
-    draw_page = partial(page, calibration=audited, runs=_runs(candidates), command=command)
+    heals = {candidate.name: candidate.heal for candidate in candidates if candidate.heal is not None}
+    draw_page = partial(
+        page, calibration=audited, runs=_runs(candidates), command=command, heals=heals, tolerate=recipe.tolerate
+    )
     with AuditFolder(folder, auditor.audit_file(audited.labels), draw_page, report) as written:
         for line in warnings(list(measured(written.file)), recipe.tolerate, recipe.tolerate_items):
             report(line)
@@ -109,14 +114,20 @@ def _folder(out: str | Path) -> Path:
 def _warn_of_other_sets(
     candidates: Sequence[Candidate], calibration: CalibrationSet, report: Callable[[str], None]
 ) -> None:
-    """Say of every pattern that was searched on another calibration set what that means for its numbers."""
+    """Say of every pattern that was made on another calibration set what that means for its numbers."""
     for candidate in candidates:
-        origin = candidate.file.origin
-        if origin and origin.calibration != calibration.fingerprint:
-            report(
-                f"{candidate.name} was searched on another calibration set ({origin.calibration[:12]}): what it saw "
-                "may lie in this audit, and what it claims is of other groups"
-            )
+        origin, refit, heal = candidate.file.origin, candidate.file.refit, candidate.heal
+        made = {"searched": origin, "refitted": refit, "healed": heal}
+        for how, note in made.items():
+            if note is not None and note.calibration != calibration.fingerprint:
+                claims = ", and what it claims is of other groups" if how == "searched" else ""
+                report(
+                    f"{candidate.name} was {how} on another calibration set ({note.calibration[:12]}): what it saw "
+                    f"may lie in this audit{claims}"
+                )
+        learned = {domain_of(group) for group in heal.curve[0].excess} if heal is not None else set()
+        if origin is not None and (both := sorted(learned & set(origin.held_out))):
+            report(f"{candidate.name} learned from {', '.join(both)}, which its search had held out")
 
 
 def _tasks(recipe: AuditRecipe) -> HarnessTasks | None:

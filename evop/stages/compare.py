@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from evop.auditing.audit_file import AuditFile
-from evop.auditing.audit_rows import AuditedPattern, RandomRow, SummaryRow
 from evop.errors import EvopError
 from evop.files.json_file import paths_of, sha256
-from evop.files.names import AUDIT, PATTERN, SEARCH, TRIALS
+from evop.files.names import PATTERN, SEARCH, TRIALS
 from evop.losses.loss import Loss
+from evop.removal.pattern_file import PatternFile
+from evop.report.naming import row_name
+from evop.stages.compare_audits import AuditedRow, audited_rows, audits_beside, recovered_from, rows_of
 from evop.stages.one_error import one_error
 from evop.stages.search import SearchResult
 
@@ -37,23 +37,6 @@ SETTINGS = (
 """What else tells searches apart, as the header of their log names it; None where this search has no such thing."""
 
 
-@dataclass(frozen=True)
-class _Audit:
-    """One audit, and one pattern that it measured."""
-
-    place: Path
-    file: AuditFile
-    pattern: AuditedPattern
-
-    def row(self, split: str, kind: str) -> SummaryRow | None:
-        """Find the pattern's summary over one kind of groups of a split; None where the audit has none."""
-        return self.file.summary_of(self.pattern.name, split, kind)
-
-    def random(self, kind: str) -> RandomRow | None:
-        """Find what random patterns of equal size lose on one kind of groups of ``audit``."""
-        return self.file.random_of(self.pattern.random, "audit", kind)
-
-
 @one_error
 def compare(paths: str | Path | Sequence[str | Path], audits: str | Path | Sequence[str | Path] = ()) -> pd.DataFrame:
     """Lay search runs side by side: what was asked, reached, spent, claimed, and measured by an audit.
@@ -63,10 +46,11 @@ def compare(paths: str | Path | Sequence[str | Path], audits: str | Path | Seque
         audits: audits to look into; those beside the runs are found without.
 
     Returns:
-        One row per finished search, those over one model and calibration set together, by budget, the worst audited
-        group's excess ascending (those without an audit behind them, by what is claimed). Fractions of 1. ``search``
-        and ``select`` are the objective as claimed, ``pooled`` that on both; ``claimed_worst`` is the worst group's
-        excess on both.
+        One row per finished search, and under it one for everything that an audit says was refitted or healed from
+        its pattern (``recovery``; its ``run`` is the row's name in the audit). Searches over one model and calibration
+        set stand together, by budget, the worst audited group's excess ascending (those without an audit behind them,
+        by what is claimed). Fractions of 1. ``search`` and ``select`` are the objective as claimed, ``pooled`` that on
+        both; ``claimed_worst`` is the worst group's excess on both.
         ``audit_worst`` is that on ``audit``, with its interval, over groups of one ``audit_kind`` for all runs of a
         model and set: ``item``, shares of the questions lost, where all were searched by right answers, else
         ``text``, nats per token; ``random_worst`` is the median over random patterns of equal size, ``other_worst``
@@ -76,16 +60,24 @@ def compare(paths: str | Path | Sequence[str | Path], audits: str | Path | Seque
         EvopError: no finished search there, or a given audit that measured none of them.
     """
     places = {place: sha256(place / PATTERN) for place in runs_of(paths)}
-    named = _by_pattern(paths_of(audits))
-    beside = _by_pattern(_audits_beside(places))
+    named, beside = audited_rows(paths_of(audits)), audited_rows(audits_beside(places))
     for place in paths_of(audits):
-        if not any(place == audit.place for digest in places.values() for audit in named.get(digest, ())):
+        if not any(place == row.place for digest in places.values() for row in rows_of(digest, named)):
             raise EvopError(f"--audit {place} measured none of these runs' patterns; leave it out, or audit them")
-    frame = _by_kind([(_row(place), named.get(digest) or beside.get(digest, [])) for place, digest in places.items()])
+    searched: list[tuple[dict[str, Any], list[AuditedRow]]] = []
+    for place, digest in places.items():
+        row, pattern = _row(place), PatternFile.find(place)
+        searched.append((row, rows_of(digest, named) or rows_of(digest, beside)))
+        searched += [(_recovered(row, each), [each]) for each in recovered_from(pattern, digest, [*named, *beside])]
+    frame = _by_kind(searched)
     frame["_sort"] = frame["audit_worst"].fillna(frame["claimed_worst"])
     frame["_bare"] = frame["audit_worst"].isna()
-    keys = ["model_fingerprint", "calibration", "cost", "remove", "_bare", "_sort", "run"]
-    return frame.sort_values(keys, kind="stable", ignore_index=True).drop(columns=["_sort", "_bare"])
+    # What was recovered follows what it was recovered from.
+    frame["_run"] = frame["run"]
+    helpers = ["_bare", "_sort", "_run"]
+    frame[helpers] = frame.groupby("folder", sort=False)[helpers].transform("first")
+    keys = ["model_fingerprint", "calibration", "cost", "remove", *helpers, "folder"]
+    return frame.sort_values(keys, kind="stable", ignore_index=True).drop(columns=helpers)
 
 
 def runs_of(paths: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -108,26 +100,7 @@ def runs_of(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     return list(runs.values())
 
 
-def _audits_beside(runs: Iterable[Path]) -> list[Path]:
-    """List audits in the folder a run lies in, and in the one above where that is a recipe's ``runs``."""
-    around = {run.resolve().parent for run in runs}
-    around |= {place.parent for place in around if place.name == "runs"}
-    places = sorted(path.parent for place in around for path in place.glob(f"*/{AUDIT}"))
-    # A checkpoint has a copy of an audit, which may be an older one.
-    return [place for place in places if not (place / "config.json").is_file()]
-
-
-def _by_pattern(audits: Iterable[Path]) -> dict[str, list[_Audit]]:
-    """Find, by the sha256 of a pattern file, the audits that measured it, in the order given."""
-    measured: dict[str, list[_Audit]] = {}
-    for place in audits:
-        file = AuditFile.find(place)
-        for pattern in file.patterns:
-            measured.setdefault(pattern.sha256, []).append(_Audit(place, file, pattern))
-    return measured
-
-
-def _by_kind(rows: list[tuple[dict[str, Any], list[_Audit]]]) -> pd.DataFrame:
+def _by_kind(rows: list[tuple[dict[str, Any], list[AuditedRow]]]) -> pd.DataFrame:
     """Put beside each run what its audits measured, over the kind of groups that all runs of a model and set have."""
     on_text = {_over(row) for row, _ in rows if Loss.named(row["loss"]).text}
     kinds = [("text", "item") if _over(row) in on_text else ("item", "text") for row, _ in rows]
@@ -169,10 +142,20 @@ def _row(place: Path) -> dict[str, Any]:
         "pooled": claim.pooled,
         "claimed_worst": claim.excess[claim.worst_group],
         "claimed_worst_group": account.groups[claim.worst_group],
+        "recovery": "none" if pattern.refit is None else "refitted",
+        "healed_tokens": None,
     }
 
 
-def _audited(audits: list[_Audit], calibration: str, kind: str, other: str) -> dict[str, Any]:
+def _recovered(row: dict[str, Any], audited: AuditedRow) -> dict[str, Any]:
+    """Fill the row of what was recovered from a search's answer: what the search claims is not of it."""
+    claims = dict.fromkeys(("search", "select", "pooled", "claimed_worst"), float("nan"))
+    pattern = audited.pattern
+    own = {"run": row_name(pattern), "recovery": pattern.recovery, "healed_tokens": pattern.healed_tokens}
+    return row | claims | {"claimed_worst_group": ""} | own
+
+
+def _audited(audits: list[AuditedRow], calibration: str, kind: str, other: str) -> dict[str, Any]:
     """Fill the columns of an audit; an audit over the search's own calibration set goes first.
 
     Args:

@@ -140,7 +140,7 @@ def _audit_of(opened: OpenedPattern, audit: str | Path) -> AuditFile:
         EvopError: no audit, or one of other patterns.
     """
     audited = AuditFile.find(audit)
-    if opened.sha256 not in {row.sha256 for row in audited.patterns}:
+    if audited.of_pattern(opened.sha256) is None:
         raise EvopError(f"--audit {audit} did not measure --pattern {opened.path}; audit this pattern, or leave it out")
     return audited
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from refitted import NOTE, reweighted
 from saved import assert_generates_alike, assert_same, assert_saves_again
 from tiny import TINY, build, load, logits, random_ids, ranking
 from tolerance import within
@@ -21,38 +22,16 @@ from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
 from evop.model.loaded import load_model
 from evop.removal.corrections import write_corrections
-from evop.removal.cut import Cut, Weight
+from evop.removal.cut import Cut
 from evop.removal.masking import masked
 from evop.removal.opened import open_pattern
-from evop.removal.pattern_facts import RefitNote
 from evop.removal.pattern_file import PatternFile
 from evop.removal.space import pattern_space
 from evop.stages.prune import prune
 from evop.tokens.passages import TokenPassages
 from patterns import Budget
 
-NOTE = RefitNote(method="chain", ridge=0.1, through=3, calibration="none", tokens=10, anchor=0.0)
 GRAINS = ("layer", "subblock", "channel", "mixed")
-
-
-def reweighted(model: torch.nn.Module, cut: Cut, stored: torch.dtype) -> Cut:
-    """The cut with another weight for the last projection of every block that stays."""
-    family, generator = family_of(model.config.model_type), torch.Generator().manual_seed(0)
-    weights = {}
-    for number, layer in enumerate(family.layer_list(model)):
-        for kind in ("attn", "mlp"):
-            if (kind, number) in cut.gone:
-                continue
-            block = family.block(kind)
-            weight = layer.get_submodule(block.out).weight.detach()
-            values = weight if block.out_axis == 1 else weight.T
-            units, kept = family.units(model.config, kind), cut.kept.get((kind, number))
-            if kept is not None:
-                size = values.shape[1] // units
-                values = values[:, (np.array(kept)[:, None] * size + np.arange(size)).ravel()]
-            noise = torch.randn(values.shape, generator=generator) * values.std()
-            weights[kind, number] = Weight((values + noise).to(stored))
-    return replace(cut, weights=weights)
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def test_the_audit_reports_it_apart(run, tmp_path):
     passages = [p for split in ("audit", "unseen") for p in small_set().split(split) if p.domain == "legal_statute"]
     assert apart.groupby("pattern")["passages"].sum().to_dict() == dict.fromkeys(apart["pattern"], len(passages))
     page = (tmp_path / "report.html").read_text()
-    assert "whole domains that were held out" in page
+    assert "whole domains that the search saw nothing of" in page
     assert "In domains held out of the search, the worst lost" in page
     assert json.loads((tmp_path / "audit.json").read_text())["patterns"][0]["claimed_group_on_audit"] is not None
 

@@ -120,37 +120,49 @@ def tasks(tmp_path, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.usefixtures("few_tasks")
-def test_an_audit_runs_its_tasks_on_both_models_group_by_group(tasks, tmp_path, capsys):
-    """Offline, from files; choosing and writing; the numbers are the harness' own."""
+def test_an_audit_runs_its_tasks_on_all_models_group_by_group(tasks, tmp_path, capsys):
+    """Offline, from files; choosing and writing; the numbers are the harness' own, of a checkpoint by its weights."""
     from rich.console import Console
+    from safetensors.torch import load_file, save_file
     from sets import small_set
 
     from evop.console.audit import print_audit
+    from evop.report.audit_sheets import harness_sheet
     from evop.stages.audit import audit
     from evop.stages.prune import prune
 
     (tmp_path / "layers.txt").write_text("[5, 6]")
     options = {"device": "cpu", "dtype": "float32", "max_tokens": 32, "speed": False, "needs": False}
     options |= {"lm_eval": "choose,write", "lm_eval_path": str(tasks), "lm_eval_groups": "kind"}
-    file = audit(model_dir(), small_set(), tmp_path / "layers.txt", tmp_path / "audit", **options).file
-    found = {(row.task, row.metric, row.group): row for row in file.harness}
-    assert set(found) == {
-        (task, metric, group)
-        for task, metrics in {"choose": ("acc", "acc_norm"), "write": ("exact_match",)}.items()
-        for metric in metrics
-        for group in ("all", f"{task}/0", f"{task}/1")
-    }
+    own = prune(model_dir(), tmp_path / "layers.txt", tmp_path / "own", parity=False).folder
+    weights = load_file(own / "model.safetensors")
+    weights["model.norm.weight"] *= 1.5
+    save_file(weights, own / "model.safetensors", metadata={"format": "pt"})
+    file = audit(model_dir(), small_set(), [tmp_path / "layers.txt", own], tmp_path / "audit", **options).file
+    dense = _harness_alone(model_dir(), tasks)
+    for name, place in {
+        "layers": prune(model_dir(), tmp_path / "layers.txt", tmp_path / "p").folder,
+        "own": own,
+    }.items():
+        found = {(row.task, row.metric, row.group): row for row in file.harness if row.pattern == name}
+        assert set(found) == {
+            (task, metric, group)
+            for task, metrics in {"choose": ("acc", "acc_norm"), "write": ("exact_match",)}.items()
+            for metric in metrics
+            for group in ("all", f"{task}/0", f"{task}/1")
+        }
+        for column, theirs in {"dense": dense, "pruned": _harness_alone(place, tasks)}.items():
+            for task, metric in (("choose", "acc"), ("write", "exact_match")):
+                row = found[task, metric, "all"]
+                assert getattr(row, column) == pytest.approx(theirs[task][f"{metric},none"])
+                parts = [found[task, metric, f"{task}/{i}"] for i in (0, 1)]
+                assert [part.n for part in parts] == [8, 8]
+                assert sum(getattr(part, column) for part in parts) / 2 == pytest.approx(getattr(row, column))
+                assert row.lost - row.won == pytest.approx((row.dense - row.pruned) * row.n)
     assert {row.label for row in file.harness if row.group != "all"} >= {"choose/0 plus", "choose/1 and"}
-    checkpoints = {"dense": model_dir(), "pruned": prune(model_dir(), tmp_path / "layers.txt", tmp_path / "p").folder}
-    for column, place in checkpoints.items():
-        theirs = _harness_alone(place, tasks)
-        for task, metric in (("choose", "acc"), ("write", "exact_match")):
-            row = found[task, metric, "all"]
-            assert getattr(row, column) == pytest.approx(theirs[task][f"{metric},none"])
-            parts = [found[task, metric, f"{task}/{i}"] for i in (0, 1)]
-            assert [part.n for part in parts] == [8, 8]
-            assert sum(getattr(part, column) for part in parts) / 2 == pytest.approx(getattr(row, column))
-            assert row.lost - row.won == pytest.approx((row.dense - row.pruned) * row.n)
+    lines = [[cell.text for cell in row.cells[:3]] for row in harness_sheet(file).rows]
+    assert lines[:2] == [["choose", "layers", "acc"], ["choose", "own", "acc"]]
+    assert ["write", "own", "exact_match"] in lines
     capsys.readouterr()
     print_audit(Console(width=200), file)
     assert "tasks of lm_eval" in capsys.readouterr().out

@@ -9,12 +9,12 @@ from evop.model.checkpoint import Checkpoint
 def test_no_two_patterns_have_one_name(tiny_folder, tmp_path):
     """A folder may be called what a second pattern of another name would be."""
     model = tiny_folder("llama")
-    folders = [tmp_path / "a" / "x (3)", tmp_path / "b" / "x", tmp_path / "c" / "x"]
+    folders = [tmp_path / "a" / "x (5)", *(tmp_path / name / "x" for name in ("b", "c", "d/c", "e/c"))]
     for folder in folders:
         folder.mkdir(parents=True)
         write_pattern(folder / "pattern.json", *removing(model, "layers.1.mlp"), model)
     candidates, _ = candidates_of(Checkpoint.find(model), folders, 1)
-    assert [candidate.name for candidate in candidates] == ["x (3)", "x", "x (4)"]
+    assert [candidate.name for candidate in candidates] == ["x (5)", "x", "c/x", "x (4)", "x (6)"]
 
 
 def test_random_patterns_are_drawn_once_per_budget(tiny_folder, tmp_path):
