@@ -17,7 +17,7 @@ from evop.searching.setup import SearchSetup
 from patterns import Measurement, Trial
 
 RIDGE = 1.0
-"""Ridge of a judge's refits: a weaker one may be better where there is much text, and does harm where there is little."""
+"""Ridge of a judge's refits: a weaker one may do better where there is much text, and harm where there is little."""
 
 
 @dataclass(frozen=True)
