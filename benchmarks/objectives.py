@@ -178,7 +178,8 @@ def table(frame: pd.DataFrame) -> str:
         f"| grain | passages a group | objective, finalists chosen on | {' | '.join(columns)} |",
         "|---" * (3 + len(columns)) + "|",
     ]
-    sizes = [*sorted(frame["passages"].unique()), "all"]
+    sizes: list[Any] = sorted(frame["passages"].unique())
+    sizes += ["all"] if len(sizes) > 1 else []
     for grain, size in itertools.product(frame["grain"].unique(), sizes):
         mine = frame[(frame["grain"] == grain) & ((frame["passages"] == size) | (size == "all"))]
         for contender, by in itertools.product(CONTENDERS, ("both", "select")):

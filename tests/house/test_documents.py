@@ -173,6 +173,7 @@ RESULTS = {
         "bitllama-3M-grains",
     ],
     "docs/peers.md": ["peers", "peers-gaps"],
+    "docs/objectives.md": ["objectives"],
     "docs/calibration.md": ["copies", "clusters"],
     "docs/latency.md": ["latency"],
     "docs/negative-results.md": ["arms-sensitivities"],
