@@ -9,12 +9,16 @@ from functools import cached_property
 from pathlib import Path
 
 from calibration import CalibrationSet
+from evop.model.families import BLOCK_KINDS
 from evop.model.loaded import LoadedModel
 from evop.recipes.refit import RefitRecipe
 from evop.recovery.anchor import Anchor, anchor_of
 from evop.recovery.samples import continuations
 from evop.recovery.text import LearningText, joined
 from evop.tokens.passages import TokenPassages, tokenize
+
+TOKENS_A_FEATURE = 5
+"""Tokens that a refit wants for each input feature of a projection: with a fifth of them it made audits worse."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,18 @@ class RefitText:
         for domain, scored in zip(self.learning.domains, self.learning.passages.scored, strict=True):
             counted[domain] += int(scored)
         return dict(counted)
+
+    def shortage(self, loaded: LoadedModel) -> str:
+        """Say in words whether this is little text for the widest projection; empty where it is enough."""
+        layer, family = loaded.family.layer_list(loaded.model)[0], loaded.family
+        blocks = [family.block(kind) for kind in BLOCK_KINDS]
+        widest = max(layer.get_submodule(block.out).get_parameter("weight").shape[block.out_axis] for block in blocks)
+        if self.learning.tokens >= TOKENS_A_FEATURE * widest:
+            return ""
+        return (
+            f"that is little for projections of {widest:,} features: fewer than {TOKENS_A_FEATURE} tokens each, and a "
+            "refit may do harm where nobody looks; calibrate with more --train-tokens"
+        )
 
     @property
     def words(self) -> str:

@@ -81,6 +81,8 @@ def refit(
     folder = RefitFolder.beside(place, _identity(opened, calibration, recipe, loaded))
     text = RefitText.of(calibration, loaded, recipe, folder.folder, watch)
     report(f"learning from {text.words}")
+    if shortage := text.shortage(loaded):
+        report(shortage)
     evaluator = Evaluator(loaded, opened.space, Ranking(), text.max_tokens, recipe.batch_size, cache_mb=0)
     refitting = Refitting(evaluator, replace(opened.cut, weights={}), text, recipe, folder, watch)
     cuts, tried = refitting.tried()

@@ -49,9 +49,9 @@ def bytes_of(folder):
     return {name: (folder / name).read_bytes() for name in (PATTERN, CORRECTIONS, REFIT)}
 
 
-def test_the_worst_domain_gets_something_back(pattern, learning, tmp_path):
+def test_the_worst_domain_gets_something_back(pattern, tmp_path):
     """On audit, of which neither the refit nor the choice of how to refit saw anything."""
-    lines = []
+    lines, learning = [], small_set(train_tokens=2000, limit=500)
     result = refit(model_dir(), pattern, learning, tmp_path / "out", report=lines.append, **HOW)
     file = RefitFile.read(tmp_path / "out" / REFIT)
     assert file.tried == result.file.tried
@@ -65,8 +65,9 @@ def test_the_worst_domain_gets_something_back(pattern, learning, tmp_path):
     evaluator = Evaluator.of(loaded, before.space, 64)
     dense, *tables = (table.by_group for table in evaluator.of_cuts([Cut(), before.cut, after.cut], audit))
     lost, kept = (max(excess(table, dense).values()) for table in tables)
-    assert kept < 0.85 * lost
+    assert kept < 0.9 * lost
     assert any("learning from" in line for line in lines)
+    assert not any("that is little" in line for line in lines)
     assert any("refit on select: worst group" in line for line in lines)
 
 
@@ -173,7 +174,9 @@ def test_a_full_disk_leaves_nothing_half_written(pattern, learning, tmp_path):
 
 
 def test_a_chosen_ridge_is_one_of_those_that_were_judged(pattern, learning, tmp_path):
-    refit(model_dir(), pattern, learning, tmp_path / "out", **QUICK)
+    lines = []
+    refit(model_dir(), pattern, learning, tmp_path / "out", report=lines.append, **QUICK)
+    assert any("little for projections of 512 features: fewer than 5 tokens each" in line for line in lines)
     account = json.loads((tmp_path / "out" / REFIT).read_text())
     assert account["schema"] == "evop.refit/1"
     assert (account["chosen"], len(account["tried"]), account["anchor"]) == (1, 2, "")
