@@ -32,7 +32,6 @@ def compensated(cut: Cut, loaded: LoadedModel, fill: Mapping[str, np.ndarray]) -
     if not fill:
         return cut
     layers, family = loaded.family.layer_list(loaded.model), loaded.family
-    stem = family.stem(loaded.checkpoint.tensors)
     bias: dict[Place, np.ndarray] = {}
     for (kind, layer), kept in cut.kept.items():
         block = family.block(kind)
@@ -46,10 +45,17 @@ def compensated(cut: Cut, loaded: LoadedModel, fill: Mapping[str, np.ndarray]) -
         # the masked model and the saved one compute the same.
         own = stored_biases(loaded).get((kind, layer))
         there = torch.zeros(len(added)) if own is None else own
-        stored = loaded.checkpoint.tensors[f"{stem}{layer}.{block.out}.{'weight' if own is None else 'bias'}"].dtype
-        rounded = (there + added.cpu()).to(STORED.get(stored, torch.float32)).float()
-        bias[kind, layer] = (rounded - there).numpy()
+        rounded = (there + added.cpu()).to(stored_dtype(loaded, (kind, layer), "weight" if own is None else "bias"))
+        bias[kind, layer] = (rounded.float() - there).numpy()
     return replace(cut, bias=bias)
+
+
+def stored_dtype(loaded: LoadedModel, place: Place, parameter: str = "weight") -> torch.dtype:
+    """Name the dtype that a parameter of a block's last projection is rounded to when it is stored."""
+    kind, layer = place
+    family, tensors = loaded.family, loaded.checkpoint.tensors
+    name = f"{family.stem(tensors)}{layer}.{family.block(kind).out}.{parameter}"
+    return STORED.get(tensors[name].dtype, torch.float32)
 
 
 def _widest(weight: torch.Tensor) -> torch.Tensor:

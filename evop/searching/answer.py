@@ -143,7 +143,7 @@ class Answer:
             cost=self.setup.budget.cost,
             width_step=self.recipe.width_step,
             compensate=self.recipe.compensate,
-            corrections=write_corrections(cut, run.folder / CORRECTIONS) if self.recipe.compensate == "bias" else None,
+            corrections=write_corrections(cut, run.folder / CORRECTIONS) if self.recipe.compensate != "none" else None,
             origin=self._origin(account),
             claim=self._claim(),
         )
