@@ -40,11 +40,11 @@ def least_squares(weight: torch.Tensor, moments: torch.Tensor, stays: torch.Tens
     inside = moments[stays][:, stays]
     damping = DAMPING * scale
     diagonal = inside.diagonal()  # a view
+    undamped = diagonal.clone()
     for _ in range(TRIES):
-        diagonal += damping
+        diagonal.copy_(undamped + damping)
         factor, failed = torch.linalg.cholesky_ex(inside)
         if not failed.item():
             return kept + torch.cholesky_solve(lost.T, factor).T
-        diagonal -= damping
         damping *= GROWTH
     raise AssertionError(f"moments that no damping makes positive definite, up to {damping:g}")
