@@ -384,6 +384,8 @@ def test_the_whole_road_of_thinned_parts(road, tmp_path, grain):
         (["--importance", "luck"], "--importance luck: unknown; choose one of magnitude"),
         (["--grain", "mixed", "--importance-over", "best"], "option importance_over:"),
         (["--compensate", "bias"], "--compensate bias is for thinned blocks, but --grain subblock takes blocks whole"),
+        (["--compensate", "obs"], "--compensate obs is for thinned blocks, but --grain subblock takes blocks whole"),
+        (["--compensate", "best"], "option compensate:"),
         (["--grain", "channel", "--compensate", "bias"], "a stock llama has no bias at mlp.down_proj"),
         (["--grain", "channel", "--width-step", "512"], "--width-step 512: must lie between 1 and the MLP's width 512"),
         (["--width-step", "64"], "--width-step is for thinned MLPs, but --grain subblock has none; leave it out"),
