@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from rivals import ASKED, MAX_TOKENS, Bench, embedded_domains
 
+from calibration import build_calibration_set
 from evop.evaluator import Evaluator
 from evop.losses.table import excess
 from evop.model.checkpoint import Checkpoint
@@ -39,7 +40,9 @@ SHAPES: dict[str, dict[str, Any]] = {
     "channel-0.5": {"grain": "channel", "remove": 0.5},
 }
 """Three eighths of the decoder's parameters are half of all channels."""
-HOWS = ("none", "bias", "obs")
+HOWS = ("none", "bias", "obs", "obs, train")
+"""The last learns from the split ``train``, of so many estimated tokens a domain; the others see a set without it."""
+TRAIN_TOKENS = 10_000
 
 
 def cells(shapes: Iterable[str]) -> list[tuple[str, str]]:
@@ -48,11 +51,21 @@ def cells(shapes: Iterable[str]) -> list[tuple[str, str]]:
     return [(shape, how) for shape, how in both if how != "bias" or SHAPES[shape].get("deploy") != "stock"]
 
 
+def benches(work: Path) -> dict[str, Bench]:
+    """The set that a way of compensating sees: searched, chosen and judged on alike."""
+    plain, train = (Bench(str(model_dir()), embedded_domains(), work / name) for name in ("plain", "train"))
+    place = train.work / "set-0"
+    if not place.is_dir():
+        recipe = plain.calibration(0).manifest.recipe
+        build_calibration_set(recipe.model_copy(update={"train_tokens": TRAIN_TOKENS})).save(place)
+    return {how: train if how.endswith("train") else plain for how in HOWS}
+
+
 def found(bench: Bench, shape: str, how: str) -> Path:
     """Search a cell, unless that is done: the folder of the run."""
-    out = bench.work / f"{shape}-{how}"
+    out = bench.work / f"{shape}-{how.partition(',')[0]}"
     if not (out / "pattern.json").is_file():
-        asked = {**ASKED, "strategy": "surrogate", "tokens": TOKENS, **SHAPES[shape], "compensate": how}
+        asked = {**ASKED, "strategy": "surrogate", "tokens": TOKENS, **SHAPES[shape], "compensate": how.split(",")[0]}
         search(bench.model, bench.work / "set-0", out, **asked)
     return out
 
@@ -81,12 +94,13 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/compensation"), help="the set and the runs")
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="where tables are written")
     parser.add_argument("--shape", action="append", choices=tuple(SHAPES), help="all otherwise; may be repeated")
+    parser.add_argument("--how", action="append", choices=HOWS, help="all otherwise; may be repeated")
     given = parser.parse_args()
-    bench = Bench(str(model_dir()), embedded_domains(), given.work)
-    bench.calibration(0)
+    bench_of = benches(given.work)
     place, rows = given.results / "compensation.csv", []
-    for shape, how in cells(given.shape or SHAPES):
-        rows.append({"shape": shape, "compensate": how, **judged(bench, found(bench, shape, how))})
+    wanted = [(shape, how) for shape, how in cells(given.shape or SHAPES) if how in (given.how or HOWS)]
+    for shape, how in wanted:
+        rows.append({"shape": shape, "compensate": how, **judged(bench_of[how], found(bench_of[how], shape, how))})
         print(rows[-1], flush=True)
     frame = pd.DataFrame(rows).round(4)
     given.results.mkdir(parents=True, exist_ok=True)

@@ -89,6 +89,6 @@ def refuse_short_disk(folder: Path, sizes: Sequence[int], files: int) -> None:
     free, needed = shutil.disk_usage(parent).free, files * sum(4 * size * size for size in sizes)
     if free < needed + MARGIN:
         raise EvopError(
-            f"--out {folder}: the disk has {free / 1e9:.1f} GB free, what --compensate obs keeps there takes "
-            f"{needed / 1e9:.1f} GB; make room, choose another disk, or use --compensate none"
+            f"--out {folder}: the disk has {free / 1e9:.2f} GB free, what --compensate obs keeps there takes "
+            f"{needed / 1e9:.2f} GB; make room, choose another disk, or use --compensate none"
         )

@@ -14,7 +14,7 @@ from tiny import SHAPE, TINY, build, load, logits, random_ids
 
 import evop.hf  # noqa: F401
 from evop.errors import EvopError
-from evop.evaluator import Evaluator, Profile
+from evop.evaluator import Evaluator, Profile, layer_stack
 from evop.files.names import CORRECTIONS, PATTERN
 from evop.importance.measured import measured_ranking
 from evop.importance.moments import gathered_moments
@@ -71,7 +71,7 @@ def test_a_refitted_level_equals_what_is_saved(name, grain, tmp_path, new_cell):
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "gpt_neox"])
-def test_refitted_levels_together_are_each_alone_and_share_their_beginnings(name, tiny_folder):
+def test_refitted_levels_together_are_each_alone_and_share_their_beginnings(name, tiny_folder, monkeypatch):
     evaluator = refitted(tiny_folder(name), "mixed" if name != "gpt_neox" else "channel")
     budget, rng = Budget(evaluator.space, 0.2), np.random.default_rng(0)
     patterns = [budget.draw(rng) for _ in range(4)]
@@ -87,6 +87,8 @@ def test_refitted_levels_together_are_each_alone_and_share_their_beginnings(name
     assert np.array_equal(together, [evaluator.losses([pattern], PASSAGES)[0].loss for pattern in patterns])
     # The last is the first again, and the one before differs in the last layer alone.
     assert work[True] < 0.8 * work[False]
+    monkeypatch.setattr(layer_stack, "COPIED_BYTES", 1)
+    assert np.array_equal(together, [table.loss for table in evaluator.losses(patterns, PASSAGES)])
     bare = evaluator.with_ranking(replace(evaluator.ranking, moments={}))
     assert not np.allclose(together, [table.loss for table in bare.losses(patterns, PASSAGES)], rtol=1e-3)
 

@@ -128,7 +128,7 @@ def test_a_disk_without_room_is_refused_in_time_and_leaves_nothing(tmp_path, mon
     usage = namedtuple("Usage", "free")
     monkeypatch.setattr(moments_file.shutil, "disk_usage", lambda place: usage(20_000_000))
     refuse_short_disk(tmp_path / "run", [1000], 0)
-    with pytest.raises(EvopError, match=r"the disk has 0\.0 GB free, what --compensate obs keeps there takes 1\.6 GB"):
+    with pytest.raises(EvopError, match=r"has 0\.02 GB free, what --compensate obs keeps there takes 1\.60 GB"):
         refuse_short_disk(tmp_path / "run", [10_000] * 2, 2)
     assert not (tmp_path / "run").exists()
 
