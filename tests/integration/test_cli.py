@@ -315,7 +315,7 @@ def test_a_full_disk_is_one_line(road, tmp_path):
 
 
 THIN = {
-    "head": ["--grain", "head", "--remove", "0.1", "--strategy", "random"],
+    "head": ["--grain", "head", "--remove", "0.1", "--strategy", "random", "--compensate", "obs"],
     "mixed": [
         *("--grain", "mixed", "--deploy", "any", "--strategy", "swap", "--compensate", "bias", "--loss", "kl"),
         *("--importance", "taylor", "--importance-over", "worst", "--width-step", 64),
@@ -374,6 +374,7 @@ def test_the_whole_road_of_thinned_parts(road, tmp_path, grain):
     card = (tmp_path / "out" / "README.md").read_text()
     assert f"`{next(iter(pattern['kept']))} (keeps " in card
     assert ("got a bias" in card) == (grain == "mixed") == (tmp_path / "out" / "corrections.safetensors").is_file()
+    assert ("got a least-squares weight" in card) == (grain == "head") == (tmp_path / "run" / "moments.npz").is_file()
 
 
 @pytest.mark.parametrize(
