@@ -46,7 +46,7 @@ class Evaluator:
 
     Memory, beside the model: the activations of one batch; the residual streams of that batch that wait, at most log2
     of the number of patterns; the logits of a part of the batch; the dense streams that are kept; and where levels have
-    weights of their own, those of the cuts measured together.
+    weights of their own, what ``LevelWeights`` and ``LayerStack`` keep of them.
 
     Attributes:
         loaded: the model.

@@ -42,6 +42,7 @@ class LevelWeights:
     most: int = KEPT_BYTES
     _there: WeakValueDictionary[Key, Weight] = field(init=False, default_factory=WeakValueDictionary)
     _kept: OrderedDict[Key, Weight] = field(init=False, default_factory=OrderedDict)
+    _bytes: int = field(init=False, default=0)
 
     def reweighted(self, cut: Cut, ranking: Ranking) -> Cut:
         """Give every thinned block of a cut its least-squares weight, where the ranking has moments.
@@ -58,11 +59,17 @@ class LevelWeights:
         weight = self._there.get(key)
         if weight is None:
             weight = self._there[key] = Weight(self._made(place, kept, ranking))
+        self._keep(key, weight)
+        return weight
+
+    def _keep(self, key: Key, weight: Weight) -> None:
+        """Keep a weight, and let go of those that were not asked for longest."""
+        if key not in self._kept:
+            self._bytes += weight.values.nbytes
         self._kept[key] = weight
         self._kept.move_to_end(key)
-        while sum(held.values.nbytes for held in self._kept.values()) > self.most and len(self._kept) > 1:
-            self._kept.popitem(last=False)
-        return weight
+        while self._bytes > self.most and len(self._kept) > 1:
+            self._bytes -= self._kept.popitem(last=False)[1].values.nbytes
 
     def _made(self, place: Place, kept: tuple[int, ...], ranking: Ranking) -> torch.Tensor:
         kind, layer = place
