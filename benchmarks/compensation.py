@@ -5,15 +5,15 @@
 
 The embedded model and corpora, the calibration set of ``rivals.py``. Shapes: half of the channels of every MLP, one
 pattern; and searches by the surrogate over channels, and over heads and channels. Every search may score as many
-tokens, what compensation takes included. What is judged is ``audit``, text that no search saw: the mean and the worst
-of its groups. Writes ``compensation.csv`` and ``compensation.md``.
+tokens, what compensation takes included. Beside them stands the answer of the search without compensation, given
+least-squares weights afterwards: fitted on the passages of ``search``, and on the larger split ``train``. What is
+judged is ``audit``, text that no search saw: the mean and the worst of its groups. Writes ``compensation.csv`` and
+``compensation.md``.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,17 @@ import numpy as np
 import pandas as pd
 from rivals import ASKED, MAX_TOKENS, Bench, embedded_domains
 
-from calibration import build_calibration_set
+from calibration import CalibrationSet, build_calibration_set
 from evop.evaluator import Evaluator
+from evop.importance.moments import gathered_moments
 from evop.losses.table import excess
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_model
 from evop.reference import model_dir
+from evop.removal.cut import Cut
+from evop.removal.level_weights import LevelWeights
 from evop.removal.opened import open_pattern
+from evop.removal.ranking import Ranking
 from evop.searching.search_file import SearchFile
 from evop.stages.search import search
 from evop.tokens.passages import tokenize
@@ -40,52 +44,65 @@ SHAPES: dict[str, dict[str, Any]] = {
     "channel-0.5": {"grain": "channel", "remove": 0.5},
 }
 """Three eighths of the decoder's parameters are half of all channels."""
-HOWS = ("none", "bias", "obs", "obs, train")
-"""The last learns from the split ``train``, of so many estimated tokens a domain; the others see a set without it."""
+HOWS = ("none", "bias", "obs")
+"""What searches are asked to compensate by."""
+AFTER = {"none, obs after": "search", "none, obs after, on train": "train"}
+"""What the answer without compensation gets afterwards -> the split that it is fitted on."""
 TRAIN_TOKENS = 10_000
+"""Estimated tokens of ``train`` a domain; searches see a set without it."""
 
 
-def cells(shapes: Iterable[str]) -> list[tuple[str, str]]:
-    """All that is compared; a stock model of this architecture has no biases."""
-    both = product(shapes, HOWS)
-    return [(shape, how) for shape, how in both if how != "bias" or SHAPES[shape].get("deploy") != "stock"]
-
-
-def benches(work: Path) -> dict[str, Bench]:
-    """The set that a way of compensating sees: searched, chosen and judged on alike."""
-    plain, train = (Bench(str(model_dir()), embedded_domains(), work / name) for name in ("plain", "train"))
-    place = train.work / "set-0"
-    if not place.is_dir():
-        recipe = plain.calibration(0).manifest.recipe
-        build_calibration_set(recipe.model_copy(update={"train_tokens": TRAIN_TOKENS})).save(place)
-    return {how: train if how.endswith("train") else plain for how in HOWS}
-
-
-def found(bench: Bench, shape: str, how: str) -> Path:
-    """Search a cell, unless that is done: the folder of the run."""
-    out = bench.work / f"{shape}-{how.partition(',')[0]}"
+def searched(bench: Bench, shape: str, how: str) -> Path | None:
+    """Search a cell, unless that is done: the folder of the run; None where a stock model cannot have a bias."""
+    if how == "bias" and SHAPES[shape].get("deploy") == "stock":
+        return None
+    out = bench.work / f"{shape}-{how}"
     if not (out / "pattern.json").is_file():
-        asked = {**ASKED, "strategy": "surrogate", "tokens": TOKENS, **SHAPES[shape], "compensate": how.split(",")[0]}
+        asked = {**ASKED, "strategy": "surrogate", "tokens": TOKENS, **SHAPES[shape], "compensate": how}
         search(bench.model, bench.work / "set-0", out, **asked)
     return out
 
 
-def judged(bench: Bench, run: Path) -> dict[str, float]:
-    """Measure the answer of a run on ``audit``: what the mean and the worst group lose."""
+def with_train(bench: Bench) -> CalibrationSet:
+    """The set that is searched on, and text to learn from beside it."""
+    place = bench.work / "set-train"
+    if not place.is_dir():
+        recipe = bench.calibration(0).manifest.recipe
+        build_calibration_set(recipe.model_copy(update={"train_tokens": TRAIN_TOKENS})).save(place)
+    return CalibrationSet.load(place)
+
+
+def judged(bench: Bench, shape: str) -> list[dict[str, object]]:
+    """Measure the answers of a shape on ``audit``: what the mean and the worst group lose."""
+    runs = {how: run for how in HOWS if (run := searched(bench, shape, how))}
     checkpoint = Checkpoint.find(bench.model)
-    loaded, opened = load_model(checkpoint, "cpu", "float32"), open_pattern(run, checkpoint)
-    passages = tokenize(bench.calibration(0).split("audit"), loaded.tokenizer, MAX_TOKENS)
-    evaluator = Evaluator.of(loaded, opened.space, MAX_TOKENS, 4)
-    dense, pruned = evaluator.dense(passages), evaluator.of_cuts([opened.cut], passages)[0]
-    lost = excess(pruned.by_group, dense.by_group)
-    account = SearchFile.read(run / "search.json")
-    return {
-        "removed": opened.file.reached.block_params,
-        "evaluations": account.evaluations,
-        "tokens": account.tokens["total"],
-        "audit_mean": float(np.mean(list(lost.values()))),
-        "audit_worst": max(lost.values()),
+    loaded, calibration = load_model(checkpoint, "cpu", "float32"), with_train(bench)
+    texts = {
+        split: tokenize(calibration.split(split), loaded.tokenizer, MAX_TOKENS)
+        for split in ("search", "train", "audit")
     }
+    opened = {how: open_pattern(run, checkpoint) for how, run in runs.items()}
+    cuts = {how: each.cut for how, each in opened.items()}
+    evaluator = Evaluator.of(loaded, opened["none"].space, MAX_TOKENS, 4)
+    for how, split in AFTER.items():
+        ranking = Ranking(moments=dict(gathered_moments(evaluator, texts[split])))
+        cuts[how] = LevelWeights(loaded).reweighted(cuts["none"], ranking)
+    dense, *pruned = evaluator.of_cuts([Cut(), *cuts.values()], texts["audit"])
+    rows = []
+    for how, table in zip(cuts, pruned, strict=True):
+        base = how.partition(",")[0]
+        lost, account = excess(table.by_group, dense.by_group), SearchFile.read(runs[base] / "search.json")
+        rows.append(
+            {
+                "shape": shape,
+                "compensate": how,
+                "removed": opened[base].file.reached.block_params,
+                "evaluations": account.evaluations,
+                "audit_mean": float(np.mean(list(lost.values()))),
+                "audit_worst": max(lost.values()),
+            }
+        )
+    return rows
 
 
 def main() -> None:
@@ -94,21 +111,20 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/compensation"), help="the set and the runs")
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="where tables are written")
     parser.add_argument("--shape", action="append", choices=tuple(SHAPES), help="all otherwise; may be repeated")
-    parser.add_argument("--how", action="append", choices=HOWS, help="all otherwise; may be repeated")
     given = parser.parse_args()
-    bench_of = benches(given.work)
+    bench = Bench(str(model_dir()), embedded_domains(), given.work)
+    bench.calibration(0)
     place, rows = given.results / "compensation.csv", []
-    wanted = [(shape, how) for shape, how in cells(given.shape or SHAPES) if how in (given.how or HOWS)]
-    for shape, how in wanted:
-        rows.append({"shape": shape, "compensate": how, **judged(bench_of[how], found(bench_of[how], shape, how))})
-        print(rows[-1], flush=True)
+    for shape in given.shape or SHAPES:
+        rows += judged(bench, shape)
+        print(pd.DataFrame(rows).to_string(), flush=True)
     frame = pd.DataFrame(rows).round(4)
     given.results.mkdir(parents=True, exist_ok=True)
     frame.to_csv(place, index=False)
-    heads = ("shape", "compensate", "removed", "evaluations", "tokens", "audit mean", "audit worst")
+    heads = ("shape", "compensate", "removed", "evaluations", "audit mean", "audit worst")
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     lines += [
-        f"| {row.shape} | {row.compensate} | {row.removed:.1%} | {row.evaluations} | {row.tokens:,} | "
+        f"| {row.shape} | {row.compensate} | {row.removed:.1%} | {row.evaluations} | "
         f"{row.audit_mean:.3f} | {row.audit_worst:.3f} |"
         for row in frame.itertuples()
     ]
