@@ -38,6 +38,7 @@ def _line(progress: Progress) -> str:
     words = {
         "loading": "loading the model",
         "importance": "ranking units",
+        "moments": "gathering what levels are refitted by",
         "dense": "measuring the dense model",
         "timing": "timing the answer beside the dense model",
         "selecting": f"{progress.evaluations} evaluations; measuring the finalists on select",

@@ -25,6 +25,7 @@ from evop.losses.table import LossTable
 from evop.model.loaded import LoadedModel
 from evop.removal.compensation import compensated
 from evop.removal.cut import Cut
+from evop.removal.level_weights import LevelWeights
 from evop.removal.ranking import Ranking
 from evop.tokens.batches import batches, lay_out
 from evop.tokens.passages import TokenPassages
@@ -44,7 +45,8 @@ class Evaluator:
     once. What the dense model's first layers put out is kept for the next call.
 
     Memory, beside the model: the activations of one batch; the residual streams of that batch that wait, at most log2
-    of the number of patterns; the logits of a part of the batch; and the dense streams that are kept.
+    of the number of patterns; the logits of a part of the batch; the dense streams that are kept; and where levels have
+    weights of their own, what ``LevelWeights`` and ``LayerStack`` keep of them.
 
     Attributes:
         loaded: the model.
@@ -74,6 +76,7 @@ class Evaluator:
     _item_meter: ItemMeter = field(init=False)
     _cache: DenseCache = field(init=False)
     _stack: LayerStack = field(init=False)
+    _level_weights: LevelWeights = field(init=False)
 
     def __post_init__(self) -> None:
         positions = getattr(self.loaded.checkpoint.resolved, "max_position_embeddings", None)
@@ -87,6 +90,7 @@ class Evaluator:
         self._meter, self._item_meter = self.loss.meter, self.loss.item_meter
         self._cache = DenseCache(self.cache_mb << 20)
         self._stack = LayerStack(self.loaded.model, self.loaded.family)
+        self._level_weights = LevelWeights(self.loaded)
 
     @classmethod
     def of(
@@ -108,7 +112,8 @@ class Evaluator:
     def cut(self, pattern: Pattern, ranking: Ranking | None = None) -> Cut:
         """Say what a pattern takes out of the model, corrections included; by another ranking where one is given."""
         ranking = ranking or self.ranking
-        return compensated(ranking.cut_of(self.space, pattern), self.loaded, ranking.fill)
+        cut = compensated(ranking.cut_of(self.space, pattern), self.loaded, ranking.fill)
+        return self._level_weights.reweighted(cut, ranking)
 
     def dense(self, passages: TokenPassages) -> LossTable:
         """Measure the dense model: its loss table."""

@@ -16,8 +16,11 @@ from evop.evaluator.branch_masks import BranchMasks
 from evop.evaluator.prefixes import DENSE, GONE, Changed, State
 from evop.model.families import BlockKind, Family
 from evop.removal.cut import Place
-from evop.removal.masking import Swap, block_swaps, changed, swapped
+from evop.removal.masking import Refitted, Swap, block_swaps, changed, swapped
 from evop.tokens.batches import Layout
+
+COPIED_BYTES = 4 << 30
+"""Bytes of weights of levels that are kept on the model's device at most, in the dtype that it computes in."""
 
 
 class _Gate(nn.Module):
@@ -93,6 +96,7 @@ class LayerStack:
         self.vocabulary = int(head.weight.shape[0])
         self._gates = [_Gate() for _ in self.layers]
         self._swaps: dict[tuple[int, str, State], list[Swap]] = {}
+        self._copied = 0
         self._first = torch.zeros((1, 1), dtype=torch.long, device=words.weight.device)
 
     @contextmanager
@@ -105,7 +109,7 @@ class LayerStack:
                 yield self
         finally:
             self.list._modules = whole
-            self._swaps.clear()
+            self._forget_swaps()
             for gate in self._gates:
                 gate.clear()
 
@@ -167,12 +171,20 @@ class LayerStack:
             gate.instead = None
 
     def _swapped(self, layer: int, block: BlockKind, state: State) -> list[Swap]:
-        """Say which modules to swap so that a block is in a state; made once while the stack is open."""
+        """Say which modules to swap so that a block is in a state; made once, while there is room for the weights."""
         if state == DENSE:
             return []
         if (layer, block, state) not in self._swaps:
-            self._swaps[layer, block, state] = self._make_swaps(layer, block, state)
+            made = self._make_swaps(layer, block, state)
+            self._copied += sum(swap.module.weight.nbytes for swap in made if isinstance(swap.module, Refitted))
+            if self._copied > COPIED_BYTES:
+                self._forget_swaps()
+            self._swaps[layer, block, state] = made
         return self._swaps[layer, block, state]
+
+    def _forget_swaps(self) -> None:
+        self._swaps.clear()
+        self._copied = 0
 
     def _make_swaps(self, layer: int, block: BlockKind, state: State) -> list[Swap]:
         place: Place = (block, layer)

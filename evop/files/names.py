@@ -13,6 +13,9 @@ TIMINGS = "timings.jsonl"
 ORDERS = "orders.npz"
 ORDERS_OF_HALVES = ("orders-0.npz", "orders-1.npz")
 """Which units of every part leave first; a search of whole parts has none."""
+MOMENTS = "moments.npz"
+MOMENTS_OF_HALVES = ("moments-0.npz", "moments-1.npz")
+"""What the least-squares weights of levels are made of, where a search has such."""
 CORRECTIONS = "corrections.safetensors"
 """The biases and the refitted weights that belong to a pattern."""
 HEAL = "heal.json"

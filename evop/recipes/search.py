@@ -104,7 +104,11 @@ class SearchRecipe(Execution):
         ),
     ] = ()
     compensate: Annotated[
-        Literal["none", "bias"], option("none, or bias: thinned blocks get a bias for what they lost.", UNITS)
+        Literal["none", "bias", "obs"],
+        option(
+            "What thinned blocks get for what they lost: none, a bias, or obs: least-squares weights.",
+            UNITS,
+        ),
     ] = "none"
 
     max_tokens: Annotated[int, option("Tokens per passage at most.", GROUPS, ge=2)] = 512

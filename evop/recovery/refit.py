@@ -70,14 +70,15 @@ class Refitting:
             counts = sorted({max(1, round(share * len(places))) for share in DEPTHS if places})
             for count in counts if self.recipe.refit == "auto" else counts[-1:]:
                 some = {place: weights[place] for place in places[:count]}
-                yield _Way(replace(self.cut, weights=some), method, ridge, places[count - 1][1])
+                yield _Way(replace(self.cut, weights={**self.cut.weights, **some}), method, ridge, places[count - 1][1])
 
     def _weights(self, method: str, ridge: float) -> Mapping[Place, Weight]:
         """Refit with one ridge; blocks that were done before are not done again."""
         done = self.folder.kept(method, ridge)
 
         def refit(batch_tokens: int) -> dict[Place, Weight]:
-            chain = ChainRefit(self.evaluator.loaded, self.cut, self.text.learning, method, batch_tokens, solved=done)
+            bare = replace(self.cut, weights={})
+            chain = ChainRefit(self.evaluator.loaded, bare, self.text.learning, method, batch_tokens, solved=done)
             order = {place: number for number, place in enumerate(chain.places, 1)}
 
             def tick(place: Place) -> None:

@@ -45,16 +45,16 @@ def compensated(cut: Cut, loaded: LoadedModel, fill: Mapping[str, np.ndarray]) -
         # the masked model and the saved one compute the same.
         own = stored_biases(loaded).get((kind, layer))
         there = torch.zeros(len(added)) if own is None else own
-        stored = stored_dtype(loaded, (kind, layer), "weight" if own is None else "bias")
-        rounded = (there + added.cpu()).to(stored).float()
-        bias[kind, layer] = (rounded - there).numpy()
+        rounded = (there + added.cpu()).to(stored_dtype(loaded, (kind, layer), "weight" if own is None else "bias"))
+        bias[kind, layer] = (rounded.float() - there).numpy()
     return replace(cut, bias=bias)
 
 
 def stored_dtype(loaded: LoadedModel, place: Place, parameter: str = "weight") -> torch.dtype:
-    """Look up the dtype that a block's last projection is stored in."""
-    (kind, layer), tensors = place, loaded.checkpoint.tensors
-    name = f"{loaded.family.stem(tensors)}{layer}.{loaded.family.block(kind).out}.{parameter}"
+    """Name the dtype that a parameter of a block's last projection is rounded to when it is stored."""
+    kind, layer = place
+    family, tensors = loaded.family, loaded.checkpoint.tensors
+    name = f"{family.stem(tensors)}{layer}.{family.block(kind).out}.{parameter}"
     return STORED.get(tensors[name].dtype, torch.float32)
 
 

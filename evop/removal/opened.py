@@ -84,6 +84,7 @@ def open_pattern(path: str | Path, checkpoint: Checkpoint) -> OpenedPattern:
     file, place = read_pattern(path, checkpoint), inside(path, PATTERN)
     space, pattern = file.on(checkpoint)
     corrections = place.with_name(CORRECTIONS)
-    if file.refit is not None and not corrections.is_file() and place.with_name(CONFIG).is_file():
+    weights = file.refit is not None or file.compensate == "obs"
+    if weights and not corrections.is_file() and place.with_name(CONFIG).is_file():
         return OpenedPattern(Path(path), place, file, space, pattern, file.cut_alone, place.parent)
     return OpenedPattern(Path(path), place, file, space, pattern, file.cut(corrections))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from evop.files.json_file import JsonPart
 from evop.model.checkpoint import Checkpoint
 from patterns import Reached
+
+Compensate = Literal["none", "bias", "obs"]
+"""What stands in for units that leave: nothing, a bias, or least-squares weights of what stays."""
 
 
 class ModelName(JsonPart):

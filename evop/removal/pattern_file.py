@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -13,7 +13,7 @@ from evop.files.names import PATTERN
 from evop.model.checkpoint import Checkpoint
 from evop.removal.corrections import read_corrections
 from evop.removal.cut import Cut, from_ranges, part_name, place_of, places_of, to_ranges
-from evop.removal.pattern_facts import Claim, ModelName, Origin, ReachedFractions, RefitNote, without_none
+from evop.removal.pattern_facts import Claim, Compensate, ModelName, Origin, ReachedFractions, RefitNote, without_none
 from evop.removal.space import pattern_space
 from patterns import Pattern, PatternSpace
 
@@ -24,7 +24,7 @@ class PatternFile(JsonFile):
     Attributes:
         removed: names of the parts that are gone.
         kept: names of the parts that are thinned -> the units that stay, as ranges: ``"0-5,7"``.
-        compensate: what stands in for units that leave: ``"none"`` or ``"bias"``.
+        compensate: what stands in for units that leave: ``"none"``, ``"bias"``, or ``"obs"`` for least-squares weights.
         refit: how last projections were refitted; None where they have the dense model's weights.
         corrections: sha256 of ``corrections.safetensors`` beside the file, the biases of thinned parts and the weights
             that were refitted; None for none. A checkpoint names it too, though it holds the weights itself.
@@ -42,7 +42,7 @@ class PatternFile(JsonFile):
     cost: str
     removed: list[str]
     kept: dict[str, str] = Field(default_factory=dict)
-    compensate: Literal["none", "bias"] = "none"
+    compensate: Compensate = "none"
     refit: RefitNote | None = None
     corrections: str | None = None
     latency: str | None = None
@@ -77,7 +77,7 @@ class PatternFile(JsonFile):
         remove: float,
         cost: str,
         width_step: int | None = None,
-        compensate: Literal["none", "bias"] = "none",
+        compensate: Compensate = "none",
         refit: RefitNote | None = None,
         corrections: str | None = None,
         origin: Origin | None = None,

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
@@ -31,10 +31,13 @@ class Ranking:
             [units, features] where the features of a unit are told apart: it matters as much as they do on average.
         fill: part name -> mean of each input feature of the block's last projection, float32 [features]; empty
             where nothing is compensated.
+        moments: part name -> second moments of these features, float32 [features, features], which make the
+            least-squares weights of its levels; empty where weights stay. They lie in a file of their own.
     """
 
     importance: Mapping[str, np.ndarray] = field(default_factory=dict)
     fill: Mapping[str, np.ndarray] = field(default_factory=dict)
+    moments: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def random(cls, space: PatternSpace, seed: int) -> Ranking:
@@ -60,7 +63,7 @@ class Ranking:
         return cls(**arrays)
 
     def save(self, path: Path) -> None:
-        """Write ``orders.npz``, whole or not at all."""
+        """Write ``orders.npz``, whole or not at all; the moments are not in it."""
         with whole(path) as temporary, ZipFile(temporary, "w") as file:  # np.savez of numpy 1 would pickle
             for what, name, array in self._arrays():
                 with file.open(f"{what}/{name}.npy", "w") as entry:
@@ -68,9 +71,10 @@ class Ranking:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sha256 of all importances and fills."""
+        """Sha256 of all importances, fills and moments."""
         digest = hashlib.sha256()
-        for what, name, array in self._arrays():
+        moments = (("moments", name, self.moments[name]) for name in sorted(self.moments))
+        for what, name, array in chain(self._arrays(), moments):
             digest.update(f"{what}/{name} {array.dtype.str} {array.shape}\n".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
@@ -81,7 +85,7 @@ class Ranking:
         return {name: np.argsort(of_units(values), kind="stable") for name, values in self.importance.items()}
 
     def cut_of(self, space: PatternSpace, pattern: Pattern) -> Cut:
-        """Turn a pattern into what it takes out of the model; ``compensated`` adds the biases."""
+        """Turn a pattern into what it takes out of the model; ``Evaluator.cut`` adds biases and weights."""
         gone: set[Place] = set()
         kept: dict[Place, tuple[int, ...]] = {}
         for part, level in zip(space.parts, pattern.levels, strict=True):

@@ -110,6 +110,8 @@ def _changed(facts: CardFacts) -> str:
         )
     if facts.pattern.corrections is None:
         return "No weight was changed"
+    if facts.pattern.compensate == "obs":
+        return "Thinned blocks got a least-squares weight for what they lost, no other weight was changed"
     return "Thinned blocks got a bias for what their missing units gave on average, no other weight was changed"
 
 

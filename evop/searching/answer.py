@@ -123,7 +123,7 @@ class Answer:
         """Describe the best finalist: what it removes, where it came from, what is claimed for it."""
         evaluator, judged = self.setup.fitness.sample.evaluator, self.judged[self.at]
         cut = judged.cut
-        corrected = bool(cut.weights) or self.recipe.compensate == "bias"
+        corrected = bool(cut.weights) or self.recipe.compensate != "none"
         return PatternFile.describe(
             evaluator.loaded.checkpoint,
             self.setup.budget.space,

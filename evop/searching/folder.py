@@ -10,7 +10,15 @@ from typing import Any
 
 from evop.errors import EvopError
 from evop.files.json_file import temporary_of
-from evop.files.names import LATENCY, ORDERS, ORDERS_OF_HALVES, TIMINGS, TRIALS
+from evop.files.names import (
+    LATENCY,
+    MOMENTS,
+    MOMENTS_OF_HALVES,
+    ORDERS,
+    ORDERS_OF_HALVES,
+    TIMINGS,
+    TRIALS,
+)
 from evop.removal.ranking import Ranking
 from evop.timing.table import LatencyTable
 from patterns import TrialLog
@@ -42,6 +50,11 @@ class SearchRun:
         return tuple(self.folder / name for name in ORDERS_OF_HALVES)
 
     @property
+    def moments(self) -> tuple[Path, ...]:
+        """The files of what levels are refitted by: of the whole text, and of each half; a search may have none."""
+        return tuple(self.folder / name for name in (MOMENTS, *MOMENTS_OF_HALVES))
+
+    @property
     def latency(self) -> Path:
         """The file of the times that the parts take, where the budget counts time."""
         return self.folder / LATENCY
@@ -67,7 +80,7 @@ class SearchRun:
         if self.header is None:
             # What is written before the log may be there alone: a kill came between.
             present = self.folder.iterdir() if self.folder.is_dir() else []
-            written = (self.ranking, *self.half_rankings, self.latency)
+            written = (self.ranking, *self.half_rankings, *self.moments, self.latency)
             unfinished = {self.trials.with_suffix(".tmp"), *written, *map(temporary_of, written)}
             if self.folder.is_file() or any(path not in unfinished for path in present):
                 raise EvopError(f"--out {self.folder} is not empty and holds no search; choose a new folder")

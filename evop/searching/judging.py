@@ -110,7 +110,9 @@ class Judge:
         evaluator, learning = self.select.sample.evaluator, self.setup.learning
         assert learning is not None, "nothing to learn from"
         weights = evaluator.backoff(
-            lambda batch_tokens: ChainRefit(evaluator.loaded, cut, learning, batch_tokens=batch_tokens).weights(RIDGE)
+            lambda batch_tokens: ChainRefit(
+                evaluator.loaded, replace(cut, weights={}), learning, batch_tokens=batch_tokens
+            ).weights(RIDGE)
         )
         return replace(cut, weights=weights)
 

@@ -10,7 +10,7 @@ from evop.importance.measured import default_importance, refuse_importance
 from evop.losses.objectives import TAIL, objective_of
 from evop.model.checkpoint import Checkpoint
 from evop.recipes.search import SearchRecipe
-from evop.removal.space import pattern_space
+from evop.removal.space import THINNED, pattern_space
 from evop.timing.chosen_table import refuse_options
 from evop.timing.table import LatencyTable
 from patterns import Budget, PatternSpace, default_strategy, refuse_strategy
@@ -84,7 +84,7 @@ def searched_space(checkpoint: Checkpoint, recipe: SearchRecipe) -> PatternSpace
         raise EvopError(f"--tail is of --objective cvar, not of {recipe.objective}; leave one of them out")
     refuse_options(recipe)
     refuse_engine(recipe)
-    return pattern_space(
+    space = pattern_space(
         checkpoint,
         recipe.grain,
         recipe.deploy,
@@ -92,3 +92,9 @@ def searched_space(checkpoint: Checkpoint, recipe: SearchRecipe) -> PatternSpace
         width_step=recipe.width_step,
         compensate=recipe.compensate == "bias",
     )
+    if recipe.compensate == "obs" and recipe.grain not in THINNED:
+        raise EvopError(
+            f"--compensate obs is for thinned blocks, but --grain {recipe.grain} takes blocks whole; use --compensate "
+            "none"
+        )
+    return space

@@ -19,7 +19,7 @@ class Progress:
     """Says where a search stands.
 
     Attributes:
-        stage: ``"loading"``, ``"importance"``, ``"dense"``, ``"searching"``, ``"selecting"`` or
+        stage: ``"loading"``, ``"importance"``, ``"moments"``, ``"dense"``, ``"searching"``, ``"selecting"`` or
             ``"timing"``.
         evaluations: distinct patterns measured.
         best: best value of the objective so far among trials that meet the budget, or None.

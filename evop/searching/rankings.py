@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evop.evaluator import Evaluator
@@ -11,6 +12,7 @@ from evop.recipes.search import SearchRecipe
 from evop.removal.ranking import Ranking
 from evop.removal.space import THINNED
 from evop.searching.folder import SearchRun
+from evop.searching.moments import refuse_no_room, with_moments
 from evop.searching.progress import Progress, Watch
 from evop.tokens.passages import TokenPassages
 
@@ -39,13 +41,13 @@ class Rankings:
 
 
 def holds_out(recipe: SearchRecipe) -> bool:
-    """Say whether a search judges units on other passages than it ranks them on.
+    """Say whether a search judges units on other passages than it ranks them, or refits what stays of them, on.
 
     Whole parts are not made of ranked units, and some metrics read no passages: nothing is fitted there that could be
     held out from.
     """
-    fitted = recipe.grain in THINNED and passes(recipe.importance, recipe.compensate == "bias") > 0
-    return recipe.fitness_on == "held-out" and fitted
+    fitted = recipe.compensate == "obs" or passes(recipe.importance, recipe.compensate == "bias") > 0
+    return recipe.fitness_on == "held-out" and recipe.grain in THINNED and fitted
 
 
 def folds_of(recipe: SearchRecipe, search: TokenPassages) -> Folds | None:
@@ -55,22 +57,45 @@ def folds_of(recipe: SearchRecipe, search: TokenPassages) -> Folds | None:
 
 def ranking_tokens(recipe: SearchRecipe, search: TokenPassages, folds: Folds | None) -> int:
     """Count the tokens that all rankings of a search take."""
-    parts = [] if folds is None else [folds.ranking_passages(search, fold) for fold in FOLDS]
-    return passes(recipe.importance, recipe.compensate == "bias") * sum(part.total for part in (search, *parts))
+    return passes(recipe.importance, recipe.compensate == "bias") * sum(
+        part.total for part in samples_of(search, folds)
+    )
+
+
+def samples_of(search: TokenPassages, folds: Folds | None) -> list[TokenPassages]:
+    """List what rankings are measured on: the search sample, and where fitness is held out each half of it."""
+    return [search, *(folds.ranking_passages(search, fold) for fold in FOLDS if folds)]
 
 
 def rankings_of(
-    recipe: SearchRecipe, run: SearchRun, evaluator: Evaluator, search: TokenPassages, folds: Folds | None, watch: Watch
+    recipe: SearchRecipe,
+    run: SearchRun,
+    evaluator: Evaluator,
+    search: TokenPassages,
+    folds: Folds | None,
+    texts: Sequence[TokenPassages],
+    watch: Watch,
 ) -> Rankings:
-    """Read the rankings of a search that has a log; measure them for a new one."""
+    """Read the rankings of a search that has a log; measure them for a new one.
+
+    Args:
+        recipe: says how units are ranked.
+        run: the folder of the search; moments are written there at once, since they may not fit in memory.
+        evaluator: the dense model, and the space.
+        search: the search sample.
+        folds: its halves, where fitness is held out.
+        texts: what levels are refitted on, from ``moment_texts``.
+        watch: is shown the progress.
+    """
     if recipe.importance == "none":
         return Rankings(Ranking())
     if run.header is not None:
-        whole, *parts = (Ranking.load(path) for path in (run.ranking, *(run.half_rankings if folds else ())))
+        rankings = [Ranking.load(path) for path in (run.ranking, *(run.half_rankings if folds else ()))]
     else:
+        refuse_no_room(run, evaluator, texts)
         watch(Progress("importance"))
-        samples = [search, *(folds.ranking_passages(search, fold) for fold in FOLDS if folds)]
-        whole, *parts = (_measured(recipe, evaluator, sample) for sample in samples)
+        rankings = [_measured(recipe, evaluator, sample) for sample in samples_of(search, folds)]
+    whole, *parts = with_moments(rankings, run, evaluator, texts, watch)
     return Rankings(whole, CrossFit(folds, (parts[0], parts[1])) if folds else None)
 
 

@@ -24,10 +24,11 @@ from evop.recipes.search import SearchRecipe
 from evop.recovery.text import LearningText, refit_tokens
 from evop.searching.folder import SearchRun
 from evop.searching.identity import identity_asked, identity_found
+from evop.searching.moments import moment_texts, moment_tokens
 from evop.searching.passages import ObjectivePassages, at_chance, objective_passages
 from evop.searching.plan import SearchPlan
 from evop.searching.progress import Progress, Watch
-from evop.searching.rankings import folds_of, notes_on_folds, ranking_tokens, rankings_of
+from evop.searching.rankings import folds_of, notes_on_folds, ranking_tokens, rankings_of, samples_of
 from evop.searching.sample_size import RANDOM_PATTERNS, asks_for_sample_size, measured_sample_size, note_on
 from evop.searching.search_file import SampleSize
 from evop.tokens.passages import TokenPassages
@@ -96,10 +97,11 @@ def set_up(
     guessed = header.get("at_chance", {}) if header else at_chance(passages, evaluator)
     passages = passages.without(guessed)
     folds = folds_of(recipe, passages.search)
-    tokens = _tokens_before(recipe, passages.search, folds)
+    texts = moment_texts(recipe, calibration, loaded.tokenizer, samples_of(passages.search, folds))
+    tokens = {**_tokens_before(recipe, passages.search, folds), **moment_tokens(evaluator, texts)}
     learning = _learning(recipe, calibration, loaded)
     _refuse_too_few_tokens(recipe, passages, tokens, learning)
-    rankings = rankings_of(recipe, run, evaluator, passages.search, folds, watch)
+    rankings = rankings_of(recipe, run, evaluator, passages.search, folds, texts, watch)
     evaluator = evaluator.with_ranking(rankings.whole)
     budget = replace(plan.budget, space=evaluator.space)
     # The identity is known in full only now: the space's fingerprint covers the ranking.

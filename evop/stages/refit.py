@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ def refit(
     if shortage := text.shortage(loaded):
         report(shortage)
     evaluator = Evaluator(loaded, opened.space, Ranking(), text.max_tokens, recipe.batch_size, cache_mb=0)
-    refitting = Refitting(evaluator, replace(opened.cut, weights={}), text, recipe, folder, watch)
+    refitting = Refitting(evaluator, opened.cut, text, recipe, folder, watch)
     cuts, tried = refitting.tried()
     file = RefitFile(
         version=__version__,
@@ -150,7 +150,7 @@ def _write(opened: OpenedPattern, cut: Cut, file: RefitFile, out: Path) -> None:
     with drafted(out, size) as draft:
         best, folder, tokens = file.best, draft.folder, sum(file.tokens.values())
         note = None
-        if cut.weights:
+        if file.chosen:
             note = RefitNote(
                 method=best.method,
                 ridge=best.ridge,

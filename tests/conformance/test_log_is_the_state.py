@@ -104,9 +104,22 @@ CUT = {
         "loss": "kl",
     },
     "held-out": {**THIN, "strategy": "cma", "fitness_on": "held-out", "evaluations": 12},
+    "obs": {**THIN, "strategy": "cma", "compensate": "obs", "evaluations": 12},
+    "obs-held-out": {**THIN, "strategy": "cma", "compensate": "obs", "fitness_on": "held-out", "evaluations": 12},
 }
-HALVES = ("orders-0.npz", "orders-1.npz")
-WRITTEN = ("trials.jsonl", "orders.npz", *HALVES, "pattern.json", "corrections.safetensors")
+OBS, HELD_OUT = {"compensate": ("obs",)}, {"fitness_on": ("held-out",)}
+NEEDS = {
+    "trials.jsonl": {},
+    "orders.npz": {},
+    "orders-0.npz": HELD_OUT,
+    "orders-1.npz": HELD_OUT,
+    "moments.npz": OBS,
+    "moments-0.npz": {**OBS, **HELD_OUT},
+    "moments-1.npz": {**OBS, **HELD_OUT},
+    "corrections.safetensors": {"compensate": ("bias", "obs")},
+    "pattern.json": {},
+}
+"""What a search writes -> the options that it is written for."""
 
 
 @pytest.mark.parametrize("options", CUT.values(), ids=CUT)
@@ -126,9 +139,8 @@ def test_a_search_cut_anywhere_goes_on_and_writes_the_same_bytes(calibration, tm
         if left:
             (cut / "trials.jsonl").write_bytes(b"".join(left))
         run(calibration, cut, **options)
-        for file in WRITTEN:
-            absent = {"compensate": WRITTEN[-1:], "fitness_on": HALVES}
-            there = not any(file in files and option not in options for option, files in absent.items())
+        for file, needed in NEEDS.items():
+            there = all(options.get(option) in values for option, values in needed.items())
             assert (cut / file).exists() == (whole / file).exists() == there
             assert not (whole / file).exists() or (cut / file).read_bytes() == (whole / file).read_bytes(), (name, file)
 
@@ -147,6 +159,19 @@ def test_another_ranking_is_another_search(calibration, tmp_path):
     (tmp_path / "0" / "orders.npz").unlink()
     with pytest.raises(EvopError, match=r"orders\.npz holds no ranking"):
         run(calibration, tmp_path / "0", **options)
+
+
+def test_other_moments_are_another_search(calibration, tmp_path):
+    """A run whose moments were lost or swapped is not gone on with."""
+    options = {**THIN, "strategy": "random", "compensate": "obs", "evaluations": 2}
+    run(calibration, tmp_path / "run", **options)
+    run(calibration, tmp_path / "other", **options, fitness_on="held-out")
+    (tmp_path / "run" / "moments.npz").write_bytes((tmp_path / "other" / "moments-0.npz").read_bytes())
+    with pytest.raises(EvopError, match="holds another search: its space is"):
+        run(calibration, tmp_path / "run", **options)
+    (tmp_path / "run" / "moments.npz").unlink()
+    with pytest.raises(EvopError, match=r"moments\.npz holds no moments"):
+        run(calibration, tmp_path / "run", **options)
 
 
 def test_a_store_decides_nothing(calibration, tiny_folder, tmp_path):

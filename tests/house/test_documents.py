@@ -166,6 +166,7 @@ RESULTS = {
     "docs/rivals.md": [
         "rivals-grains",
         "rivals-importance",
+        "compensation",
         "one-ranking",
         "stories260K-main",
         "stories260K-grains",

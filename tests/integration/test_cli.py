@@ -315,7 +315,7 @@ def test_a_full_disk_is_one_line(road, tmp_path):
 
 
 THIN = {
-    "head": ["--grain", "head", "--remove", "0.1", "--strategy", "random"],
+    "head": ["--grain", "head", "--remove", "0.1", "--strategy", "random", "--compensate", "obs"],
     "mixed": [
         *("--grain", "mixed", "--deploy", "any", "--strategy", "swap", "--compensate", "bias", "--loss", "kl"),
         *("--importance", "taylor", "--importance-over", "worst", "--width-step", 64),
@@ -374,6 +374,7 @@ def test_the_whole_road_of_thinned_parts(road, tmp_path, grain):
     card = (tmp_path / "out" / "README.md").read_text()
     assert f"`{next(iter(pattern['kept']))} (keeps " in card
     assert ("got a bias" in card) == (grain == "mixed") == (tmp_path / "out" / "corrections.safetensors").is_file()
+    assert ("got a least-squares weight" in card) == (grain == "head") == (tmp_path / "run" / "moments.npz").is_file()
 
 
 @pytest.mark.parametrize(
@@ -384,6 +385,8 @@ def test_the_whole_road_of_thinned_parts(road, tmp_path, grain):
         (["--importance", "luck"], "--importance luck: unknown; choose one of magnitude"),
         (["--grain", "mixed", "--importance-over", "best"], "option importance_over:"),
         (["--compensate", "bias"], "--compensate bias is for thinned blocks, but --grain subblock takes blocks whole"),
+        (["--compensate", "obs"], "--compensate obs is for thinned blocks, but --grain subblock takes blocks whole"),
+        (["--compensate", "best"], "option compensate:"),
         (["--grain", "channel", "--compensate", "bias"], "a stock llama has no bias at mlp.down_proj"),
         (["--grain", "channel", "--width-step", "512"], "--width-step 512: must lie between 1 and the MLP's width 512"),
         (["--width-step", "64"], "--width-step is for thinned MLPs, but --grain subblock has none; leave it out"),
