@@ -1,4 +1,4 @@
-"""The road that ``evop demo`` walks: calibrate, search, audit, prune, on the embedded model and corpora."""
+"""The road that ``evop demo`` walks: calibrate, search, refit, audit, prune, on the embedded model and corpora."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.console import Console
 from calibration import build_calibration_set
 from evop.console.audit import print_audit
 from evop.console.calibration_set import print_set
+from evop.console.recovery import print_refit, working
 from evop.console.search import print_search
 from evop.console.watching import watching
 from evop.errors import EvopError
@@ -18,12 +19,15 @@ from evop.recipes.words import calibration_recipe
 from evop.reference import corpus_files, model_dir
 from evop.stages.audit import audit
 from evop.stages.prune import prune
+from evop.stages.refit import refit
 from evop.stages.search import search
 
 EVALUATIONS = 60
 """Number of patterns that the search measures."""
 RANDOM_PATTERNS = 4
 """Number of random patterns that the audit measures; fewer than it would by itself, for a demo has minutes."""
+TRAIN_TOKENS = 2000
+"""Tokens a domain that are kept to refit by."""
 MARK = "demo.txt"
 """File that says that a folder was made by the demo and may be made again."""
 MAX_TOKENS = 256
@@ -31,8 +35,8 @@ MAX_TOKENS = 256
 
 
 def run_demo(out: Path, console: Console) -> None:
-    """Calibrate, search, audit and prune; print each result, and where its files lie."""
-    calibration, run, audited, pruned = _cleared(out)
+    """Calibrate, search, refit, audit and prune; print each result, and where its files lie."""
+    calibration, run, refitted, audited, pruned = _cleared(out)
 
     def say(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True)
@@ -52,6 +56,7 @@ def run_demo(out: Path, console: Console) -> None:
         continuations=["code_python", "legal_statute", "math_word"],
         items=24,
         audit_items=24,
+        train_tokens=TRAIN_TOKENS,
     )
     built = build_calibration_set(recipe)
     built.save(calibration)
@@ -62,23 +67,27 @@ def run_demo(out: Path, console: Console) -> None:
         result = search(model_dir(), built, run, watch=watch, evaluations=EVALUATIONS, max_tokens=MAX_TOKENS)
     print_search(console, result)
 
-    say("\n[bold]3. audit[/bold]: passages and whole clusters the search never saw")
-    print_audit(console, audit(model_dir(), built, run, audited, random_patterns=RANDOM_PATTERNS).file)
+    say("\n[bold]3. refit[/bold]: what stays makes up for what left, in closed form, on text kept for it")
+    with working(console) as show:
+        print_refit(console, refit(model_dir(), run, built, refitted, report=say, watch=show).file)
 
-    say("\n[bold]4. prune[/bold]: a smaller checkpoint, checked in a fresh process")
-    prune(model_dir(), run, pruned, audit=audited, report=say)
+    say("\n[bold]4. audit[/bold]: passages and whole clusters that nothing was searched, chosen or fitted on")
+    print_audit(console, audit(model_dir(), built, [run, refitted], audited, random_patterns=RANDOM_PATTERNS).file)
+
+    say("\n[bold]5. prune[/bold]: a smaller checkpoint, checked in a fresh process")
+    prune(model_dir(), refitted, pruned, audit=audited, report=say)
     say(f"\nreport:     {audited / 'report.html'}   (open it in a browser; the numbers: {audited / 'audit.csv'})")
-    say(f"pattern:    {run / PATTERN}")
+    say(f"pattern:    {refitted / PATTERN}")
     say(f"checkpoint: {pruned}   (AutoModelForCausalLM.from_pretrained({str(pruned)!r}))")
 
 
 def _cleared(out: Path) -> list[Path]:
-    """Empty the demo's folder of an earlier demo; returns the folders of the four steps, in their order.
+    """Empty the demo's folder of an earlier demo; returns the folders of the five steps, in their order.
 
     Raises:
         EvopError: the folder holds something else.
     """
-    folders = [out / name for name in ("set", "run", "audit", "pruned")]
+    folders = [out / name for name in ("set", "run", "refitted", "audit", "pruned")]
     if out.exists() and any(out.iterdir()) and not (out / MARK).is_file():
         raise EvopError(f"--out {out} holds something else than an earlier demo; give a new folder")
     out.mkdir(parents=True, exist_ok=True)

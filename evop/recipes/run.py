@@ -16,6 +16,7 @@ from evop.errors import EvopError
 from evop.recipes.audit import AuditRecipe
 from evop.recipes.error import RecipeError, keys_of, section
 from evop.recipes.execution import Execution
+from evop.recipes.refit import RefitRecipe
 from evop.recipes.search import SearchRecipe
 from evop.recipes.yaml_file import read_yaml
 from patterns import OPTIONS
@@ -24,6 +25,7 @@ CELLS = ("remove", "strategy", "seed")
 """The keys of ``search`` that may be lists; each combination is a cell, the first key varying slowest."""
 EXECUTION = tuple(Execution.model_fields)
 SEARCHED = tuple(name for name in SearchRecipe.model_fields if name not in EXECUTION)
+REFITTED = tuple(name for name in RefitRecipe.model_fields if name not in EXECUTION)
 AUDITED = tuple(name for name in AuditRecipe.model_fields if name not in EXECUTION)
 
 
@@ -58,15 +60,17 @@ class RunRecipe(Execution):
             mapping of names to a source, to ``{source, group_by}``, or to a list of these, and its tasks one to a
             source or to ``{source, columns}``.
         search: the fields of ``SearchRecipe``; ``strategy``, ``remove`` and ``seed`` may be lists.
+        refit: the fields of ``RefitRecipe``, to refit the answer of every search; or False for no refit.
         audit: the fields of ``AuditRecipe``, or False for no audit.
         prune: ``"best"`` writes one checkpoint per budget, of the cell that claims least on ``select``; ``"all"`` one
-            per cell; ``"none"`` none.
+            per cell; ``"none"`` none. Refitted patterns are pruned as they were refitted.
     """
 
     model: str
     out: Path
     calibration: str | Recipe
     search: dict[str, Any] = Field(default_factory=dict, validate_default=True)
+    refit: dict[str, Any] | Literal[False] = False
     audit: dict[str, Any] | Literal[False] = Field(default_factory=dict, validate_default=True)
     prune: Literal["best", "all", "none"] = "best"
 
@@ -128,6 +132,13 @@ class RunRecipe(Execution):
         }
         return {**filled, **checked}
 
+    @field_validator("refit", mode="before")
+    @classmethod
+    def _refit(cls, value: Any) -> Any:
+        if value is False:
+            return False
+        return section(RefitRecipe, _without_execution(value, REFITTED)).model_dump(include=set(REFITTED))
+
     @field_validator("audit", mode="before")
     @classmethod
     def _audit(cls, value: Any) -> Any:
@@ -171,7 +182,7 @@ class RunRecipe(Execution):
         if isinstance(self.calibration, Recipe):
             rest = self.calibration.model_dump(mode="json", exclude={"domains"})
             content["calibration"] = {"domains": _named(self.calibration.domains), **rest}
-        return content | self.model_dump(mode="json", include={"search", "audit", "prune"})
+        return content | self.model_dump(mode="json", include={"search", "refit", "audit", "prune"})
 
 
 def _domains(by_name: dict[Any, Any]) -> list[DomainSource]:

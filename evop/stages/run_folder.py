@@ -9,7 +9,7 @@ from pydantic import Field
 
 from evop.errors import EvopError
 from evop.files.json_file import JsonFile, sha256
-from evop.files.names import LATENCY
+from evop.files.names import LATENCY, PATTERN
 from evop.recipes.run import Cell, RunRecipe
 from evop.recipes.yaml_file import write_yaml
 from evop.version import __version__
@@ -17,7 +17,7 @@ from evop.version import __version__
 MARK = "the recipe of this run with every default filled in, written by evop"
 
 """How the recipe in the folder begins; a folder without it is not taken for a run."""
-Stage = Literal["searches", "audits"]
+Stage = Literal["searches", "refits", "audits"]
 """The stages that are noted when they end."""
 
 
@@ -26,11 +26,13 @@ class DoneFile(JsonFile):
 
     Attributes:
         searches: cell's name -> the fields of its ``SearchRecipe`` that can change what it finds, limits included.
+        refits: cell's name -> the fields of its ``RefitRecipe`` that can change what it finds.
         audits: audit's folder -> the fields of its ``AuditRecipe`` that can change what it measures.
     """
 
-    SCHEMA: ClassVar[str] = "evop.done/1"
+    SCHEMA: ClassVar[str] = "evop.done/2"
     searches: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    refits: dict[str, dict[str, Any]] = Field(default_factory=dict)
     audits: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
@@ -63,9 +65,13 @@ class RunFolder:
         """Name the folder of a cell's search."""
         return self.folder / "runs" / cell.name
 
-    def pattern(self, cell: Cell) -> Path:
-        """Name the pattern file of a cell."""
-        return self.search(cell) / "pattern.json"
+    def refitted(self, cell: Cell) -> Path:
+        """Name the folder of a cell's refitted pattern."""
+        return self.folder / "refitted" / cell.name
+
+    def patterns(self, cell: Cell, refits: bool) -> list[Path]:
+        """List the folders of a cell's patterns: as it was searched, and refitted where the run refits."""
+        return [self.search(cell), self.refitted(cell)] if refits else [self.search(cell)]
 
     def audit(self, remove: float) -> Path:
         """Name the folder of a budget's audit, which has all of its patterns side by side."""
@@ -105,10 +111,10 @@ class RunFolder:
         return DoneFile.read(path) if path.is_file() else DoneFile()
 
     def add_done(self, stage: Stage, name: str, options: dict[str, Any]) -> None:
-        """Note that a search or an audit ended.
+        """Note that a stage ended.
 
         Args:
-            stage: which of the two.
+            stage: which of them.
             name: name of the cell, or of the audit's folder.
             options: the options that it ended with.
         """
@@ -117,11 +123,11 @@ class RunFolder:
         done.model_copy(update={stage: noted}).write(self.folder / "done.json")
 
     def withdraw_done(self, stage: Stage, name: str) -> None:
-        """Note that a search or an audit begins again: what it leaves on its way is not its end."""
+        """Note that a stage begins again: what it leaves on its way is not its end."""
         done = self.done
         noted = {other: options for other, options in getattr(done, stage).items() if other != name}
         done.model_copy(update={stage: noted}).write(self.folder / "done.json")
 
-    def pattern_hashes(self, cells: tuple[Cell, ...]) -> dict[str, str]:
-        """Hash the pattern file of every cell: name of the cell -> sha256."""
-        return {cell.name: sha256(self.pattern(cell)) for cell in cells}
+    def pattern_hashes(self, cells: tuple[Cell, ...], refits: bool) -> list[str]:
+        """Hash the pattern files of every cell, in order."""
+        return [sha256(place / PATTERN) for cell in cells for place in self.patterns(cell, refits)]

@@ -121,7 +121,13 @@ class RunSteps:
         budgets = self.recipe.budgets.items()
         return {self.folder.pruned(remove): min(cells, key=self._claimed) for remove, cells in budgets}
 
-    def _say(self, line: str) -> None:
+    @property
+    def refits(self) -> bool:
+        """Whether the answer of every search is refitted."""
+        return self.recipe.refit is not False
+
+    def say(self, line: str) -> None:
+        """Report a line of a step, under the head of it."""
         self.report(f"  {line}")
 
     def _search(self, head: str, cell: Cell, options: dict[str, Any]) -> Callable[[], None]:
@@ -129,7 +135,7 @@ class RunSteps:
             place = self.folder.search(cell)
             self.report(f"{head}: goes on" if (place / TRIALS).is_file() else head)
             with self.watching() as watch:
-                result = run_plan(self.plans[cell.name], self.calibration, SearchRun(place), watch, self._say)
+                result = run_plan(self.plans[cell.name], self.calibration, SearchRun(place), watch, self.say)
             if result.interrupted:
                 raise KeyboardInterrupt
             account = result.account
@@ -155,10 +161,10 @@ class RunSteps:
 
     def _audit(self, head: str, place: Path, cells: tuple[Cell, ...], options: AuditRecipe) -> Callable[[], None]:
         def do() -> None:
-            self.report(f"{head}: {len(cells)} pattern(s)")
-            runs = [self.folder.search(cell) for cell in cells]
+            self.report(f"{head}: {len(cells)} pattern(s){', each refitted too' if self.refits else ''}")
+            runs = [place for cell in cells for place in self.folder.patterns(cell, self.refits)]
             self.folder.withdraw_done("audits", place.name)
-            audit(self.recipe.model, self.calibration, runs, place, report=self._say, **options.model_dump())
+            audit(self.recipe.model, self.calibration, runs, place, report=self.say, **options.model_dump())
             self.folder.add_done("audits", place.name, identity(options))
 
         return do
@@ -171,9 +177,9 @@ class RunSteps:
                 file = AuditFile.find(place)
             except EvopError:
                 return False
-            measured = {row.name: row.sha256 for row in file.patterns}
+            measured = [row.sha256 for row in file.patterns]
             same = (file.model.fingerprint, file.calibration) == self._parents
-            return same and measured == self.folder.pattern_hashes(cells)
+            return same and sorted(measured) == sorted(self.folder.pattern_hashes(cells, self.refits))
 
         return is_done
 
@@ -184,12 +190,12 @@ class RunSteps:
                 shutil.rmtree(place)
             prune(
                 self.recipe.model,
-                self.folder.search(cell),
+                self.folder.patterns(cell, self.refits)[-1],
                 place,
                 audit=None if self.recipe.audit is False else self.folder.audit(cell.recipe.remove),
                 revision=self.recipe.revision,
                 trust_remote_code=self.recipe.trust_remote_code,
-                report=self._say,
+                report=self.say,
             )
 
         return do
@@ -198,7 +204,7 @@ class RunSteps:
         """Make the question whether a checkpoint holds the pattern, and the audit, that there are now."""
 
         def is_done() -> bool:
-            sources = {PATTERN: self.folder.pattern(cell)}
+            sources = {PATTERN: self.folder.patterns(cell, self.refits)[-1] / PATTERN}
             if self.recipe.audit is not False:
                 sources[AUDIT] = self.folder.audit(cell.recipe.remove) / AUDIT
             elif (place / AUDIT).is_file():
