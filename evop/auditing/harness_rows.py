@@ -11,7 +11,7 @@ from calibration import EMBEDDERS, Group, Passage
 from calibration.clustering.cluster import cluster_domain, given_clusters
 from calibration.clustering.names import names_of
 from evop.auditing.audit_rows import HarnessRow
-from evop.auditing.means import document_means
+from evop.losses.means import document_means
 from evop.losses.significance import mcnemar, worse
 
 SEED = 0

@@ -13,7 +13,6 @@ from evop.auditing.audit_rows import HarnessRow, Needs
 from evop.auditing.candidates import Candidate, RandomPatterns, described
 from evop.auditing.harness import HarnessTasks, audit_tasks
 from evop.auditing.held_out import AUDITED, audited_passages
-from evop.auditing.means import LEVEL
 from evop.auditing.needs import measure_needs
 from evop.auditing.split_losses import SplitLosses, split_losses
 from evop.auditing.summary import DRAWS, random_rows, summary_rows
@@ -22,6 +21,7 @@ from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.losses.lines import items_of
 from evop.losses.loss import Loss
+from evop.losses.means import LEVEL
 from evop.model.loaded import LoadedModel
 from evop.removal.cut import Cut
 from evop.removal.pattern_facts import ModelName

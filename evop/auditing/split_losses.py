@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 
 from evop.auditing.answers import Answers
-from evop.auditing.means import Means, document_means, document_noise
 from evop.losses.lines import items_of
+from evop.losses.means import Means, document_means, document_noise
 from evop.losses.table import LossTable
 from evop.tokens.passages import TokenPassages
 

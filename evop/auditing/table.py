@@ -8,8 +8,8 @@ import numpy as np
 
 from calibration.passage import domain_of
 from evop.auditing.audit_rows import GroupRow
-from evop.auditing.means import Means
 from evop.auditing.split_losses import SplitLosses
+from evop.losses.means import Means
 from evop.losses.power import detectable_mean
 from evop.losses.significance import SURE, holm
 

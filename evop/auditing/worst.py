@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evop.auditing.means import TAILS, Means, quantile
+from evop.losses.means import TAILS, Means, quantile
 
 SCALES = np.array([0.0, 0.5, 1.0, 2.0, 4.0, 8.0])
 """Spreads of the groups that are thought possible, in typical errors of a mean."""
