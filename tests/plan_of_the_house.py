@@ -16,7 +16,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("evop.losses", "evop.removal"),
     ("evop.evaluator", "evop.export", "evop.recipes", "evop.reference"),
     ("evop.fitness", "evop.importance", "evop.hf"),
-    ("evop.engines", "evop.timing"),
+    ("evop.engines", "evop.timing", "evop.recovery"),
     ("evop.auditing", "evop.searching"),
     ("evop.report",),
     ("evop.stages",),

@@ -15,6 +15,8 @@ ORDERS_OF_HALVES = ("orders-0.npz", "orders-1.npz")
 """Which units of every part leave first; a search of whole parts has none."""
 CORRECTIONS = "corrections.safetensors"
 """The biases and the refitted weights that belong to a pattern."""
+HEAL = "heal.json"
+"""How a checkpoint was healed, beside its pattern."""
 LATENCY = "latency.json"
 """What every level of every part takes, where the budget is one of time."""
 SPEED = "speed.json"
