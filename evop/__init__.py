@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from evop.stages.audit import AuditResult, audit
     from evop.stages.calibrate import build_calibration_set
     from evop.stages.compare import compare
+    from evop.stages.heal import HealResult, heal
     from evop.stages.prune import PruneResult, prune
     from evop.stages.run import RunResult, run
     from evop.stages.search import SearchResult, search
@@ -29,6 +30,7 @@ __all__ = [
     "AuditResult",
     "CalibrationSet",
     "EvopError",
+    "HealResult",
     "PruneResult",
     "Recipe",
     "RunRecipe",
@@ -38,6 +40,7 @@ __all__ = [
     "audit",
     "build_calibration_set",
     "compare",
+    "heal",
     "prune",
     "run",
     "search",
@@ -47,6 +50,8 @@ __all__ = [
 _HOMES = {
     "AuditResult": "evop.stages.audit",
     "audit": "evop.stages.audit",
+    "HealResult": "evop.stages.heal",
+    "heal": "evop.stages.heal",
     "PruneResult": "evop.stages.prune",
     "prune": "evop.stages.prune",
     "SearchResult": "evop.stages.search",

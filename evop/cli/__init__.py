@@ -1,4 +1,4 @@
-"""The commands, one file each: ``evop demo | calibrate | show | search | audit | prune | speed | run | compare``."""
+"""The commands, one file each: ``evop demo | calibrate | show | search | audit | prune | heal | speed | compare``, run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 import sys
 
 from calibration.errors import CalibrationError
-from evop.cli import audit, calibrate, compare, demo, prune, run, search, show, speed
+from evop.cli import audit, calibrate, compare, demo, heal, prune, run, search, show, speed
 from evop.cli.app import app
 from evop.cli.recipe_options import GroupedCommand
 from evop.errors import EvopError
@@ -19,6 +19,7 @@ for _command in (
     search.search,
     audit.audit,
     prune.prune,
+    heal.heal,
     speed.speed,
     run.run,
     compare.compare,
