@@ -1,4 +1,4 @@
-"""The commands, one file each: ``evop demo | calibrate | show | search | audit | prune | heal | speed | compare``, run."""
+"""The commands, each a file: ``evop demo | calibrate | show | search | audit | prune | heal | speed | run | …``."""
 
 from __future__ import annotations
 

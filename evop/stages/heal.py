@@ -89,7 +89,7 @@ def heal(
     refuse_out(out, 0)
     calibration = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
     dense, folder = Checkpoint.find(model, recipe.revision), HealingFolder(out)
-    opened, given = open_pattern(pattern, dense), given_checkpoint(Path(pattern))
+    given, opened = given_checkpoint(Path(pattern)), open_pattern(pattern, dense)
     loaded = load_model(dense, recipe.device, recipe.dtype, recipe.trust_remote_code)
     passages = healing_passages(calibration, loaded.tokenizer, recipe)
     for group, why in passages.left_out.items():

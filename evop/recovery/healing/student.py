@@ -12,7 +12,7 @@ from torch import nn
 
 from evop.errors import EvopError, first_line
 from evop.export.config import HETERO_PREFIX
-from evop.model.checkpoint import Checkpoint
+from evop.model.checkpoint import HEADS, Checkpoint
 from evop.model.families import BLOCK_KINDS, Family, family_of
 from evop.recovery.healing.adapters import Adapters
 
@@ -159,15 +159,16 @@ def _trained(model: nn.Module, family: Family, train: str) -> list[str]:
 def _as_stored(
     checkpoint: Checkpoint, model: nn.Module, parameters: Mapping[str, nn.Parameter]
 ) -> dict[str, nn.Parameter]:
-    """Name parameters as the checkpoint does; one of a bare base model lacks the first word.
+    """Name parameters as the checkpoint does: a bare base model lacks the first word, some call the head otherwise.
 
     Raises:
         EvopError: the checkpoint holds no such tensor.
     """
     prefix, named = f"{model.base_model_prefix}.", {}
     for name, parameter in parameters.items():
-        stored = name if name in checkpoint.tensors else name.removeprefix(prefix)
-        if stored not in checkpoint.tensors or checkpoint.tensors[stored].dtype not in STORED:
+        known = [name, name.removeprefix(prefix), *(HEADS if name in HEADS else ())]
+        stored = next((other for other in known if other in checkpoint.tensors), None)
+        if stored is None or checkpoint.tensors[stored].dtype not in STORED:
             raise EvopError(f"{checkpoint.name}: its files hold no weight {name} that can be trained; prune it again")
         named[stored] = parameter
     return named
