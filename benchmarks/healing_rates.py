@@ -58,7 +58,14 @@ def healed(pruned: Path, calibration: Path, out: Path, cell: dict[str, object]) 
     begun = time.perf_counter()
     tokens = int(str(cell["tokens"]))
     result = evop.heal(
-        model_dir(), pruned, calibration, out, learning_rate=cell["rate"], look_every=-(-tokens // 2), patience=0, **options
+        model_dir(),
+        pruned,
+        calibration,
+        out,
+        learning_rate=cell["rate"],
+        look_every=-(-tokens // 2),
+        patience=0,
+        **options,
     )
     shutil.rmtree(out)
     excess = np.array(list(result.file.best.excess.values()))

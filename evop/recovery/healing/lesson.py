@@ -12,7 +12,7 @@ import torch
 from evop.errors import EvopError
 from evop.model.loaded import DTYPES, LoadedModel
 from evop.recipes.heal import HealRecipe
-from evop.recovery.healing.distillation import distillation_loss, target_of
+from evop.recovery.healing.distillation import Target, distillation_loss, target_of
 from evop.recovery.healing.student import Student
 from evop.tokens.batches import lay_out
 from evop.tokens.passages import TokenPassages
@@ -93,14 +93,23 @@ class Teacher:
         """Add the gradient of some passages up; returns what they add to the mean loss."""
         layout, device = lay_out(passages, part), self.dense.device
         ids, at, wanted = (tensor.to(device) for tensor in (layout.ids, layout.at, layout.wanted))
-        with torch.no_grad():
-            logits = self.dense.model(input_ids=ids, use_cache=False).logits
-            target = target_of(logits.flatten(0, 1)[at], self.recipe.top_k)
+        target = self.target(ids, at)
         with self.casting():
             own = self.student.predict(ids).flatten(0, 1)[at]
         loss = distillation_loss(own, target, wanted, self.recipe.nll) / size
         loss.backward()
         return float(loss.detach())
+
+    @torch.no_grad()
+    def target(self, ids: torch.Tensor, at: torch.Tensor) -> Target:
+        """Ask the dense model what is to be learned of a batch.
+
+        Args:
+            ids: token ids, int64 [rows, longest].
+            at: places in the flattened rows where something is predicted, int64 [n].
+        """
+        logits = self.dense.model(input_ids=ids, use_cache=False).logits
+        return target_of(logits.flatten(0, 1)[at], self.recipe.top_k)
 
     def casting(self) -> AbstractContextManager[None]:
         """Compute in the dense model's dtype, with float32 weights behind it."""

@@ -13,9 +13,7 @@ def logits():
 
 def divergence(dense, pruned):
     """KL(dense || pruned) over all words, added up."""
-    return torch.nn.functional.kl_div(
-        pruned.log_softmax(-1), dense.log_softmax(-1), reduction="sum", log_target=True
-    )
+    return torch.nn.functional.kl_div(pruned.log_softmax(-1), dense.log_softmax(-1), reduction="sum", log_target=True)
 
 
 @pytest.mark.parametrize("k", [50, 500])
