@@ -80,7 +80,9 @@ def main() -> None:
             tokens = int(text.passages.scored[batch].sum())
             rows.append({"train": train, "tokens": tokens, **timed(ways, tokens, asked.rounds)})
             print(rows[-1], flush=True)
-    asked.out.write_text(json.dumps({"device": str(dense.device), "threads": torch.get_num_threads(), "rows": rows}, indent=2))
+    asked.out.write_text(
+        json.dumps({"device": str(dense.device), "threads": torch.get_num_threads(), "rows": rows}, indent=2)
+    )
 
 
 def plain_step(student: Student, passages: TokenPassages, batch: list[int], at_once: int) -> Callable[[], object]:

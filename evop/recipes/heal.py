@@ -47,6 +47,11 @@ class HealRecipe(Execution):
     ] = 64
     nll: Annotated[float, option("How much of the next-token loss is added to the divergence.", LEARNING, ge=0)] = 0.1
     eta: Annotated[float, option("How fast --weights excess moves, per nat of excess.", LEARNING, ge=0)] = 1.0
+    teacher: Annotated[
+        Literal["beside", "cache"],
+        option("Ask the dense model at every step, or keep on the disk what it said of each passage.", LEARNING),
+    ] = "beside"
+    cache_gb: Annotated[float, option("Gigabytes that --teacher cache may take.", LEARNING, gt=0)] = 10.0
     anchor: Annotated[float, option("Share of anchor text in every batch.", LEARNING, ge=0, lt=1)] = 0.0
     look_every: Annotated[
         int | None,

@@ -58,8 +58,7 @@ def test_groups_come_back(healed, learnable):
     start, best = (np.array(list(point.excess.values())) for point in (result.file.curve[0], result.file.best))
     assert cvar(best) < 0.8 * cvar(start)
     before, after, dense = (
-        measured(folder, learnable, "audit", result.file.best.excess)
-        for folder in (pruned, result.folder, model_dir())
+        measured(folder, learnable, "audit", result.file.best.excess) for folder in (pruned, result.folder, model_dir())
     )
     held_out = [cvar(np.array(list(excess(loss, dense).values()))) for loss in (before, after)]
     assert held_out[1] < 0.9 * held_out[0]

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from evop.errors import EvopError
 from evop.export.draft import is_full
-from evop.files.json_file import whole, write_json
+from evop.files.json_file import temporary_of, whole, write_json
 from evop.recovery.heal_file import HealPoint
 from evop.recovery.healing.text import Drawn
 
 if TYPE_CHECKING:
     import torch
 
-RECIPE, STATE, PRUNED = "recipe.json", "state.safetensors", "pruned"
+RECIPE, STATE, PRUNED, TARGETS = "recipe.json", "state.safetensors", "pruned", "targets.bin"
 
 
 @dataclass
@@ -61,8 +61,13 @@ class HealingFolder:
         """Where the checkpoint that is healed is pruned to, if it was not given."""
         return self.folder / PRUNED
 
+    @property
+    def targets(self) -> Path:
+        """Where what the dense model predicts is kept, if it is."""
+        return self.folder / TARGETS
+
     def open(self, identity: Mapping[str, Any]) -> None:
-        """Make the folder, or check that it holds this healing and no other.
+        """Make the folder, or check that it holds this healing and no other; one that learned nothing yet gives way.
 
         Args:
             identity: what makes a healing this one.
@@ -71,18 +76,22 @@ class HealingFolder:
             EvopError: the folder holds another healing.
         """
         path = self.folder / RECIPE
-        if not path.is_file():
-            with self._room():
-                self.folder.mkdir(parents=True, exist_ok=True)
+        before = json.loads(path.read_text()) if path.is_file() else None
+        if before == identity:
+            return
+        found = None if before is None else self.load()
+        if before is None or found is None or found[0].tokens == 0:
+            self._refuse_foreign(before)
+            self.remove()
+            with self.room():
+                self.folder.mkdir(parents=True)
                 write_json(path, dict(identity))
             return
-        before = json.loads(path.read_text())
-        for key in (*identity, *before):
-            if before.get(key) != identity.get(key):
-                raise EvopError(
-                    f"{self.folder} holds another healing: its {key} is {_short(before.get(key))}, this one's is "
-                    f"{_short(identity.get(key))}; repeat the first command to go on with it, or delete the folder"
-                )
+        key = next(key for key in (*identity, *before) if before.get(key) != identity.get(key))
+        raise EvopError(
+            f"{self.folder} holds another healing: its {key} is {_short(before.get(key))}, this one's is "
+            f"{_short(identity.get(key))}; repeat the first command to go on with it, or delete the folder"
+        )
 
     def save(self, stand: Stand, tensors: Mapping[str, torch.Tensor]) -> None:
         """Write the state under a temporary name, then rename it; weights that are no longer the best are deleted.
@@ -123,17 +132,27 @@ class HealingFolder:
         """Delete the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _refuse_foreign(self, recipe: Mapping[str, Any] | None) -> None:
+        """Check that nothing in the folder is somebody else's.
+
+        Raises:
+            EvopError: it is not empty, and holds no healing.
+        """
+        unfinished = temporary_of(self.folder / RECIPE)
+        if recipe is None and self.folder.exists() and any(path != unfinished for path in self.folder.iterdir()):
+            raise EvopError(f"{self.folder} is there already and holds no healing; choose another --out")
+
     def _best(self, tokens: int) -> Path:
         return self.folder / f"best-{tokens}.safetensors"
 
     def _write(self, name: str, tensors: Mapping[str, torch.Tensor], words: dict[str, str]) -> None:
         from safetensors.torch import save_file
 
-        with self._room(), whole(self.folder / name) as temporary:
+        with self.room(), whole(self.folder / name) as temporary:
             save_file(dict(tensors), temporary, metadata=words)
 
     @contextmanager
-    def _room(self) -> Iterator[None]:
+    def room(self) -> Iterator[None]:
         """Say in one line that the disk is full, or refuses."""
         from safetensors import SafetensorError
 

@@ -14,6 +14,7 @@ from evop.model.loaded import DTYPES, LoadedModel
 from evop.recipes.heal import HealRecipe
 from evop.recovery.healing.distillation import Target, distillation_loss, target_of
 from evop.recovery.healing.student import Student
+from evop.recovery.healing.target_cache import TargetCache
 from evop.tokens.batches import lay_out
 from evop.tokens.passages import TokenPassages
 
@@ -50,6 +51,7 @@ class Teacher:
         student: the pruned model.
         recipe: how it learns.
         batch_tokens: padded tokens that go through the models at once; a step adds the gradients of several such up.
+        cache: what the dense model predicted before, or None where it is asked every time.
         optimizer: AdamW over what is trained, without weight decay, which would pull towards nothing.
     """
 
@@ -57,6 +59,7 @@ class Teacher:
     student: Student
     recipe: HealRecipe
     batch_tokens: int
+    cache: TargetCache | None = None
 
     def __post_init__(self) -> None:
         self.optimizer = torch.optim.AdamW(self.student.trained.values(), self.recipe.rate, BETAS, weight_decay=0.0)
@@ -93,12 +96,22 @@ class Teacher:
         """Add the gradient of some passages up; returns what they add to the mean loss."""
         layout, device = lay_out(passages, part), self.dense.device
         ids, at, wanted = (tensor.to(device) for tensor in (layout.ids, layout.at, layout.wanted))
-        target = self.target(ids, at)
+        target = self._known(part, ids, at)
         with self.casting():
             own = self.student.predict(ids).flatten(0, 1)[at]
         loss = distillation_loss(own, target, wanted, self.recipe.nll) / size
         loss.backward()
         return float(loss.detach())
+
+    def _known(self, part: Sequence[int], ids: torch.Tensor, at: torch.Tensor) -> Target:
+        """Look up what the dense model predicts of some passages, or ask it."""
+        if self.cache is None:
+            return self.target(ids, at)
+        if (found := self.cache.read(part)) is not None:
+            return Target(found.words.to(ids.device), found.chances.to(ids.device))
+        target = self.target(ids, at)
+        self.cache.write(part, target)
+        return target
 
     @torch.no_grad()
     def target(self, ids: torch.Tensor, at: torch.Tensor) -> Target:

@@ -18,6 +18,8 @@ from evop.recovery.healing.lesson import Teacher
 from evop.recovery.healing.looking import Look, Watched, text_losses
 from evop.recovery.healing.text import HealingText, with_anchor
 
+ASKED = "asked"
+"""Which passages the dense model was asked about."""
 WEIGHT = "weight"
 KNOWN = ("step", "exp_avg", "exp_avg_sq")
 """What the state holds of each trained weight: itself, and what AdamW knows of it."""
@@ -133,7 +135,8 @@ class Healing:
 
     def _tensors(self) -> dict[str, torch.Tensor]:
         """Gather what is trained, and what the optimizer knows of it."""
-        tensors = {}
+        cache = self.teacher.cache
+        tensors = {} if cache is None else {ASKED: cache.known}
         for name, parameter in self.teacher.student.trained.items():
             tensors[f"{WEIGHT}:{name}"] = parameter.data
             for key, value in self.teacher.optimizer.state[parameter].items():
@@ -146,6 +149,8 @@ class Healing:
         if found is None:
             return False
         self.stand, tensors = found
+        if self.teacher.cache is not None:
+            self.teacher.cache.known = tensors[ASKED]
         for name, parameter in self.teacher.student.trained.items():
             parameter.data.copy_(tensors[f"{WEIGHT}:{name}"])
             known = {key: tensors[f"{key}:{name}"] for key in KNOWN if f"{key}:{name}" in tensors}

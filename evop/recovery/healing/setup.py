@@ -21,6 +21,7 @@ from evop.recovery.healing.looking import Watched, text_losses
 from evop.recovery.healing.loop import Healing
 from evop.recovery.healing.passages import HealingPassages
 from evop.recovery.healing.student import Student
+from evop.recovery.healing.target_cache import TargetCache
 from evop.recovery.healing.text import HealingText
 from evop.removal.opened import OpenedPattern
 from evop.tokens.passages import TokenPassages
@@ -43,15 +44,29 @@ def set_up(
         EvopError: the pruned model reads other tokens, or cannot be loaded.
     """
     refuse_another_tokenizer(dense, pruned, recipe.trust_remote_code)
+    positions = getattr(pruned.resolved, "max_position_embeddings", None)
+    if positions and recipe.max_tokens > positions:
+        raise EvopError(
+            f"--max-tokens {recipe.max_tokens} is more than the {positions} positions of {pruned.name}; give at most "
+            f"{positions}"
+        )
     student = Student.load(pruned, recipe.train, recipe.rank, recipe.seed, dense.device, recipe.trust_remote_code)
     at_once = recipe.batch_size * recipe.max_tokens if recipe.batch_size else AT_ONCE[dense.device.type]
     losses = text_losses(
         lambda ids: dense.model(input_ids=ids, use_cache=False).logits, passages.select, dense.device, at_once
     )
-    teacher = Teacher(dense, student, recipe, at_once)
-    return Healing(
-        recipe, teacher, HealingText(passages.train, anchor, recipe.seed), Watched(passages.select, losses), folder
-    )
+    text = HealingText(passages.train, anchor, recipe.seed)
+    teacher = Teacher(dense, student, recipe, at_once, _cache(recipe, dense, text, folder))
+    return Healing(recipe, teacher, text, Watched(passages.select, losses), folder)
+
+
+def _cache(recipe: HealRecipe, dense: LoadedModel, text: HealingText, folder: HealingFolder) -> TargetCache | None:
+    """Make the cache of what the dense model predicts, where one was asked for."""
+    if recipe.teacher == "beside":
+        return None
+    vocabulary = int(dense.model.get_output_embeddings().weight.shape[0])
+    words, limit = min(recipe.top_k, vocabulary), int(recipe.cache_gb * 1e9)
+    return TargetCache(folder.targets, text.passages, words, words < vocabulary, limit, folder.room)
 
 
 def identity_of(
