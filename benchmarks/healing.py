@@ -1,10 +1,10 @@
 """How the groups of the embedded model come back when it is healed: curves of every group, and the audit of it.
 
-    python benchmarks/healing.py --work DIR --remove layers.2 layers.6 layers.10 --tokens 200000 --weights uniform excess
+    python benchmarks/healing.py --work DIR --remove layers.2 layers.6 layers.10 --tokens 200000 --weights uniform
 
-Builds a set of the eight domains, two clusters each, takes the parts away, heals once per cell and audits what came of
-it: rows of group, split and excess, for the pruned model and at every look. Cells that the file holds are left out; one
-that was killed goes on.
+Builds a set of the eight domains, two clusters each, takes the parts away, heals once per cell and measures both on
+``audit``: rows of group, split and excess, for the pruned model and at every look. Rows that the file holds are left
+out; a healing that was killed goes on.
 """
 
 from __future__ import annotations

@@ -105,12 +105,13 @@ class Healing:
         shares = with_anchor(stand.weights, self.recipe.anchor)
         point = HealPoint(tokens=stand.tokens, loss=loss, excess=look.by_group, weights=shares)
         stand.curve.append(point)
+        stand.upper = float(look.upper.max())
         best = next(point for point in stand.curve if point.tokens == stand.best_at)
-        if stand.tokens and value_of(point) < value_of(best):
+        # The look that is within what is tolerated is kept, for it is what was asked for, and the last.
+        if stand.tokens and (value_of(point) < value_of(best) or self._tolerated):
             self.folder.save_best(stand.tokens, weights)
             stand.best_at = stand.tokens
         self._weigh(look)
-        stand.upper = float(look.upper.max())
         self.folder.save(stand, self._tensors())
         self.told(self._step())
 
@@ -126,12 +127,16 @@ class Healing:
     def _why(self) -> str | None:
         """Find the reason to stop, or None to go on."""
         stand, recipe = self.stand, self.recipe
-        if recipe.tolerate is not None and stand.upper <= recipe.tolerate:
+        if self._tolerated:
             return "tolerate"
         worst = [max(point.excess.values()) for point in stand.curve]
         if recipe.patience and len(worst) - 1 - int(np.argmin(worst)) >= recipe.patience:
             return "patience"
         return "tokens" if stand.tokens >= recipe.tokens else None
+
+    @property
+    def _tolerated(self) -> bool:
+        return self.recipe.tolerate is not None and self.stand.upper <= self.recipe.tolerate
 
     def _tensors(self) -> dict[str, torch.Tensor]:
         """Gather what is trained, and what the optimizer knows of it."""

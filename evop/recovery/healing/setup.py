@@ -64,7 +64,8 @@ def _cache(recipe: HealRecipe, dense: LoadedModel, text: HealingText, folder: He
     """Make the cache of what the dense model predicts, where one was asked for."""
     if recipe.teacher == "beside":
         return None
-    vocabulary = int(dense.model.get_output_embeddings().weight.shape[0])
+    model: Any = dense.model
+    vocabulary = int(model.get_output_embeddings().weight.shape[0])
     words, limit = min(recipe.top_k, vocabulary), int(recipe.cache_gb * 1e9)
     return TargetCache(folder.targets, text.passages, words, words < vocabulary, limit, folder.room)
 

@@ -22,6 +22,7 @@ from evop.errors import EvopError
 from evop.files.names import HEAL, PATTERN
 from evop.losses.objectives import cvar
 from evop.recovery.heal_file import HealFile
+from evop.recovery.healing import lesson, looking, loop
 from evop.recovery.healing.folder import HealingFolder
 from evop.stages import heal as stage
 from evop.stages.heal import heal
@@ -159,6 +160,19 @@ def test_it_ends_when_every_group_is_within_what_is_tolerated(model, pruned, lea
     assert (result.file.stopped, result.file.tokens) == ("tolerate", 0)
 
 
+def test_what_is_within_the_tolerance_is_written_even_if_others_were_better_in_the_mean(
+    model, pruned, learnable, out, monkeypatch
+):
+    """Excesses that are exact, and a judge to whom all looks are alike."""
+    monkeypatch.setattr(looking, "errors_of", lambda means: (0 * means.value, 1e6 + 0 * means.value))
+    monkeypatch.setattr(loop, "value_of", lambda point: 0.0)
+    worst = [max(point.excess.values()) for point in heal(model, pruned, learnable, out, **SHORT).file.curve]
+    assert min(worst) < worst[0]
+    file = heal(model, pruned, learnable, out.with_name("other"), **SHORT, tolerate=min(worst)).file
+    assert file.stopped == "tolerate"
+    assert file.best_at == file.tokens == file.curve[int(np.argmin(worst))].tokens
+
+
 def test_it_ends_when_the_worst_does_not_get_better(model, pruned, learnable, out):
     result = heal(model, pruned, learnable, out, **SHORT, learning_rate=3.0, train="full", patience=2)
     assert result.file.stopped == "patience"
@@ -257,8 +271,6 @@ def test_a_loss_that_is_not_finite(model, learnable, out, tmp_path):
 
 
 def test_a_step_that_is_not_finite_says_which(model, pruned, learnable, out, monkeypatch):
-    import evop.recovery.healing.lesson as lesson
-
     monkeypatch.setattr(lesson, "distillation_loss", lambda own, *_: own.sum() * torch.nan)
     refused(r"not finite in the step after 0 tokens; lower --learning-rate", model, pruned, learnable, out)
 
