@@ -61,7 +61,7 @@ def heal(
     calibration: str | Path | CalibrationSet,
     out: str | Path,
     *,
-    anchor_text: TokenPassages | None = None,
+    anchor_passages: TokenPassages | None = None,
     watch: HealWatch = lambda progress: None,
     report: Callable[[str], None] = lambda line: None,
     **options: Any,
@@ -76,7 +76,7 @@ def heal(
         pattern: a checkpoint that evop pruned; or a search run or a pattern file, which is pruned first.
         calibration: a calibration set or its folder, with text to learn from.
         out: the healed checkpoint's folder.
-        anchor_text: text of no named domain, of which every batch takes the share ``anchor``.
+        anchor_passages: text of no named domain, of which every batch takes the share ``anchor``.
         watch: is shown the progress.
         report: is given a line where something was chosen or left out.
         **options: the fields of ``evop.recipes.heal.HealRecipe``.
@@ -85,7 +85,7 @@ def heal(
         EvopError: bad input, a loss that is not a number, a full disk, or a folder that holds another healing.
     """
     recipe, out = HealRecipe.of(**options), Path(out)
-    refuse_what_cannot_heal(recipe, anchor_text)
+    refuse_what_cannot_heal(recipe, anchor_passages)
     refuse_out(out, 0)
     calibration = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
     dense, folder = Checkpoint.find(model, recipe.revision), HealingFolder(out)
@@ -94,10 +94,10 @@ def heal(
     passages = healing_passages(calibration, loaded.tokenizer, recipe)
     for group, why in passages.left_out.items():
         report(f"not learned from: {calibration.labels[group]} ({why})")
-    folder.open(identity_of(opened, given, calibration, recipe, anchor_text))
+    folder.open(identity_of(opened, given, calibration, recipe, anchor_passages))
     pruned = given or _pruned(model, pattern, folder, recipe, report)
     try:
-        healing = set_up(recipe, loaded, pruned, passages, anchor_text, folder)
+        healing = set_up(recipe, loaded, pruned, passages, anchor_passages, folder)
         healing.told = HealMeter(calibration.labels, watch)
         stopped = healing.run()
     except torch.OutOfMemoryError as error:

@@ -92,7 +92,7 @@ def identity_of(
         "pattern": opened.sha256,
         "checkpoint": None if given is None else given.fingerprint,
         "calibration": calibration.fingerprint,
-        "anchor_text": None if anchor is None else anchor.fingerprint,
+        "anchor_passages": None if anchor is None else anchor.fingerprint,
         **recipe.model_dump(exclude=running),
     }
 

@@ -179,9 +179,9 @@ def test_it_ends_when_the_worst_does_not_get_better(model, pruned, learnable, ou
     assert len(result.file.curve) == 3
 
 
-def test_anchor_text_has_its_share(model, pruned, learnable, out):
+def test_an_anchor_has_its_share(model, pruned, learnable, out):
     anchor = TokenPassages(((0, *range(5, 60)),) * 8, ("",) * 8, tuple(map(str, range(8))), (False,) * 8)
-    result = heal(model, pruned, learnable, out, **SHORT, anchor=0.2, anchor_text=anchor)
+    result = heal(model, pruned, learnable, out, **SHORT, anchor=0.2, anchor_passages=anchor)
     assert all(point.weights["anchor"] == pytest.approx(0.2) for point in result.file.curve)
     assert "anchor" not in result.file.curve[0].excess
     refused("anchor is 0.2 and its text is missing", model, pruned, learnable, out.with_name("other"), anchor=0.2)
