@@ -11,8 +11,10 @@ from evop.recipes.execution import Execution
 from evop.recipes.option import GROUPS, LEARNING, option
 
 Train = Literal["lora", "full", "outputs"]
-LEARNING_RATES: dict[str, float] = {"lora": 2e-3, "full": 5e-4, "outputs": 1e-3}
-"""Learning rate of each ``--train`` where none is asked for: the best of a few on the embedded model, on ``select``."""
+LEARNING_RATES: dict[str, float] = {"lora": 4e-3, "full": 5e-4, "outputs": 1e-3}
+"""Learning rate of each ``--train`` where none is asked for, at ``WIDTH``: the best of a few, judged on ``select``."""
+WIDTH = 192
+"""Hidden size of the embedded model, on which they were chosen."""
 LOOKS = 20
 """How often all groups are looked at where nobody says how often."""
 UNITS = {"": 1, "k": 1_000, "M": 1_000_000, "B": 1_000_000_000}
@@ -39,7 +41,8 @@ class HealRecipe(Execution):
 
     rank: Annotated[int, option("Rank of the changes, with --train lora.", LEARNING, ge=1)] = 32
     learning_rate: Annotated[
-        float | None, option("Largest learning rate; else one that suits --train.", LEARNING, gt=0)
+        float | None,
+        option("Largest learning rate; else one that suits --train and the model's width.", LEARNING, gt=0),
     ] = None
     batch_tokens: Annotated[int, option("Tokens per step.", LEARNING, ge=1)] = 2048
     top_k: Annotated[
@@ -77,10 +80,15 @@ class HealRecipe(Execution):
             raise ValueError("expected at least one token")
         return value
 
-    @property
-    def rate(self) -> float:
-        """The largest learning rate."""
-        return LEARNING_RATES[self.train] if self.learning_rate is None else self.learning_rate
+    def rate(self, width: int) -> float:
+        """Choose the largest learning rate: what was asked for, or less the wider the model is.
+
+        Args:
+            width: the model's hidden size.
+
+        Source: Yang et al. (arXiv 2203.03466), for Adam: the rate of a matrix goes as one over its inputs.
+        """
+        return LEARNING_RATES[self.train] * WIDTH / width if self.learning_rate is None else self.learning_rate
 
     @property
     def every(self) -> int:

@@ -127,7 +127,7 @@ def _account(
         model=opened.file.model,
         pattern_sha256=sha256(pruned.folder / PATTERN),
         calibration=calibration.fingerprint,
-        recipe={**healing.recipe.model_dump(mode="json"), "learning_rate": healing.recipe.rate},
+        recipe={**healing.recipe.model_dump(mode="json"), "learning_rate": healing.teacher.rate},
         tokens=stand.tokens,
         stopped=stopped,
         best_at=stand.best_at,

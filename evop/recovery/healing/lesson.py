@@ -51,6 +51,7 @@ class Teacher:
         student: the pruned model.
         recipe: how it learns.
         batch_tokens: padded tokens that go through the models at once; a step adds the gradients of several such up.
+        rate: the largest learning rate.
         cache: what the dense model predicted before, or None where it is asked every time.
         optimizer: AdamW over what is trained, without weight decay, which would pull towards nothing.
     """
@@ -62,7 +63,8 @@ class Teacher:
     cache: TargetCache | None = None
 
     def __post_init__(self) -> None:
-        self.optimizer = torch.optim.AdamW(self.student.trained.values(), self.recipe.rate, BETAS, weight_decay=0.0)
+        self.rate = self.recipe.rate(int(self.student.checkpoint.resolved.hidden_size))
+        self.optimizer = torch.optim.AdamW(self.student.trained.values(), self.rate, BETAS, weight_decay=0.0)
 
     def step(self, passages: TokenPassages, batch: Sequence[int], tokens: int) -> float:
         """Learn from a batch.
@@ -83,11 +85,11 @@ class Teacher:
         if not math.isfinite(loss):
             raise EvopError(
                 f"the loss is not finite in the step after {tokens:,} tokens; lower --learning-rate (now "
-                f"{self.recipe.rate:g}), or use --dtype float32"
+                f"{self.rate:g}), or use --dtype float32"
             )
         torch.nn.utils.clip_grad_norm_(self.student.trained.values(), CLIP)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.rate * rate_at((tokens + size) / self.recipe.tokens)
+            group["lr"] = self.rate * rate_at((tokens + size) / self.recipe.tokens)
         self.optimizer.step()
         self.optimizer.zero_grad()
         return loss

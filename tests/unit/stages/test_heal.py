@@ -29,7 +29,16 @@ from evop.stages.heal import heal
 from evop.stages.prune import prune
 from evop.tokens.passages import TokenPassages
 
-SHORT = {"tokens": 1200, "look_every": 400, "batch_tokens": 200, "max_tokens": 64, "min_group_tokens": 100, "rank": 4}
+SHORT = {
+    "tokens": 1200,
+    "look_every": 400,
+    "batch_tokens": 200,
+    "max_tokens": 64,
+    "min_group_tokens": 100,
+    "rank": 4,
+    "learning_rate": 2e-3,
+}
+RUINOUS = {**SHORT, "learning_rate": 3.0, "train": "full"}
 GONE = ("layers.1.mlp", "layers.2.attn")
 
 
@@ -76,7 +85,7 @@ def test_from_a_checkpoint(model, pruned, learnable, out):
     assert [point.tokens >= 400 * i for i, point in enumerate(file.curve)] == [True] * 4
     assert file.stopped == "tokens"
     assert file.tokens == file.curve[-1].tokens >= 1200
-    assert file.recipe["learning_rate"] > 0
+    assert file.recipe["learning_rate"] == 2e-3
     values = [cvar(np.array(list(point.excess.values()))) for point in file.curve]
     assert file.best_at == file.curve[int(np.argmin(values))].tokens
     assert min(values) < values[0]
@@ -150,7 +159,7 @@ def test_what_the_dense_model_said_before_is_as_good_as_asking_again(model, prun
 
 def test_never_worse_than_the_start(model, pruned, learnable, out):
     """A rate that ruins everything: the weights of the start are written, to the byte."""
-    result = heal(model, pruned, learnable, out, **SHORT, learning_rate=3.0, train="full")
+    result = heal(model, pruned, learnable, out, **RUINOUS)
     assert result.file.best_at == 0
     assert (out / "model.safetensors").read_bytes() == (pruned / "model.safetensors").read_bytes()
 
@@ -166,15 +175,16 @@ def test_what_is_within_the_tolerance_is_written_even_if_others_were_better_in_t
     """Excesses that are exact, and a judge to whom all looks are alike."""
     monkeypatch.setattr(looking, "errors_of", lambda means: (0 * means.value, 1e6 + 0 * means.value))
     monkeypatch.setattr(loop, "value_of", lambda point: 0.0)
-    worst = [max(point.excess.values()) for point in heal(model, pruned, learnable, out, **SHORT).file.curve]
+    asked = {**SHORT, "train": "full", "weights": "cvar", "learning_rate": 5e-3}
+    worst = [max(point.excess.values()) for point in heal(model, pruned, learnable, out, **asked).file.curve]
     assert min(worst) < worst[0]
-    file = heal(model, pruned, learnable, out.with_name("other"), **SHORT, tolerate=min(worst)).file
+    file = heal(model, pruned, learnable, out.with_name("other"), **asked, tolerate=min(worst)).file
     assert file.stopped == "tolerate"
     assert file.best_at == file.tokens == file.curve[int(np.argmin(worst))].tokens
 
 
 def test_it_ends_when_the_worst_does_not_get_better(model, pruned, learnable, out):
-    result = heal(model, pruned, learnable, out, **SHORT, learning_rate=3.0, train="full", patience=2)
+    result = heal(model, pruned, learnable, out, **RUINOUS, patience=2)
     assert result.file.stopped == "patience"
     assert len(result.file.curve) == 3
 
