@@ -25,6 +25,7 @@ from evop.recovery.heal_file import HealFile
 from evop.recovery.healing.looking import text_losses
 from evop.recovery.healing.student import Student
 from evop.reference import corpus_files, model_dir
+from evop.removal.cut import Cut, places_of
 from evop.removal.pattern_file import PatternFile
 from evop.removal.space import pattern_space
 from evop.tokens.passages import tokenize
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("--train", nargs="+", default=["lora"])
     parser.add_argument("--weights", nargs="+", default=["uniform", "excess"])
     parser.add_argument("--tokens", type=int, default=200_000)
+    parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--out", type=Path, default=Path("healing.csv"))
     asked = parser.parse_args()
@@ -58,14 +60,13 @@ def main() -> None:
                 out = asked.work / f"{pruned.name}-{train}-{weights}-{asked.tokens}-{seed}"
                 if not out.is_dir():
                     options = {"train": train, "weights": weights, "seed": seed, "tokens": asked.tokens}
-                    evop.heal(
-                        model_dir(), pruned, calibration, out, look_every=asked.tokens // 10, report=print, **options
-                    )
+                    options |= {"learning_rate": asked.learning_rate, "look_every": asked.tokens // 10}
+                    evop.heal(model_dir(), pruned, calibration, out, report=print, **options)
                 write(asked.out, [{**cell, **row} for row in rows_of(pruned, out, calibration)])
 
 
-def set_of(folder: Path) -> CalibrationSet:
-    """The set of the eight domains, with six passages per group to look at; built once."""
+def set_of(folder: Path, looked_at: int = LOOKED_AT) -> CalibrationSet:
+    """The set of the eight domains, with a few passages per group to look at; built once."""
     if folder.is_dir():
         return CalibrationSet.load(folder)
     recipe: dict[str, Any] = {
@@ -83,7 +84,7 @@ def set_of(folder: Path) -> CalibrationSet:
     kept, taken = [], Counter[str]()
     for i, passage in enumerate(whole.passages):
         taken[passage.group] += passage.split == "select"
-        if passage.split != "select" or taken[passage.group] <= LOOKED_AT:
+        if passage.split != "select" or taken[passage.group] <= looked_at:
             kept.append(i)
     passages = tuple(whole.passages[i] for i in kept)
     CalibrationSet.of(whole.manifest, passages, whole.centroids, whole.positions[kept]).save(folder)
@@ -95,15 +96,13 @@ def pattern_of(parts: list[str], grain: str, path: Path) -> Path:
     checkpoint = Checkpoint.find(model_dir())
     space = pattern_space(checkpoint, grain, "any", protect=())
     pattern: Pattern = space.pattern(parts)
-    gone = PatternFile.describe(checkpoint, space, pattern, space_cut(parts), remove=0.25, cost="params")
+    gone = PatternFile.describe(checkpoint, space, pattern, whole_cut(parts), remove=0.25, cost="params")
     gone.write(path)
     return path
 
 
-def space_cut(parts: list[str]) -> Any:
+def whole_cut(parts: list[str]) -> Cut:
     """What leaves with whole parts."""
-    from evop.removal.cut import Cut, places_of
-
     return Cut(frozenset(place for part in parts for place in places_of(part)))
 
 

@@ -1,8 +1,9 @@
 """Which learning rate heals best, for each way of training; judged on ``select``, which healing itself may look at.
 
-    python benchmarks/healing_rates.py --calibration SET --pattern PATTERN --tokens 100000 --out rates.csv
+    python benchmarks/healing_rates.py --work DIR --tokens 15000 --out rates.csv
 
-Prints and writes a row per cell: the mean of the worse half's excess, the worst, the mean, and tokens per second.
+Three layers of the embedded model are gone; three passages per group of the set of ``healing.py`` are looked at.
+Prints and writes a row per cell: the mean of the worse half's excess, the worst, the mean, and the seconds it took.
 Cells that the file holds already are left out, so that the same command goes on.
 """
 
@@ -16,21 +17,23 @@ import time
 from pathlib import Path
 
 import numpy as np
+from healing import pattern_of, set_of
 
 import evop
+from calibration import CalibrationSet
 from evop.losses.objectives import cvar
 from evop.reference import model_dir
 
-RATES = {"lora": (5e-4, 1e-3, 2e-3, 4e-3), "full": (2e-4, 5e-4, 1e-3, 2e-3), "outputs": (5e-4, 1e-3, 2e-3, 4e-3)}
+GONE = ("layers.2", "layers.6", "layers.10")
+RATES = {"lora": (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2), "full": (5e-4, 1e-3, 2e-3, 4e-3), "outputs": (1e-3, 2e-3, 6e-3)}
 COLUMNS = ("pattern", "train", "rate", "batch_tokens", "weights", "seed", "tokens", "cvar", "worst", "mean", "seconds")
 
 
 def main() -> None:
     """Heal once per cell."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--calibration", type=Path, required=True)
-    parser.add_argument("--pattern", type=Path, required=True)
-    parser.add_argument("--tokens", type=int, default=100_000)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--tokens", type=int, default=15_000)
     parser.add_argument("--train", nargs="+", default=list(RATES))
     parser.add_argument("--rates", type=float, nargs="+")
     parser.add_argument("--batch-tokens", type=int, nargs="+", default=[2048])
@@ -38,21 +41,23 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--out", type=Path, default=Path("rates.csv"))
     asked = parser.parse_args()
+    calibration = set_of(asked.work / "set-to-look-little", looked_at=3)
+    pattern = pattern_of(list(GONE), "layer", asked.work / "layers.json")
     cells = [
-        {"pattern": asked.pattern.name, "train": train, "rate": rate, "batch_tokens": size, "weights": weights,
+        {"pattern": pattern.name, "train": train, "rate": rate, "batch_tokens": size, "weights": weights,
          "seed": seed, "tokens": asked.tokens}
         for train in asked.train for rate in asked.rates or RATES[train] for size in asked.batch_tokens
         for weights in asked.weights for seed in asked.seeds
     ]  # fmt: skip
     with tempfile.TemporaryDirectory() as temporary:
         pruned = Path(temporary) / "pruned"
-        evop.prune(model_dir(), asked.pattern, pruned, parity=False)
+        evop.prune(model_dir(), pattern, pruned, parity=False)
         for cell in cells:
             if not done(asked.out, cell):
-                write(asked.out, {**cell, **healed(pruned, asked.calibration, Path(temporary) / "healed", cell)})
+                write(asked.out, {**cell, **healed(pruned, calibration, Path(temporary) / "healed", cell)})
 
 
-def healed(pruned: Path, calibration: Path, out: Path, cell: dict[str, object]) -> dict[str, object]:
+def healed(pruned: Path, calibration: CalibrationSet, out: Path, cell: dict[str, object]) -> dict[str, object]:
     """Heal with the options of a cell; what the kept weights lose on ``select``."""
     options = {name: cell[name] for name in ("train", "batch_tokens", "weights", "seed", "tokens")}
     begun = time.perf_counter()

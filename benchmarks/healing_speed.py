@@ -1,6 +1,6 @@
 """How many tokens a second a healing learns from, beside a plain training step of the same model and batch.
 
-    python benchmarks/healing_speed.py --calibration SET --pattern PATTERN --out healing-speed.json
+    python benchmarks/healing_speed.py --work DIR --out healing-speed.json
 
 Plain: next-token loss of the pruned model, gradient, AdamW, the same weights trained. Healing: the dense model's
 predictions as well, once with its forward pass in the time and once with what it predicted at hand. All three take the
@@ -18,9 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from healing import pattern_of, set_of
+from healing_rates import GONE
 
 import evop
-from calibration import CalibrationSet
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_model
 from evop.recipes.heal import HealRecipe
@@ -50,17 +51,17 @@ class Remembering(Teacher):
 def main() -> None:
     """Time the three ways for each ``--train``."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--calibration", type=Path, required=True)
-    parser.add_argument("--pattern", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--train", nargs="+", default=["lora", "full"])
     parser.add_argument("--out", type=Path, default=Path("healing-speed.json"))
     asked = parser.parse_args()
     dense = load_model(Checkpoint.find(model_dir()))
-    calibration = CalibrationSet.load(asked.calibration)
+    calibration = set_of(asked.work / "set")
+    pattern = pattern_of(list(GONE), "layer", asked.work / "layers.json")
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
-        pruned = Checkpoint.find(evop.prune(model_dir(), asked.pattern, Path(temporary) / "p", parity=False).folder)
+        pruned = Checkpoint.find(evop.prune(model_dir(), pattern, Path(temporary) / "p", parity=False).folder)
         for train in asked.train:
             recipe = HealRecipe(train=train)
             text = HealingText(healing_passages(calibration, dense.tokenizer, recipe).train, None, 0)
