@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from evop.stages.audit import AuditResult, audit
     from evop.stages.calibrate import build_calibration_set
     from evop.stages.compare import compare
+    from evop.stages.heal import HealResult, heal
     from evop.stages.prune import PruneResult, prune
     from evop.stages.refit import RefitResult, refit
     from evop.stages.run import RunResult, run
@@ -30,6 +31,7 @@ __all__ = [
     "AuditResult",
     "CalibrationSet",
     "EvopError",
+    "HealResult",
     "PruneResult",
     "Recipe",
     "RefitResult",
@@ -40,6 +42,7 @@ __all__ = [
     "audit",
     "build_calibration_set",
     "compare",
+    "heal",
     "prune",
     "refit",
     "run",
@@ -50,6 +53,8 @@ __all__ = [
 _HOMES = {
     "AuditResult": "evop.stages.audit",
     "audit": "evop.stages.audit",
+    "HealResult": "evop.stages.heal",
+    "heal": "evop.stages.heal",
     "PruneResult": "evop.stages.prune",
     "prune": "evop.stages.prune",
     "RefitResult": "evop.stages.refit",

@@ -6,7 +6,7 @@ import errno
 import sys
 
 from calibration.errors import CalibrationError
-from evop.cli import audit, calibrate, compare, demo, prune, refit, run, search, show, speed
+from evop.cli import audit, calibrate, compare, demo, heal, prune, refit, run, search, show, speed
 from evop.cli.app import app
 from evop.cli.recipe_options import GroupedCommand
 from evop.errors import EvopError
@@ -20,6 +20,7 @@ for _command in (
     refit.refit,
     audit.audit,
     prune.prune,
+    heal.heal,
     speed.speed,
     run.run,
     compare.compare,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -17,19 +17,29 @@ PLAIN_EVERY = 10.0
 
 @contextmanager
 def watching(console: Console) -> Iterator[Watch]:
-    """Show a live line of progress on a terminal, plain lines elsewhere."""
+    """Show the progress of a search."""
+    with watching_lines(console) as show:
+        yield lambda progress: show(progress.stage, _line(progress))
+
+
+@contextmanager
+def watching_lines(console: Console) -> Iterator[Callable[[str, str], None]]:
+    """Show a live line on a terminal, plain lines elsewhere: the first of a stage, then one now and then.
+
+    Gives a function that takes the stage and the line.
+    """
     if console.is_terminal:
         with Live(console=console, refresh_per_second=4) as live:
-            yield lambda progress: live.update(_line(progress))
+            yield lambda stage, line: live.update(line)
         return
-    stage, at = "", 0.0
+    last, at = "", 0.0
 
-    def plain(progress: Progress) -> None:
-        nonlocal stage, at
+    def plain(stage: str, line: str) -> None:
+        nonlocal last, at
         now = time.monotonic()
-        if progress.stage != stage or now - at > PLAIN_EVERY:
-            stage, at = progress.stage, now
-            console.print(_line(progress), highlight=False, soft_wrap=True)
+        if stage != last or now - at > PLAIN_EVERY:
+            last, at = stage, now
+            console.print(line, highlight=False, soft_wrap=True)
 
     yield plain
 
@@ -51,11 +61,11 @@ def _line(progress: Progress) -> str:
     if progress.best is not None and progress.worst is not None:
         line += f" · best {progress.best:.4f} · its worst group {progress.worst_group} {progress.worst:.4f}"
     if progress.seconds_left is not None:
-        line += f" · {_left(*progress.seconds_left)} left"
+        line += f" · {time_left_words(*progress.seconds_left)} left"
     return line
 
 
-def _left(least: float, most: float) -> str:
+def time_left_words(least: float, most: float) -> str:
     """Say a range of seconds in the unit that suits it, as no more than one number where it rounds to one."""
     unit, name, places = (1, "s", 0) if most < 120 else (60, "min", 0) if most < 7200 else (3600, "h", 1)
     low, high = (f"{seconds / unit:.{places}f}" for seconds in (least, most))

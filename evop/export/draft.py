@@ -50,7 +50,7 @@ def drafted(out: Path, needed: int) -> Iterator[Draft]:
     Raises:
         EvopError: ``out`` holds something, or the disk is or gets too full.
     """
-    _refuse(out, needed)
+    refuse_out(out, needed)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))
@@ -60,7 +60,7 @@ def drafted(out: Path, needed: int) -> Iterator[Draft]:
     try:
         yield Draft(folder, out)
     except OSError as error:
-        if error.errno in FULL or any(words in str(error) for words in FULL_WORDS):
+        if is_full(error):
             raise EvopError(
                 f"--out {out}: the disk filled up while writing {_gb(needed)}; make room or choose another disk "
                 "(nothing was left behind)"
@@ -70,9 +70,19 @@ def drafted(out: Path, needed: int) -> Iterator[Draft]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _refuse(out: Path, needed: int) -> None:
-    """Refuse a folder that is there already or cannot fit."""
-    refuse_filled(out)
+def is_full(error: Exception) -> bool:
+    """Tell whether an error of writing is a disk without room."""
+    return getattr(error, "errno", None) in FULL or any(words in str(error) for words in FULL_WORDS)
+
+
+def refuse_out(out: Path, needed: int) -> None:
+    """Refuse a folder that is there already or cannot fit.
+
+    Raises:
+        EvopError: ``out`` holds something, or the disk is too full.
+    """
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise EvopError(f"--out {out} is there already and not an empty folder; choose a new one")
     parent = next(place for place in (out, *out.absolute().parents) if place.is_dir())
     free = shutil.disk_usage(parent).free
     if free < needed + MARGIN:
@@ -80,16 +90,6 @@ def _refuse(out: Path, needed: int) -> None:
             f"--out {out}: the disk has {_gb(free)} free, the checkpoint takes {_gb(needed)}; make room or choose "
             "another disk"
         )
-
-
-def refuse_filled(out: Path) -> None:
-    """Refuse a folder that holds something.
-
-    Raises:
-        EvopError: it is there, and not an empty folder.
-    """
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise EvopError(f"--out {out} is there already and not an empty folder; choose a new one")
 
 
 def _gb(size: int) -> str:

@@ -10,6 +10,7 @@ UNITS = "What may leave"
 SEARCHING = "How it is searched"
 GROUPS = "What is measured on"
 TIME = "Budgets of time, with --cost latency"
+LEARNING = "How it learns"
 HARNESS = "Tasks of lm-evaluation-harness, with evop[eval]"
 RUNNING = "How the model is run"
 

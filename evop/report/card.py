@@ -22,6 +22,8 @@ from evop.report.sheet import Cell, Row, Sheet, markdown
 from evop.version import __version__
 
 TAGS = ["pruned", "evop", "structured-pruning"]
+UNTRAINED = "nothing was trained afterwards"
+"""What a card says that a healed checkpoint's must not."""
 INHERITED = ("license", "license_name", "license_link", "language")
 """The keys of the base model's card that hold for the pruned model too."""
 
@@ -98,7 +100,7 @@ def _title(facts: CardFacts) -> str:
     return (
         f"# {name}, pruned\n\n"
         f"`{name}` with {before - after:,} of its {before:,} parameters removed by evop {__version__}: "
-        f"{after:,} are left. {_changed(facts)}, nothing was trained afterwards."
+        f"{after:,} are left. {_changed(facts)}, {UNTRAINED}."
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from calibration import CalibrationSet
 from evop.auditing.audit_file import AuditFile
 from evop.errors import EvopError
-from evop.export.draft import Draft, drafted, refuse_filled
+from evop.export.draft import Draft, drafted, refuse_out
 from evop.export.parity import TOLERANCE, ParityReport, check_in_fresh_process
 from evop.export.write import Pruning
 from evop.files.json_file import inside
@@ -126,7 +126,7 @@ def _refitted(
     """
     if calibration is None:
         raise EvopError(f"--refit {how['refit']} learns from text; give --calibration a set made with --train-tokens")
-    refuse_filled(out)
+    refuse_out(out, 0)
     place = out.with_name(f"{out.name}.refitted")
     if not (place / PATTERN).is_file():
         refit_pattern(model, pattern, calibration, place, report=report, **how)

@@ -10,7 +10,7 @@ from typing import Any
 from calibration import CalibrationSet
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
-from evop.export.draft import drafted, refuse_filled
+from evop.export.draft import drafted, refuse_out
 from evop.files.names import CORRECTIONS, HEAL, LATENCY, PATTERN, REFIT
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import LoadedModel, load_model
@@ -110,7 +110,7 @@ def _refuse(opened: OpenedPattern, out: Path) -> None:
             f"--pattern {opened.path} is healed already, and a refit begins from the dense model's weights; give the "
             "pattern that it was pruned by"
         )
-    refuse_filled(out)
+    refuse_out(out, 0)
 
 
 def _max_tokens(opened: OpenedPattern) -> int:

@@ -123,7 +123,9 @@ def test_the_test_sees_what_is_not_there():
 
 
 def test_the_commands():
-    assert set(COMMANDS) == {"demo", "calibrate", "show", "search", "audit", "prune", "speed", "run", "compare"}
+    assert set(COMMANDS) == {
+        *("demo", "calibrate", "show", "search", "audit", "prune", "heal", "speed", "run", "compare")
+    }
     assert "make test" in text(".ci/run")
     assert set(COMMANDS) <= set(re.findall(r"\bevop (\w+)", text("docs/guide.md")))
 

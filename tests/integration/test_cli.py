@@ -12,9 +12,11 @@ from unittest import mock
 
 import pytest
 from sets import DOMAINS, small_set
+from tiny import removing, write_pattern
 
 from evop.cli import main
 from evop.reference import corpus_files, model_dir
+from evop.stages.prune import prune
 
 MODEL = str(model_dir())
 FOUR_TEXTS = b"".join(b'{"text": "%s"}\n' % (word * 9).strip() for word in (b"one ", b"two ", b"three ", b"four "))
@@ -411,3 +413,18 @@ def test_debug_shows_a_traceback(tmp_path):
     done = evop("--debug", "show", tmp_path / "none")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
+
+
+def test_heal(tmp_path):
+    """A set without text to learn from is refused; with it, what is written says how the groups came back."""
+    pattern = write_pattern(tmp_path / "p.json", *removing(model_dir(), "layers.2", grain="layer"), model_dir())
+    prune(MODEL, pattern, tmp_path / "pruned", parity=False)
+    given = ["heal", "--model", MODEL, "--pattern", tmp_path / "pruned", "--out", tmp_path / "healed", *QUICK[:4]]
+    small_set().save(tmp_path / "without")
+    assert "--train-tokens" in refused(here(*given, "--calibration", tmp_path / "without"))
+    small_set(train_tokens=500).save(tmp_path / "set")
+    done = here(*given, "--calibration", tmp_path / "set", "--tokens", "0.2k", "--look-every", "100", "--rank", "2")
+    assert done.returncode == 0, done.stderr
+    assert "the tokens ended" in done.stdout
+    assert "healed/heal.json" in done.stdout
+    assert json.loads((tmp_path / "healed" / "heal.json").read_text())["recipe"]["tokens"] == 200

@@ -1,0 +1,75 @@
+"""Low-rank changes of weights, by peft."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from evop.errors import EvopError
+
+NAME = "default"
+"""What peft calls the one adapter there is."""
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """Low-rank changes of some weights of a model.
+
+    Attributes:
+        layers: name of each changed weight in the checkpoint -> peft's layer around its projection.
+        parameters: what is trained, by name.
+    """
+
+    layers: Mapping[str, Any]
+    parameters: dict[str, nn.Parameter]
+
+    @classmethod
+    def put(cls, model: nn.Module, modules: Sequence[str], rank: int, seed: int, stored: Mapping[int, str]) -> Adapters:
+        """Put a low-rank change, zero at first, onto every projection named.
+
+        Args:
+            model: the model; is changed in place.
+            modules: names of the projections.
+            rank: rank of each change.
+            seed: decides what the first factors begin with.
+            stored: identity of each projection's weight -> its name in the checkpoint.
+
+        Raises:
+            EvopError: peft is not installed.
+        """
+        try:
+            from peft import LoraConfig, inject_adapter_in_model
+            from peft.tuners.lora import LoraLayer
+        except ImportError as error:
+            raise EvopError("--train lora needs peft, which is not installed; pip install 'evop[heal]'") from error
+        config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(modules), lora_dropout=0.0)
+        # peft draws from the global state, which is nobody's to disturb.
+        with torch.random.fork_rng(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a projection that is stored the other way round is told to the user
+            torch.manual_seed(seed)
+            inject_adapter_in_model(config, model)
+        found = [module for module in model.modules() if isinstance(module, LoraLayer)]
+        layers = {stored[id(layer.get_base_layer().weight)]: layer for layer in found}
+        parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
+        return cls(layers, parameters)
+
+    def change(self, name: str) -> torch.Tensor:
+        """Compute what is added to a weight, the way round it is stored."""
+        return self.layers[name].get_delta_weight(NAME)
+
+    @contextmanager
+    def off(self) -> Iterator[None]:
+        """Leave the changes out, for the length of a ``with`` block."""
+        for layer in self.layers.values():
+            layer.enable_adapters(False)
+        try:
+            yield
+        finally:
+            for layer in self.layers.values():
+                layer.enable_adapters(True)
