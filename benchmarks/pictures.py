@@ -3,7 +3,7 @@
     make demo && python benchmarks/pictures.py demo
 
 Writes ``groups.png`` and ``needs.png``, and ``benchmarks/results/demo.csv``: one row a group of text, what the searched
-pattern loses there, and the random ones.
+pattern loses there, the same refitted, and the random ones.
 """
 
 from __future__ import annotations
@@ -39,17 +39,19 @@ def main() -> None:
 
 
 def groups_frame(audit: AuditFile) -> pd.DataFrame:
-    """Lay out what every group of text loses under the searched pattern and under the random ones, nats per token."""
-    (searched,), (random,) = audit.patterns, audit.randoms
+    """Lay out what every group of text loses under the searched pattern, refitted, and at random, nats per token."""
+    (searched, refitted), (random,) = audit.patterns, audit.randoms
     rows: list[dict[str, object]] = []
     for split in audit.splits:
         drawn = audit.random_of(random, split, "text")
         assert drawn is not None
+        after = {row.group: row.excess for row in audit.groups_of(refitted.name, split, "text")}
         for row in audit.groups_of(searched.name, split, "text"):
             lost = drawn.groups[row.group]
             at_random = {"random": lost.median, "random_least": lost.least, "random_most": lost.most}
             where = {"split": split, "domain": row.domain, "group": row.group, "tokens": row.tokens}
-            rows.append({**where, "searched": row.excess, **at_random, "random_patterns": drawn.patterns})
+            both = {"searched": row.excess, "refitted": after[row.group]}
+            rows.append({**where, **both, **at_random, "random_patterns": drawn.patterns})
     return pd.DataFrame(rows)
 
 

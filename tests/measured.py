@@ -116,6 +116,12 @@ def searched(demo):
     return lost.min(), lost.max()
 
 
+def refitted(demo):
+    """The least and the most that a group loses when the same pattern is refitted."""
+    lost = demo.query("split == 'audit'")["refitted"]
+    return lost.min(), lost.max()
+
+
 def one_average(accuracy):
     """Whether a search by mean loss loses little on average, and much in one group of questions."""
     mine = accuracy.query("contender.str.endswith(', mean loss') and split == 'audit'")
@@ -129,6 +135,7 @@ CHECKS = {
     "the median of": lambda demo: set(demo["random_patterns"]),
     "whose range": lambda demo: (demo["random_most"] > 10 * demo["searched"]).all(),
     "Searched, every group": searched,
+    "Refitted": refitted,
     "at random, code": twice,
     "Python …": versions,
     "Median [range]": lambda rivals: (main_rows(rivals)["seed"].nunique(),),

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from calibration import DomainSource, Recipe, TaskSource
 from evop.errors import EvopError
 from evop.recipes.audit import AuditRecipe
 from evop.recipes.error import RecipeError, keys_of, section
 from evop.recipes.execution import Execution
+from evop.recipes.heal import HealRecipe
 from evop.recipes.refit import RefitRecipe
 from evop.recipes.search import SearchRecipe
 from evop.recipes.yaml_file import read_yaml
@@ -25,8 +26,8 @@ CELLS = ("remove", "strategy", "seed")
 """The keys of ``search`` that may be lists; each combination is a cell, the first key varying slowest."""
 EXECUTION = tuple(Execution.model_fields)
 SEARCHED = tuple(name for name in SearchRecipe.model_fields if name not in EXECUTION)
-REFITTED = tuple(name for name in RefitRecipe.model_fields if name not in EXECUTION)
-AUDITED = tuple(name for name in AuditRecipe.model_fields if name not in EXECUTION)
+STAGES: dict[str, type[Execution]] = {"refit": RefitRecipe, "heal": HealRecipe, "audit": AuditRecipe}
+"""The stages that a recipe may leave out, and what each is asked."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,10 @@ class RunRecipe(Execution):
             source or to ``{source, columns}``.
         search: the fields of ``SearchRecipe``; ``strategy``, ``remove`` and ``seed`` may be lists.
         refit: the fields of ``RefitRecipe``, to refit the answer of every search; or False for no refit.
+        heal: the fields of ``HealRecipe``, to heal what is pruned; or False for no healing.
         audit: the fields of ``AuditRecipe``, or False for no audit.
         prune: ``"best"`` writes one checkpoint per budget, of the cell that claims least on ``select``; ``"all"`` one
-            per cell; ``"none"`` none. Refitted patterns are pruned as they were refitted.
+            per cell; ``"none"`` none. What is refitted is pruned so, and what is pruned is healed.
     """
 
     model: str
@@ -71,6 +73,7 @@ class RunRecipe(Execution):
     calibration: str | Recipe
     search: dict[str, Any] = Field(default_factory=dict, validate_default=True)
     refit: dict[str, Any] | Literal[False] = False
+    heal: dict[str, Any] | Literal[False] = False
     audit: dict[str, Any] | Literal[False] = Field(default_factory=dict, validate_default=True)
     prune: Literal["best", "all", "none"] = "best"
 
@@ -132,19 +135,15 @@ class RunRecipe(Execution):
         }
         return {**filled, **checked}
 
-    @field_validator("refit", mode="before")
+    @field_validator(*STAGES, mode="before")
     @classmethod
-    def _refit(cls, value: Any) -> Any:
+    def _stage(cls, value: Any, info: ValidationInfo) -> Any:
+        """Fill all fields of a stage with their defaults."""
         if value is False:
             return False
-        return section(RefitRecipe, _without_execution(value, REFITTED)).model_dump(include=set(REFITTED))
-
-    @field_validator("audit", mode="before")
-    @classmethod
-    def _audit(cls, value: Any) -> Any:
-        if value is False:
-            return False
-        return section(AuditRecipe, _without_execution(value, AUDITED)).model_dump(include=set(AUDITED))
+        recipe = STAGES[str(info.field_name)]
+        fields = {name for name in recipe.model_fields if name not in EXECUTION}
+        return section(recipe, _without_execution(value, fields)).model_dump(include=fields)
 
     @property
     def execution(self) -> dict[str, Any]:
@@ -182,7 +181,7 @@ class RunRecipe(Execution):
         if isinstance(self.calibration, Recipe):
             rest = self.calibration.model_dump(mode="json", exclude={"domains"})
             content["calibration"] = {"domains": _named(self.calibration.domains), **rest}
-        return content | self.model_dump(mode="json", include={"search", "refit", "audit", "prune"})
+        return content | self.model_dump(mode="json", include={"search", *STAGES, "prune"})
 
 
 def _domains(by_name: dict[Any, Any]) -> list[DomainSource]:

@@ -23,7 +23,7 @@ from evop.searching.progress import Watch
 from evop.stages.compare import compare
 from evop.stages.one_error import one_error
 from evop.stages.run_folder import RunFolder
-from evop.stages.run_refits import refits
+from evop.stages.run_recovery import heals, refits
 from evop.stages.run_set import refuse_another_set
 from evop.stages.run_steps import Report, RunSteps, named
 from evop.timing.chosen_table import given_or_measured
@@ -83,10 +83,10 @@ def run(
     folder.claim(recipe, written)
     timed = _timed(checkpoint, {name: cells[name] for name in spaces}, spaces, folder, report)
     calibration = _calibrated(recipe, folder, report)
-    if recipe.refit is not False:
+    if recipe.refit is not False or recipe.heal is not False:
         LearningText.refuse_without_text(calibration)  # now, and not after the searches
     steps = RunSteps(recipe, folder, checkpoint, calibration, {**untimed, **timed}, report, watching)
-    for step in itertools.chain(steps.searches(), refits(steps), steps.audits(), steps.checkpoints()):
+    for step in itertools.chain(steps.searches(), refits(steps), heals(steps), steps.audits(), steps.checkpoints()):
         step.take(report)
     return _concluded(recipe, folder, tuple(steps.chosen))
 

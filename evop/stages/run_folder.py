@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from evop.errors import EvopError
-from evop.files.json_file import JsonFile, sha256
-from evop.files.names import LATENCY, PATTERN
+from evop.files.json_file import JsonFile
+from evop.files.names import LATENCY
 from evop.recipes.run import Cell, RunRecipe
 from evop.recipes.yaml_file import write_yaml
 from evop.version import __version__
@@ -17,7 +17,7 @@ from evop.version import __version__
 MARK = "the recipe of this run with every default filled in, written by evop"
 
 """How the recipe in the folder begins; a folder without it is not taken for a run."""
-Stage = Literal["searches", "refits", "audits"]
+Stage = Literal["searches", "refits", "heals", "audits"]
 """The stages that are noted when they end."""
 
 
@@ -27,12 +27,14 @@ class DoneFile(JsonFile):
     Attributes:
         searches: cell's name -> the fields of its ``SearchRecipe`` that can change what it finds, limits included.
         refits: cell's name -> the fields of its ``RefitRecipe`` that can change what it finds.
+        heals: healed checkpoint's folder -> the fields of its ``HealRecipe`` that can change what it makes.
         audits: audit's folder -> the fields of its ``AuditRecipe`` that can change what it measures.
     """
 
     SCHEMA: ClassVar[str] = "evop.done/2"
     searches: dict[str, dict[str, Any]] = Field(default_factory=dict)
     refits: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    heals: dict[str, dict[str, Any]] = Field(default_factory=dict)
     audits: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
@@ -72,6 +74,10 @@ class RunFolder:
     def patterns(self, cell: Cell, refits: bool) -> list[Path]:
         """List the folders of a cell's patterns: as it was searched, and refitted where the run refits."""
         return [self.search(cell), self.refitted(cell)] if refits else [self.search(cell)]
+
+    def healed(self, pruned: Path) -> Path:
+        """Name the folder of a healed checkpoint, by that of the pruned one."""
+        return pruned.with_name(f"healed-{pruned.name.removeprefix('pruned-')}")
 
     def audit(self, remove: float) -> Path:
         """Name the folder of a budget's audit, which has all of its patterns side by side."""
@@ -127,7 +133,3 @@ class RunFolder:
         done = self.done
         noted = {other: options for other, options in getattr(done, stage).items() if other != name}
         done.model_copy(update={stage: noted}).write(self.folder / "done.json")
-
-    def pattern_hashes(self, cells: tuple[Cell, ...], refits: bool) -> list[str]:
-        """Hash the pattern files of every cell, in order."""
-        return [sha256(place / PATTERN) for cell in cells for place in self.patterns(cell, refits)]

@@ -161,8 +161,8 @@ class RunSteps:
 
     def _audit(self, head: str, place: Path, cells: tuple[Cell, ...], options: AuditRecipe) -> Callable[[], None]:
         def do() -> None:
-            self.report(f"{head}: {len(cells)} pattern(s){', each refitted too' if self.refits else ''}")
-            runs = [place for cell in cells for place in self.folder.patterns(cell, self.refits)]
+            runs = self._audited(cells)
+            self.report(f"{head}: {len(runs)} pattern(s)")
             self.folder.withdraw_done("audits", place.name)
             audit(self.recipe.model, self.calibration, runs, place, report=self.say, **options.model_dump())
             self.folder.add_done("audits", place.name, identity(options))
@@ -177,11 +177,18 @@ class RunSteps:
                 file = AuditFile.find(place)
             except EvopError:
                 return False
-            measured = [row.sha256 for row in file.patterns]
+            measured = sorted(row.sha256 for row in file.patterns)
             same = (file.model.fingerprint, file.calibration) == self._parents
-            return same and sorted(measured) == sorted(self.folder.pattern_hashes(cells, self.refits))
+            return same and measured == sorted(sha256(each / PATTERN) for each in self._audited(cells))
 
         return is_done
+
+    def _audited(self, cells: tuple[Cell, ...]) -> list[Path]:
+        """List what an audit measures: the patterns of cells, and the checkpoints that were healed of them."""
+        patterns = [place for cell in cells for place in self.folder.patterns(cell, self.refits)]
+        if self.recipe.heal is False:
+            return patterns
+        return patterns + [self.folder.healed(place) for place, cell in self.chosen.items() if cell in cells]
 
     def _prune(self, head: str, place: Path, cell: Cell) -> Callable[[], None]:
         def do() -> None:

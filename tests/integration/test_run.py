@@ -340,3 +340,33 @@ def test_runs_over_other_sets_are_told_apart_and_audits_must_be_of_them(made, tm
     (other / "search.json").unlink()
     with pytest.raises(EvopError, match="has not finished"):
         evop.compare(other)
+
+
+def test_answers_are_refitted_healed_and_audited_side_by_side(tmp_path):
+    asked = recipe(
+        tmp_path / "run",
+        calibration_changes={"train_tokens": 400},
+        search={"strategy": "random", "remove": 0.25},
+        refit={"refit": "chain", "ridge": 1.0, "anchor": 0.0},
+        heal={"tokens": 1500, "train": "outputs", "look_every": 1500, "max_tokens": 32, "min_group_tokens": 20},
+        prune="best",
+    )
+    _, said = told(asked)
+    heads = [line.split(":")[0] for line in said.lines if not line.startswith((" ", "calibration"))]
+    steps = ["search 1 of 1", "refit 1 of 1", "healing 1 of 1", "audit 1 of 1", "checkpoint 1 of 1"]
+    assert list(dict.fromkeys(heads)) == steps
+    folder = tmp_path / "run"
+    rows = json.loads((folder / "audit-0.25" / "audit.json").read_text())["patterns"]
+    assert [row["recovery"] for row in rows if not row["name"].startswith("random")] == ["none", "refitted", "healed"]
+    assert (folder / "healed-0.25" / "heal.json").is_file()
+    refitted = folder / "refitted" / "random-0.25-seed0"
+    assert sha256(folder / "pruned-0.25" / "pattern.json") == sha256(refitted / "pattern.json")
+    _, again = told(asked)
+    assert len(again.of("healing")) == len(again.of("refit")) == 1
+    assert all(line.endswith("done before, unchanged") for line in again.lines)
+
+
+def test_a_run_that_refits_needs_text_and_says_so_before_it_searches(tmp_path):
+    with pytest.raises(EvopError, match="has no split train"):
+        run(recipe(tmp_path / "run", refit={}))
+    assert not (tmp_path / "run" / "runs").exists()
