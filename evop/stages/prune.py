@@ -85,30 +85,35 @@ def prune(
     timed_as_searched(opened)  # refuses a table of times that is missing, or another one
     pruning = Pruning.planned(checkpoint, opened)
     with drafted(Path(out), pruning.bytes) as draft:
-        report(
-            f"writing {pruning.plan.format} checkpoint, {len(pruning.plan.layers)} layers, "
-            f"{len(pruning.shards)} shard(s)"
-        )
-        written = pruning.write(draft.folder)
+        shards = f"{len(pruning.shards)} shard(s)"
+        report(f"writing {pruning.plan.format} checkpoint, {len(pruning.plan.layers)} layers, {shards}")
+        result = _written(pruning, draft, report, parity=parity, trust_remote_code=trust_remote_code)
         if audit is not None:
             shutil.copyfile(inside(audit, AUDIT), draft.folder / AUDIT)
-        parity_report = None
-        if parity:
-            report("checking in a fresh process that it computes what was searched")
-            parity_report = _checked(pruning, draft, trust_remote_code)
-        result = PruneResult(
-            Path(out),
-            pruning.plan.format,
-            (checkpoint.parameters, checkpoint.parameters - opened.file.removed_params),
-            (checkpoint.weight_file_bytes, written.weight_file_bytes),
-            parity_report,
-        )
         (draft.folder / "README.md").write_text(_card(pruning, audited, labels, result), encoding="utf-8")
         draft.publish()
     if refit != "none":
         shutil.rmtree(pattern)
     report(_summary(result))
     return result
+
+
+def _written(
+    pruning: Pruning, draft: Draft, report: Callable[[str], None], *, parity: bool, trust_remote_code: bool
+) -> PruneResult:
+    """Write a checkpoint into a draft, and check it."""
+    written, checked = pruning.write(draft.folder), None
+    if parity:
+        report("checking in a fresh process that it computes what was searched")
+        checked = _checked(pruning, draft, trust_remote_code)
+    dense = pruning.checkpoint
+    return PruneResult(
+        draft.out,
+        pruning.plan.format,
+        (dense.parameters, dense.parameters - pruning.opened.file.removed_params),
+        (dense.weight_file_bytes, written.weight_file_bytes),
+        checked,
+    )
 
 
 def _refitted(

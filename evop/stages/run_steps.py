@@ -28,17 +28,8 @@ from evop.stages.run_folder import RunFolder
 from evop.stages.search import run_plan
 from patterns import PatternError
 
-HOW_IT_RUNS = {
-    "device",
-    "batch_size",
-    "trust_remote_code",
-    "store",
-    "engine",
-    "workers",
-    "share",
-    "cache_mb",
-    "profile",
-}
+ON_A_MACHINE = {"device", "batch_size", "trust_remote_code", "engine", "workers"}
+HOW_IT_RUNS = ON_A_MACHINE | {"store", "share", "cache_mb", "profile"}
 """Names of options that do not change what a stage finds."""
 Report = Callable[[str], None]
 
