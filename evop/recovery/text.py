@@ -25,17 +25,14 @@ class LearningText:
     passages: TokenPassages
 
     @classmethod
-    def of(
-        cls, calibration: CalibrationSet, tokenizer: Any, max_tokens: int, anchor: TokenPassages | None = None
-    ) -> LearningText:
-        """Tokenize the split ``train`` of a calibration set, and put an anchor beside it.
+    def of(cls, calibration: CalibrationSet, tokenizer: Any, max_tokens: int) -> LearningText:
+        """Tokenize the split ``train`` of a calibration set.
 
         Raises:
             EvopError: the set has no text to learn from.
         """
         cls.refuse_without_text(calibration)
-        named = tokenize(cls.train(calibration), tokenizer, max_tokens)
-        return cls(named if anchor is None else joined(named, anchor))
+        return cls(tokenize(cls.train(calibration), tokenizer, max_tokens))
 
     @staticmethod
     def train(calibration: CalibrationSet) -> list[Passage]:
@@ -61,12 +58,6 @@ class LearningText:
     def tokens(self) -> int:
         """Number of tokens that are scored."""
         return self.passages.total
-
-    @property
-    def anchor_share(self) -> float:
-        """Share of the tokens that is the anchor's."""
-        at = [domain == ANCHOR for domain in self.domains]
-        return float(self.passages.scored[at].sum() / self.tokens)
 
     @cached_property
     def domains(self) -> tuple[str, ...]:

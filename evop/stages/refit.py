@@ -74,7 +74,7 @@ def refit(
     calibration = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
     checkpoint = Checkpoint.find(model, recipe.revision)
     opened = open_pattern(pattern, checkpoint)
-    _refuse(opened, place)
+    _refuse(opened, recipe, place)
     recipe = recipe.model_copy(update={"max_tokens": recipe.max_tokens or _max_tokens(opened)})
     LearningText.refuse_without_text(calibration)
     loaded = load_model(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
@@ -103,8 +103,10 @@ def refit(
     return RefitResult(place, file)
 
 
-def _refuse(opened: OpenedPattern, out: Path) -> None:
-    """Refuse what cannot be refitted from the dense model's weights."""
+def _refuse(opened: OpenedPattern, recipe: RefitRecipe, out: Path) -> None:
+    """Refuse what cannot be refitted from the dense model's weights, and the text of an anchor without a share."""
+    if recipe.anchor_text is not None and not recipe.anchor:
+        raise EvopError(f"--anchor-text {recipe.anchor_text}: its share is 0; give --anchor too, such as 0.2")
     if (opened.place.parent / HEAL).is_file():
         raise EvopError(
             f"--pattern {opened.path} is healed already, and a refit begins from the dense model's weights; give the "
