@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,22 +26,25 @@ class LearningText:
     passages: TokenPassages
 
     @classmethod
-    def of(cls, calibration: CalibrationSet, tokenizer: Any, max_tokens: int) -> LearningText:
-        """Tokenize the split ``train`` of a calibration set.
+    def of(
+        cls, calibration: CalibrationSet, tokenizer: Any, max_tokens: int, held_out: Collection[str] = ()
+    ) -> LearningText:
+        """Tokenize the split ``train`` of a calibration set, domains that are held out left out.
 
         Raises:
             EvopError: the set has no text to learn from.
         """
-        cls.refuse_without_text(calibration)
-        return cls(tokenize(cls.train(calibration), tokenizer, max_tokens))
+        cls.refuse_without_text(calibration, held_out)
+        return cls(tokenize(cls.train(calibration, held_out), tokenizer, max_tokens))
 
     @staticmethod
-    def train(calibration: CalibrationSet) -> list[Passage]:
-        """List the passages of text that a calibration set has to learn from."""
-        return [passage for passage in calibration.split("train") if passage.kind == "text"]
+    def train(calibration: CalibrationSet, held_out: Collection[str] = ()) -> list[Passage]:
+        """List the passages of text that a calibration set has to learn from, of domains that are not held out."""
+        named = [passage for passage in calibration.split("train") if passage.domain not in held_out]
+        return [passage for passage in named if passage.kind == "text"]
 
     @classmethod
-    def refuse_without_text(cls, calibration: CalibrationSet) -> None:
+    def refuse_without_text(cls, calibration: CalibrationSet, held_out: Collection[str] = ()) -> None:
         """Check that there is text to learn from.
 
         Raises:
@@ -48,6 +52,11 @@ class LearningText:
         """
         if any(passage.domain == ANCHOR for passage in calibration.passages):
             raise EvopError(f"domain {ANCHOR!r} bears the name of the text that is of no domain; call it otherwise")
+        if held_out and cls.train(calibration) and not cls.train(calibration, held_out):
+            raise EvopError(
+                f"all text to learn from is of domains that the search held out ({', '.join(sorted(held_out))}); "
+                "calibrate with --train-tokens for others too"
+            )
         if not cls.train(calibration):
             raise EvopError(
                 "the calibration set has no split train, which refitting and healing learn from; build it again with "

@@ -76,10 +76,10 @@ def refit(
     opened = open_pattern(pattern, checkpoint)
     _refuse(opened, recipe, place)
     recipe = recipe.model_copy(update={"max_tokens": recipe.max_tokens or _max_tokens(opened)})
-    LearningText.refuse_without_text(calibration)
+    held_out = _held_out(opened, calibration)
     loaded = load_model(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
     folder = RefitFolder.beside(place, _identity(opened, calibration, recipe, loaded))
-    text = RefitText.of(calibration, loaded, recipe, folder.folder, watch)
+    text = RefitText.of(calibration, loaded, recipe, folder.folder, watch, held_out)
     report(f"learning from {text.words}")
     if shortage := text.shortage(loaded):
         report(shortage)
@@ -113,6 +113,13 @@ def _refuse(opened: OpenedPattern, recipe: RefitRecipe, out: Path) -> None:
             "pattern that it was pruned by"
         )
     refuse_out(out, 0)
+
+
+def _held_out(opened: OpenedPattern, calibration: CalibrationSet) -> list[str]:
+    """List the domains that the search held out, of which a refit learns nothing either; check that text is left."""
+    held_out = opened.file.origin.held_out if opened.file.origin else []
+    LearningText.refuse_without_text(calibration, held_out)
+    return held_out
 
 
 def _max_tokens(opened: OpenedPattern) -> int:
