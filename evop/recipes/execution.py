@@ -17,7 +17,7 @@ class Execution(BaseModel):
     Device and batch size change nothing but rounding; dtype and revision are part of what a stage finds.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     device: Annotated[str, option("auto, cpu, cuda or mps; spread: layers over all GPUs.", RUNNING)] = "auto"
     dtype: Annotated[

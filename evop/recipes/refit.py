@@ -9,7 +9,7 @@ from pydantic import field_validator
 from evop.recipes.execution import Execution
 from evop.recipes.option import GROUPS, option
 
-Refit = Literal["auto", "none", "chain", "single", "replaceme", "diagonal"]
+Refit = Literal["auto", "chain", "single", "replaceme", "diagonal"]
 RIDGES = (0.1, 1.0)
 """Ridges that are tried where none is asked for."""
 
@@ -26,7 +26,7 @@ class RefitRecipe(Execution):
     ] = "auto"
     ridge: Annotated[
         float | None,
-        option("Pull towards the weights that are there, in mean squares of what they read.", shown="auto", gt=0),
+        option("Pull towards the weights there are, in mean squares of what they read.", shown="auto", gt=0, le=1e15),
     ] = None
     anchor: Annotated[
         float, option("Share of text of no named domain, so that what nobody named is not lost.", ge=0, le=0.9)

@@ -142,8 +142,8 @@ class RunRecipe(Execution):
         if value is False:
             return False
         recipe = STAGES[str(info.field_name)]
-        fields = {name for name in recipe.model_fields if name not in EXECUTION}
-        return section(recipe, _without_execution(value, fields)).model_dump(include=fields)
+        fields = tuple(name for name in recipe.model_fields if name not in EXECUTION)
+        return section(recipe, _without_execution(value, fields)).model_dump(include=set(fields))
 
     @property
     def execution(self) -> dict[str, Any]:

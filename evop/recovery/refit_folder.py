@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from evop.errors import EvopError
-from evop.files.json_file import write_json
+from evop.files.json_file import temporary_of, write_json
 from evop.files.tensors import write_tensors
 from evop.removal.cut import Place, Weight, part_name
 
 IDENTITY = "refitting.json"
+BLOCKS = "{}.layers.*.safetensors"
+"""Files of blocks that are done, by method and ridge; what the dense model wrote lies beside them."""
 
 
 @dataclass(frozen=True)
@@ -29,39 +31,41 @@ class RefitFolder:
 
     @classmethod
     def beside(cls, out: Path, identity: dict[str, Any]) -> RefitFolder:
-        """Open the folder of a refit, or begin one.
+        """Open the folder of a refit, or begin one; another refit's in which no block is done yet gives way.
 
         Raises:
-            EvopError: it is another refit's.
+            EvopError: another refit's, in which blocks are done, or somebody else's.
         """
         self = cls(out.with_name(f"{out.name}.refitting"))
-        path = self.folder / IDENTITY
-        if path.is_file():
-            try:
-                before = json.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                before = {}
-            if before != json.loads(json.dumps(identity)):
-                changed = [key for key in identity if before.get(key) != json.loads(json.dumps(identity[key]))]
-                raise EvopError(
-                    f"{self.folder} holds a refit that was stopped and had another {', '.join(changed) or 'recipe'}; "
-                    "ask for the same to go on, or remove it"
-                )
-        else:
+        path, asked = self.folder / IDENTITY, json.loads(json.dumps(identity))
+        if not path.is_file() and self.folder.is_dir() and set(self.folder.iterdir()) - {temporary_of(path)}:
+            raise EvopError(f"{self.folder} is there already and holds no refit; choose another --out")
+        try:
+            before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        except ValueError:
+            before = {}
+        if before != asked and any(self.folder.glob(BLOCKS.format("*"))):
+            changed = ", ".join(key for key in asked if before.get(key) != asked[key])
+            raise EvopError(
+                f"{self.folder} holds a refit that was stopped and had another {changed or 'recipe'}; ask for the same "
+                "to go on, or delete that folder"
+            )
+        if before != asked:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_json(path, identity)
         return self
 
     def kept(self, method: str, ridge: float) -> dict[Place, Weight]:
-        """Read the blocks that are done, with one method and ridge; one that is torn is done again."""
+        """Read the blocks that are done, with one method and ridge; one that is torn is deleted and done again."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         done: dict[Place, Weight] = {}
-        for path in sorted(self.folder.glob(f"{_stem(method, ridge)}.*.safetensors")):
+        for path in sorted(self.folder.glob(BLOCKS.format(_stem(method, ridge)))):
             try:
                 (name, tensor), *_ = load_file(path).items()
             except (OSError, ValueError, SafetensorError):
+                path.unlink()
                 continue
             kind, layer = name.rpartition(".")[2], name.split(".")[1]
             done["attn" if kind == "attn" else "mlp", int(layer)] = Weight(tensor)

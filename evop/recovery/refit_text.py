@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -45,21 +45,24 @@ class RefitText:
         recipe: RefitRecipe,
         folder: Path,
         watch: Callable[[str], None] = lambda line: None,
+        held_out: Collection[str] = (),
     ) -> RefitText:
         """Make the text of a refit; what the dense model writes is kept in a folder.
+
+        Nothing is learned from domains that are held out, and nothing is judged by them.
 
         Raises:
             EvopError: a set without text to learn from, or an anchor that cannot be made.
         """
         most = recipe.max_tokens or 0
-        learning = LearningText.of(calibration, loaded.tokenizer, most)
+        learning = LearningText.of(calibration, loaded.tokenizer, most, held_out)
         if recipe.self_generated:
-            train = LearningText.train(calibration)
+            train = LearningText.train(calibration, held_out)
             learning = LearningText(
                 continuations(loaded, train, max_tokens=most, seed=recipe.seed, folder=folder, report=_drawing(watch))
             )
-        select = [passage for passage in calibration.split("select") if passage.kind == "text"]
-        judged_by = tokenize(select, loaded.tokenizer, most)
+        select = [passage for passage in calibration.split("select") if passage.domain not in held_out]
+        judged_by = tokenize([passage for passage in select if passage.kind == "text"], loaded.tokenizer, most)
         if not recipe.anchor:
             return cls(learning, judged_by, "", most)
         wanted = round(learning.tokens * recipe.anchor / (1 - recipe.anchor))

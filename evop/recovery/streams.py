@@ -70,10 +70,6 @@ class Streams:
         """Run a step of which every block is in some state; a block that is not named is gone."""
         self.values = [out.cpu() for _, _, _, out in self.through(step, states)]
 
-    def skip(self) -> None:
-        """Make sure that there are streams: those in front of the first step."""
-        self.values = self.values or [self.stack.enter(batch.layout).cpu() for batch in self.batches]
-
     def through(
         self, step: Step, states: Mapping[Place, State]
     ) -> Iterator[tuple[int, Batch, torch.Tensor, torch.Tensor]]:

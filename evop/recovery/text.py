@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,24 +27,24 @@ class LearningText:
 
     @classmethod
     def of(
-        cls, calibration: CalibrationSet, tokenizer: Any, max_tokens: int, anchor: TokenPassages | None = None
+        cls, calibration: CalibrationSet, tokenizer: Any, max_tokens: int, held_out: Collection[str] = ()
     ) -> LearningText:
-        """Tokenize the split ``train`` of a calibration set, and put an anchor beside it.
+        """Tokenize the split ``train`` of a calibration set, domains that are held out left out.
 
         Raises:
             EvopError: the set has no text to learn from.
         """
-        cls.refuse_without_text(calibration)
-        named = tokenize(cls.train(calibration), tokenizer, max_tokens)
-        return cls(named if anchor is None else joined(named, anchor))
+        cls.refuse_without_text(calibration, held_out)
+        return cls(tokenize(cls.train(calibration, held_out), tokenizer, max_tokens))
 
     @staticmethod
-    def train(calibration: CalibrationSet) -> list[Passage]:
-        """List the passages of text that a calibration set has to learn from."""
-        return [passage for passage in calibration.split("train") if passage.kind == "text"]
+    def train(calibration: CalibrationSet, held_out: Collection[str] = ()) -> list[Passage]:
+        """List the passages of text that a calibration set has to learn from, of domains that are not held out."""
+        named = [passage for passage in calibration.split("train") if passage.domain not in held_out]
+        return [passage for passage in named if passage.kind == "text"]
 
     @classmethod
-    def refuse_without_text(cls, calibration: CalibrationSet) -> None:
+    def refuse_without_text(cls, calibration: CalibrationSet, held_out: Collection[str] = ()) -> None:
         """Check that there is text to learn from.
 
         Raises:
@@ -51,6 +52,11 @@ class LearningText:
         """
         if any(passage.domain == ANCHOR for passage in calibration.passages):
             raise EvopError(f"domain {ANCHOR!r} bears the name of the text that is of no domain; call it otherwise")
+        if held_out and cls.train(calibration) and not cls.train(calibration, held_out):
+            raise EvopError(
+                f"all text to learn from is of domains that the search held out ({', '.join(sorted(held_out))}); "
+                "calibrate with --train-tokens for others too"
+            )
         if not cls.train(calibration):
             raise EvopError(
                 "the calibration set has no split train, which refitting and healing learn from; build it again with "
@@ -61,12 +67,6 @@ class LearningText:
     def tokens(self) -> int:
         """Number of tokens that are scored."""
         return self.passages.total
-
-    @property
-    def anchor_share(self) -> float:
-        """Share of the tokens that is the anchor's."""
-        at = [domain == ANCHOR for domain in self.domains]
-        return float(self.passages.scored[at].sum() / self.tokens)
 
     @cached_property
     def domains(self) -> tuple[str, ...]:

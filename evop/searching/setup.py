@@ -25,7 +25,7 @@ from evop.recovery.text import LearningText, refit_tokens
 from evop.searching.folder import SearchRun
 from evop.searching.identity import identity_asked, identity_found
 from evop.searching.moments import moment_texts, moment_tokens
-from evop.searching.passages import ObjectivePassages, at_chance, objective_passages
+from evop.searching.passages import ObjectivePassages, at_chance, held_out_domains, objective_passages
 from evop.searching.plan import SearchPlan
 from evop.searching.progress import Progress, Watch
 from evop.searching.rankings import folds_of, notes_on_folds, ranking_tokens, rankings_of, samples_of
@@ -135,12 +135,15 @@ def _tokens_before(recipe: SearchRecipe, search: TokenPassages, folds: Folds | N
 
 
 def _learning(recipe: SearchRecipe, calibration: CalibrationSet, loaded: LoadedModel) -> LearningText | None:
-    """Take the text that finalists are refitted by, where they are.
+    """Take the text that finalists are refitted by, where they are; nothing of a domain that is held out.
 
     Raises:
         EvopError: the set has none.
     """
-    return LearningText.of(calibration, loaded.tokenizer, recipe.max_tokens) if recipe.judge == "refit" else None
+    if recipe.judge != "refit":
+        return None
+    held_out = held_out_domains(calibration, recipe.hold_out_domain)
+    return LearningText.of(calibration, loaded.tokenizer, recipe.max_tokens, held_out)
 
 
 def _reserve(finalists: int, passages: ObjectivePassages, learning: LearningText | None) -> int:

@@ -6,22 +6,21 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from calibration import CalibrationSet
 from evop.auditing.audit_file import AuditFile
 from evop.errors import EvopError
-from evop.export.draft import Draft, drafted, refuse_out
+from evop.export.draft import Draft, drafted
 from evop.export.parity import TOLERANCE, ParityReport, check_in_fresh_process
 from evop.export.write import Pruning
 from evop.files.json_file import inside
-from evop.files.names import AUDIT, PATTERN, SEARCH
+from evop.files.names import AUDIT, HEAL, SEARCH
 from evop.model.checkpoint import Checkpoint
 from evop.removal.opened import OpenedPattern, open_pattern
 from evop.report.card import CardFacts, model_card
 from evop.searching.search_file import SearchFile
 from evop.stages.one_error import one_error
-from evop.stages.refit import refit as refit_pattern
+from evop.stages.prune_refit import refitted, refuse_idle
 from evop.timing.chosen_table import timed_as_searched
 
 
@@ -75,9 +74,10 @@ def prune(
     Raises:
         EvopError: bad input, a full disk, or a checkpoint that does not compute what was searched.
     """
+    refuse_idle(refit, calibration, audit)
     if refit != "none":
         how = {"refit": refit, "revision": revision, "trust_remote_code": trust_remote_code}
-        pattern = _refitted(model, pattern, calibration, Path(out), how, report)
+        pattern = refitted(model, pattern, calibration, Path(out), how, report)
     checkpoint = Checkpoint.find(model, revision)
     opened = open_pattern(pattern, checkpoint)
     audited, labels = None if audit is None else _audit_of(opened, audit), _labels(opened.path, report)
@@ -116,28 +116,6 @@ def _written(
     )
 
 
-def _refitted(
-    model: str | Path,
-    pattern: str | Path,
-    calibration: str | Path | CalibrationSet | None,
-    out: Path,
-    how: dict[str, Any],
-    report: Callable[[str], None],
-) -> Path:
-    """Refit a pattern into a folder beside the checkpoint; one that was refitted before is taken as it is.
-
-    Raises:
-        EvopError: no calibration set, or one without text to learn from.
-    """
-    if calibration is None:
-        raise EvopError(f"--refit {how['refit']} learns from text; give --calibration a set made with --train-tokens")
-    refuse_out(out, 0)
-    place = out.with_name(f"{out.name}.refitted")
-    if not (place / PATTERN).is_file():
-        refit_pattern(model, pattern, calibration, place, report=report, **how)
-    return place
-
-
 def _audit_of(opened: OpenedPattern, audit: str | Path) -> AuditFile:
     """Read the audit of a pattern.
 
@@ -161,11 +139,16 @@ def _labels(run: Path, report: Callable[[str], None]) -> Mapping[str, str]:
 
 
 def _refuse_checkpoint(opened: OpenedPattern) -> None:
-    """Refuse the pattern of a refitted checkpoint.
+    """Refuse the pattern of a refitted or healed checkpoint.
 
     Raises:
         EvopError: its weights lie in the checkpoint, and are not to be had apart.
     """
+    if (opened.place.parent / HEAL).is_file():
+        raise EvopError(
+            f"--pattern {opened.path}: a healed checkpoint is pruned already; give the pattern that it was "
+            "pruned by, to write that again, unhealed"
+        )
     if opened.checkpoint is not None:
         raise EvopError(
             f"--pattern {opened.path}: the pattern of a refitted checkpoint, whose weights lie in the checkpoint "

@@ -74,12 +74,12 @@ def refit(
     calibration = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
     checkpoint = Checkpoint.find(model, recipe.revision)
     opened = open_pattern(pattern, checkpoint)
-    _refuse(opened, place)
+    _refuse(opened, recipe, place)
     recipe = recipe.model_copy(update={"max_tokens": recipe.max_tokens or _max_tokens(opened)})
-    LearningText.refuse_without_text(calibration)
+    held_out = _held_out(opened, calibration)
     loaded = load_model(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
     folder = RefitFolder.beside(place, _identity(opened, calibration, recipe, loaded))
-    text = RefitText.of(calibration, loaded, recipe, folder.folder, watch)
+    text = RefitText.of(calibration, loaded, recipe, folder.folder, watch, held_out)
     report(f"learning from {text.words}")
     if shortage := text.shortage(loaded):
         report(shortage)
@@ -103,14 +103,23 @@ def refit(
     return RefitResult(place, file)
 
 
-def _refuse(opened: OpenedPattern, out: Path) -> None:
-    """Refuse what cannot be refitted from the dense model's weights."""
+def _refuse(opened: OpenedPattern, recipe: RefitRecipe, out: Path) -> None:
+    """Refuse what cannot be refitted from the dense model's weights, and the text of an anchor without a share."""
+    if recipe.anchor_text is not None and not recipe.anchor:
+        raise EvopError(f"--anchor-text {recipe.anchor_text}: its share is 0; give --anchor too, such as 0.2")
     if (opened.place.parent / HEAL).is_file():
         raise EvopError(
             f"--pattern {opened.path} is healed already, and a refit begins from the dense model's weights; give the "
             "pattern that it was pruned by"
         )
     refuse_out(out, 0)
+
+
+def _held_out(opened: OpenedPattern, calibration: CalibrationSet) -> list[str]:
+    """List the domains that the search held out, of which a refit learns nothing either; check that text is left."""
+    held_out = opened.file.origin.held_out if opened.file.origin else []
+    LearningText.refuse_without_text(calibration, held_out)
+    return held_out
 
 
 def _max_tokens(opened: OpenedPattern) -> int:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evop.errors import EvopError
+from evop.errors import EvopError, first_line
 from evop.export.draft import is_full
 from evop.files.json_file import temporary_of, whole, write_json
 from evop.recovery.heal_file import HealPoint
@@ -76,7 +76,8 @@ class HealingFolder:
             EvopError: the folder holds another healing.
         """
         path = self.folder / RECIPE
-        before = json.loads(path.read_text()) if path.is_file() else None
+        with self._readable(path):
+            before = json.loads(path.read_text()) if path.is_file() else None
         if before == identity:
             return
         found = None if before is None else self.load()
@@ -106,13 +107,17 @@ class HealingFolder:
                 path.unlink()
 
     def load(self) -> tuple[Stand, dict[str, torch.Tensor]] | None:
-        """Read the state; None where there is none yet."""
+        """Read the state; None where there is none yet.
+
+        Raises:
+            EvopError: it is damaged.
+        """
         from safetensors import safe_open
 
         path = self.folder / STATE
         if not path.is_file():
             return None
-        with safe_open(path, framework="pt") as file:
+        with self._readable(path), safe_open(path, framework="pt") as file:
             content = json.loads(file.metadata()["stand"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
         curve = [HealPoint(**point) for point in content.pop("curve")]
@@ -141,6 +146,16 @@ class HealingFolder:
         unfinished = temporary_of(self.folder / RECIPE)
         if recipe is None and self.folder.exists() and any(path != unfinished for path in self.folder.iterdir()):
             raise EvopError(f"{self.folder} is there already and holds no healing; choose another --out")
+
+    @contextmanager
+    def _readable(self, path: Path) -> Iterator[None]:
+        """Say in one line that a file is damaged."""
+        from safetensors import SafetensorError
+
+        try:
+            yield
+        except (ValueError, SafetensorError) as error:
+            raise EvopError(f"{path} is damaged ({first_line(error)}); delete {self.folder} to begin anew") from error
 
     def _best(self, tokens: int) -> Path:
         return self.folder / f"best-{tokens}.safetensors"

@@ -197,7 +197,6 @@ def test_every_domain_counts_alike_and_the_anchor_as_many_tokens_as_it_has():
     scored = np.array([10, 10, 30, 5])
     sums = {name: (text.weights * scored)[[d == name for d in text.domains]].sum() for name in ("a", "b", "anchor")}
     assert sums == {"a": pytest.approx(25), "b": pytest.approx(25), "anchor": pytest.approx(5)}
-    assert text.anchor_share == pytest.approx(5 / 55)
 
 
 def test_steps_of_a_parallel_model_are_layers():

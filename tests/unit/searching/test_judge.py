@@ -17,6 +17,7 @@ from evop.removal.opened import open_pattern
 from evop.removal.ranking import Ranking
 from evop.searching.search_file import SearchFile
 from evop.stages.prune import prune
+from evop.stages.refit import refit
 from evop.stages.search import search
 from evop.tokens.passages import tokenize
 
@@ -59,6 +60,19 @@ def test_an_answer_judged_again_is_of_the_same_search(learning, tmp_path):
     assert (tmp_path / "run" / "trials.jsonl").read_bytes() == log
     assert (tmp_path / "run" / CORRECTIONS).is_file()
     assert refitted.pattern.claim.pooled < masked.pattern.claim.pooled
+
+
+def test_nothing_is_learned_of_a_domain_that_is_held_out(learning, tmp_path):
+    found = search(model_dir(), learning, tmp_path / "run", **ASKED, hold_out_domain="math_word")
+    tokenizer = load_model(Checkpoint.find(model_dir()), "cpu", "float32").tokenizer
+    seen = [passage for passage in learning.split("train") if passage.domain != "math_word"]
+    assert 0 < len(seen) < len(learning.split("train"))
+    assert found.pattern.refit.tokens == tokenize(seen, tokenizer, 64).total
+    assert found.pattern.origin.held_out == ["math_word"]
+    options = {"dtype": "float32", "device": "cpu", "refit": "single", "ridge": 1.0}
+    file = refit(model_dir(), tmp_path / "run", learning, tmp_path / "refitted", **options).file
+    assert set(file.tokens) == {"code_python", "legal_statute", "anchor"}
+    assert not any(group.startswith("math_word") for group in file.best.excess)
 
 
 def test_it_needs_text_to_learn_from(tmp_path):
