@@ -68,7 +68,7 @@ def test_a_group_of_no_weight_is_left_out_whatever_it_is_owed():
 
 
 def test_the_anchor_has_its_share_whatever_the_groups_have():
-    text = HealingText(passages(SIZES), passages({"samples/0": [10] * 9}), 0)
+    text = HealingText(passages(SIZES), passages({ANCHOR: [10] * 9}), 0)
     weights = with_anchor({"law/0": 0.9, "code/0": 0.1}, 0.25)
     assert sum(weights.values()) == pytest.approx(1)
     assert shares(text, text.batch(weights, 10_000, Drawn()))[ANCHOR] == pytest.approx(0.25, abs=0.01)
