@@ -177,6 +177,7 @@ RESULTS = {
     ],
     "docs/peers.md": ["peers", "peers-gaps"],
     "docs/objectives.md": ["objectives"],
+    "docs/recovery.md": ["recovery"],
     "docs/calibration.md": ["copies", "clusters"],
     "docs/latency.md": ["latency"],
     "docs/negative-results.md": ["arms-sensitivities"],
