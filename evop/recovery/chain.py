@@ -38,7 +38,7 @@ class ChainRefit:
     behind. Two more, for comparison, change these blocks too, but not as freely: ``replaceme`` by a map of what they
     put out, hidden x hidden; ``diagonal`` by a factor for each channel.
 
-    Memory, beside the model: twice tokens x hidden numbers for the streams, and in float64 features² and twice
+    Memory, beside the model: twice tokens x hidden numbers for the streams, and in float64 twice features² and twice
     features x hidden numbers of one projection.
 
     Source: ridge regression on the residual stream, one sweep of SparseGPT-like layerwise solving; ReplaceMe

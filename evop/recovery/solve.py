@@ -39,9 +39,9 @@ class NormalSums:
             weights: what each row counts, [n].
         """
         weighted = inputs * weights[:, None].to(inputs)
-        gram, cross = (weighted.T @ inputs).cpu().double(), (weighted.T @ errors).cpu().double()
-        self.gram = self.gram.add_(gram) if self.gram.numel() else gram
-        self.cross = self.cross.add_(cross) if self.cross.numel() else cross
+        gram, cross = (weighted.T @ inputs).cpu(), (weighted.T @ errors).cpu()
+        self.gram = self.gram.add_(gram) if self.gram.numel() else gram.double()
+        self.cross = self.cross.add_(cross) if self.cross.numel() else cross.double()
 
     def solved(self, ridge: float) -> torch.Tensor:
         """Find the change of a weight: argmin of sum w |a d - e|² + ridge · mean(diagonal) · |d|².
@@ -57,14 +57,17 @@ class NormalSums:
         """
         if not (torch.isfinite(self.gram).all() and torch.isfinite(self.cross).all()):
             raise EvopError(f"{self.what}: its inputs are not finite; use --dtype bfloat16 or float32")
-        mean = float(self.gram.diagonal().mean()) or 1.0
-        eye = torch.eye(len(self.gram), dtype=torch.float64)
-        jitter = 0.0
-        while True:
-            factor, failed = torch.linalg.cholesky_ex(self.gram + (ridge + jitter) * mean * eye)
-            if not failed:
-                return torch.cholesky_solve(self.cross, factor)
-            jitter = max(JITTER, 10 * jitter)
+        diagonal = self.gram.diagonal().clone()
+        mean, jitter = float(diagonal.mean()) or 1.0, 0.0
+        try:
+            while True:  # in place: of a wide projection, a second sum would not fit beside its factor
+                self.gram.diagonal().copy_(diagonal + (ridge + jitter) * mean)
+                factor, failed = torch.linalg.cholesky_ex(self.gram)
+                if not failed:
+                    return torch.cholesky_solve(self.cross, factor)
+                jitter = max(JITTER, 10 * jitter)
+        finally:
+            self.gram.diagonal().copy_(diagonal)
 
     def factors(self, ridge: float) -> torch.Tensor:
         """Find one factor a channel, where inputs and outputs are the same channels: float64 [outputs]."""
