@@ -74,6 +74,17 @@ def test_it_comes_closer_to_the_dense_model(name, grain, asked):
     assert after < 0.8 * before
 
 
+@pytest.mark.parametrize("name", ["llama", "gemma2", "gpt2", "opt_post_norm"])
+def test_a_bias_that_a_cut_adds_is_not_taken_for_a_norm(name, asked):
+    loaded, cut = asked(name, "channel")
+    hidden_size = loaded.model.config.hidden_size
+    bias = {place: np.linspace(-9, 9, hidden_size, dtype=np.float32) for place in cut.kept}
+    cut, ids = replace(cut, bias=bias), torch.tensor(text_of().passages.ids)
+    weights = ChainRefit(loaded, cut, text_of()).weights(0.001)
+    before, after = distance(loaded.model, cut, ids), distance(loaded.model, replace(cut, weights=weights), ids)
+    assert after < 0.8 * before
+
+
 def test_the_dense_model_is_untouched(asked):
     loaded, cut = asked("gpt2", "mixed")
     before = {name: tensor.clone() for name, tensor in loaded.model.state_dict().items()}
