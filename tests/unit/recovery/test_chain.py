@@ -210,6 +210,13 @@ def test_every_domain_counts_alike_and_the_anchor_as_many_tokens_as_it_has():
     assert sums == {"a": pytest.approx(25), "b": pytest.approx(25), "anchor": pytest.approx(5)}
 
 
+def test_a_stream_that_is_not_finite_is_one_line(asked):
+    loaded, cut = asked("llama")
+    loaded.model.base_model.embed_tokens.weight[:, 0] = torch.nan
+    with pytest.raises(EvopError, match=r"what goes through \S+ is not finite; use --dtype"):
+        ChainRefit(loaded, cut, text_of()).weights(0.1)
+
+
 def test_steps_of_a_parallel_model_are_layers():
     cut = Cut(frozenset({("attn", 1), ("attn", 2), ("mlp", 2)}))
     stops = stops_of(cut, 4, parallel=True)
