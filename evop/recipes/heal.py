@@ -30,7 +30,7 @@ class HealRecipe(Execution):
     ] = "lora"
     weights: Annotated[
         Literal["uniform", "excess", "cvar"],
-        option("How much each group is learned from: alike; more where its excess is larger; or the worse half alone."),
+        option("uniform: groups are learned from alike; excess: more where more is lost; cvar: the worse half alone."),
     ] = "excess"
     tolerate: Annotated[
         float | None,
@@ -52,7 +52,7 @@ class HealRecipe(Execution):
     eta: Annotated[float, option("How fast --weights excess moves, per nat of excess.", LEARNING, ge=0)] = 1.0
     teacher: Annotated[
         Literal["beside", "cache"],
-        option("Ask the dense model at every step, or keep on the disk what it said of each passage.", LEARNING),
+        option("beside: ask the dense model at every step; cache: keep on the disk what it said.", LEARNING),
     ] = "beside"
     cache_gb: Annotated[float, option("Gigabytes that --teacher cache may take.", LEARNING, gt=0)] = 10.0
     anchor: Annotated[float, option("Share of anchor text in every batch.", LEARNING, ge=0, lt=1)] = 0.0

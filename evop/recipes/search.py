@@ -66,7 +66,7 @@ class SearchRecipe(Execution):
     ] = None
     judge: Annotated[
         Literal["masked", "refit"],
-        option("How finalists are judged: as they were searched, or refitted by text kept with --train-tokens."),
+        option("masked: finalists are judged as searched; refit: refitted, by text kept with --train-tokens."),
     ] = "masked"
     seed: Annotated[int, option("Seed of all that is random in the strategy.", ge=0)] = 0
 

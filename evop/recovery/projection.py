@@ -34,6 +34,7 @@ class Projection:
         old: its weight, what stays of it, float32 [hidden, features that stay].
         stays: which input features stay, bool [features], or None for all of them.
         dtype: the dtype that the weight is stored in.
+        bias: what the cut adds to its output, [hidden], or None.
         method: how it is refitted.
         parallel: whether another block adds to the stream at the same time.
     """
@@ -45,6 +46,7 @@ class Projection:
     old: torch.Tensor
     stays: torch.Tensor | None
     dtype: torch.dtype
+    bias: torch.Tensor | None
     method: str
     parallel: bool
     _sums: NormalSums = field(init=False)
@@ -67,7 +69,8 @@ class Projection:
             stays = stays.to(old.device)
             old = old[:, stays]
         parallel = loaded.family.is_parallel(loaded.model.config)
-        return cls(place, layer, block, inner, old, stays, stored_dtype(loaded, place), method, parallel)
+        bias = torch.from_numpy(cut.bias[place]).to(own) if place in cut.bias else None
+        return cls(place, layer, block, inner, old, stays, stored_dtype(loaded, place), bias, method, parallel)
 
     @contextmanager
     def watched(self) -> Iterator[list[tuple[torch.Tensor, torch.Tensor]]]:
@@ -101,10 +104,11 @@ class Projection:
         """
         # Some architectures fold batch and length before they project.
         read, out, before, behind, wanted = (each.flatten(0, -2) for each in (read, out, *streams))
+        whole = out if self.bias is None else out + self.bias
         if not self._begun:
             self._begun = True
             if not self.parallel:  # families that add both blocks to the stream at once have no norm behind them
-                self._norm = NormBehind.of(self.layer, self.block, before, out, behind)
+                self._norm = NormBehind.of(self.layer, self.block, before, whole, behind)
         rows = batch.rows.to(out.device)
         error = (wanted.float() - behind.float())[rows]
         if self.method in FREE:
@@ -114,7 +118,7 @@ class Projection:
             inputs = (out if bias is None else out - bias).float()[rows]
         if self._norm is not None:
             error = error / self._norm.gain
-            inputs = inputs / self._norm.size(before, out)[rows]
+            inputs = inputs / self._norm.size(before, whole)[rows]
         self._sums.add(inputs, error, batch.weights.to(out.device))
 
     def weight(self, ridge: float) -> Weight:

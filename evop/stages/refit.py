@@ -107,6 +107,11 @@ def _refuse(opened: OpenedPattern, recipe: RefitRecipe, out: Path) -> None:
     """Refuse what cannot be refitted from the dense model's weights, and the text of an anchor without a share."""
     if recipe.anchor_text is not None and not recipe.anchor:
         raise EvopError(f"--anchor-text {recipe.anchor_text}: its share is 0; give --anchor too, such as 0.2")
+    if opened.checkpoint is not None and opened.file.compensate != "none":
+        raise EvopError(
+            f"--pattern {opened.path}: what compensates (--compensate {opened.file.compensate}) lies in the weights of "
+            "the checkpoint alone; give the search run or the refit that it was pruned from"
+        )
     if (opened.place.parent / HEAL).is_file():
         raise EvopError(
             f"--pattern {opened.path} is healed already, and a refit begins from the dense model's weights; give the "
@@ -158,7 +163,7 @@ def _write(opened: OpenedPattern, cut: Cut, file: RefitFile, out: Path) -> None:
     size = sum(weight.values.nbytes for weight in cut.weights.values())
     with drafted(out, size) as draft:
         best, folder, tokens = file.best, draft.folder, sum(file.tokens.values())
-        note = None
+        note = opened.file.refit if opened.checkpoint is None else None  # of the weights that are there, if they stay
         if file.chosen:
             note = RefitNote(
                 method=best.method,
@@ -172,7 +177,7 @@ def _write(opened: OpenedPattern, cut: Cut, file: RefitFile, out: Path) -> None:
         if opened.file.latency is not None:
             (folder / LATENCY).write_bytes(opened.latency.read_bytes())
         # What the search claims, it claims for the weights that were there.
-        claim = opened.file.claim if note is None else None
+        claim = None if file.chosen or opened.checkpoint is not None else opened.file.claim
         answer = {"refit": note, "corrections": corrections, "claim": claim}
         file.write(folder / REFIT)
         opened.file.model_copy(update=answer).write(folder / PATTERN)

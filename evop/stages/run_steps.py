@@ -12,6 +12,7 @@ from typing import Any
 
 from calibration import CalibrationSet
 from evop.auditing.audit_file import AuditFile
+from evop.auditing.itself import is_checkpoint
 from evop.errors import EvopError
 from evop.files.json_file import sha256
 from evop.files.names import AUDIT, PATTERN, TRIALS
@@ -168,9 +169,9 @@ class RunSteps:
                 file = AuditFile.find(place)
             except EvopError:
                 return False
-            measured = sorted(row.sha256 for row in file.patterns)
+            measured = sorted((row.sha256, row.checkpoint or "") for row in file.patterns)
             same = (file.model.fingerprint, file.calibration) == self._parents
-            return same and measured == sorted(sha256(each / PATTERN) for each in self._audited(cells))
+            return same and measured == sorted(map(_hashes, self._audited(cells)))
 
         return is_done
 
@@ -240,3 +241,8 @@ def named(head: str) -> Iterator[None]:
         yield
     except (EvopError, PatternError) as error:
         raise EvopError(f"{head}: {error}") from error
+
+
+def _hashes(place: Path) -> tuple[str, str]:
+    """Hash a pattern, and the weights where it is a checkpoint: healed longer, it has the same pattern."""
+    return sha256(place / PATTERN), Checkpoint.find(place).fingerprint if is_checkpoint(place) else ""

@@ -364,6 +364,12 @@ def test_answers_are_refitted_healed_and_audited_side_by_side(tmp_path):
     _, again = told(asked)
     assert len(again.of("healing")) == len(again.of("refit")) == 1
     assert all(line.endswith("done before, unchanged") for line in again.lines)
+    measured = json.loads((folder / "audit-0.25" / "audit.json").read_text())
+    weights, measured["patterns"][-1]["checkpoint"] = measured["patterns"][-1]["checkpoint"], "0" * 64
+    (folder / "audit-0.25" / "audit.json").write_text(json.dumps(measured))
+    told(asked)  # other weights were healed since: they are measured
+    rows = json.loads((folder / "audit-0.25" / "audit.json").read_text())["patterns"]
+    assert rows[-1]["checkpoint"] == weights
 
 
 def test_a_run_that_refits_needs_text_and_says_so_before_it_searches(tmp_path):

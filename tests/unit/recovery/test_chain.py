@@ -74,6 +74,17 @@ def test_it_comes_closer_to_the_dense_model(name, grain, asked):
     assert after < 0.8 * before
 
 
+@pytest.mark.parametrize("name", ["llama", "gemma2", "gpt2", "opt_post_norm"])
+def test_a_bias_that_a_cut_adds_is_not_taken_for_a_norm(name, asked):
+    loaded, cut = asked(name, "channel")
+    hidden_size = loaded.model.config.hidden_size
+    bias = {place: np.linspace(-9, 9, hidden_size, dtype=np.float32) for place in cut.kept}
+    cut, ids = replace(cut, bias=bias), torch.tensor(text_of().passages.ids)
+    weights = ChainRefit(loaded, cut, text_of()).weights(0.001)
+    before, after = distance(loaded.model, cut, ids), distance(loaded.model, replace(cut, weights=weights), ids)
+    assert after < 0.8 * before
+
+
 def test_the_dense_model_is_untouched(asked):
     loaded, cut = asked("gpt2", "mixed")
     before = {name: tensor.clone() for name, tensor in loaded.model.state_dict().items()}
@@ -197,6 +208,13 @@ def test_every_domain_counts_alike_and_the_anchor_as_many_tokens_as_it_has():
     scored = np.array([10, 10, 30, 5])
     sums = {name: (text.weights * scored)[[d == name for d in text.domains]].sum() for name in ("a", "b", "anchor")}
     assert sums == {"a": pytest.approx(25), "b": pytest.approx(25), "anchor": pytest.approx(5)}
+
+
+def test_a_stream_that_is_not_finite_is_one_line(asked):
+    loaded, cut = asked("llama")
+    loaded.model.base_model.embed_tokens.weight[:, 0] = torch.nan
+    with pytest.raises(EvopError, match=r"what goes through \S+ is not finite; use --dtype"):
+        ChainRefit(loaded, cut, text_of()).weights(0.1)
 
 
 def test_steps_of_a_parallel_model_are_layers():

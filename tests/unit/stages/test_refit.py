@@ -140,6 +140,16 @@ def test_what_is_no_better_is_left_as_it_was(pattern, learning, tmp_path):
     assert file == PatternFile.find(pattern)
 
 
+def test_weights_that_stay_keep_their_note(pattern, learning, tmp_path):
+    """What was refitted before is left as it was where nothing is better; it is not called unrefitted then."""
+    refit(model_dir(), pattern, learning, tmp_path / "first", **{**QUICK, "ridge": 1.0})
+    refit(model_dir(), tmp_path / "first", learning, tmp_path / "again", ridge=1e12, anchor=0.0, **HOW)
+    assert RefitFile.read(tmp_path / "again" / REFIT).chosen == 0
+    assert PatternFile.find(tmp_path / "again") == PatternFile.find(tmp_path / "first")
+    written = prune(model_dir(), tmp_path / "again", tmp_path / "out", parity=False)
+    assert PatternFile.find(written.folder).refit is not None
+
+
 def test_sets_without_text_and_filled_folders_are_refused(pattern, learning, tmp_path):
     with pytest.raises(EvopError, match=r"has no split train, .* build it again with --train-tokens 20000"):
         refit(model_dir(), pattern, small_set(), tmp_path / "out", **HOW)
