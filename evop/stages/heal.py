@@ -88,7 +88,8 @@ def heal(
     dense, folder = Checkpoint.find(model, recipe.revision), HealingFolder(out)
     given, opened = given_checkpoint(Path(pattern)), open_pattern(pattern, dense)
     loaded = load_model(dense, recipe.device, recipe.dtype, recipe.trust_remote_code)
-    passages = healing_passages(calibration, loaded.tokenizer, recipe)
+    held_out = opened.file.origin.held_out if opened.file.origin else ()
+    passages = healing_passages(calibration, loaded.tokenizer, recipe, held_out)
     for group, why in passages.left_out.items():
         report(f"not learned from: {calibration.labels[group]} ({why})")
     folder.open(identity_of(opened, given, calibration, recipe))

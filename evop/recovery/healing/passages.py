@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from evop.errors import EvopError
 from evop.model.loaded import LoadedModel
 from evop.recipes.heal import HealRecipe
 from evop.recovery.anchor import anchor_of
+from evop.recovery.text import LearningText
 from evop.tokens.passages import TokenPassages, tokenize
 
 
@@ -30,20 +31,22 @@ class HealingPassages:
     left_out: Mapping[str, str]
 
 
-def healing_passages(calibration: CalibrationSet, tokenizer: Any, recipe: HealRecipe) -> HealingPassages:
+def healing_passages(
+    calibration: CalibrationSet, tokenizer: Any, recipe: HealRecipe, held_out: Collection[str] = ()
+) -> HealingPassages:
     """Tokenise ``train`` and ``select``, text and chats alone.
 
-    A group with enough of ``select`` is watched, whether it has text to learn from or not.
+    A group with enough of ``select`` is watched, whether it has text to learn from or not. Of domains that the search
+    held out nothing is learned or watched, so that they still say how a model does on what it was not made for.
 
     Raises:
         EvopError: the set has no text to learn from, or no group has enough to be watched.
     """
-    held = {split: [p for p in calibration.split(split) if p.kind == "text"] for split in ("train", "select")}
-    if not held["train"]:
-        raise EvopError(
-            "the calibration set holds no text to learn from (its split train is empty); build it again with "
-            "--train-tokens, such as --train-tokens 100000 per domain"
-        )
+    LearningText.refuse_without_text(calibration, held_out)
+    held = {
+        split: [p for p in calibration.split(split) if p.kind == "text" and p.domain not in held_out]
+        for split in ("train", "select")
+    }
     train, select = (tokenize(held[split], tokenizer, recipe.max_tokens) for split in ("train", "select"))
     watched = [group for group, tokens in select.tokens_by_group.items() if tokens >= recipe.min_group_tokens]
     learned = [group for group in train.tokens_by_group if group in watched]

@@ -15,15 +15,20 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from sets import small_set
+from sets import DOMAINS, small_set
 from tiny import build, removing, write_pattern
 
 from evop.errors import EvopError
 from evop.files.names import HEAL, PATTERN
 from evop.losses.objectives import cvar
+from evop.model.checkpoint import Checkpoint
+from evop.model.loaded import load_tokenizer
+from evop.recipes.heal import HealRecipe
 from evop.recovery.heal_file import HealFile
 from evop.recovery.healing import lesson, looking, loop
 from evop.recovery.healing.folder import HealingFolder
+from evop.recovery.healing.passages import healing_passages
+from evop.reference import model_dir
 from evop.stages import heal as stage
 from evop.stages.heal import heal
 from evop.stages.prune import prune
@@ -211,8 +216,19 @@ def test_a_group_without_text_to_learn_from_is_watched_and_said(model, pruned, l
     assert any(learnable.labels[left] in line and "no text in train" in line for line in said)
 
 
+def test_nothing_is_learned_of_domains_that_the_search_held_out(learnable):
+    recipe = HealRecipe.of(**SHORT)
+    tokenizer = load_tokenizer(Checkpoint.find(model_dir()))
+    all_of_it, fewer = (healing_passages(learnable, tokenizer, recipe, out) for out in ((), ("math_word",)))
+    assert {group.split("/")[0] for group in all_of_it.train.groups} == set(DOMAINS)
+    for passages in (fewer.train, fewer.select):
+        assert {group.split("/")[0] for group in passages.groups} == set(DOMAINS) - {"math_word"}
+    with pytest.raises(EvopError, match="all text to learn from is of domains that the search held out"):
+        healing_passages(learnable, tokenizer, recipe, DOMAINS)
+
+
 def test_a_set_without_text_to_learn_from(model, pruned, out):
-    refused(r"no text to learn from.*--train-tokens", model, pruned, small_set(), out)
+    refused(r"no split train.*--train-tokens", model, pruned, small_set(), out)
 
 
 def test_groups_too_small_to_watch(model, pruned, learnable, out):
