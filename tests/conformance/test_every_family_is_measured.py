@@ -46,7 +46,8 @@ def test_a_corrected_cut_is_masked_as_it_is_saved(name, grain, tiny_folder, tmp_
     cut = compensated(ranking.cut_of(space, pattern), loaded, ranking.fill)
     assert set(cut.bias) == set(cut.kept)
     digest = write_corrections(cut, tmp_path / CORRECTIONS)
-    file = PatternFile.describe(loaded.checkpoint, space, pattern, cut, remove=0.1, cost="params", corrections=digest)
+    how = {"remove": 0.1, "cost": "params", "compensate": "bias", "corrections": digest}
+    file = PatternFile.describe(loaded.checkpoint, space, pattern, cut, **how)
     file.write(tmp_path / "pattern.json")
     written = prune(tiny_folder(name), tmp_path / "pattern.json", tmp_path / "out", parity=False)
     pruned, ids = load(written.folder), random_ids()
