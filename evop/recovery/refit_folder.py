@@ -12,7 +12,7 @@ from typing import Any
 from evop.errors import EvopError
 from evop.files.json_file import temporary_of, write_json
 from evop.files.tensors import write_tensors
-from evop.removal.cut import Place, Weight, part_name
+from evop.removal.cut import Place, Weight, part_name, place_of
 
 IDENTITY = "refitting.json"
 BLOCKS = "{}.layers.*.safetensors"
@@ -67,8 +67,7 @@ class RefitFolder:
             except (OSError, ValueError, SafetensorError):
                 path.unlink()
                 continue
-            kind, layer = name.rpartition(".")[2], name.split(".")[1]
-            done["attn" if kind == "attn" else "mlp", int(layer)] = Weight(tensor)
+            done[place_of(name)] = Weight(tensor)
         return done
 
     def keep(self, method: str, ridge: float, place: Place, weight: Weight) -> None:

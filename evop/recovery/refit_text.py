@@ -14,7 +14,7 @@ from evop.model.loaded import LoadedModel
 from evop.recipes.refit import RefitRecipe
 from evop.recovery.anchor import Anchor, anchor_of
 from evop.recovery.samples import continuations
-from evop.recovery.text import LearningText, joined
+from evop.recovery.text import LearningText, apart_from_learning, joined
 from evop.tokens.passages import TokenPassages, tokenize
 
 TOKENS_A_FEATURE = 5
@@ -112,7 +112,7 @@ def _anchor(
         text=recipe.anchor_text,
         seed=recipe.seed,
         folder=folder,
-        apart_from=[each for split in ("select", "audit", "unseen") for each in calibration.split(split)],
+        apart_from=apart_from_learning(calibration),
         report=_drawing(watch),
     )
 

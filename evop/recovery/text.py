@@ -87,6 +87,11 @@ class LearningText:
         return np.array([weight[name] for name in self.domains])
 
 
+def apart_from_learning(calibration: CalibrationSet) -> list[Passage]:
+    """List what is chosen by and reported on, of which nothing that is learned from may say anything."""
+    return [passage for split in ("select", "audit", "unseen") for passage in calibration.split(split)]
+
+
 def joined(first: TokenPassages, second: TokenPassages) -> TokenPassages:
     """Put passages of text one after the other."""
     return TokenPassages(

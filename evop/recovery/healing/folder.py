@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from evop.errors import EvopError, first_line
 from evop.export.draft import is_full
-from evop.files.json_file import temporary_of, whole, write_json
+from evop.files.json_file import temporary_of, write_json
+from evop.files.tensors import write_tensors
 from evop.recovery.heal_file import HealPoint
 from evop.recovery.healing.text import Drawn
 
@@ -161,10 +162,8 @@ class HealingFolder:
         return self.folder / f"best-{tokens}.safetensors"
 
     def _write(self, name: str, tensors: Mapping[str, torch.Tensor], words: dict[str, str]) -> None:
-        from safetensors.torch import save_file
-
-        with self.room(), whole(self.folder / name) as temporary:
-            save_file(dict(tensors), temporary, metadata=words)
+        with self.room():
+            write_tensors(tensors, self.folder / name, words)
 
     @contextmanager
     def room(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ from evop.errors import EvopError
 from evop.model.loaded import LoadedModel
 from evop.recipes.heal import HealRecipe
 from evop.recovery.anchor import anchor_of
-from evop.recovery.text import LearningText
+from evop.recovery.text import LearningText, apart_from_learning
 from evop.tokens.passages import TokenPassages, tokenize
 
 
@@ -43,11 +43,9 @@ def healing_passages(
         EvopError: the set has no text to learn from, or no group has enough to be watched.
     """
     LearningText.refuse_without_text(calibration, held_out)
-    held = {
-        split: [p for p in calibration.split(split) if p.kind == "text" and p.domain not in held_out]
-        for split in ("train", "select")
-    }
-    train, select = (tokenize(held[split], tokenizer, recipe.max_tokens) for split in ("train", "select"))
+    watchable = [p for p in calibration.split("select") if p.kind == "text" and p.domain not in held_out]
+    learnable = LearningText.train(calibration, held_out)
+    train, select = (tokenize(passages, tokenizer, recipe.max_tokens) for passages in (learnable, watchable))
     watched = [group for group, tokens in select.tokens_by_group.items() if tokens >= recipe.min_group_tokens]
     learned = [group for group in train.tokens_by_group if group in watched]
     if not learned:
@@ -75,7 +73,6 @@ def healing_anchor(
         return None
     share = recipe.anchor
     tokens = min(share * recipe.tokens, share / (1 - share) * passages.train.total)
-    apart = [each for split in ("select", "audit", "unseen") for each in calibration.split(split)]
     return anchor_of(
         loaded,
         tokens=max(1, round(tokens)),
@@ -83,5 +80,5 @@ def healing_anchor(
         text=recipe.anchor_text,
         seed=recipe.seed,
         folder=folder,
-        apart_from=apart,
+        apart_from=apart_from_learning(calibration),
     ).train

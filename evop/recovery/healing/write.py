@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from evop.export.weights import READABLE
 from evop.files.names import AUDIT, HEAL
+from evop.files.tensors import as_os_error
 from evop.model.checkpoint import Checkpoint
 from evop.recovery.heal_file import HealFile
 
@@ -53,5 +54,5 @@ def _write_shard(source: Path, target: Path, weights: Mapping[str, torch.Tensor]
         try:
             save_file(tensors, target, metadata=shard.metadata() or {"format": "pt"})
         except SafetensorError as error:
-            raise OSError(str(error)) from error
+            raise as_os_error(error, target) from error
     target.chmod(READABLE)
