@@ -13,7 +13,7 @@ ROOT = Path(evop.__file__).resolve().parent.parent
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("evop.errors", "evop.version", "calibration", "patterns"),
     ("evop.files", "evop.tokens", "evop.model"),
-    ("evop.losses", "evop.removal"),
+    ("evop.losses", "evop.metrics", "evop.removal"),
     ("evop.evaluator", "evop.export", "evop.recipes", "evop.reference"),
     ("evop.fitness", "evop.importance", "evop.hf"),
     ("evop.engines", "evop.timing", "evop.recovery"),

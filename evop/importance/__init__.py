@@ -1,26 +1,34 @@
-"""How much the units of a part matter, and the table of all metrics.
+"""How much the units of a part matter, by a metric that has a name or is written out.
 
-A metric is a function ``(site, statistics, seed) -> float64 [groups, values]``, every value >= 0, larger matters more.
-It gives each unit one value, or one per input feature that the unit owns, side by side; a unit matters as much as its
-values do on average. A metric that reads no data gives a single row. Light to import: a metric's file is loaded when it
-is used.
+A metric gives each unit one value, or one per input feature that the unit owns, side by side; a unit matters as much as
+its values do on average. A metric that reads nothing of the groups gives a single row. Light to import.
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from calibration.passage import domain_of
+from calibration.seeded import generator
 from evop.errors import EvopError, refuse_unknown
 from evop.importance.over_groups import OVERS, over_of
+from evop.metrics.expression import BY_GROUP, TERMINALS, Expression
+from evop.metrics.metric import Metric
+from evop.metrics.published import PUBLISHED
 
 if TYPE_CHECKING:
+    from evop.importance.scores import SiteScores
     from evop.importance.site import Site
     from evop.importance.statistics import Statistics
+
+RANDOM = "random"
+"""No importance at all: the floor that every metric must beat."""
+IMPORTANCES = (*PUBLISHED, RANDOM)
+"""The metrics that have a name."""
 
 
 @dataclass(frozen=True)
@@ -28,33 +36,62 @@ class Importance:
     """An importance metric.
 
     Attributes:
-        function: where the metric is, as ``module:function``.
-        needs_data: whether the metric reads statistics.
-        needs_gradients: whether the statistics must hold gate gradients.
+        name: what it is called, or how it is written out.
+        metric: its expression for units of one feature, and the shares of domains; None for ``random``.
+        heads: its expression for units of several features.
     """
 
-    function: str
-    needs_data: bool = False
-    needs_gradients: bool = False
+    name: str
+    metric: Metric | None = None
+    heads: Expression | None = None
 
+    def of(self, site: Site) -> Expression:
+        """Choose the expression for a site."""
+        assert self.metric is not None
+        assert self.heads is not None
+        return self.heads if site.features > site.units else self.metric.expression
 
-IMPORTANCES: dict[str, Importance] = {
-    "magnitude": Importance("evop.importance.magnitude:magnitude"),
-    "wanda": Importance("evop.importance.wanda:wanda", needs_data=True),
-    "flap": Importance("evop.importance.flap:flap", needs_data=True),
-    "taylor": Importance("evop.importance.taylor:taylor", needs_data=True, needs_gradients=True),
-    "random": Importance("evop.importance.random:random"),
-}
+    @property
+    def terminals(self) -> frozenset[str]:
+        """What the metric reads."""
+        return self.metric.expression.terminals if self.metric else frozenset()
+
+    @property
+    def by_group(self) -> bool:
+        """Whether the metric tells groups apart."""
+        return bool(self.terminals & BY_GROUP)
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether the metric reads statistics."""
+        return self.by_group or self.of_weights
+
+    @property
+    def needs_gradients(self) -> bool:
+        """Whether the statistics must hold gradients."""
+        return bool(self.terminals & {"D", "G"})
+
+    @property
+    def of_weights(self) -> bool:
+        """Whether the statistics must hold gradients of weights."""
+        return "G" in self.terminals
 
 
 def importance_of(name: str) -> Importance:
-    """Find a metric by name.
+    """Find a metric by name, or read it.
 
     Raises:
-        EvopError: unknown name.
+        EvopError: unknown name, or a line that is no metric.
     """
-    refuse_unknown("--importance", name, IMPORTANCES)
-    return IMPORTANCES[name]
+    if name in PUBLISHED:
+        named = PUBLISHED[name]
+        return Importance(name, named.metric, named.heads)
+    if name == RANDOM:
+        return Importance(name)
+    if name.isidentifier() and name not in TERMINALS:
+        refuse_unknown("--importance", name, IMPORTANCES)
+    metric = Metric.parse(name)
+    return Importance(str(metric), metric, metric.expression)
 
 
 def unit_importance(
@@ -63,10 +100,11 @@ def unit_importance(
     """Measure how much each unit of each part matters.
 
     Each group's values are divided by their mean over the part, so that groups have equal weight, and then combined. So
-    values rank the units of one part; they say nothing of one part against another.
+    values rank the units of one part; they say nothing of one part against another. Where a metric goes below zero, a
+    group's least value over the part is subtracted first.
 
     Args:
-        metric: a name of ``IMPORTANCES``.
+        metric: a name of ``IMPORTANCES``, or a metric written out.
         over: ``"mean"`` or ``"worst"``: how the groups are combined.
         sites: the sites of the parts.
         statistics: what ``gather`` measured at the sites; None for a metric that needs no data.
@@ -78,23 +116,73 @@ def unit_importance(
     Raises:
         EvopError: unknown metric or combination, or values that are not finite.
     """
-    importance, combine = importance_of(metric), over_of(over)
+    importance = importance_of(metric)
+    if importance.metric is None:
+        over_of(over)
+        drawn = {site.part: generator("order", seed, site.part).random((site.units, 1)) for site in sites}
+        return {part: values / values.mean() for part, values in drawn.items()}
+    return metric_importance(importance, over, scores_of(sites, statistics), statistics)
+
+
+def scores_of(sites: Sequence[Site], statistics: Statistics | None) -> list[SiteScores]:
+    """Make what computes metrics at the sites; it keeps what several metrics share."""
+    from evop.importance.scores import SiteScores
+
+    return [SiteScores(site, statistics.sites[site.part] if statistics else None) for site in sites]
+
+
+def metric_importance(
+    importance: Importance, over: str, scores: Sequence[SiteScores], statistics: Statistics | None
+) -> dict[str, np.ndarray]:
+    """Measure units by a metric that has an expression, as ``unit_importance`` does."""
+    combine, importances = over_of(over), {}
+    assert importance.metric is not None
     assert statistics is not None or not importance.needs_data
-    module, _, function = importance.function.partition(":")
-    score = getattr(importlib.import_module(module), function)
-    importances = {}
-    for site in sites:
-        values = score(site, statistics.sites[site.part] if importance.needs_data and statistics else None, seed)
+    share = _shares(importance.metric, statistics) if importance.by_group and statistics else None
+    for site_scores in scores:
+        site = site_scores.site
+        values = site_scores.of(importance.of(site))
         if not np.isfinite(values).all():
             raise EvopError(
-                f"--importance {metric}: {site.part} has units whose importance is not a finite number; "
+                f"--importance {importance.name}: {site.part} has units whose importance is not a finite number; "
                 "use --dtype bfloat16 or float32, or check the model's weights"
             )
+        values = values - np.minimum(values.min(axis=1, keepdims=True), 0)
         means = values.mean(axis=1, keepdims=True)
         # Where a group's values are all zero, it tells no units apart, and dividing by one leaves them zero.
         shares = values / np.where(means > 0, means, 1.0)
+        if share is not None:
+            shares = shares[share > 0] * (share[share > 0] / share[share > 0].mean())[:, None]
         importances[site.part] = combine(shares.reshape(len(shares), site.units, -1))
     return importances
 
 
-__all__ = ["IMPORTANCES", "OVERS", "Importance", "importance_of", "over_of", "unit_importance"]
+def _shares(metric: Metric, statistics: Statistics) -> np.ndarray | None:
+    """Say what each group counts, by its domain: float64 [groups]; None where all count alike.
+
+    Raises:
+        EvopError: a domain that is not there, or none that counts.
+    """
+    by_domain: Mapping[str, float] = metric.by_domain
+    if not by_domain:
+        return None
+    domains = [domain_of(group) for group in statistics.groups]
+    if unknown := sorted(set(by_domain) - set(domains)):
+        known = ", ".join(sorted(set(domains)))
+        raise EvopError(f"metric {metric}: no domain is called {unknown[0]}; there are {known}")
+    share = np.array([by_domain.get(domain, 1.0) for domain in domains])
+    if not share.any():
+        raise EvopError(f"metric {metric}: no domain counts; give one of them a share above 0")
+    return share
+
+
+__all__ = [
+    "IMPORTANCES",
+    "OVERS",
+    "Importance",
+    "importance_of",
+    "metric_importance",
+    "over_of",
+    "scores_of",
+    "unit_importance",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from evop.errors import EvopError, refuse_unknown
+from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.importance import IMPORTANCES, importance_of, unit_importance
 from evop.importance.influence import StreamLayer, block_influence
@@ -42,11 +42,12 @@ def refuse_importance(metric: str, grain: str, over: str) -> None:
     Raises:
         EvopError: it is not, or is unknown.
     """
-    refuse_unknown("--importance", metric, (*IMPORTANCES, INFLUENCE, "none"))
-    if (metric in IMPORTANCES) != (grain in THINNED):
+    of_units = metric not in ("none", INFLUENCE)
+    by_group = importance_of(metric).by_group if of_units else metric == INFLUENCE
+    if of_units != (grain in THINNED):
         fits = ", ".join(IMPORTANCES) if grain in THINNED else f"{INFLUENCE} or none"
         raise EvopError(f"--importance {metric} is not for --grain {grain}; choose {fits}")
-    if over != "mean" and not passes(metric, compensate=False):
+    if over != "mean" and not by_group:
         raise EvopError(f"--importance-over {over}: --importance {metric} does not look at groups; leave it out")
 
 
@@ -58,7 +59,7 @@ def measured_ranking(
     Args:
         evaluator: the dense model, and the space.
         passages: the search sample.
-        metric: a name of ``IMPORTANCES``, ``"influence"`` or ``"none"``.
+        metric: a name of ``IMPORTANCES``, a metric written out, ``"influence"`` or ``"none"``.
         over: how groups are combined: ``"mean"`` or ``"worst"``.
         compensate: whether to keep the mean inputs that stand in for units that leave.
         seed: seed of the random metric.
@@ -68,15 +69,22 @@ def measured_ranking(
         return Ranking()
     if metric == INFLUENCE:
         return evaluator.backoff(lambda batch_tokens: _influence(loaded, space, passages, batch_tokens, over))
-    sites = sites_of(loaded, space, coupled=metric == "magnitude")
+    importance = importance_of(metric)
+    sites = sites_of(loaded, space, coupled="N" in importance.terminals)
     statistics = None
     if passes(metric, compensate):
-        gradients = importance_of(metric).needs_gradients
         statistics = evaluator.backoff(
-            lambda batch_tokens: gather(loaded.model, sites, passages, batch_tokens, gradients=gradients)
+            lambda batch_tokens: gather(
+                loaded.model,
+                sites,
+                passages,
+                batch_tokens,
+                gradients=importance.needs_gradients,
+                of_weights=importance.of_weights,
+            )
         )
-    importance = unit_importance(metric, over, sites, statistics, seed)
-    return Ranking(importance, _fill(statistics) if compensate and statistics else {})
+    values = unit_importance(metric, over, sites, statistics, seed)
+    return Ranking(values, _fill(statistics) if compensate and statistics else {})
 
 
 def sites_of(loaded: LoadedModel, space: PatternSpace, *, coupled: bool) -> list[Site]:

@@ -28,11 +28,15 @@ class SiteStatistics:
         variance: mean squared deviation of each feature from its mean.
         gradient: derivative of the group's mean next-token loss with respect to a gate on the feature, at one:
             the sum over tokens of x * dL/dx, in nats; None where no gradients were gathered.
+        weight_gradient: of the weight as ``Site.weight`` gives it, root mean square over passages of the gradient of a
+            passage's mean next-token loss, every group of equal weight, float32 [out, F], on its device; None where
+            it was not gathered.
     """
 
     mean: np.ndarray
     variance: np.ndarray
     gradient: np.ndarray | None
+    weight_gradient: torch.Tensor | None = None
 
     @property
     def square(self) -> np.ndarray:
@@ -61,7 +65,13 @@ class Statistics:
 
 
 def gather(
-    model: nn.Module, sites: Sequence[Site], passages: TokenPassages, batch_tokens: int, *, gradients: bool
+    model: nn.Module,
+    sites: Sequence[Site],
+    passages: TokenPassages,
+    batch_tokens: int,
+    *,
+    gradients: bool,
+    of_weights: bool = False,
 ) -> Statistics:
     """Gather the statistics of all sites in one pass over the passages.
 
@@ -73,7 +83,9 @@ def gather(
         sites: one site per part.
         passages: token ids and groups.
         batch_tokens: padded tokens of one forward pass at most (at least one passage).
-        gradients: whether to run backward too. No gradient of a weight is ever computed.
+        gradients: whether to run backward too.
+        of_weights: whether to gather gradients of the sites' own weights too, one passage at a time; no other weight's
+            gradient is ever computed. Takes float32 [out, F] a site, on its device.
 
     Returns:
         The statistics, all finite.
@@ -82,7 +94,9 @@ def gather(
         EvopError: an input or gradient that is not finite.
     """
     groups = tuple(passages.tokens_by_group)
-    sums = {site.part: _Sums(site, len(groups), gradients) for site in sites}
+    assert gradients or not of_weights
+    counted = [1 / (len(groups) * passages.groups.count(group)) for group in groups] if of_weights else None
+    sums = {site.part: _Sums(site, len(groups), gradients, counted) for site in sites}
     device = next(model.parameters()).device
     tokens = np.zeros(len(groups), dtype=np.int64)
     with torch.inference_mode(not gradients), torch.set_grad_enabled(gradients):
@@ -102,6 +116,8 @@ def _run(model: nn.Module, sites: Sequence[Site], sums: Mapping[str, _Sums], bat
         for site in sites:
             observe = partial(_observe, sums[site.part], batch, gradients)
             hooks.enter_context(site.out.register_forward_pre_hook(observe))
+            if sums[site.part].shares is not None:
+                hooks.enter_context(site.out.register_forward_hook(partial(_observe_output, sums[site.part], batch)))
         if not gradients:
             language_model.base_model(input_ids=batch.ids, use_cache=False)  # no logits: nobody reads them
             return
@@ -128,15 +144,24 @@ def _observe(sums: _Sums, batch: Batch, gradients: bool, _module: nn.Module, arg
         args[0].register_hook(partial(sums.add_gradients, batch, args[0].detach()))
 
 
-class _Sums:
-    """Running statistics of one site."""
+def _observe_output(
+    sums: _Sums, batch: Batch, _module: nn.Module, args: tuple[torch.Tensor, ...], output: torch.Tensor
+) -> None:
+    """Have the gradient of a site's weight added when the backward pass comes by."""
+    output.register_hook(partial(sums.add_weight_gradients, batch, args[0].detach()))
 
-    def __init__(self, site: Site, groups: int, gradients: bool) -> None:
+
+class _Sums:
+    """Running statistics of one site; ``shares``: what a passage of each group counts in the weight's gradient."""
+
+    def __init__(self, site: Site, groups: int, gradients: bool, shares: Sequence[float] | None) -> None:
         self.part, features = site.part, site.features
         self.tokens = np.zeros(groups, dtype=np.int64)
         self.mean = np.zeros((groups, features))
         self.deviation = np.zeros((groups, features))
         self.gradient = np.zeros((groups, features)) if gradients else None
+        self.shares = shares
+        self.weight_squares = torch.zeros_like(widened(site.weight)) if shares is not None else None
 
     def add_inputs(self, batch: Batch, inputs: torch.Tensor) -> None:
         """Add the rows of a batch, each around its own mean, so that a large mean does not drown the variance.
@@ -165,7 +190,17 @@ class _Sums:
         gates = torch.stack([(row * gradient).sum(dim=0) for row, gradient in rows])
         np.add.at(self.gradient, batch.groups, on_cpu(gates, f"{self.part}: its gradient"))
 
+    def add_weight_gradients(self, batch: Batch, inputs: torch.Tensor, gradients: torch.Tensor) -> None:
+        """Add the squared gradient of each passage's mean loss; ``gradients`` are those of what the site puts out."""
+        assert self.weight_squares is not None
+        assert self.shares is not None
+        rows = zip(batch.real(inputs), batch.real(gradients), batch.groups, batch.lengths, strict=True)
+        for row, gradient, group, length in rows:
+            product = (gradient.T @ row) / max(1, int(length) - 1)
+            self.weight_squares.add_(product.square_(), alpha=self.shares[int(group)])
+
     def statistics(self, scored: np.ndarray) -> SiteStatistics:
         """Divide the sums by their tokens; ``scored`` is the number of scored tokens of each group."""
         gradient = None if self.gradient is None else self.gradient / scored[:, None]
-        return SiteStatistics(self.mean, self.deviation / self.tokens[:, None], gradient)
+        root = None if self.weight_squares is None else self.weight_squares.sqrt()
+        return SiteStatistics(self.mean, self.deviation / self.tokens[:, None], gradient, root)

@@ -66,7 +66,11 @@ class ItemMeter(Protocol):
         """
 
 
-METERS: dict[str, str] = {"nll": "evop.losses.next_token:NextToken", "kl": "evop.losses.divergence:Divergence"}
+METERS: dict[str, str] = {
+    "nll": "evop.losses.next_token:NextToken",
+    "kl": "evop.losses.divergence:Divergence",
+    "reconstruction": "evop.losses.reconstruction:Reconstruction",
+}
 """Name of a loss of text -> ``module:class``; the class takes no arguments, and is imported when used."""
 ITEM_METERS: dict[str, str] = {
     "accuracy": "evop.losses.accuracy:Accuracy",

@@ -72,11 +72,12 @@ class Loss:
         """What is printed for how much a group lost."""
         if self.items:
             return "loss" if self.text else "loss of accuracy"
-        return {"nll": "excess", "kl": "divergence"}[self.text or "nll"]
+        return {"nll": "excess", "kl": "divergence", "reconstruction": "distance"}[self.text or "nll"]
 
     @property
     def unit(self) -> str:
         """The unit of the loss, where it is not scaled."""
+        of_text = "squared logits per token" if self.text == "reconstruction" else "nats per token"
         if self.items:
-            return "nats per token, or share of the questions" if self.text else "share of the questions"
-        return "nats per token"
+            return f"{of_text}, or share of the questions" if self.text else "share of the questions"
+        return of_text

@@ -57,7 +57,10 @@ class SearchRecipe(Execution):
     ] = TAIL
     loss: Annotated[
         LossField,
-        option("Of text nll or kl (from the dense model), of tasks accuracy or accuracy_norm; or nll+accuracy."),
+        option(
+            "Of text nll, or kl or reconstruction (how far from the dense model), of tasks accuracy or accuracy_norm; "
+            "or nll+accuracy."
+        ),
     ] = Loss.named("nll")
     minutes: Annotated[float | None, option("Minutes to search at most.", gt=0)] = None
     evaluations: Annotated[
@@ -80,8 +83,9 @@ class SearchRecipe(Execution):
     importance: Annotated[
         str,
         option(
-            "Which units leave first: flap, wanda, taylor, magnitude or random; influence (of whole parts, for "
-            "oneshot); auto is flap for heads and channels.",
+            "Which units leave first: flap, wanda, taylor, ria, pruner-zero, magnitude or random; a metric written "
+            "out, such as abs(W)*sqrt(X), or a file that holds one; influence (of whole parts, for oneshot); auto is "
+            "flap for heads and channels.",
             UNITS,
         ),
     ] = "auto"

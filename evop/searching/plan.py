@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from evop.engines import refuse_engine
 from evop.errors import EvopError
 from evop.importance.measured import default_importance, refuse_importance
+from evop.importance.metric_file import metric_named
 from evop.losses.objectives import TAIL, objective_of
 from evop.model.checkpoint import Checkpoint
 from evop.recipes.search import SearchRecipe
@@ -65,6 +66,8 @@ class SearchPlan:
             choice = f"strategy exhaustive: {count} patterns to measure"
         if recipe.importance == "auto":
             chosen["importance"] = default_importance(space.grain)
+        else:
+            chosen["importance"] = metric_named(recipe.importance)
         recipe = recipe.model_copy(update=chosen)
         refuse_importance(recipe.importance, space.grain, recipe.importance_over)
         refuse_strategy(recipe.strategy, **recipe.strategy_options)

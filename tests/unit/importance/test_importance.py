@@ -14,8 +14,10 @@ from torch import nn
 
 from evop.errors import EvopError
 from evop.importance import IMPORTANCES, OVERS, importance_of, unit_importance
+from evop.importance.metric_file import metric_named
 from evop.importance.site import Site
 from evop.importance.statistics import SiteStatistics, Statistics, gather
+from evop.metrics.published import PUBLISHED
 
 PASSAGES = token_passages({"law": [30, 12], "code": [5, 25], "rare": [9]})
 
@@ -25,7 +27,7 @@ def case(request, tiny_folder):
     """A model, its sites, their statistics."""
     model = gpt2() if request.param == "gpt2" else load(tiny_folder(request.param))
     sites = gpt2_sites(model) if request.param == "gpt2" else llama_sites(model)
-    return model, sites, gather(model, sites, PASSAGES, 64, gradients=True)
+    return model, sites, gather(model, sites, PASSAGES, 64, gradients=True, of_weights=True)
 
 
 def inputs_by_group(model, site):
@@ -53,6 +55,18 @@ def weight_gradients(model, site):
     return found
 
 
+def squared_gradients(model, site):
+    """Mean over groups of the mean over passages of the squared gradient of a passage's mean loss; [in, out]."""
+    site.out.weight.requires_grad_(True)
+    of_group: dict[str, list[np.ndarray]] = {}
+    for ids, group in zip(PASSAGES.ids, PASSAGES.groups, strict=True):
+        loss = model(input_ids=torch.tensor([ids]), labels=torch.tensor([ids])).loss
+        gradient = torch.autograd.grad(loss, site.out.weight)[0]
+        of_group.setdefault(group, []).append(columns(site, gradient) ** 2)
+    site.out.weight.requires_grad_(False)
+    return np.mean([np.mean(own, axis=0) for own in of_group.values()], axis=0)
+
+
 def columns(site, weight):
     """[F, out] float64: what each input is multiplied with."""
     return (weight.T if isinstance(site.out, nn.Linear) else weight).detach().double().numpy()
@@ -67,10 +81,18 @@ def formula(metric, model, site):
     if metric == "taylor":
         products = [weight * gradient for gradient in weight_gradients(model, site).values()]
         return np.array([[abs(column.sum()) for column in product] for product in products])
+    if metric == "pruner-zero":
+        gradient = np.sqrt(squared_gradients(model, site))
+        scaled = (gradient - gradient.min()) / (gradient.max() - gradient.min())
+        return np.array([(weight**2 * scaled).mean(axis=1)])
     found = []
     for inputs in inputs_by_group(model, site).values():
         if metric == "wanda":
             each = [np.mean(np.abs(weight[j]) * np.sqrt(np.mean(inputs[:, j] ** 2))) for j in range(len(weight))]
+        elif metric == "ria":
+            size = np.abs(weight)
+            relative = size / size.sum(axis=0, keepdims=True) + size / size.sum(axis=1, keepdims=True)
+            each = [np.mean(relative[j]) * np.mean(inputs[:, j] ** 2) ** 0.25 for j in range(len(weight))]
         else:
             power = 2 if site.part.endswith("attn") else 1
             each = [(inputs[:, j].var() * np.linalg.norm(weight[j]) ** 2) ** power for j in range(len(weight))]
@@ -79,7 +101,7 @@ def formula(metric, model, site):
 
 
 @pytest.mark.parametrize("over", OVERS)
-@pytest.mark.parametrize("metric", sorted(set(IMPORTANCES) - {"random"}))
+@pytest.mark.parametrize("metric", sorted(PUBLISHED))
 def test_each_metric_is_its_formula(case, metric, over):
     model, sites, statistics = case
     found = unit_importance(metric, over, sites, statistics, 0)
@@ -209,3 +231,38 @@ def test_unknown_names_are_refused(case):
         unit_importance("best", "mean", sites, statistics, 0)
     with pytest.raises(EvopError, match=r"^--importance-over best: unknown; choose one of mean, worst$"):
         unit_importance("wanda", "best", sites, statistics, 0)
+
+
+def test_what_a_person_names_is_a_metric(case, tmp_path):
+    """A name, its expression, and a file that holds it are one metric."""
+    _, sites, statistics = case
+    (tmp_path / "wanda.txt").write_text("abs(W)*sqrt(X)\n")
+    assert metric_named("wanda") == "wanda"
+    lines = {metric_named(asked) for asked in ("abs(W)*sqrt(X)", "|W| * sqrt(X)", str(tmp_path / "wanda.txt"))}
+    assert lines == {"|W| * sqrt(X)"}
+    named, written = (unit_importance(line, "mean", sites, statistics, 0) for line in ("wanda", *lines))
+    assert all(np.array_equal(named[part], written[part]) for part in named)
+    with pytest.raises(EvopError, match=r"gone\.json: no such file; expected a evop\.metric/1 file"):
+        metric_named(str(tmp_path / "gone.json"))
+
+
+def test_a_domain_counts_by_its_share(case):
+    _, sites, statistics = case
+    law = gather(case[0], sites, PASSAGES.only(["law"]), 64, gradients=False)
+    alone = unit_importance("wanda", "mean", sites, law, 0)
+    shared = unit_importance("|W| * sqrt(X) @ code=0,rare=0", "mean", sites, statistics, 0)
+    for part in alone:
+        np.testing.assert_allclose(shared[part], alone[part], rtol=1e-4)
+    with pytest.raises(EvopError, match="no domain is called sea; there are code, law, rare"):
+        unit_importance("|W| * sqrt(X) @ sea=0", "mean", sites, statistics, 0)
+    with pytest.raises(EvopError, match="no domain counts"):
+        unit_importance("|W| * sqrt(X) @ code=0,law=0,rare=0", "mean", sites, statistics, 0)
+
+
+def test_a_metric_below_zero_ranks_as_it_is(case):
+    model, sites, _ = case
+    law = gather(model, sites, PASSAGES.only(["law"]), 64, gradients=False)
+    below, above = (unit_importance(line, "mean", sites, law, 0) for line in ("-X", "X"))
+    for part in below:
+        assert below[part].min() == 0
+        assert np.array_equal(np.argsort(below[part], axis=None), np.argsort(-above[part], axis=None))

@@ -1,0 +1,68 @@
+"""Methods that search metrics: their protocol, and the table that names them. Light to import."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from evop.errors import EvopError, refuse_unknown
+from evop.metrics.metric import Metric
+
+
+class Method(Protocol):
+    """Proposes metrics, and is told what came of them. It keeps no random state but its own."""
+
+    def ask(self) -> Sequence[Metric]:
+        """Return the metrics of a round; none where the method has finished."""
+
+    def tell(self, values: Mapping[Metric, float]) -> None:
+        """Take in the value of every metric of the round: less is better, infinite where there is none."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a method is asked for.
+
+    Attributes:
+        seed: seed of all that is random in it.
+        by_row: whether weights are ranked row by row, or units.
+        domains: the domains of the calibration set, sorted.
+        opposites: whether operators that undo one another are taken out of trees.
+    """
+
+    seed: int
+    by_row: bool = False
+    domains: tuple[str, ...] = ()
+    opposites: bool = True
+
+
+METHODS: dict[str, str] = {
+    "optishear": "evop.metrics.methods.optishear:OptiShear",
+    "pruner-zero": "evop.metrics.methods.pruner_zero:PrunerZero",
+    "adapruner": "evop.metrics.methods.tpe:AdaPruner",
+    "tpe": "evop.metrics.methods.tpe:Tpe",
+    "exhaustive": "evop.metrics.methods.listed:Exhaustive",
+    "random": "evop.metrics.methods.listed:RandomMetrics",
+    "random-trees": "evop.metrics.methods.pruner_zero:RandomTrees",
+}
+"""Name -> ``module:class``; a class is built with ``Asked``, and imported when used."""
+TREES = ("pruner-zero", "random-trees")
+"""Methods whose metrics may read gradients of the weights."""
+
+
+def make_method(name: str, asked: Asked) -> Method:
+    """Build a method.
+
+    Raises:
+        EvopError: an unknown name, or a package that is not installed.
+    """
+    refuse_unknown("--method", name, METHODS)
+    module, _, made = METHODS[name].partition(":")
+    try:
+        return cast(Method, getattr(importlib.import_module(module), made)(asked))
+    except ImportError as error:
+        raise EvopError(
+            f"--method {name} needs {error.name}, which is not installed; pip install 'evop[metrics]'"
+        ) from error

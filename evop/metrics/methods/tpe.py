@@ -1,0 +1,46 @@
+"""Tree-structured Parzen estimators over metrics, and over metrics and calibration text together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from optuna.samplers import TPESampler
+
+from evop.metrics.meta import meta_metric
+from evop.metrics.methods import Asked
+from evop.metrics.methods.study import Study, suggested
+from evop.metrics.metric import Metric
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Shares that a domain may count."""
+
+
+class Tpe(Study):
+    """Searches OptiShear's space one metric after the other; it never finishes.
+
+    Source: Bergstra et al., "Algorithms for hyper-parameter optimization" (NeurIPS 2011), by Optuna with its defaults.
+    """
+
+    def __init__(self, asked: Asked) -> None:
+        super().__init__(
+            lambda: TPESampler(seed=asked.seed), lambda trial: Metric(meta_metric(**suggested(trial))), size=1
+        )
+
+
+class AdaPruner(Study):
+    """Searches a metric and how much each domain's text counts in it, together, by the same estimators.
+
+    AdaPruner searches a calibration subset and the parameters of a metric jointly. Its code is not public, so ours are:
+    the metrics, which are OptiShear's, and the subset, which is a share of every domain from 0 to 1 in quarters.
+
+    Source: AdaPruner (AAAI 2025, arXiv 2503.06184), by its abstract.
+    """
+
+    def __init__(self, asked: Asked) -> None:
+        def metric_of(trial: Any) -> Metric:
+            expression = meta_metric(**suggested(trial))
+            shares = [(domain, trial.suggest_categorical(f"share {domain}", SHARES)) for domain in asked.domains]
+            # Shares say how domains count beside each other; where none would, all count.
+            return Metric(expression, tuple(shares) if any(share for _, share in shares) else ())
+
+        super().__init__(lambda: TPESampler(seed=asked.seed), metric_of, size=1)
