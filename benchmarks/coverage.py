@@ -24,8 +24,8 @@ import numpy as np
 import pandas as pd
 from coverage_pool import RESULTS, Pool
 
-from evop.auditing.worst import gap_interval, worst_of
 from evop.losses.means import TAILS, Means, document_means, document_noise
+from evop.losses.worst import gap_interval, worst_of
 
 DOCUMENTS, GROUPS, DRAWS = (12, 24), (4, 8, 14, 24), 400
 FEWEST = 11

@@ -11,6 +11,7 @@ from pydantic import Field
 from evop.auditing.audit_rows import (
     OF_QUESTIONS,
     AuditedPattern,
+    BorneRow,
     GroupRow,
     HarnessRow,
     Needs,
@@ -29,7 +30,7 @@ HELD_OUT = "held-out"
 class AuditFile(JsonFile):
     """An audit: its patterns, one row per group, one row per split and kind of groups; random patterns beside them."""
 
-    SCHEMA: ClassVar[str] = "evop.audit/4"
+    SCHEMA: ClassVar[str] = "evop.audit/5"
     version: str
     model: ModelName
     calibration: str
@@ -41,6 +42,7 @@ class AuditFile(JsonFile):
     patterns: list[AuditedPattern]
     groups: list[GroupRow]
     summary: list[SummaryRow]
+    borne: list[BorneRow] = Field(default_factory=list)
     random: list[RandomRow] = Field(default_factory=list)
     needs: Needs | None = None
     harness: list[HarnessRow] = Field(default_factory=list)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from evop.files.json_file import JsonPart
+from evop.losses.bearing import Verdict
 from evop.recovery.recovered import Recovery
 from evop.removal.pattern_facts import Claim, ReachedFractions
 
@@ -136,6 +137,36 @@ class SummaryRow(JsonPart):
     gap_high: float | None
     tie: bool | None
     """Whether the interval of the gap holds 0; None where a worst group is a single document."""
+
+
+class BorneRow(JsonPart):
+    """All groups of a split, of both kinds, beside what each of them may lose, under one pattern.
+
+    The largest of loss over tolerance is 1 where a group loses just what it may.
+    """
+
+    pattern: str
+    split: str
+    tolerate: list[str]
+    """What is tolerated, in the words of ``--tolerate``."""
+    groups: int
+    """How many groups have a tolerance; those without are in no row."""
+    measured: float
+    """The largest of loss over tolerance as measured."""
+    largest: float
+    """The estimate of the largest true one, without what chance adds to a largest."""
+    low: float | None
+    """Ends of its 95% interval, for all groups together; None where every group is a single document."""
+    high: float | None
+    worst_group: str
+    """The group in which it was measured."""
+    worst_kind: Literal["text", "item"]
+    worst_loss: float
+    worst_tolerance: float
+    over: list[str]
+    """The groups that were measured to lose more than they may."""
+    verdict: Verdict
+    """``within``: the upper end is at most 1; ``beyond``: the lower end is above; else ``open``."""
 
 
 class Range(JsonPart):

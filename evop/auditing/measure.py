@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from calibration import CalibrationSet
 from evop.auditing.audit_file import AuditFile
 from evop.auditing.audit_rows import HarnessRow, Needs
+from evop.auditing.borne import borne_rows
 from evop.auditing.candidates import Candidate, RandomPatterns, described
 from evop.auditing.harness import HarnessTasks, audit_tasks
 from evop.auditing.held_out import AUDITED, audited_passages
@@ -24,6 +25,7 @@ from evop.evaluator import Evaluator
 from evop.losses.lines import items_of
 from evop.losses.loss import Loss
 from evop.losses.means import LEVEL
+from evop.losses.tolerance import Tolerances
 from evop.model.held import HeldModel
 from evop.model.loaded import load_tokenizer
 from evop.recovery.recovered import parts_digest
@@ -49,6 +51,7 @@ class Auditor:
         metric: how choices are compared.
         batch_size: passages per batch; None to try out how many fit.
         report: is given one line per step.
+        tolerated: candidate's name -> what its groups may lose; one of which nothing was said is left out.
     """
 
     calibration: CalibrationSet
@@ -59,6 +62,7 @@ class Auditor:
     metric: str
     batch_size: int | None
     report: Callable[[str], None]
+    tolerated: Mapping[str, Tolerances] = field(default_factory=dict)
 
     def audit_file(self, labels: Mapping[str, str]) -> AuditFile:
         """Measure every group of the held-out splits under every candidate.
@@ -90,6 +94,7 @@ class Auditor:
             patterns=[described(candidate, splits, self.calibration, self.metric) for candidate in self.candidates],
             groups=groups,
             summary=summary_rows(splits, groups),
+            borne=borne_rows(splits, self.tolerated),
             random=random_rows(randoms),
         )
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from evop.auditing.answers import Answers
 from evop.losses.lines import items_of
-from evop.losses.means import Means, document_means, document_noise
+from evop.losses.means import Means, excess_means, simulated_noise
 from evop.losses.table import LossTable
 from evop.tokens.passages import TokenPassages
 
@@ -64,23 +64,9 @@ class SplitLosses:
         return np.array([pruned[group] - dense[group] for group in self.groups])
 
     def means(self, pattern: str) -> Means:
-        """Compute the excess of each group under a pattern, and how documents vary about it.
-
-        Of questions a group varies at least as if one more had been lost and one more won by half: where nothing has
-        changed in a few questions, that is no proof that nothing would change in many.
-
-        Source: for questions, Agresti and Min 2005, "Simple improved confidence intervals for comparing matched
-        proportions".
-        """
+        """Compute the excess of each group under a pattern, and how documents vary about it."""
         extra = self.pruned[pattern].loss - self.dense.loss
-        means = document_means(extra, self.dense.counts.astype(float), *self._places)
-        if self.kind == "text":
-            return means
-        questions = np.bincount(self._places[1])
-        lost, won = (np.bincount(self._places[1], weights=sign * extra > 0) for sign in (1, -1))
-        share, churn = (lost - won) / (questions + 2), (lost + won + 1) / (questions + 2)
-        least = np.sqrt((churn - share**2) * means.documents / questions)
-        return Means(means.value, np.maximum(means.spread, least), means.documents)
+        return excess_means(extra, self.dense.counts.astype(float), *self._places, self.kind)
 
     @cached_property
     def _places(self) -> tuple[np.ndarray, np.ndarray]:
@@ -95,17 +81,8 @@ class SplitLosses:
 
         The draws depend on split and group alone, so that patterns are paired.
         """
-        owner, group = self._places
         extra = np.array([table.loss - self.dense.loss for table in self.pruned.values()])
-        found = []
-        for at in range(len(self.groups)):
-            members = np.flatnonzero(group == at)
-            _, document = np.unique(owner[members], return_inverse=True)
-            sums = np.array([np.bincount(document, weights=row) for row in extra[:, members]])
-            counts = np.bincount(document, weights=self.dense.counts[members])
-            rng = np.random.default_rng([at, len(counts), *self.split.encode()])
-            found.append(document_noise(sums, counts, draws, rng))
-        return np.stack(found, axis=-1)
+        return simulated_noise(extra, self.dense.counts, *self._places, draws, list(self.split.encode()))
 
     def at_equal_counts(self, pattern: str) -> tuple[dict[str, float], int]:
         """Measure the excess per judged group on as many tokens, or questions, as the smallest of them has.

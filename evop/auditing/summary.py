@@ -9,7 +9,7 @@ import numpy as np
 from evop.auditing.audit_rows import GroupRow, RandomRow, Range, SummaryRow
 from evop.auditing.split_losses import SplitLosses
 from evop.auditing.table import known
-from evop.auditing.worst import Worst, gap_interval, worst_of
+from evop.losses.worst import Worst, gap_interval, worst_of
 
 DRAWS = 2000
 """Simulated audits behind the interval of a worst group and of a gap."""

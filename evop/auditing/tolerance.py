@@ -12,6 +12,7 @@ from calibration.passage import Passage
 from evop.auditing.audit_file import AuditFile
 from evop.auditing.split_losses import FEWEST_ITEMS
 from evop.losses.power import CHURN, detectable_items, detectable_mean
+from evop.losses.tolerance import Tolerances
 
 DOCUMENT_SPREAD = 0.12
 """Standard deviation of a document's excess about its group's, in nats per token; it stands for a model that is not
@@ -72,15 +73,14 @@ def measured(audit: AuditFile) -> Iterator[Found]:
         yield Found(kind, loss, says)
 
 
-def warnings(found: Sequence[Found], tolerate: float | None, tolerate_items: float | None) -> list[str]:
-    """Warn where a larger loss than is tolerated could go unseen.
+def warnings(found: Sequence[Found], tolerances: Tolerances | None) -> list[str]:
+    """Warn where a larger loss than is tolerated in some domain could go unseen.
 
     Args:
         found: what is found.
-        tolerate: the loss of text that is tolerated, in nats per token; None where nothing was said.
-        tolerate_items: the loss of right answers that is tolerated, as a share; None likewise.
+        tolerances: what is tolerated; None where nothing was said.
     """
-    tolerated = {"text": tolerate, "item": tolerate_items}
+    tolerated = {"text": None, "item": None} if tolerances is None else tolerances.least
     more = {"text": "documents and --audit-passages", "item": "--audit-items"}
     lines = []
     for each in found:

@@ -10,6 +10,7 @@ from calibration import Recipe
 from evop.cli.app import console, say
 from evop.cli.options import Out
 from evop.cli.recipe_options import options_of
+from evop.losses.tolerance import Tolerances
 
 Words = list[str] | None
 
@@ -37,11 +38,8 @@ def calibrate(
         typer.Option(help="COLUMN that names the document of a row; DOMAIN=COLUMN for one domain, DOMAIN= for rows."),
     ] = None,
     tolerate: Annotated[
-        float | None,
-        typer.Option(help="Loss of text, in nats per token, that you tolerate; warn if an audit could miss more."),
-    ] = None,
-    tolerate_items: Annotated[
-        float | None, typer.Option(help="Share of right answers lost that you tolerate; warn likewise.")
+        Words,
+        typer.Option(help="What a group may lose, as of evop search; warn if an audit could miss more."),
     ] = None,
     **options: Any,
 ) -> None:
@@ -53,7 +51,8 @@ def calibrate(
     asked = calibration_recipe(
         domain or (), group_by or (), task or (), task_columns or (), continuations=continuations or [], **options
     )
+    tolerances = Tolerances.read(tolerate or ())
     built = build_calibration_set(asked, report=say)
     built.save(out)
-    print_set(console, built, tolerate, tolerate_items)
+    print_set(console, built, tolerances)
     console.print(f"calibration set: {out}   map of the clusters: {out / 'clusters.png'}", soft_wrap=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from evop.cli.app import console
-from evop.files.names import AUDIT, TRIALS
+from evop.files.names import AUDIT, FRONTIER, TRIALS
 
 
 def show(folder: Annotated[Path, typer.Argument(help="A calibration set, a search run or an audit.")]) -> None:
@@ -22,7 +22,7 @@ def show(folder: Annotated[Path, typer.Argument(help="A calibration set, a searc
 
     if (folder / AUDIT).is_file():
         print_audit(console, AuditFile.find(folder))
-    elif (folder / TRIALS).is_file():
+    elif (folder / TRIALS).is_file() or (folder / FRONTIER).is_file():
         print_answer(console, SearchResult.read(folder))
     else:
         print_set(console, CalibrationSet.load(folder))

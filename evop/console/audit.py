@@ -9,6 +9,7 @@ from rich.console import Console
 from evop.auditing.audit_file import AuditFile
 from evop.console.sheet import print_sheet
 from evop.report.audit_sheets import group_sheet, harness_sheet, removed_sheet, summary_sheet
+from evop.report.borne import borne_words
 from evop.report.recovered import recovered_rows, recovered_words
 from evop.report.verdict import claimed_and_measured
 
@@ -32,6 +33,8 @@ def print_audit(console: Console, audit: AuditFile) -> None:
         for line in recovered_words(audit, rows):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
     for pattern in audit.patterns:
+        for line in borne_words(audit, pattern.name):
+            console.print(f"{pattern.name}: {line}", markup=False, highlight=False, soft_wrap=True)
         sentence = claimed_and_measured(audit, pattern)
         if sentence is not None:
             console.print(f"{pattern.name}: {sentence}", markup=False, highlight=False, soft_wrap=True)

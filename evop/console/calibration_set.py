@@ -8,18 +8,16 @@ from rich.markup import escape
 from calibration import CalibrationSet, describe
 from evop.auditing.tolerance import foreseen, warnings
 from evop.console.tables import new_table
+from evop.losses.tolerance import Tolerances
 
 
-def print_set(
-    console: Console, calibration: CalibrationSet, tolerate: float | None = None, tolerate_items: float | None = None
-) -> None:
+def print_set(console: Console, calibration: CalibrationSet, tolerances: Tolerances | None = None) -> None:
     """Print what is in a calibration set, and which losses its audit will find.
 
     Args:
         console: the console.
         calibration: the set.
-        tolerate: the loss of text that is tolerated, in nats per token; None for no warning.
-        tolerate_items: the loss of right answers that is tolerated, as a share; None for no warning.
+        tolerances: what a group may lose; None for no warning.
     """
     table = new_table(f"calibration set {calibration.fingerprint[:12]}")
     rows = describe(calibration)
@@ -41,5 +39,5 @@ def print_set(
     for note in calibration.manifest.notes:
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
     found = foreseen(calibration)
-    for line in (*(each.says for each in found), *warnings(found, tolerate, tolerate_items)):
+    for line in (*(each.says for each in found), *warnings(found, tolerances)):
         console.print(line, highlight=False, soft_wrap=True, markup=False)

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from evop.console.tables import new_table
-from evop.recipes.run import cell_name
+from evop.recipes.cell import cell_name
 from evop.stages.compare import SETTINGS
 
 LEGEND = (

@@ -19,8 +19,10 @@ LEFT_OUT_SHOWN = 8
 
 
 def print_answer(console: Console, result: SearchResult) -> None:
-    """Print the answer of a search, and its speed where it was timed."""
+    """Print the answer of a search, its speed where it was timed, and how much can go where that was asked."""
     print_search(console, result)
+    for line in result.statement:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     if result.speed is not None:
         print_speed(console, result.speed)
 
@@ -60,7 +62,7 @@ def print_search(console: Console, result: SearchResult) -> None:
 def _claimed(claim: Claim, origin: Origin, labels: Mapping[str, str]) -> Iterator[str]:
     """Say the objective on each split, and the worst group and its loss, which is what a person asks for."""
     loss = Loss.named(origin.loss)
-    unit = loss.unit if origin.scale == "none" else "in units of a random pattern's"
+    unit = {"none": loss.unit, "random": "in units of a random pattern's", "tolerance": "in tolerances"}[origin.scale]
     yield (
         f"claimed {objective_words(origin.objective, origin.tail)} {loss.word}: {claim.search:.4f} on search, "
         f"{claim.select:.4f} on select, {claim.pooled:.4f} on both, {unit}"

@@ -8,6 +8,7 @@ from pydantic import field_validator
 
 from evop.recipes.execution import Execution
 from evop.recipes.option import HARNESS, option
+from evop.recipes.tolerated import Tolerated
 
 
 class AuditRecipe(Execution):
@@ -22,13 +23,12 @@ class AuditRecipe(Execution):
         int, option("Random patterns of equal size to hold each pattern against; 0 for none.", ge=0)
     ] = 20
     tolerate: Annotated[
-        float | None,
-        option("Loss of text, in nats per token, that you tolerate; warn where a larger one could go unseen.", ge=0),
-    ] = None
-    tolerate_items: Annotated[
-        float | None,
-        option("Share of right answers lost that you tolerate; warn where a larger one could go unseen.", ge=0),
-    ] = None
+        Tolerated,
+        option(
+            "What a group may lose: 0.10 (nats per token of text), 3% (points of right answers), code=0.05 (a domain); "
+            "may be repeated. Says whether it held, and warns where a larger loss could go unseen; else as searched."
+        ),
+    ] = ()
     speed: Annotated[bool, option("Time the patterns beside the dense model.")] = True
     needs: Annotated[
         bool, option("Take every part away alone, on a few passages per group, to see which group needs which layer.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from calibration import DomainSource, Recipe, TaskSource
 from evop.errors import EvopError
 from evop.recipes.audit import AuditRecipe
+from evop.recipes.cell import Cell
 from evop.recipes.error import RecipeError, keys_of, section
 from evop.recipes.execution import Execution
 from evop.recipes.heal import HealRecipe
@@ -28,27 +28,6 @@ EXECUTION = tuple(Execution.model_fields)
 SEARCHED = tuple(name for name in SearchRecipe.model_fields if name not in EXECUTION)
 STAGES: dict[str, type[Execution]] = {"refit": RefitRecipe, "heal": HealRecipe, "audit": AuditRecipe}
 """The stages that a recipe may leave out, and what each is asked."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One search of a run.
-
-    Attributes:
-        recipe: what is asked of the search.
-    """
-
-    recipe: SearchRecipe
-
-    @property
-    def name(self) -> str:
-        """The name of the search's folder; it names all of ``CELLS``, so that it stays when their lists grow."""
-        return cell_name(self.recipe.strategy, self.recipe.remove, self.recipe.seed)
-
-
-def cell_name(strategy: str, remove: float, seed: int) -> str:
-    """Name a cell, such as ``cma-0.25-seed0``."""
-    return f"{strategy}-{remove}-seed{seed}"
 
 
 class RunRecipe(Execution):
@@ -166,9 +145,9 @@ class RunRecipe(Execution):
         return dict.fromkeys(option for option in others if cell["strategy"] not in OPTIONS[option])
 
     @property
-    def budgets(self) -> dict[float, tuple[Cell, ...]]:
-        """The cells of every budget: ``remove`` -> its cells."""
-        cells: dict[float, tuple[Cell, ...]] = {}
+    def budgets(self) -> dict[float | None, tuple[Cell, ...]]:
+        """The cells of every budget: ``remove`` -> its cells; None where as much goes as is tolerated."""
+        cells: dict[float | None, tuple[Cell, ...]] = {}
         for cell in self.cells:
             cells[cell.recipe.remove] = (*cells.get(cell.recipe.remove, ()), cell)
         return cells

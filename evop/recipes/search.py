@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, PlainSerializer, field_validator
+from pydantic import BeforeValidator, PlainSerializer, field_validator, model_validator
 
 from evop.errors import EvopError
 from evop.losses.loss import Loss
 from evop.losses.objectives import TAIL
+from evop.losses.tolerance import Tolerances
 from evop.recipes.execution import Execution
 from evop.recipes.option import GROUPS, RUNNING, SEARCHING, TIME, UNITS, option
+from evop.recipes.tolerated import Tolerated
 
 CACHE_MB = 1024
 """Mebibytes of the dense model's streams that a search keeps, where nothing else is asked for."""
@@ -36,7 +38,16 @@ LossField = Annotated[Loss, BeforeValidator(_loss), PlainSerializer(str)]
 class SearchRecipe(Execution):
     """Says what to remove, how to look for it, how long."""
 
-    remove: Annotated[float, option("Fraction of the decoder blocks to remove.")] = 0.25
+    remove: Annotated[
+        float | None, option("Fraction of the decoder blocks to remove; with --tolerate alone, as much as can go.")
+    ] = 0.25
+    tolerate: Annotated[
+        Tolerated,
+        option(
+            "What a group may lose: 0.10 (nats per token of text), 3% (points of right answers), code=0.05 (a domain); "
+            "may be repeated."
+        ),
+    ] = ()
     grain: Annotated[str, option("layer, subblock, head, channel or mixed.")] = "subblock"
     deploy: Annotated[
         str,
@@ -175,6 +186,30 @@ class SearchRecipe(Execution):
         int, option("Mebibytes of what the dense model's layers put out that are kept at most.", RUNNING, ge=0)
     ] = CACHE_MB
     profile: Annotated[bool, option("Say where the time went, and how much memory.", RUNNING)] = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tolerated(cls, value: Any) -> Any:
+        """With tolerances, remove as much as can go, and minimise the largest loss, unless something else is said."""
+        return {"objective": "worst", "remove": None, **value} if value.get("tolerate") else value
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Self:
+        if self.remove is None and not self.tolerate:
+            raise ValueError("how much to remove is not said; give --remove, or --tolerate")
+        if self.tolerate and self.scale != "none":
+            raise ValueError(f"--scale {self.scale} and --tolerate both say what counts as one; leave one out")
+        return self
+
+    @property
+    def tolerances(self) -> Tolerances | None:
+        """What every group may lose; None where nothing was said of it."""
+        return Tolerances.read(self.tolerate) if self.tolerate else None
+
+    @property
+    def unit(self) -> str:
+        """What counts as one in every group: ``none`` for the loss itself, ``random``, or ``tolerance``."""
+        return "tolerance" if self.tolerate else self.scale
 
     @field_validator("protect", mode="before")
     @classmethod

@@ -35,6 +35,7 @@ class Origin(JsonPart):
     tail: float
     loss: str
     scale: str
+    """What counts as one in a group: ``none`` for the loss itself, ``random``, or ``tolerance``."""
     importance: str
     importance_over: str
     fitness_on: str
@@ -48,13 +49,19 @@ class Origin(JsonPart):
     calibration: str
     """Fingerprint of the calibration set."""
     trials_sha256: str
+    tolerate: list[str] | None = None
+    """What a group may lose, in the words of ``--tolerate``; only written where that was said."""
+
+    @model_serializer(mode="wrap")
+    def _tolerated_alone(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_none(serialise(self), "tolerate")
 
 
 class Claim(JsonPart):
     """What the search says of its answer: the objective on ``search``, on ``select``, and on both pooled.
 
-    In the unit of the loss (nats per token, or share of the questions), or in excesses of a random pattern where the
-    search was scaled by those; ``excess`` is always in the unit of the loss.
+    In the unit of the loss (nats per token, or share of the questions), or in excesses of a random pattern or in
+    tolerances where the search was scaled by those; ``excess`` is always in the unit of the loss.
     """
 
     search: float

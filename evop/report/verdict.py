@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from evop.auditing.audit_file import HELD_OUT, AuditFile
 from evop.auditing.audit_rows import AuditedPattern, GroupRow, SummaryRow
+from evop.report.borne import borne_words
 
 
 def verdict(audit: AuditFile) -> list[str]:
@@ -13,6 +14,7 @@ def verdict(audit: AuditFile) -> list[str]:
     for kind in audit.kinds("audit"):
         sentences += _on_text(audit, pattern) if kind == "text" else _on_questions(audit, pattern)
     claimed = claimed_and_measured(audit, pattern)
+    sentences += borne_words(audit, pattern.name)
     return [*sentences, *([] if claimed is None else [f"{claimed[0].upper()}{claimed[1:]}."])]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from evop.files.json_file import sha256
@@ -14,9 +14,11 @@ from evop.removal.corrections import write_corrections
 from evop.removal.drop_file import write_drop_file
 from evop.removal.pattern_facts import Claim, ModelName, Origin
 from evop.removal.pattern_file import PatternFile
+from evop.searching.bearings import judged_cut
 from evop.searching.folder import SearchRun
 from evop.searching.judging import Judge, Judged
 from evop.searching.passages import held_out_domains
+from evop.searching.point_file import JudgedAs, Judgement
 from evop.searching.search_file import Finalist, SearchFile
 from evop.searching.setup import SearchSetup
 from evop.version import __version__
@@ -74,6 +76,15 @@ class Answer:
             both = judged.search, self.judge.select.excess(judged.select)
             pooled.append({group: _mean(both, splits, group) for group in both[0]})
         return pooled
+
+    @property
+    def judgement(self) -> Judgement:
+        """How the groups of the answer stand to what they may lose."""
+        return judged_cut(self.setup, self.judged[self.at].cut)
+
+    def charged(self, **spent: int) -> Answer:
+        """Copy the answer with more tokens that were scored, by purpose."""
+        return replace(self, spent={**self.spent, **spent})
 
     def write(self, run: SearchRun) -> tuple[SearchFile, PatternFile]:
         """Write ``search.json`` and ``pattern.json``, the pattern last: with it, the run is finished."""
@@ -147,7 +158,8 @@ class Answer:
             objective=recipe.objective,
             tail=recipe.tail,
             loss=recipe.loss.name,
-            scale=recipe.scale,
+            scale=recipe.unit,
+            tolerate=list(recipe.tolerate) or None,
             importance=recipe.importance,
             importance_over=recipe.importance_over,
             fitness_on=recipe.fitness_on,
@@ -173,6 +185,20 @@ class Answer:
 
     def _value(self, excess: Losses) -> float:
         return self.judge.select.value(excess)
+
+
+def with_judgements(answer: Answer, best: Sequence[Trial]) -> tuple[Answer, dict[JudgedAs, Judgement]]:
+    """Hold an answer against what its groups may lose; where finalists are refitted, the best as it is too.
+
+    Returns:
+        The answer, charged for it, and what came of it by what was judged.
+    """
+    setup, total = answer.setup, answer.setup.passages.select.total
+    if setup.learning is None:
+        return answer.charged(judging=2 * total), {"masked": answer.judgement}
+    masked = Answer.chosen(answer.recipe, replace(setup, learning=None), answer.reason, list(best), answer.completed)
+    spent = 4 * total + masked.spent["select"]
+    return answer.charged(judging=spent), {"refit": answer.judgement, "masked": masked.judgement}
 
 
 def _mean(excesses: Sequence[Losses], counts: Sequence[Mapping[str, int]], group: str) -> float:

@@ -39,6 +39,8 @@ def identity_asked(plan: SearchPlan, calibration: CalibrationSet) -> dict[str, A
         "cost": budget.cost,
         **{name: space.origin[name] for name in ("latency",) if name in space.origin},
         **{name: getattr(recipe, name) for name in chosen},
+        "tolerate": list(recipe.tolerate) or None,
+        "starts": [list(pattern.levels) for pattern in plan.starts] or None,
         "hold_out_domain": sorted(recipe.hold_out_domain),
         "loss": recipe.loss.name,
     }

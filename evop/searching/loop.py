@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 
 from evop.engines import Engine, make_engine
 from evop.errors import EvopError
+from evop.files.names import POINT
 from evop.fitness.fitness import Fitness
 from evop.recipes.search import SearchRecipe
-from evop.searching.answer import Answer
+from evop.searching.answer import Answer, with_judgements
 from evop.searching.folder import SearchRun
+from evop.searching.point_file import JudgedAs, Judgement, PointFile
 from evop.searching.progress import Progress, ProgressMeter, Watch, interruptible
 from evop.searching.result import SearchResult
 from evop.searching.setup import SearchSetup
@@ -29,6 +31,7 @@ from patterns import (
     make_strategy,
 )
 from patterns import search as run_loop
+from patterns.strategies.warm import Warm
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,8 @@ class SearchLoop:
         recipe, sample = self.recipe, self.fitness.sample
         for note in self.setup.notes:
             self.report(note)
-        strategy = make_strategy(recipe.strategy, self.setup.budget, recipe.seed, **recipe.strategy_options)
+        strategy: Strategy = make_strategy(recipe.strategy, self.setup.budget, recipe.seed, **recipe.strategy_options)
+        strategy = Warm(strategy, self.setup.starts) if self.setup.starts else strategy
         stop = Stop(recipe.most_evaluations(strategy.finishes), recipe.tokens, recipe.minutes)
         spent, reserve = self.setup.spent, self.setup.reserve
         meter = ProgressMeter(self.fitness, self.setup.labels, stop, spent + reserve(FINALISTS), self.watch)
@@ -108,7 +112,12 @@ class SearchLoop:
         completed = [] if best else self._completed(strategy, reason)
         self.watch(Progress("selecting", len({trial.pattern for trial in setup.log.trials})))
         answer = Answer.chosen(self.recipe, setup, reason, best or completed, completed)
+        judgements: dict[JudgedAs, Judgement] = {}
+        if setup.tolerates:
+            answer, judgements = with_judgements(answer, best or completed)
         account, pattern = answer.write(self.run)
+        if judgements:
+            PointFile.of(self.recipe, account, pattern, self.run.folder, judgements).write(self.run.folder / POINT)
         return SearchResult(self.run.folder, pattern, account)
 
     def _completed(self, strategy: Strategy, reason: str) -> list[Trial]:

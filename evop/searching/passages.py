@@ -88,10 +88,10 @@ def objective_passages(calibration: CalibrationSet, tokenizer: Any, recipe: Sear
             f"no group of the calibration set has {_needed(candidates[0], recipe)} in search and in select; lower "
             "--min-group-tokens or --min-group-items, or calibrate with more --passages or --items, or fewer --clusters"
         )
-    if len({group.kind for group in kept}) > 1 and recipe.scale == "none":
+    if len({group.kind for group in kept}) > 1 and recipe.unit == "none":
         raise EvopError(
-            f"--loss {recipe.loss}: nats of text and shares of items have no common unit; add --scale random, or "
-            f"search on one of them"
+            f"--loss {recipe.loss}: nats of text and shares of items have no common unit; add --tolerate or --scale "
+            "random, or search on one of them"
         )
     keys_kept = [group.key for group in kept]
     return ObjectivePassages(search.only(keys_kept), select.only(keys_kept), left_out)

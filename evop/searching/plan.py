@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evop.engines import refuse_engine
 from evop.errors import EvopError
@@ -12,9 +12,10 @@ from evop.losses.objectives import TAIL, objective_of
 from evop.model.checkpoint import Checkpoint
 from evop.recipes.search import SearchRecipe
 from evop.removal.space import THINNED, pattern_space
+from evop.searching.bisection import FIRST, STEPS
 from evop.timing.chosen_table import refuse_options
 from evop.timing.table import LatencyTable
-from patterns import Budget, PatternSpace, default_strategy, refuse_strategy
+from patterns import Budget, Pattern, PatternSpace, default_strategy, refuse_strategy
 
 MOST_COUNTED = 2000
 """Number of patterns that are counted at most, before an exhaustive search that was asked for begins."""
@@ -28,16 +29,19 @@ class SearchPlan:
         checkpoint: the model.
         recipe: what was asked, every ``auto`` of what is searched, and how, decided.
         budget: what has to go, over the space of the model; the space does not know yet how much its units matter.
-        table: what every level of every part takes; None where the budget counts no time.
+            Of a search by tolerances alone, the budget that it begins with.
         choice: a line that says which strategy was chosen for the caller and why, or how many patterns it has to
             measure; empty where there is nothing to say.
+        table: what every level of every part takes; None where the budget counts no time.
+        starts: patterns that the search begins with, beside what its strategy begins with; they meet the budget.
     """
 
     checkpoint: Checkpoint
     recipe: SearchRecipe
     budget: Budget
-    table: LatencyTable | None
     choice: str
+    table: LatencyTable | None = None
+    starts: tuple[Pattern, ...] = ()
 
     @classmethod
     def of(
@@ -55,23 +59,40 @@ class SearchPlan:
             EvopError: an importance that the grain cannot have.
             PatternError: a budget that cannot be met, or an unknown strategy, or an option it does not take.
         """
-        budget = Budget(space if table is None else table.timed(space), recipe.remove, recipe.cost)
-        chosen, choice = {}, ""
-        if recipe.strategy == "auto":
-            chosen["strategy"], why = default_strategy(budget)
-            choice = f"strategy {chosen['strategy']}: {why}"
-        elif recipe.strategy == "exhaustive":
-            few = budget.few(MOST_COUNTED)
-            count = f"more than {MOST_COUNTED:,}" if few is None else f"{len(few):,}"
-            choice = f"strategy exhaustive: {count} patterns to measure"
-        if recipe.importance == "auto":
-            chosen["importance"] = default_importance(space.grain)
-        else:
-            chosen["importance"] = metric_named(recipe.importance)
-        recipe = recipe.model_copy(update=chosen)
+        remove = FIRST / STEPS if recipe.remove is None else recipe.remove
+        budget = Budget(space if table is None else table.timed(space), remove, recipe.cost)
+        chosen = default_importance(space.grain) if recipe.importance == "auto" else metric_named(recipe.importance)
+        recipe = recipe.model_copy(update={"importance": chosen})
         refuse_importance(recipe.importance, space.grain, recipe.importance_over)
+        return cls(checkpoint, *_with_strategy(recipe, budget), table=table)
+
+    def at(self, remove: float) -> SearchPlan:
+        """Plan the same search at another budget.
+
+        Raises:
+            PatternError: a budget that cannot be met.
+        """
+        budget, recipe = replace(self.budget, remove=remove), self.recipe.model_copy(update={"remove": remove})
+        return SearchPlan(self.checkpoint, *_with_strategy(recipe, budget), table=self.table)
+
+
+def _with_strategy(recipe: SearchRecipe, budget: Budget) -> tuple[SearchRecipe, Budget, str]:
+    """Choose the strategy where that is left open; a search by tolerances leaves it open for each of its budgets.
+
+    Returns:
+        The recipe, the budget, and a line that says what was chosen.
+    """
+    choice = ""
+    if recipe.strategy == "auto" and recipe.remove is not None:
+        strategy, why = default_strategy(budget)
+        recipe, choice = recipe.model_copy(update={"strategy": strategy}), f"strategy {strategy}: {why}"
+    elif recipe.strategy == "exhaustive":
+        few = budget.few(MOST_COUNTED)
+        count = f"more than {MOST_COUNTED:,}" if few is None else f"{len(few):,}"
+        choice = f"strategy exhaustive: {count} patterns to measure"
+    if recipe.strategy != "auto":
         refuse_strategy(recipe.strategy, **recipe.strategy_options)
-        return cls(checkpoint, recipe, budget, table, choice)
+    return recipe, budget, choice
 
 
 def searched_space(checkpoint: Checkpoint, recipe: SearchRecipe) -> PatternSpace:

@@ -53,8 +53,11 @@ def note_on(size: SampleSize, recipe: SearchRecipe, asked: Recipe) -> str:
 def asks_for_sample_size(recipe: SearchRecipe) -> bool:
     """Say whether a search measures whether its sample is large enough.
 
-    One that counts its tokens spends them on its own patterns, and one that judges no patterns needs no sample.
+    One that counts its tokens spends them on its own patterns, and one that judges no patterns needs no sample. One
+    with tolerances says by an interval what its sample leaves open.
     """
+    if recipe.tolerate:
+        return False
     enough = recipe.evaluations is None or recipe.evaluations >= LEAST_EVALUATIONS
     return recipe.tokens is None and recipe.strategy != "oneshot" and enough
 

@@ -31,8 +31,9 @@ from evop.searching.progress import Progress, Watch
 from evop.searching.rankings import folds_of, notes_on_folds, ranking_tokens, rankings_of, samples_of
 from evop.searching.sample_size import RANDOM_PATTERNS, asks_for_sample_size, measured_sample_size, note_on
 from evop.searching.search_file import SampleSize
+from evop.searching.tolerated import tolerated
 from evop.tokens.passages import TokenPassages
-from patterns import Budget, TrialLog
+from patterns import FINALISTS, Budget, Pattern, TrialLog
 
 SCALE_PATTERNS = 32
 """Number of random patterns whose median excess is the unit of ``--scale random``."""
@@ -52,6 +53,7 @@ class SearchSetup:
         learning: the text that finalists are refitted by; None where they are judged as they were searched.
         sample_size: whether the search sample is large enough; None where that was not measured.
         notes: lines that a person would like to know before the search begins.
+        starts: patterns that the search begins with, beside what its strategy begins with.
     """
 
     calibration: CalibrationSet
@@ -63,6 +65,7 @@ class SearchSetup:
     learning: LearningText | None
     sample_size: SampleSize | None
     notes: tuple[str, ...]
+    starts: tuple[Pattern, ...] = ()
 
     @property
     def labels(self) -> dict[str, str]:
@@ -76,7 +79,13 @@ class SearchSetup:
 
     def reserve(self, finalists: int) -> int:
         """Count the tokens that the end of a search takes: choosing among finalists, or completing a pattern."""
-        return _reserve(finalists, self.passages, self.learning)
+        judging = _judging(self.tolerates, self.learning) * self.passages.select.total
+        return _reserve(finalists, self.passages, self.learning) + judging
+
+    @property
+    def tolerates(self) -> bool:
+        """Whether groups have tolerances, against which the answer is held in the end."""
+        return self.log.header.get("tolerate") is not None
 
 
 def set_up(
@@ -110,7 +119,8 @@ def set_up(
     watch(Progress("dense"))
     fidelities = fidelities_of(passages.search)
     store = LossStore.of_search(recipe.store, identity, fidelities)
-    fitness = _fitness(recipe, Sample(evaluator, passages.search, fidelities, store, rankings.cross), budget, header)
+    sample = Sample(evaluator, passages.search, fidelities, store, rankings.cross)
+    fitness = _fitness(recipe, sample, budget, header, tolerated(recipe, calibration, passages.search))
     derived = {
         "parts": [part.name for part in budget.space.parts],
         "groups": list(passages.groups),
@@ -121,7 +131,8 @@ def set_up(
     log = run.log(identity, derived, rankings.all, plan.table)
     size = measured_sample_size(fitness, budget) if asks_for_sample_size(recipe) else None
     notes = [*notes_on_folds(recipe, folds), note_on(size, recipe, calibration.manifest.recipe) if size else ""]
-    return SearchSetup(calibration, budget, passages, fitness, log, tokens, learning, size, tuple(filter(None, notes)))
+    told = tuple(filter(None, notes))
+    return SearchSetup(calibration, budget, passages, fitness, log, tokens, learning, size, told, plan.starts)
 
 
 def _tokens_before(recipe: SearchRecipe, search: TokenPassages, folds: Folds | None) -> dict[str, int]:
@@ -153,10 +164,17 @@ def _reserve(finalists: int, passages: ObjectivePassages, learning: LearningText
     return passages.select.total + max(1, finalists) * (passages.select.total + refitting) + completing
 
 
+def _judging(tolerates: bool, learning: LearningText | None) -> int:
+    """Count how often ``select`` is read at most to hold an answer against tolerances, as it is and refitted."""
+    as_it_is = 2 * tolerates
+    return as_it_is if learning is None else 2 * as_it_is + (1 + FINALISTS) * tolerates
+
+
 def _refuse_too_few_tokens(
     recipe: SearchRecipe, passages: ObjectivePassages, tokens: Mapping[str, int], learning: LearningText | None
 ) -> None:
     least = sum(tokens.values()) + passages.search.total + _reserve(0, passages, learning)
+    least += _judging(bool(recipe.tolerate), learning) * passages.select.total
     if recipe.tokens is not None and recipe.tokens < least:
         raise EvopError(
             f"--tokens {recipe.tokens:,} is too few for one pattern: with the dense model, what ranks units and the "
@@ -164,14 +182,23 @@ def _refuse_too_few_tokens(
         )
 
 
-def _fitness(recipe: SearchRecipe, sample: Sample, budget: Budget, header: Mapping[str, Any]) -> Fitness:
-    """Measure the dense model, and the scale where one is asked for; read them where the log has a header."""
+def _fitness(
+    recipe: SearchRecipe,
+    sample: Sample,
+    budget: Budget,
+    header: Mapping[str, Any],
+    tolerance: Mapping[str, float] | None,
+) -> Fitness:
+    """Measure the dense model, and the scale where one is asked for; read them where the log has a header.
+
+    Where groups have tolerances, these are the scale.
+    """
     dense = header.get("dense") or {str(fidelity.passages): sample.dense(fidelity) for fidelity in sample.fidelities}
     unscaled = Fitness(
         sample, objective_of(recipe.objective, recipe.tail), {int(count): losses for count, losses in dense.items()}
     )
     scale = header.get("scale_by") or (_scale(unscaled, budget) if recipe.scale == "random" else None)
-    return replace(unscaled, scale=scale)
+    return replace(unscaled, scale=scale or tolerance)
 
 
 def _scale(fitness: Fitness, budget: Budget) -> dict[str, float]:

@@ -19,6 +19,7 @@ from evop.auditing.harness import HarnessTasks, refuse_tasks
 from evop.auditing.measure import Auditor, metric_of
 from evop.auditing.tolerance import measured, warnings
 from evop.errors import EvopError
+from evop.losses.tolerance import Tolerances
 from evop.model.checkpoint import Checkpoint
 from evop.model.held import HeldModel
 from evop.recipes.audit import AuditRecipe
@@ -86,14 +87,16 @@ def audit(
     max_tokens, metric = recipe.max_tokens or most_tokens(candidates), recipe.metric or metric_of(candidates)
     _warn_of_other_sets(candidates, audited, report)
     dense = HeldModel(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
-    auditor = Auditor(audited, dense, candidates, randoms, max_tokens, metric, recipe.batch_size, report)
+    tolerated = _tolerated(recipe, candidates, audited)
+    auditor = Auditor(audited, dense, candidates, randoms, max_tokens, metric, recipe.batch_size, report, tolerated)
     command = _command(model, calibration, paths, folder, options)
     heals = {candidate.name: candidate.heal for candidate in candidates if candidate.heal is not None}
     draw_page = partial(
-        page, calibration=audited, runs=_runs(candidates), command=command, heals=heals, tolerate=recipe.tolerate
+        page, calibration=audited, runs=_runs(candidates), command=command, heals=heals, tolerate=_of_text(tolerated)
     )
     with AuditFolder(folder, auditor.audit_file(audited.labels), draw_page, report) as written:
-        for line in warnings(list(measured(written.file)), recipe.tolerate, recipe.tolerate_items):
+        found = list(measured(written.file))
+        for line in dict.fromkeys(line for each in tolerated.values() for line in warnings(found, each)):
             report(line)
         if recipe.needs:
             written.add(needs=auditor.needs())
@@ -128,6 +131,28 @@ def _warn_of_other_sets(
         learned = {domain_of(group) for group in heal.curve[0].excess} if heal is not None else set()
         if origin is not None and (both := sorted(learned & set(origin.held_out))):
             report(f"{candidate.name} learned from {', '.join(both)}, which its search had held out")
+
+
+def _tolerated(
+    recipe: AuditRecipe, candidates: Sequence[Candidate], calibration: CalibrationSet
+) -> dict[str, Tolerances]:
+    """Say what every candidate's groups may lose: what this audit is told, else what its search was.
+
+    Raises:
+        EvopError: a domain that the set does not have.
+    """
+    if recipe.tolerate:
+        asked = Tolerances.read(recipe.tolerate)
+        asked.refuse_others([domain.name for domain in calibration.manifest.domains])
+        return {candidate.name: asked for candidate in candidates}
+    origins = {candidate.name: candidate.file.origin for candidate in candidates}
+    return {name: Tolerances.read(origin.tolerate) for name, origin in origins.items() if origin and origin.tolerate}
+
+
+def _of_text(tolerated: Mapping[str, Tolerances]) -> float | None:
+    """Take what all candidates may lose of text, where that is one number."""
+    found = {each.least["text"] for each in tolerated.values()}
+    return found.pop() if len(found) == 1 else None
 
 
 def _tasks(recipe: AuditRecipe) -> HarnessTasks | None:

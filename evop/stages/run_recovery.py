@@ -9,9 +9,9 @@ from pathlib import Path
 from evop.errors import EvopError
 from evop.files.json_file import sha256
 from evop.files.names import HEAL, PATTERN, REFIT
+from evop.recipes.cell import Cell
 from evop.recipes.heal import HealRecipe
 from evop.recipes.refit import RefitRecipe
-from evop.recipes.run import Cell
 from evop.recovery.heal_file import HealFile
 from evop.recovery.refit_file import RefitFile
 from evop.stages.heal import heal

@@ -18,7 +18,8 @@ from evop.files.json_file import sha256
 from evop.files.names import AUDIT, PATTERN, TRIALS
 from evop.model.checkpoint import Checkpoint
 from evop.recipes.audit import AuditRecipe
-from evop.recipes.run import Cell, RunRecipe
+from evop.recipes.cell import Cell
+from evop.recipes.run import RunRecipe
 from evop.searching.folder import SearchRun
 from evop.searching.plan import SearchPlan
 from evop.searching.progress import Watch
@@ -136,6 +137,8 @@ class RunSteps:
                 f"{head}: {account.evaluations} evaluations, {account.tokens['total']:,} tokens, stopped by: "
                 f"{account.stopped}{', completed from the ranking' if account.completed else ''}"
             )
+            for line in result.statement:
+                self.say(line)
 
         return do
 
@@ -214,10 +217,10 @@ class RunSteps:
         return is_done
 
     def _claimed(self, cell: Cell) -> float:
-        """Read what the search of a cell claims on ``select``."""
-        claim = SearchResult.read(self.folder.search(cell)).pattern.claim
-        assert claim is not None, "a search writes what it claims"
-        return claim.select
+        """Read what the search of a cell claims on ``select``; of one that removes as much as can go, what stays."""
+        result = SearchResult.read(self.folder.search(cell))
+        assert result.pattern.claim is not None, "a search writes what it claims"
+        return result.pattern.claim.select if result.frontier is None else -result.pattern.reached.block_params
 
     @property
     def _parents(self) -> tuple[str, str]:

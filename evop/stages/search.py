@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from calibration import CalibrationSet
-from evop.errors import EvopError
-from evop.files.names import CORRECTIONS
 from evop.model.checkpoint import Checkpoint
-from evop.model.loaded import LoadedModel, load_model
 from evop.recipes.search import SearchRecipe
-from evop.removal.space import THINNED
 from evop.searching.folder import SearchRun
-from evop.searching.identity import identity_asked
-from evop.searching.loop import SearchLoop
 from evop.searching.plan import SearchPlan, searched_space
-from evop.searching.progress import Progress, Watch
+from evop.searching.progress import Watch
 from evop.searching.result import SearchResult
-from evop.searching.setup import set_up
 from evop.stages.one_error import one_error
-from evop.timing.answer_speed import time_answer
+from evop.stages.one_search import Searcher
+from evop.stages.tolerated import tolerated_search
 from evop.timing.chosen_table import table_of_run
 
 __all__ = ["SearchResult", "run_plan", "search"]
@@ -64,7 +57,7 @@ def search(
 def run_plan(
     plan: SearchPlan, calibration: CalibrationSet, run: SearchRun, watch: Watch, report: Callable[[str], None]
 ) -> SearchResult:
-    """Search what was planned; time the answer where the budget counts time.
+    """Search what was planned: at one budget, or at several until the largest within what is tolerated is known.
 
     Args:
         plan: what is searched, and how.
@@ -76,31 +69,6 @@ def run_plan(
     Raises:
         EvopError: a folder that holds another search, or a model that cannot be loaded or measured.
     """
-    if plan.choice:
-        report(plan.choice)
-    run.refuse_another(identity_asked(plan, calibration))
-    watch(Progress("loading"))
-    recipe = plan.recipe
-    dtype = run.header["dtype"] if run.header and recipe.dtype == "auto" else recipe.dtype
-    loaded = load_model(plan.checkpoint, recipe.device, dtype, recipe.trust_remote_code)
-    _refuse_offloaded(loaded, recipe)
-    setup = set_up(plan, calibration, run, loaded, watch)
-    result = SearchLoop(recipe, run, setup, watch, report).run_search()
-    if plan.table is None or result.interrupted:
-        return result
-    watch(Progress("timing"))
-    cut = result.pattern.cut(run.folder / CORRECTIONS)
-    return replace(result, speed=time_answer(run.folder, result.pattern, cut, loaded, plan.table, report))
-
-
-def _refuse_offloaded(loaded: LoadedModel, recipe: SearchRecipe) -> None:
-    """Check that weights which have to be ranked lie in memory.
-
-    Raises:
-        EvopError: some were left on the disk, because the model does not fit into the devices.
-    """
-    if recipe.grain in THINNED and any(weight.is_meta for weight in loaded.model.parameters()):
-        raise EvopError(
-            f"{loaded.checkpoint.name} does not fit into the devices, and --grain {recipe.grain} needs all its weights "
-            "there; use --grain subblock or layer, or --dtype bfloat16"
-        )
+    if plan.recipe.remove is None:
+        return tolerated_search(plan, calibration, run.folder, watch, report)
+    return Searcher(calibration, watch, report).search(plan, run)

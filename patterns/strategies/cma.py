@@ -97,6 +97,10 @@ class CMA:
         self._teach(self._ranks(values))
         self._next()
 
+    def begin_from(self, values: Mapping[Pattern, float]) -> None:
+        """Take the best of these for the best so far, which is injected into the next generation."""
+        self._note(values)
+
     def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
         """Return what the sensitivities measured so far would choose."""
         return by_effects(self.budget, effects(self.budget.space, values))

@@ -87,6 +87,11 @@ class Genetic:
         children = self._repaired(mutate(cross(chosen, self._rng), self._tops, self._rng))
         self._population = [*children[: POPULATION - len(elite)], *elite]
 
+    def begin_from(self, values: Mapping[Pattern, float]) -> None:
+        """Put these patterns into the first generation, in the place of random ones."""
+        self.ask()
+        self._population = [*values, *self._population][:POPULATION]
+
     def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
         """Return None: every pattern asked meets the budget already."""
         return None

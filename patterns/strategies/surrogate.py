@@ -113,6 +113,11 @@ class Surrogate:
         # Nothing left to choose: a space without anything new ends the search by itself.
         self._asked = chosen or [self.budget.draw(self._rng)]
 
+    def begin_from(self, values: Mapping[Pattern, float]) -> None:
+        """Know these patterns as if they had been asked for in full: incumbents, and points of the process."""
+        self._values.update(((pattern, 1.0), value) for pattern, value in values.items())
+        self._met.update(dict.fromkeys(values))
+
     def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
         """Return the best pattern measured; before any, what the sensitivities known by then would choose."""
         met = [pattern for pattern in values if self.budget.met(pattern) and np.isfinite(values[pattern])]

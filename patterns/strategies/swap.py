@@ -106,6 +106,11 @@ class Swap:
             parent = [self._parent] if self._step == len(steps) - 2 else []
             self._select(self._step + 1, [*survivors, *parent])
 
+    def begin_from(self, values: Mapping[Pattern, float]) -> None:
+        """Let the best of these be the first parent, in place of the best of a random start."""
+        self._stuck = 0
+        self._breed(min(values, key=lambda pattern: values[pattern]))
+
     def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
         """Return the best of the last step that was finished; of what was measured, where the first was not."""
         return self._ranked[0] if self._ranked else min(values, key=lambda pattern: values[pattern], default=None)

@@ -33,6 +33,7 @@ ANOTHER = {
     "tail": {"tail": 0.25},
     "loss": {"loss": "kl"},
     "scale": {"scale": "random"},
+    "tolerate": {"tolerate": "0.1", "remove": 0.25, "objective": "cvar"},
     "importance": {"importance": "flap"},
     "importance_over": {"importance_over": "worst"},
     "fitness_on": {"fitness_on": "held-out"},
@@ -45,7 +46,7 @@ ANOTHER = {
     "dtype": {"dtype": "bfloat16"},
 }
 """A key of the log's header -> options of a search in which it is another."""
-OF_FILES = {"model", "calibration", "search_tokens", "select_tokens", "space", "halves"}
+OF_FILES = {"model", "calibration", "search_tokens", "select_tokens", "space", "halves", "starts"}
 """Keys that no option decides: what the model and the set are, and what was made of them."""
 FOUND = {"parts", "groups", "at_chance", "dense", "scale_by"}
 """What else stands in the header: it follows from the identity, and is read back."""

@@ -347,7 +347,7 @@ def test_the_whole_road_of_thinned_parts(road, tmp_path, grain):
     done = here(
         *("audit", "--model", MODEL, "--calibration", road / "set", "--pattern", tmp_path / "run"),
         *("--out", tmp_path / "audit", "--max-tokens", 24, "--dtype", "float32", "--no-needs"),
-        *("--random-patterns", 3, "--tolerate", 0.0001),
+        *("--random-patterns", 3, "--tolerate", "0.0001"),
     )
     assert done.returncode == 0, done.stderr
     assert "more than the 0.0001 nats per token that you tolerate" in " ".join(done.stdout.split())

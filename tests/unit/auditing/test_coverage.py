@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from evop.auditing.worst import gap_interval, worst_of
 from evop.losses.means import TAILS, document_means, document_noise
+from evop.losses.worst import gap_interval, worst_of
 
 AUDITS, GROUPS, DOCUMENTS, DRAWS = 150, 10, 12, 200
 

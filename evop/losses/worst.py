@@ -13,6 +13,7 @@ How often the intervals cover the truth is measured by ``benchmarks/coverage.py`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,23 +70,65 @@ def worst_of(patterns: list[Means], noise: np.ndarray, seed: list[int]) -> list[
             documents are drawn for all patterns.
         seed: of the draws of true means.
     """
-    value = np.array([means.value for means in patterns])
-    if not np.isfinite(patterns[0].spread).any():
-        return [_unknown(row, len(noise)) for row in value]
-    moderated = [means.moderated() for means in patterns]
-    error = np.array([error * quantile(TAILS[1], freedom) / NORMAL for error, freedom in moderated])
-    truth = true_means(value, error, len(noise), np.random.default_rng(seed))
+    return largest_of([Measured(patterns, noise)], seed)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Groups of one kind, whose means are alike in unit and in spread.
+
+    Attributes:
+        patterns: the measured means under each pattern, of the same groups.
+        noise: errors of the means in simulated audits, in standard errors, float64 [draws, patterns, groups].
+        unit: what counts as one in each group, float64 [groups], such as what it may lose; None for the means as they
+            are.
+    """
+
+    patterns: list[Means]
+    noise: np.ndarray
+    unit: np.ndarray | None = None
+
+
+def largest_of(kinds: Sequence[Measured], seed: list[int]) -> list[Worst]:
+    """Estimate the largest mean of every pattern over groups of several kinds, each in its unit.
+
+    Likely true means are drawn kind by kind, in the unit in which the groups of a kind are alike; then each is divided
+    by what counts as one in its group.
+
+    Args:
+        kinds: what was measured of each kind, under the same patterns.
+        seed: of the draws of true means.
+    """
+    value = np.concatenate([_in_units(np.array([m.value for m in kind.patterns]), kind) for kind in kinds], axis=-1)
+    draws = len(kinds[0].noise)
+    if not all(np.isfinite(kind.patterns[0].spread).any() for kind in kinds):
+        return [_unknown(row, draws) for row in value]
+    parts = [_drawn(kind, [*seed, *[at] * (at > 0)]) for at, kind in enumerate(kinds)]
+    truth, off = (np.concatenate([part[i] for part in parts], axis=-1) for i in range(2))
     largest, measured = truth.max(axis=-1), value.max(axis=-1)
-    above = (truth + noise * error).max(axis=-1) - largest
+    above = (truth + off).max(axis=-1) - largest
     given, (less, more) = np.quantile(largest, TAILS, axis=0), np.quantile(above, TAILS, axis=0)
     low, high = (given[0] + measured - more) / 2, (given[1] + measured - less) / 2
     middle = (largest.mean(axis=0) + measured - above.mean(axis=0)) / 2
-    again, winners = (value + noise * error).max(axis=-1), truth.argmax(axis=-1)
-    shares = np.array([np.bincount(row, minlength=value.shape[1]) for row in winners.T]) / len(noise)
+    again, winners = (value + off).max(axis=-1), truth.argmax(axis=-1)
+    shares = np.array([np.bincount(row, minlength=value.shape[1]) for row in winners.T]) / draws
     return [
         Worst(float(measured[i]), float(middle[i]), float(low[i]), float(high[i]), shares[i], above[:, i], again[:, i])
-        for i in range(len(patterns))
+        for i in range(len(value))
     ]
+
+
+def _drawn(kind: Measured, seed: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Draw likely true means, and errors of simulated audits, in units: float64 [draws, patterns, groups] each."""
+    value = np.array([means.value for means in kind.patterns])
+    moderated = [means.moderated() for means in kind.patterns]
+    error = np.array([error * quantile(TAILS[1], freedom) / NORMAL for error, freedom in moderated])
+    truth = true_means(value, error, len(kind.noise), np.random.default_rng(seed))
+    return _in_units(truth, kind), _in_units(kind.noise * error, kind)
+
+
+def _in_units(values: np.ndarray, kind: Measured) -> np.ndarray:
+    return values if kind.unit is None else values / kind.unit
 
 
 def gap_interval(one: Worst, other: Worst) -> tuple[float, float]:

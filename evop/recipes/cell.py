@@ -1,0 +1,33 @@
+"""The cells of a run: every search that it makes, and what its folder is called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from evop.recipes.search import SearchRecipe
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One search of a run.
+
+    Attributes:
+        recipe: what is asked of the search.
+    """
+
+    recipe: SearchRecipe
+
+    @property
+    def name(self) -> str:
+        """The name of the search's folder; it names all of ``CELLS``, so that it stays when their lists grow."""
+        return cell_name(self.recipe.strategy, self.recipe.remove, self.recipe.seed)
+
+
+def cell_name(strategy: str, remove: float | None, seed: int) -> str:
+    """Name a cell, such as ``cma-0.25-seed0``."""
+    return f"{strategy}-{budget_name(remove)}-seed{seed}"
+
+
+def budget_name(remove: float | None) -> str:
+    """Name a budget: by its fraction, or ``tolerated`` where as much goes as can."""
+    return "tolerated" if remove is None else f"{remove}"

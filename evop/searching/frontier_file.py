@@ -1,0 +1,150 @@
+"""``frontier.json``: how much can go within what is tolerated, and every budget that was tried on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from evop.files.json_file import JsonFile, JsonPart
+from evop.files.names import FRONTIER, POINTS
+from evop.removal.pattern_facts import ModelName
+from evop.searching.point_file import JudgedAs, Judgement, PointFile
+
+WORDS = {
+    "params": "the decoder blocks' parameters",
+    "flops": "the FLOPs per token",
+    "kv": "the KV cache",
+    "latency": "the predicted time of a request",
+}
+"""What a budget counts, in words."""
+REACHED = {"params": "block_params", "flops": "flops", "kv": "kv", "latency": "latency"}
+"""What a budget counts -> the fraction that says how much of it went."""
+SHIPPED = {"masked": "as it is", "refit": "refitted", "healed": "healed"}
+"""What a pattern was judged as, in words."""
+
+
+class Point(JsonPart):
+    """One budget that was tried: its folder, what its answer removes, and how its groups stand."""
+
+    name: str
+    """The folder of its search, in ``points``: a pattern like any other."""
+    remove: float
+    removed: float
+    """The fraction that the answer removes of what the budget counts."""
+    judgements: dict[JudgedAs, Judgement]
+    evaluations: int
+    tokens: int
+    pattern_sha256: str
+
+    @classmethod
+    def of(cls, name: str, file: PointFile) -> Point:
+        """Take what a frontier says of a search."""
+        return cls(
+            name=name,
+            remove=file.remove,
+            removed=getattr(file.reached, REACHED[file.cost]),
+            judgements=file.judgements,
+            evaluations=file.evaluations,
+            tokens=file.tokens,
+            pattern_sha256=file.pattern_sha256,
+        )
+
+
+class FrontierFile(JsonFile):
+    """What came of a search with tolerances.
+
+    Attributes:
+        version: version of evop that wrote the file.
+        model: the model.
+        calibration: fingerprint of the calibration set.
+        cost: what the budgets count.
+        tolerate: what may be lost, in the words of ``--tolerate``.
+        judge: what patterns were judged as.
+        answer: name of the point whose pattern is the answer; None where nothing can go.
+        edges: what patterns were judged as -> the name of the largest point that is within; None for none.
+        points: the budgets that were tried, ascending.
+        unmet: budgets that the model cannot meet.
+        labels: group key -> what a person reads.
+    """
+
+    SCHEMA: ClassVar[str] = "evop.frontier/1"
+    version: str
+    model: ModelName
+    calibration: str
+    cost: str
+    tolerate: list[str]
+    judge: JudgedAs
+    answer: str | None
+    edges: dict[JudgedAs, str | None]
+    points: list[Point]
+    unmet: list[float]
+    labels: dict[str, str]
+
+    @classmethod
+    def find(cls, folder: Path) -> FrontierFile | None:
+        """Read the frontier of a run; None where the folder is none of a search by tolerances."""
+        place = folder / FRONTIER
+        return cls.read(place) if place.is_file() else None
+
+    def point(self, name: str | None) -> Point | None:
+        """Find a point by its name; None for no name."""
+        return next((point for point in self.points if point.name == name), None)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that all searches scored, each as if it ran alone."""
+        return sum(point.tokens for point in self.points)
+
+    @property
+    def evaluations(self) -> int:
+        """Number of patterns that all searches measured."""
+        return sum(point.evaluations for point in self.points)
+
+    @property
+    def statement(self) -> list[str]:
+        """Say what can go, what stands in the way of more, and what it took; one sentence each."""
+        return [*self._edge(self.judge), *self._beside(), self._took()]
+
+    def _edge(self, judge: JudgedAs) -> list[str]:
+        """Say how much can go of a pattern that is shipped so, and why no more."""
+        best, shipped = self.point(self.edges[judge]), SHIPPED[judge]
+        if best is None:
+            sentences = [f"Nothing can go ({shipped}) so that no group surely loses more than is tolerated."]
+        else:
+            sentences = [
+                f"{best.removed:.1%} of {WORDS[self.cost]} can go ({shipped}): "
+                f"{best.judgements[judge].words(self.labels)}."
+            ]
+        more = self._next(best, judge)
+        if more is not None:
+            sentences.append(f"At {more.removed:.1%}, {more.judgements[judge].words(self.labels)}.")
+        return sentences
+
+    def _beside(self) -> list[str]:
+        """Say how much could go otherwise: without a refit, or without healing."""
+        sentences = []
+        for judge, name in self.edges.items():
+            if judge != self.judge:
+                best = self.point(name)
+                much = "nothing could" if best is None else f"{best.removed:.1%} can"
+                sentences.append(f"Judged {SHIPPED[judge]}, {much} go.")
+        return sentences
+
+    def _took(self) -> str:
+        tried = ", ".join(f"{point.remove:.0%}" for point in self.points)
+        return (
+            f"Budgets tried: {tried}; {self.evaluations:,} evaluations, {self.tokens:,} tokens, each search counted as "
+            "if it ran alone."
+        )
+
+    def _next(self, best: Point | None, judge: JudgedAs) -> Point | None:
+        """Find the point that removes least beyond another of those that were judged so and are too much."""
+        least = 0.0 if best is None else best.removed
+        above = [point for point in self.points if point.removed > least and judge in point.judgements]
+        too_much = [point for point in above if point.judgements[judge].verdict != "within"]
+        return min(too_much, key=lambda point: point.removed, default=None)
+
+
+def point_folder(run: Path, name: str) -> Path:
+    """Name the folder of a point of a run."""
+    return run / POINTS / name

@@ -1,0 +1,206 @@
+"""The largest removal within what is tolerated: searches at several budgets, which share what they measured."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from calibration import CalibrationSet
+from calibration.seeded import generator
+from evop.errors import EvopError
+from evop.files.json_file import sha256
+from evop.files.names import CORRECTIONS, DROP_LIST, FRONTIER, LATENCY, PATTERN, POINT, POINTS, SEARCH, TRIALS
+from evop.removal.pattern_facts import ModelName
+from evop.searching.bisection import FIRST, STEPS, next_budget
+from evop.searching.folder import SearchRun
+from evop.searching.frontier_file import SHIPPED, FrontierFile, Point, point_folder
+from evop.searching.plan import SearchPlan
+from evop.searching.point_file import JudgedAs, PointFile, limits_of
+from evop.searching.progress import Watch
+from evop.searching.result import SearchResult
+from evop.searching.search_file import SearchFile
+from evop.stages.one_search import Searcher
+from evop.version import __version__
+from patterns import Pattern, PatternError, TrialLog, finalists
+
+STARTS = 3
+"""Patterns of each neighbouring budget that a search begins with."""
+STORE = "store"
+
+
+@dataclass
+class ToleratedSearch:
+    """Looks for the largest removal at which no group surely loses more than it may.
+
+    Attributes:
+        plan: what is searched, and how; its budget is the first that is tried.
+        searcher: runs the search of each budget.
+        folder: the folder of the run.
+        report: is given a line for each budget.
+        points: budget in steps -> what came of it.
+        unmet: budgets that the model cannot meet.
+    """
+
+    plan: SearchPlan
+    searcher: Searcher
+    folder: Path
+    report: Callable[[str], None]
+    points: dict[int, PointFile] = field(default_factory=dict)
+    unmet: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        recipe = self.plan.recipe
+        shared = recipe.model_copy(update={"store": recipe.store or str(self.folder / STORE)})
+        self.plan = replace(self.plan, recipe=shared)
+
+    def run(self) -> SearchResult:
+        """Find the edge, and write the frontier; then the answer, if anything can go.
+
+        Raises:
+            EvopError: nothing can go, or the folder holds something else.
+            KeyboardInterrupt: a search was stopped by Ctrl-C; what it measured so far is kept.
+        """
+        self._refuse_another()
+        judge: JudgedAs = self.plan.recipe.judge
+        edges = {judge: self._edge(judge)}
+        if judge != "masked":
+            edges["masked"] = self._edge("masked")
+        frontier = self._frontier(judge, {name: None if at is None else name_of(at) for name, at in edges.items()})
+        frontier.write(self.folder / FRONTIER)
+        if frontier.answer is None:
+            raise EvopError(
+                f"{' '.join(frontier.statement[:2])} Tolerate more, or calibrate with more --select-passages; the "
+                f"budgets that were tried are in {self.folder / FRONTIER}"
+            )
+        self._answer(point_folder(self.folder, frontier.answer))
+        return SearchResult.read(self.folder)
+
+    def _edge(self, judge: JudgedAs) -> int | None:
+        """Search at several budgets until the largest within what is tolerated is known; None where there is none."""
+        while True:
+            within = [at for at in self.points if self.points[at].judgements[judge].verdict == "within"]
+            beyond = [at for at in self.points if at not in within] + list(self.unmet)
+            # What a budget's answer removes beyond it can go too.
+            reached = [max(at, round(STEPS * self._removed(at))) for at in within]
+            at = next_budget(reached, beyond, FIRST)
+            if at is None:
+                return max(within, key=self._removed, default=None)
+            self._try(at, judge)
+
+    def _removed(self, at: int) -> float:
+        return Point.of("", self.points[at]).removed
+
+    def _try(self, at: int, judge: JudgedAs) -> None:
+        """Search at a budget, unless that was done before."""
+        try:
+            plan = self.plan.at(at / STEPS)
+        except PatternError as error:
+            self.unmet.add(at)
+            self.report(f"{at / STEPS:.0%}: {error}")
+            return
+        run = SearchRun(point_folder(self.folder, name_of(at)))
+        done = self._done(run, plan)
+        if done is None:
+            # A search that was begun before goes on from what it began with, whatever its neighbours have found since.
+            starts = self._starts(at, plan) if run.header is None else _starts_of(run)
+            result = self.searcher.search(replace(plan, starts=tuple(starts)), run)
+            if result.interrupted:
+                raise KeyboardInterrupt
+            done = PointFile.read(run.folder / POINT)
+        self.points[at] = done
+        labels = SearchFile.read(run.folder / SEARCH).groups
+        self.report(f"{at / STEPS:.0%} ({SHIPPED[judge]}): {done.judgements[judge].words(labels)}")
+
+    def _done(self, run: SearchRun, plan: SearchPlan) -> PointFile | None:
+        """Read what came of a budget before; None where its search has not ended, or may now go on for longer."""
+        if not (run.folder / POINT).is_file() or not (run.folder / PATTERN).is_file():
+            return None
+        point, account = PointFile.read(run.folder / POINT), SearchFile.read(run.folder / SEARCH)
+        same = point.tolerate == list(plan.recipe.tolerate) and point.limits == limits_of(plan.recipe)
+        whole = point.pattern_sha256 == sha256(run.folder / PATTERN) and account.trials_sha256 == sha256(run.trials)
+        model, calibration = self.plan.checkpoint.fingerprint, self.searcher.calibration.fingerprint
+        ours = (account.model.fingerprint, account.calibration) == (model, calibration)
+        return point if same and whole and ours and point.stopped != "interrupted" else None
+
+    def _starts(self, at: int, plan: SearchPlan) -> list[Pattern]:
+        """Bring the best of the neighbouring budgets to this one."""
+        below = max((other for other in self.points if other < at), default=None)
+        above = min((other for other in self.points if other > at), default=None)
+        rng = generator("starts", plan.recipe.seed, at)
+        starts: dict[Pattern, None] = {}
+        for other in (below, above):
+            if other is not None:
+                trials = TrialLog.open(point_folder(self.folder, name_of(other)) / TRIALS).trials
+                whole = max(trial.fidelity for trial in trials)
+                best = finalists(trials, whole, STARTS)
+                starts |= dict.fromkeys(plan.budget.repair(trial.pattern, rng) for trial in best)
+        return list(starts)
+
+    def _frontier(self, judge: JudgedAs, edges: dict[JudgedAs, str | None]) -> FrontierFile:
+        """Describe all budgets that were tried."""
+        order = sorted(self.points)
+        return FrontierFile(
+            version=__version__,
+            model=ModelName.of(self.plan.checkpoint),
+            calibration=self.searcher.calibration.fingerprint,
+            cost=self.plan.recipe.cost,
+            tolerate=list(self.plan.recipe.tolerate),
+            judge=judge,
+            answer=edges[judge],
+            edges=edges,
+            points=[Point.of(name_of(at), self.points[at]) for at in order],
+            unmet=[at / STEPS for at in sorted(self.unmet)],
+            labels=self.searcher.calibration.labels,
+        )
+
+    def _answer(self, point: Path) -> None:
+        """Copy the pattern of a point, and what belongs to it, to where the pattern of a run lies; the pattern last."""
+        for name in (CORRECTIONS, LATENCY, DROP_LIST, PATTERN):
+            (self.folder / name).unlink(missing_ok=True)
+            if (point / name).is_file():
+                shutil.copyfile(point / name, self.folder / name)
+
+    def _refuse_another(self) -> None:
+        """Check that the folder is new, or of a search by tolerances.
+
+        Raises:
+            EvopError: it holds something else.
+        """
+        present = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
+        if self.folder.is_file() or not (POINTS in present or present <= {STORE, LATENCY}):
+            raise EvopError(f"--out {self.folder} is not empty and holds no search by tolerances; choose a new folder")
+
+
+def tolerated_search(
+    plan: SearchPlan,
+    calibration: CalibrationSet,
+    folder: Path,
+    watch: Watch,
+    report: Callable[[str], None],
+) -> SearchResult:
+    """Search the largest removal within what is tolerated.
+
+    Args:
+        plan: what is searched, and how.
+        calibration: the calibration set.
+        folder: the folder of the run.
+        watch: is shown the progress of each search.
+        report: is given a line for each budget.
+
+    Raises:
+        EvopError: nothing can go, or bad input as for any search.
+        KeyboardInterrupt: a search was stopped by Ctrl-C; what it measured so far is kept.
+    """
+    return ToleratedSearch(plan, Searcher(calibration, watch, report), folder, report).run()
+
+
+def name_of(at: int) -> str:
+    """Name the point of a budget in steps: ``0.20``."""
+    return f"{at / STEPS:.2f}"
+
+
+def _starts_of(run: SearchRun) -> list[Pattern]:
+    """Read what a search that was begun before has begun with."""
+    return [Pattern(tuple(levels)) for levels in (run.header or {}).get("starts") or []]

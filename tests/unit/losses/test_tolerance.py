@@ -1,0 +1,93 @@
+"""Tolerances: one way to write them, each group has one, and the losses of all groups are held against them."""
+
+import numpy as np
+import pytest
+
+from evop.errors import EvopError
+from evop.losses.bearing import Bearing, Borne
+from evop.losses.means import Means
+from evop.losses.worst import Measured, largest_of, worst_of
+from evop.recipes.audit import AuditRecipe
+from evop.recipes.search import SearchRecipe
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "0.10,3%,code=0.05",
+        ["code=0.05", "0.1", "3%"],
+        {"default": [0.10, "3%"], "code": 0.05},
+        [0.1, "3%", "code=0.05"],
+    ],
+)
+def test_tolerances_are_the_same_however_they_are_written(written):
+    recipe = SearchRecipe.of(tolerate=written)
+    assert recipe.tolerate == ("0.1", "3%", "code=0.05") == AuditRecipe.of(tolerate=written).tolerate
+    assert SearchRecipe.of(**recipe.model_dump()) == recipe
+    of = recipe.tolerances.of
+    assert [of("code", "text"), of("law", "text"), of("code", "item")] == [0.05, 0.1, 0.03]
+    assert recipe.tolerances.least == {"text": 0.05, "item": 0.03}
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("0", "found '0' for all domains, expected a loss above 0"),
+        ("code=much", "found 'much' for code"),
+        ("0.1,0.2", "two things of all domains, in nats per token"),
+        ("nan", "expected a loss above 0"),
+        (True, "expected a loss above 0"),
+    ],
+)
+def test_what_is_no_tolerance_is_refused(written, says):
+    with pytest.raises(EvopError, match=says):
+        SearchRecipe.of(tolerate=written)
+
+
+def test_with_tolerances_as_much_goes_as_can_unless_a_budget_is_named():
+    assert (SearchRecipe.of().remove, SearchRecipe.of().unit) == (0.25, "none")
+    alone, beside = SearchRecipe.of(tolerate="0.1"), SearchRecipe.of(tolerate="0.1", remove=0.3, objective="cvar")
+    assert (alone.remove, alone.objective, alone.unit) == (None, "worst", "tolerance")
+    assert (beside.remove, beside.objective, beside.unit) == (0.3, "cvar", "tolerance")
+    with pytest.raises(EvopError, match="give --remove, or --tolerate"):
+        SearchRecipe.of(remove=None)
+    with pytest.raises(EvopError, match="both say what counts as one"):
+        SearchRecipe.of(tolerate="0.1", scale="random")
+
+
+def borne(value, tolerance, spread=0.05, documents=12, kind="text"):
+    count = len(value)
+    means = Means(np.array(value), np.full(count, spread), np.full(count, float(documents)))
+    noise = np.random.default_rng(0).standard_normal((2000, count))
+    return Borne(kind, tuple(f"{kind}{i}" for i in range(count)), means, noise, np.full(count, tolerance))
+
+
+@pytest.mark.parametrize(("value", "verdict"), [(0.03, "within"), (0.09, "open"), (0.25, "beyond")])
+def test_a_verdict_is_that_of_the_group_that_uses_most(value, verdict):
+    bearing = Bearing.of([borne([0.01, value, 0.02], 0.1)], [1])
+    assert (bearing.verdict, bearing.worst) == (verdict, 1)
+
+
+def test_half_the_tolerance_is_twice_the_number():
+    high = [Bearing.of([borne([0.06] * n, t)], [1]).largest.high for n, t in ((4, 0.1), (4, 0.05))]
+    assert high[1] == pytest.approx(2 * high[0])
+
+
+def test_text_and_questions_are_one_number():
+    text, items = borne([0.05, 0.04], 0.1), borne([0.02, 0.05], 0.03, spread=0.1, documents=100, kind="item")
+    both = Bearing.of([text, items], [1])
+    assert both.groups[both.worst] == "item1"
+    assert both.largest.high > Bearing.of([text], [1]).largest.high
+    assert both.share[:2] == pytest.approx([0.5, 0.4])
+
+
+def test_without_tolerances_the_worst_group_is_what_it_was():
+    part = borne([0.2, 0.3, 0.25], 0.1)
+    (plain,) = worst_of([part.means], part.noise[:, None], [7])
+    (units,) = largest_of([Measured([part.means], part.noise[:, None], np.ones(3))], [7])
+    assert (plain.low, plain.value, plain.high) == (units.low, units.value, units.high)
+
+
+def test_of_single_documents_nothing_is_promised():
+    alone = borne([0.01], 0.1, spread=np.nan, documents=1)
+    assert Bearing.of([alone], [1]).verdict == "open"
