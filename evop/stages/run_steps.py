@@ -131,11 +131,10 @@ class RunSteps:
                 result = run_plan(self.plans[cell.name], self.calibration, SearchRun(place), watch, self.say)
             if result.interrupted:
                 raise KeyboardInterrupt
-            account = result.account
             self.folder.add_done("searches", cell.name, options)
             self.report(
-                f"{head}: {account.evaluations} evaluations, {account.tokens['total']:,} tokens, stopped by: "
-                f"{account.stopped}{', completed from the ranking' if account.completed else ''}"
+                f"{head}: {result.account.evaluations} evaluations, {result.account.tokens['total']:,} tokens, stopped "
+                f"by: {result.account.stopped}{', completed from the ranking' if result.account.completed else ''}"
             )
             for line in result.statement:
                 self.say(line)
