@@ -10,9 +10,10 @@ from pathlib import Path
 from calibration import CalibrationSet
 from calibration.seeded import generator
 from evop.errors import EvopError
-from evop.files.json_file import sha256
+from evop.files.json_file import sha256, whole
 from evop.files.names import CORRECTIONS, DROP_LIST, FRONTIER, LATENCY, PATTERN, POINT, POINTS, SEARCH, TRIALS
 from evop.removal.pattern_facts import ModelName
+from evop.report.frontier_page import frontier_page
 from evop.searching.bisection import FIRST, STEPS, next_budget
 from evop.searching.folder import SearchRun
 from evop.searching.frontier_file import SHIPPED, FrontierFile, Point, point_folder
@@ -28,6 +29,8 @@ from patterns import Pattern, PatternError, TrialLog, finalists
 STARTS = 3
 """Patterns of each neighbouring budget that a search begins with."""
 STORE = "store"
+PAGE = "frontier.html"
+"""The frontier as a picture to choose from."""
 
 
 @dataclass
@@ -68,6 +71,8 @@ class ToleratedSearch:
         if judge != "masked":
             edges["masked"] = self._edge("masked")
         frontier = self._frontier(judge, {name: None if at is None else name_of(at) for name, at in edges.items()})
+        with whole(self.folder / PAGE) as page:
+            page.write_text(frontier_page(frontier), encoding="utf-8")
         frontier.write(self.folder / FRONTIER)
         if frontier.answer is None:
             raise EvopError(

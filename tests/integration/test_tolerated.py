@@ -49,6 +49,7 @@ def test_the_answer_is_the_largest_budget_that_is_within(run):
     result, lines = run
     frontier = FrontierFile.find(result.folder)
     assert frontier == result.frontier
+    assert frontier.statement[0].replace("'", "&#39;") in (result.folder / "frontier.html").read_text()
     within = [point for point in frontier.points if point.judgements["masked"].verdict == "within"]
     answer = frontier.point(frontier.answer)
     assert answer.removed == max(point.removed for point in within)

@@ -1,0 +1,93 @@
+"""``frontier.html``: every budget that was tried as a point that one can hover and click; nothing is fetched for it."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from evop.losses.tolerance import amount
+from evop.report.naming import model_title
+from evop.searching.frontier_file import SHIPPED, FrontierFile, Point
+from evop.searching.point_file import GroupBorne, Judgement
+
+WIDTH, HEIGHT, LEFT, BOTTOM = 720, 360, 56, 40
+"""Of the picture, in its own units; margins for the words of the axes."""
+
+
+def frontier_page(frontier: FrontierFile) -> str:
+    """Draw the frontier of a search by tolerances.
+
+    Returns:
+        HTML that fetches nothing; its data stand in it as JSON, under the id ``data``.
+    """
+    source = files("evop.report") / "template"
+    points = [_point(frontier, point) for point in frontier.points]
+    right = 1.1 * max((point["removed"] for point in points), default=1.0)
+    top = min(max([1.2, *(1.05 * point["high"] for point in points)]), 4.0)
+    for point in points:
+        point["x"] = LEFT + (WIDTH - LEFT - 20) * point["removed"] / right
+        point |= {f"y_{end}": _y(point[end], top) for end in ("low", "measured", "high")}
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    data = json.dumps({"points": points}, ensure_ascii=False).replace("<", "\\u003c")
+    return environment.from_string((source / "frontier.html.j2").read_text("utf-8")).render(
+        title=f"What {model_title(frontier.model.name)} can do without",
+        statement=frontier.statement,
+        tolerate=", ".join(frontier.tolerate),
+        shipped=SHIPPED[frontier.judge],
+        points=points,
+        line=_y(1.0, top),
+        width=WIDTH,
+        height=HEIGHT,
+        left=LEFT,
+        floor=HEIGHT - BOTTOM,
+        data=Markup(data),
+        css=Markup((source / "page.css").read_text("utf-8")),
+        js=Markup((source / "frontier.js").read_text("utf-8")),
+    )
+
+
+def _y(share: float, top: float) -> float:
+    """Place a share of what is tolerated; what lies outside of the picture lies at its edge."""
+    return 16 + (HEIGHT - BOTTOM - 16) * (1 - min(max(share, 0.0), top) / top)
+
+
+def _point(frontier: FrontierFile, point: Point) -> dict[str, Any]:
+    """List what the page says of a point."""
+    judged = point.judgements[frontier.judge]
+    measured = judged.measured
+    return {
+        "name": point.name,
+        "removed": point.removed,
+        "verdict": judged.verdict,
+        "answer": point.name == frontier.answer,
+        "measured": measured,
+        "low": measured if judged.low is None else judged.low,
+        "high": measured if judged.high is None else judged.high,
+        "words": judged.words(frontier.labels),
+        "groups": _groups(judged, frontier),
+    }
+
+
+def _groups(judged: Judgement, frontier: FrontierFile) -> list[dict[str, Any]]:
+    rows = sorted(judged.groups, key=lambda row: -row.loss / row.tolerance)
+    return [
+        {
+            "label": frontier.labels.get(row.group, row.group),
+            "loss": amount(row.loss, row.kind),
+            "interval": _interval(row),
+            "tolerance": amount(row.tolerance, row.kind),
+            "share": f"{row.loss / row.tolerance:.0%}",
+            "over": row.loss > row.tolerance,
+        }
+        for row in rows
+    ]
+
+
+def _interval(row: GroupBorne) -> str:
+    if row.low is None or row.high is None:
+        return "–"
+    return f"{amount(row.low, row.kind)} to {amount(row.high, row.kind)}"
