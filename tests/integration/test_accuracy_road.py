@@ -115,7 +115,7 @@ def test_a_comparison_counts_what_all_searches_were_searched_by(found, calibrati
 
 def test_text_and_items_meet_in_units_of_a_random_pattern(calibration, tmp_path):
     options = {**OPTIONS, "loss": "nll+accuracy", "evaluations": 2, "min_group_tokens": 50, "strategy": "random"}
-    with pytest.raises(EvopError, match="no common unit; add --scale random"):
+    with pytest.raises(EvopError, match="no common unit; add --tolerate or --scale random"):
         search(model_dir(), calibration, tmp_path / "none", **options)
     found = search(model_dir(), calibration, tmp_path / "random", scale="random", remove=0.5, **options)
     header, *_ = header_and_trials(found.folder)
