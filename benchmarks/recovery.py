@@ -4,6 +4,7 @@
     python benchmarks/recovery.py --grain layer --remove 0.25 --seeds 1
     python benchmarks/recovery.py --table                  # the table of the cells that are done
     python benchmarks/recovery.py --model MODEL --domain NAME=FILE --name mine
+    python benchmarks/recovery.py --loss kl --recovery auto --name recovery-kl    # searched by another loss
 
 Of the domains, five are searched and refitted by, and three are kept away, others for every seed. One search a cell by
 the default strategy, as many tokens as 40 patterns take; then its answer as it is, with FLAP's bias, and refitted: by a
@@ -69,6 +70,8 @@ class Cell:
     grain: str
     remove: float
     seed: int
+    loss: str = "nll"
+    recoveries: tuple[str, ...] = tuple(CONTENDERS)
 
     @property
     def folder(self) -> Path:
@@ -108,7 +111,7 @@ class Cell:
         search(
             self.model, calibration, out,
             grain=self.grain, deploy="any", remove=self.remove, max_tokens=MAX_TOKENS, min_group_tokens=96,
-            tokens=tokens, seed=self.seed, **HOW,
+            tokens=tokens, seed=self.seed, loss=self.loss, **HOW,
         )  # fmt: skip
         return out
 
@@ -123,7 +126,8 @@ class Cell:
         evaluator = Evaluator(loaded, opened.space, Ranking(), MAX_TOKENS, HOW["batch_size"], cache_mb=0)
         if self.grain in THINNED:
             cuts["bias"] = biased(evaluator, opened.cut, calibration)
-        for name, asked in CONTENDERS.items():
+        for name in self.recoveries:
+            asked = CONTENDERS[name]
             out = self.folder / name.replace(", ", "-").replace(" ", "-")
             if not (out / "pattern.json").is_file():
                 refit(self.model, run, calibration, out, max_tokens=MAX_TOKENS, **HOW, **asked)
@@ -191,7 +195,8 @@ def cells(given: argparse.Namespace) -> Iterator[Cell]:
     domains = tuple(given.domain or embedded_domains())
     removes = given.remove or REMOVES
     for seed, remove, grain in itertools.product(range(given.seeds), removes, given.grain or GRAINS):
-        yield Cell(given.model, domains, given.train_tokens, given.work / given.name, grain, remove, seed)
+        place, recoveries = given.work / given.name, tuple(given.recovery or CONTENDERS)
+        yield Cell(given.model, domains, given.train_tokens, place, grain, remove, seed, given.loss, recoveries)
 
 
 def main() -> None:
@@ -202,6 +207,8 @@ def main() -> None:
     parser.add_argument("--name", default="recovery", help="of the table")
     parser.add_argument("--grain", action="append", choices=GRAINS, help="all otherwise; may be repeated")
     parser.add_argument("--remove", action="append", type=float, help=f"{REMOVES} otherwise; may be repeated")
+    parser.add_argument("--recovery", action="append", choices=CONTENDERS, help="all otherwise; may be repeated")
+    parser.add_argument("--loss", default="nll", help="what is searched by")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--train-tokens", type=int, default=4000, help="a domain, to refit by")
     parser.add_argument("--work", type=Path, default=Path("runs"))

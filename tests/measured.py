@@ -65,6 +65,20 @@ def asked_for_the_mean(rivals):
     return "less" if less else "more", int(seeds.sum()), len(frame)
 
 
+def ahead(rivals):
+    """Whether the default's worst group loses less than that of each of three searches, whatever the seeds."""
+    frame = searches(rivals)
+    behind = [name for name in frame if name.startswith(("greedy", "policy", "genetic"))]
+    return len(behind) == 3 and (frame[behind].min() > frame["surrogate"].max()).all()
+
+
+def unseen(rivals):
+    """What the ranking by sensitivity and the default lose in the worst unseen group, medians over seeds."""
+    rows = main_rows(rivals).query("split == 'unseen'")
+    worst_of = rows.groupby("contender")["worst"].median()
+    return worst_of["oneshot, sensitivity"], worst_of["surrogate"]
+
+
 def sizes(rivals):
     """Numbers of groups that were audited, and of those nothing of which was searched."""
     groups = main_rows(rivals).dropna(subset="groups").groupby("split")["groups"].unique()
@@ -145,6 +159,8 @@ CHECKS = {
     "some end": lambda rivals: (main_rows(rivals)["stopped"].dropna() != "tokens").any(),
     "Every search, random": lambda rivals: searches(rivals).lt(at_random(rivals), axis=0).all(axis=None),
     "The ranges of": overlapping,
+    "In the others the default": ahead,
+    "in the worst of them": unseen,
     "One random pattern": lambda demo: (demo["random_most"] > 5 * demo["random_least"]).all(),
     "an audit measures": lambda _code: (AuditRecipe.model_fields["random_patterns"].default,),
     "Asked for the mean": asked_for_the_mean,
