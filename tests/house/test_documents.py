@@ -180,7 +180,7 @@ RESULTS = {
     "docs/recovery.md": ["recovery"],
     "docs/calibration.md": ["copies", "clusters"],
     "docs/latency.md": ["latency"],
-    "docs/negative-results.md": ["arms-sensitivities"],
+    "docs/negative-results.md": ["arms-model", "arms-sensitivities"],
     "docs/accuracy.md": ["accuracy"],
     "docs/audit.md": ["coverage"],
     "docs/held-out.md": ["held-out"],
