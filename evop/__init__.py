@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from evop.stages.calibrate import build_calibration_set
     from evop.stages.compare import compare
     from evop.stages.heal import HealResult, heal
+    from evop.stages.metric import search_metric
     from evop.stages.prune import PruneResult, prune
     from evop.stages.refit import RefitResult, refit
     from evop.stages.run import RunResult, run
@@ -47,6 +48,7 @@ __all__ = [
     "refit",
     "run",
     "search",
+    "search_metric",
     "speed",
 ]
 
@@ -61,6 +63,7 @@ _HOMES = {
     "refit": "evop.stages.refit",
     "SearchResult": "evop.stages.search",
     "search": "evop.stages.search",
+    "search_metric": "evop.stages.metric",
     "speed": "evop.stages.speed",
     "RunRecipe": "evop.recipes.run",
     "RunResult": "evop.stages.run",

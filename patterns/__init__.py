@@ -11,7 +11,7 @@ from patterns.search import Measure, finalists, search
 from patterns.space import PatternSpace, Reached
 from patterns.stop import Stop
 from patterns.strategies import OPTIONS, STRATEGIES, Strategy, default_strategy, make_strategy, refuse_strategy
-from patterns.trials import Measurement, Trial, TrialLog
+from patterns.trials import Log, Measurement, Trial, TrialLog
 
 __all__ = [
     "COSTS",
@@ -21,6 +21,7 @@ __all__ = [
     "Budget",
     "Cost",
     "Fidelity",
+    "Log",
     "Measure",
     "Measurement",
     "Part",

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from patterns.errors import PatternError
 from patterns.part import Pattern
@@ -93,22 +93,39 @@ class Trial:
         return cls(row["round"], Pattern(tuple(row["levels"])), row["met"], row["fidelity"], measurement)
 
 
-class TrialLog:
+class Row(Protocol):
+    """What a line of a log is made of, and made to."""
+
+    def to_json(self) -> str:
+        """Return one line of the log."""
+
+    @classmethod
+    def from_json(cls, line: str) -> Self:
+        """Read one line of the log."""
+
+
+OneRow = TypeVar("OneRow", bound=Row)
+
+
+class Log(Generic[OneRow]):
     """The file ``trials.jsonl``: a header, then one trial per line in the order asked, appended batch by batch.
 
     It holds only what seed, recipe and data determine, so two runs of one recipe write the same bytes.
     A torn last line (a kill in the middle of a write) is cut off when the log is opened.
     """
 
-    def __init__(self, path: Path, header: Mapping[str, Any], trials: list[Trial]) -> None:
+    schema: ClassVar[str]
+    row: ClassVar[type[Any]]
+
+    def __init__(self, path: Path, header: Mapping[str, Any], trials: list[OneRow]) -> None:
         self.path = path
         self.header = header
         self.trials = trials
 
     @classmethod
-    def create(cls, path: Path, header: Mapping[str, Any]) -> TrialLog:
+    def create(cls, path: Path, header: Mapping[str, Any]) -> Self:
         """Start a log; the header says what the run is."""
-        content = {"schema": SCHEMA, **header}
+        content = {"schema": cls.schema, **header}
         temporary = path.with_suffix(".tmp")
         try:
             temporary.write_text(json.dumps(content, allow_nan=False) + "\n")
@@ -118,7 +135,7 @@ class TrialLog:
         return cls(path, content, [])
 
     @classmethod
-    def open(cls, path: Path) -> TrialLog:
+    def open(cls, path: Path) -> Self:
         """Read a log from the disk.
 
         Raises:
@@ -130,19 +147,19 @@ class TrialLog:
             header = json.loads(lines[0]) if lines else {}
         schema = header.get("schema") if isinstance(header, dict) else type(header).__name__
         # Before its trials are read: another version calls what a trial holds by other names.
-        if schema != SCHEMA:
+        if schema != cls.schema:
             raise PatternError(
-                f"{path} opens with schema {schema!r}, expected {SCHEMA!r}: it was written by another version of evop, "
-                "or is no search log; search again in a new folder"
+                f"{path} opens with schema {schema!r}, expected {cls.schema!r}: it was written by another version of "
+                "evop, or is no search log; search again in a new folder"
             )
         with _undamaged(path):
-            trials = [Trial.from_json(line.decode()) for line in lines[1:]]
+            trials = [cls.row.from_json(line.decode()) for line in lines[1:]]
         if torn:
             with path.open("rb+") as file:
                 file.truncate(sum(len(line) + 1 for line in lines))
         return cls(path, header, trials)
 
-    def append(self, trials: list[Trial]) -> None:
+    def append(self, trials: list[OneRow]) -> None:
         """Write trials to the disk before they count; a kill leaves a prefix of them there."""
         if not trials:
             return
@@ -151,6 +168,13 @@ class TrialLog:
             file.flush()
             os.fsync(file.fileno())
         self.trials.extend(trials)
+
+
+class TrialLog(Log[Trial]):
+    """The log of a search of patterns."""
+
+    schema = SCHEMA
+    row = Trial
 
 
 @contextmanager

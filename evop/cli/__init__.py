@@ -6,7 +6,7 @@ import errno
 import sys
 
 from calibration.errors import CalibrationError
-from evop.cli import audit, calibrate, compare, demo, heal, prune, refit, run, search, show, speed
+from evop.cli import audit, calibrate, compare, demo, heal, metric, prune, refit, run, search, show, speed
 from evop.cli.app import app
 from evop.cli.recipe_options import GroupedCommand
 from evop.errors import EvopError
@@ -16,6 +16,7 @@ for _command in (
     demo.demo,
     calibrate.calibrate,
     show.show,
+    metric.metric,
     search.search,
     refit.refit,
     audit.audit,

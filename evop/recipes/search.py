@@ -95,8 +95,8 @@ class SearchRecipe(Execution):
         str,
         option(
             "Which units leave first: flap, wanda, taylor, ria, pruner-zero, magnitude or random; a metric written "
-            "out, such as abs(W)*sqrt(X), or a file that holds one; influence (of whole parts, for oneshot); auto is "
-            "flap for heads and channels.",
+            "out, such as abs(W)*sqrt(X), or one that evop metric found (its folder); influence (of whole parts, for "
+            "oneshot); auto is flap for heads and channels.",
             UNITS,
         ),
     ] = "auto"

@@ -102,8 +102,8 @@ def test_the_test_sees_what_is_wrong():
         ("1", "evop/stages/audit.py", "listen"),
         ("2", "evop/stages/nowhere.py", "audit"),
     ]
-    assert missing(
-        [("1", "patterns/trials.py", "TrialLog.forget"), ("2", "patterns/trials.py", "TrialLog.append")]
-    ) == [("1", "patterns/trials.py", "TrialLog.forget")]
+    assert missing([("1", "patterns/trials.py", "Log.forget"), ("2", "patterns/trials.py", "Log.append")]) == [
+        ("1", "patterns/trials.py", "Log.forget")
+    ]
     steps = [("1", "calibration/build.py", "x"), ("2", "patterns/search.py", "y"), ("3", "evop/fitness/sample.py", "z")]
     assert unconnected(steps) == [("calibration", "patterns")]

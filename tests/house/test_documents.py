@@ -124,7 +124,7 @@ def test_the_test_sees_what_is_not_there():
 
 def test_the_commands():
     assert set(COMMANDS) == {
-        *("demo", "calibrate", "show", "search", "refit", "audit", "prune", "heal", "speed", "run", "compare")
+        *("demo", "calibrate", "show", "metric", "search", "refit", "audit", "prune", "heal", "speed", "run", "compare")
     }
     assert "make test" in text(".ci/run")
     assert set(COMMANDS) <= set(re.findall(r"\bevop (\w+)", text("docs/guide.md")))
@@ -227,11 +227,13 @@ def test_the_guide_names_every_strategy_grain_metric_objective_and_loss():
     from evop.importance import IMPORTANCES
     from evop.losses import ITEM_METERS, METERS
     from evop.losses.objectives import OBJECTIVES
+    from evop.metrics.methods import METHODS
     from patterns import STRATEGIES
 
     guide = text("docs/guide.md")
     assert firsts("docs/guide.md", "--strategy") == {*STRATEGIES, "auto"}
     assert firsts("docs/guide.md", "--grain") == set(GRAINS)
+    assert firsts("docs/metrics.md", "--method") == set(METHODS)
     for name in (*OBJECTIVES, *METERS, *ITEM_METERS, *IMPORTANCES):
         assert re.search(rf"`(?:--\w+ )?{name}`", guide), name
 

@@ -1,0 +1,58 @@
+"""The recipe of a search of metrics: by which method, what leaves by them, how they are judged."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from evop.losses.loss import Loss
+from evop.losses.objectives import TAIL
+from evop.recipes.execution import Execution
+from evop.recipes.option import GROUPS, SEARCHING, UNITS, option
+from evop.recipes.search import LossField, SearchRecipe
+
+
+class MetricRecipe(Execution):
+    """Says by which method metrics are searched, what leaves by them, how long."""
+
+    method: Annotated[str, option("optishear, pruner-zero, adapruner, tpe, exhaustive, random or random-trees.")] = (
+        "exhaustive"
+    )
+    remove: Annotated[float, option("Fraction of the decoder blocks to remove.")] = 0.25
+    grain: Annotated[Literal["channel", "head", "mixed"], option("channel, head or mixed.")] = "channel"
+    deploy: Annotated[str, option("stock: the same share of every layer leaves; any: one ranking over all layers.")] = (
+        "any"
+    )
+    objective: Annotated[
+        str, option("cvar (mean excess of the groups that lose most), worst (the largest alone) or mean.")
+    ] = "cvar"
+    tail: Annotated[
+        float, option("cvar: share of the groups, those that lose most, that the mean is over.", gt=0, le=1)
+    ] = TAIL
+    loss: Annotated[LossField, option("nll, or kl or reconstruction (how far from the dense model; OptiShear's).")] = (
+        Loss.named("nll")
+    )
+    evaluations: Annotated[
+        int, option("Metrics to measure at most; those that remove what an earlier one did do not count.", ge=1)
+    ] = 300
+    minutes: Annotated[float | None, option("Minutes to search at most.", gt=0)] = None
+    seed: Annotated[int, option("Seed of all that is random in the method.", ge=0)] = 0
+    width_step: Annotated[
+        int | None, option("Widths of thinned MLPs are multiples of it; else up to 256, by size.", UNITS, ge=1)
+    ] = None
+    importance_over: Annotated[
+        Literal["mean", "worst"],
+        option("mean over the groups, or worst: the group where a unit matters most.", UNITS),
+    ] = "mean"
+    max_tokens: Annotated[int, option("Tokens per passage at most.", GROUPS, ge=2)] = 512
+    min_group_tokens: Annotated[
+        int, option("Tokens that a group needs, in search and in select, to enter the objective.", GROUPS, ge=1)
+    ] = 256
+    opposites: Annotated[
+        bool, option("pruner-zero: take out operators that undo one another, such as exp of log.", SEARCHING)
+    ] = True
+
+    @property
+    def as_search(self) -> SearchRecipe:
+        """The search whose one ranking a metric gives: what may leave, and what is measured on."""
+        same = {name: getattr(self, name) for name in MetricRecipe.model_fields if name in SearchRecipe.model_fields}
+        return SearchRecipe.of(**{**same, "strategy": "oneshot", "protect": "none"})

@@ -1,0 +1,213 @@
+"""``evop metric``: from a model and a calibration set to the metric whose one ranking loses least."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from calibration import CalibrationSet
+from calibration.passage import domain_of
+from evop.errors import EvopError
+from evop.files.json_file import sha256
+from evop.files.names import METRIC, TRIALS
+from evop.fitness.search_evaluator import search_evaluator
+from evop.importance import scores_of
+from evop.importance.measured import sites_of
+from evop.importance.metric_file import MetricFile, MetricFinalist
+from evop.importance.statistics import gather
+from evop.losses.objectives import objective_of
+from evop.metrics.methods import TREES, Asked, make_method
+from evop.model.checkpoint import Checkpoint
+from evop.model.loaded import LoadedModel, load_model
+from evop.recipes.metric import MetricRecipe
+from evop.removal.cut import Cut
+from evop.removal.pattern_facts import ModelName
+from evop.searching.metrics.judge import Losses, MetricJudge
+from evop.searching.metrics.loop import MetricLoop
+from evop.searching.metrics.trial import MetricLog, MetricTrial
+from evop.searching.passages import ObjectivePassages, objective_passages
+from evop.searching.plan import searched_space
+from evop.searching.progress import Progress, Watch, interruptible
+from evop.stages.one_error import one_error
+from evop.version import __version__
+from patterns import FINALISTS, PatternSpace, Stop
+
+__all__ = ["search_metric"]
+
+
+@one_error
+def search_metric(
+    model: str | Path,
+    calibration: str | Path | CalibrationSet,
+    out: str | Path,
+    *,
+    watch: Watch = lambda progress: None,
+    report: Callable[[str], None] = lambda line: None,
+    **options: Any,
+) -> MetricFile:
+    """Search a metric; run again on the same folder, it goes on where it was.
+
+    Args:
+        model: a Hugging Face folder or hub name.
+        calibration: a calibration set or its folder.
+        out: the folder of the search; ``evop search --importance`` takes it.
+        watch: is shown the progress.
+        report: is given a line where a person would like to know something.
+        **options: the fields of ``evop.recipes.metric.MetricRecipe``.
+
+    Raises:
+        EvopError: bad input, a budget that cannot be met, a package that is not installed, or a folder that holds
+            another search.
+    """
+    recipe, folder = MetricRecipe.of(**options), Path(out)
+    calibration = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
+    checkpoint = Checkpoint.find(model, recipe.revision)
+    space = searched_space(checkpoint, recipe.as_search)
+    make_method(recipe.method, Asked(recipe.seed))  # says what is missing before the weights are read
+    watch(Progress("loading"))
+    loaded = load_model(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
+    passages = objective_passages(calibration, loaded.tokenizer, recipe.as_search)
+    log = _log(folder, _identity(recipe, calibration, loaded, passages))
+    watch(Progress("importance"))
+    judge = _judge(recipe, loaded, space, passages)
+    watch(Progress("dense"))
+    dense = {split: judge.losses([Cut()], part)[0] for split, part in _splits(passages).items()}
+    domains = tuple(sorted({domain_of(group) for group in passages.groups}))
+    method = make_method(recipe.method, Asked(recipe.seed, domains=domains, opposites=recipe.opposites))
+    stop = Stop(recipe.evaluations, None, recipe.minutes)
+    loop = MetricLoop(method, judge, passages.search, dense["search"], log, stop)
+    loop.on_trial = lambda trial: watch(Progress("searching", loop.measured, share=stop.share(loop.measured, 0)))
+    with interruptible(stop):
+        reason = loop.run()
+        watch(Progress("selecting", loop.measured))
+        answer = _answer(recipe, calibration, loop, passages, dense, reason)
+    answer.write(folder / METRIC)
+    return MetricFile.read(folder / METRIC)
+
+
+def _splits(passages: ObjectivePassages) -> dict[str, Any]:
+    return {"search": passages.search, "select": passages.select}
+
+
+def _identity(
+    recipe: MetricRecipe, calibration: CalibrationSet, loaded: LoadedModel, passages: ObjectivePassages
+) -> dict[str, Any]:
+    """List what makes a search of metrics this one and no other; limits, device and batch size are not part of it."""
+    how = {"evaluations", "minutes", "device", "batch_size", "dtype", "revision", "trust_remote_code"}
+    return {
+        "model": loaded.checkpoint.fingerprint,
+        "calibration": calibration.fingerprint,
+        **recipe.model_dump(mode="json", exclude=how),
+        "dtype": loaded.dtype,
+        "search_tokens": passages.search.fingerprint,
+    }
+
+
+def _log(folder: Path, identity: Mapping[str, Any]) -> MetricLog:
+    """Open the log of a folder, or begin one.
+
+    Raises:
+        EvopError: the folder holds another search, or something else.
+    """
+    path = folder / TRIALS
+    if not path.is_file():
+        present = folder.iterdir() if folder.is_dir() else []
+        if folder.is_file() or any(found != path.with_suffix(".tmp") for found in present):
+            raise EvopError(f"--out {folder} is not empty and holds no search of metrics; choose a new folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        return MetricLog.create(path, identity)
+    log = MetricLog.open(path)
+    for key, value in identity.items():
+        if log.header.get(key) != value:
+            raise EvopError(
+                f"--out {folder} holds another search: its {key} is {log.header.get(key)}, this one's is {value}; "
+                "choose a new folder, or repeat the first command to go on with it"
+            )
+    return log
+
+
+def _judge(recipe: MetricRecipe, loaded: LoadedModel, space: PatternSpace, passages: ObjectivePassages) -> MetricJudge:
+    """Gather what the metrics read, in one pass over the search sample."""
+    evaluator = search_evaluator(recipe.as_search, loaded, space)
+    sites, trees = sites_of(loaded, space, coupled=False), recipe.method in TREES
+    statistics = evaluator.backoff(
+        lambda batch_tokens: gather(
+            loaded.model, sites, passages.search.as_text(), batch_tokens, gradients=trees, of_weights=trees
+        )
+    )
+    objective = objective_of(recipe.objective, recipe.tail)
+    scores = scores_of(sites, statistics)
+    return MetricJudge(evaluator, recipe.remove, recipe.importance_over, objective, scores, statistics)
+
+
+def _answer(
+    recipe: MetricRecipe,
+    calibration: CalibrationSet,
+    loop: MetricLoop,
+    passages: ObjectivePassages,
+    dense: Mapping[str, Losses],
+    reason: str,
+) -> MetricFile:
+    """Measure the best metrics on ``select``, and take the one that is best on both splits.
+
+    Raises:
+        EvopError: no metric has a value.
+    """
+    sound = [trial for trial in loop.trials.values() if trial.measured and not trial.failed]
+    if not sound:
+        failed = next((trial.failed for trial in loop.trials.values() if trial.failed), f"stopped by {reason}")
+        raise EvopError(f"no metric has a value ({failed}); give more --evaluations, or use --dtype float32")
+    best = sorted(sound, key=lambda trial: trial.value)[:FINALISTS]
+    cuts = [cut for trial in best if isinstance(cut := loop.judge.cut(trial.metric), Cut)]
+    selected = loop.judge.losses(cuts, passages.select)
+    finalists = [
+        _finalist(loop.judge, trial, losses, passages, dense) for trial, losses in zip(best, selected, strict=True)
+    ]
+    passes = 3 if recipe.method in TREES else 1
+    tokens = {
+        "importance": passes * passages.search.total,
+        "dense": passages.search.total,
+        "trials": sum(trial.tokens for trial in loop.trials.values()),
+        "select": (1 + len(best)) * passages.select.total,
+    }
+    loaded = loop.judge.evaluator.loaded
+    return MetricFile(
+        version=__version__,
+        model=ModelName.of(loaded.checkpoint),
+        calibration=calibration.fingerprint,
+        metric=min(finalists, key=lambda finalist: (finalist.pooled, finalist.search)).metric,
+        **{
+            name: getattr(recipe, name) for name in ("method", "grain", "deploy", "remove", "objective", "tail", "seed")
+        },
+        loss=recipe.loss.name,
+        over=recipe.importance_over,
+        stopped=reason,
+        asked=len(loop.trials),
+        evaluations=loop.measured,
+        failed=sum(bool(trial.failed) for trial in loop.trials.values()),
+        tokens={**tokens, "total": sum(tokens.values())},
+        finalists=finalists,
+        trials_sha256=sha256(loop.log.path),
+    )
+
+
+def _finalist(
+    judge: MetricJudge, trial: MetricTrial, selected: Losses, passages: ObjectivePassages, dense: Mapping[str, Losses]
+) -> MetricFinalist:
+    """Judge a finalist on ``select``, and on both splits with every token counted alike."""
+    counts = {split: part.counts_by_group for split, part in _splits(passages).items()}
+
+    def pooled(search: Losses, select: Losses) -> Losses:
+        together = {group: counts["search"][group] + counts["select"][group] for group in search}
+        both = (("search", search), ("select", select))
+        return {
+            group: sum(of[group] * counts[split][group] for split, of in both) / together[group] for group in search
+        }
+
+    return MetricFinalist(
+        metric=str(trial.metric),
+        search=trial.value,
+        select=judge.value(selected, dense["select"]),
+        pooled=judge.value(pooled(trial.losses, selected), pooled(dense["search"], dense["select"])),
+    )
