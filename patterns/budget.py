@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,11 +12,10 @@ from patterns import listing
 from patterns.decoder import Decoder
 from patterns.demand import Demand
 from patterns.errors import PatternError
-from patterns.part import COSTS, Pattern
+from patterns.feasible import asked_of, everything_goes, needs_of, refuse_ask, refuse_infeasible
+from patterns.part import Pattern
 from patterns.space import PatternSpace
 
-TOLERANCE = 0.005
-"""A pattern meets R when it removes at least R minus this fraction of the decoder blocks' cost."""
 SWITCHES_TRIED = 20
 """A random level switch may lead back to where it began this many times before there is none."""
 
@@ -25,63 +24,67 @@ SWITCHES_TRIED = 20
 class Budget:
     """How much of the model must go; always hands out legal patterns that meet it.
 
-    *Met*: removed at least ``remove`` minus 0.5% of the blocks' cost, and no single legal put-back still does.
+    *Met*: removed at least what was asked of every cost, less 0.5% of the blocks', and within ``fit_in``; and no
+    single legal put-back still is.
 
     Attributes:
         space: the parts that can go, and which patterns are legal.
-        remove: the fraction of the decoder blocks' cost that must go, in (0, 1).
-        cost: name of the cost that is counted: ``params``, ``flops``, ``kv`` or ``latency``.
+        remove: the fraction of the decoder blocks' cost that must go, in (0, 1); or of several costs, by name; None
+            where ``fit_in`` alone says how much.
+        cost: name of the cost that a bare fraction counts: ``params``, ``flops``, ``kv`` or ``latency``.
+        fit_in: bytes that the weights and the cache of the pruned model may take at most, where the space counts
+            them; None for no limit.
 
     Raises:
-        PatternError: ``remove`` outside (0, 1), an unknown cost, or more than the free parts hold.
+        PatternError: a fraction outside (0, 1), an unknown cost, or more than legal patterns can remove together.
     """
 
     space: PatternSpace
-    remove: float
+    remove: float | Mapping[str, float] | None
     cost: str = "params"
+    fit_in: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.remove < 1:
-            raise PatternError(f"--remove must lie between 0 and 1 (a fraction of the blocks), found {self.remove}")
-        if self.cost not in COSTS:
-            raise PatternError(f"cost {self.cost!r} is unknown; choose one of {', '.join(COSTS)}")
-        if not self._blocks:
-            raise PatternError(
-                f"the budget cannot be met: nothing is known of the {self.cost} of these blocks"
-                + ("; measure a table of times first" if self.cost == "latency" else "; choose another --cost")
-            )
-        most = self._demand.left[0]
-        if most < self.need:
-            raise PatternError(
-                f"the budget cannot be met: --remove {self.remove} of the blocks' {self.cost} asks for more than the "
-                f"unprotected parts hold ({most / self._blocks:.3f}); remove less or protect fewer parts"
-            )
-        if not listing.reachable(self._demand):
-            kept = ", and keeps what is protected" if self.space.protected else ""
-            raise PatternError(
-                f"the budget cannot be met: no pattern that --deploy {self.space.deploy} allows removes {self.remove} "
-                f"of the blocks' {self.cost}{kept}; remove less, or use --deploy any"
-            )
-        if self.need <= 0:
-            raise PatternError(f"--remove {self.remove} asks for nothing: the tolerance is {TOLERANCE}; remove more")
+        refuse_ask(self.space, self.asked, self.fit_in)
+        refuse_infeasible(self._demand, self.asked, self.fit_in)
         if self._may_take_everything():
-            raise PatternError(
-                f"the budget cannot be met: --remove {self.remove} of the blocks' {self.cost} may take every block of "
-                "the model; remove less"
-            )
+            raise PatternError(everything_goes(self._demand, self.asked, self.fit_in))
 
     @cached_property
+    def asked(self) -> dict[str, float]:
+        """The fraction of the blocks that must go, of each cost of which one was asked."""
+        return asked_of(self.remove, self.cost)
+
+    @cached_property
+    def seed_words(self) -> tuple[float | str, ...]:
+        """What was asked as words from which a seed is made."""
+        words = [word for cost, fraction in self.asked.items() for word in (fraction, cost)]
+        return (*words, *(() if self.fit_in is None else ("fit", self.fit_in)))
+
+    @property
     def need(self) -> float:
-        """The least cost that must go."""
-        return (self.remove - TOLERANCE) * self._blocks
+        """The least that must go, in the unit of the first cost; of several, ``gone`` weighs them so."""
+        return next(iter(self._demand.needs.values()))
 
     def enough(self, pattern: Pattern) -> bool:
         """Return whether a pattern removes enough, perhaps more than it must."""
         return self._demand.enough(pattern)
 
-    def gone(self, pattern: Pattern) -> int:
-        """Return the counted cost that a pattern removes."""
-        return self._demand.gone(pattern)
+    def gone(self, pattern: Pattern) -> float:
+        """Return what a pattern removes, in the unit of the first cost.
+
+        Of several costs it is the mean of their shares of what must go, times that of the first.
+        """
+        return self._weighed(self._demand.gone(pattern))
+
+    def toward(self, pattern: Pattern) -> float:
+        """Return how much of what must go a pattern removes: as ``gone``, without what is more than enough of a cost.
+
+        It is ``need`` where the pattern removes enough.
+        """
+        if self.enough(pattern):
+            return self.need
+        return self._weighed([min(*pair) for pair in zip(self._demand.gone(pattern), self._needs, strict=True)])
 
     def met(self, pattern: Pattern) -> bool:
         """Return whether a pattern is legal, removes enough, and has no unit that can be put back."""
@@ -134,7 +137,10 @@ class Budget:
             exchanged = space.legality.exchange(space.parts, space.free, pattern, rng)
             moved = exchanged or self._unit_away(pattern, rng)
             while not self.enough(moved):
-                smaller = self._demand.removals(moved)
+                smaller = self._demand.nearer(moved)
+                if not smaller:  # of several costs, the rule may leave no way on from here
+                    moved = pattern
+                    break
                 moved = smaller[rng.integers(len(smaller))]
             while larger := self._demand.larger(moved):
                 moved = larger[rng.integers(len(larger))]
@@ -158,14 +164,20 @@ class Budget:
         """Yield every pattern that meets the budget, in lexical order of the removed parts."""
         return listing.patterns(self._demand)
 
-    @property
-    def _blocks(self) -> int:
-        """The counted cost of all decoder blocks."""
-        return getattr(self.space.blocks, self.cost)
-
     @cached_property
     def _demand(self) -> Demand:
-        return Demand(self.space, self.cost, self.need)
+        return Demand(self.space, needs_of(self.space, self.asked, self.fit_in))
+
+    @cached_property
+    def _needs(self) -> list[float]:
+        return list(self._demand.needs.values())
+
+    def _weighed(self, amounts: Sequence[float]) -> float:
+        """Add up amounts of the costs, each in the unit of the first; one alone is itself."""
+        if len(amounts) == 1:
+            return amounts[0]
+        shares = [amount / need for amount, need in zip(amounts, self._needs, strict=True)]
+        return self.need * sum(shares) / len(shares)
 
     @cached_property
     def _decoder(self) -> Decoder:

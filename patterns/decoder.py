@@ -4,29 +4,43 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from patterns.demand import Demand
+from patterns.demand import Amounts, Demand
 from patterns.part import Pattern
 
-_Chosen = tuple[int, Any]
-"""The level of a part, and what was chosen for the parts before it; None before the first."""
-_Best = dict[tuple[Hashable, int], tuple[float, _Chosen | None]]
-"""The rule's state and the cost removed so far -> the largest sum of keys that leads there, and the levels chosen."""
+
+@dataclass(frozen=True)
+class _Stage:
+    """What a part may do: steps from the nodes before it to those after it, sorted by the node they lead to.
+
+    A node is a state of the rule, and what is removed so far of every cost.
+
+    Attributes:
+        before: the node that each step sets out from, int [steps].
+        level: the part's level, int [steps].
+        after: the node that each step leads to, int [steps], ascending.
+        starts: the first step to every node, int [nodes after].
+    """
+
+    before: np.ndarray
+    level: np.ndarray
+    after: np.ndarray
+    starts: np.ndarray
 
 
 class Decoder:
     """Finds the legal pattern that removes enough and whose removed levels have the largest keys.
 
     Args:
-        demand: the cost that must go.
+        demand: the costs that must go.
     """
 
     def __init__(self, demand: Demand) -> None:
         self.demand = demand
-        self._successors: dict[tuple[int, Hashable], list[tuple[int, Hashable]]] = {}
 
     def decode(self, keys: Sequence[np.ndarray]) -> Pattern:
         """Return the pattern in which levels of large keys leave.
@@ -38,14 +52,20 @@ class Decoder:
         return self._put_back(self._best_coupled(keys) if couples else self._in_order(keys), keys)
 
     def _in_order(self, keys: Sequence[np.ndarray]) -> Pattern:
-        """Return the pattern in which levels leave in the order of their keys until enough is gone."""
-        demand, levels, gone = self.demand, [0] * len(self.demand.space.parts), 0
+        """Return the pattern in which levels leave in the order of their keys until enough is gone.
+
+        A level stays that holds nothing of a cost of which there is not enough yet.
+        """
+        demand, levels = self.demand, [0] * len(self.demand.space.parts)
+        gone: Amounts = (0,) * len(demand.needs)
         steps = [(-key, i, level) for i in demand.space.free for level, key in enumerate(keys[i], start=1)]
         for _, i, level in sorted(steps):
-            if gone >= demand.need:
+            if demand.suffices(gone):
                 break
-            gone += demand.ladders[i][level] - demand.ladders[i][level - 1]
-            levels[i] = level
+            ladder = demand.ladders[i]
+            further = tuple(map(_moved, gone, ladder[levels[i]], ladder[level]))
+            if demand.is_nearer(further, gone):
+                gone, levels[i] = further, level
         return Pattern(tuple(levels))
 
     def _put_back(self, pattern: Pattern, keys: Sequence[np.ndarray]) -> Pattern:
@@ -59,40 +79,59 @@ class Decoder:
         """Return the legal pattern of the largest sum of values, among those that remove enough.
 
         A dynamic program over the parts: of all beginnings that leave the rule in one state and have removed the same
-        cost, only the one of the largest sum can be the beginning of the answer.
+        of every cost, only the one of the largest sum can be the beginning of the answer; of equal ones, the first.
         """
-        demand = self.demand
-        rule, need, enough = demand.space.legality, demand.need, math.ceil(demand.need)
-        largest = max(keys[i][0] for i in demand.space.free)
+        stages, ends = self._graph
+        largest = max(keys[i][0] for i in self.demand.space.free)
         # No value is above zero: removing more than is needed never pays.
         values = level_values([key - largest for key in keys])
-        best: _Best = {(rule.start, 0): (0.0, None)}
-        for i, (value, ladder) in enumerate(zip(values, demand.ladders, strict=True)):
-            after: _Best = {}
-            for (state, gone), (total, before) in best.items():
-                if gone + demand.left[i] < need:
+        total, chosen = np.zeros(1), []
+        for stage, value in zip(stages, values, strict=True):
+            sums = total[stage.before] + np.array(value)[stage.level]
+            total = np.maximum.reduceat(sums, stage.starts)
+            best = np.flatnonzero(sums == total[stage.after])[::-1]
+            step = np.empty(len(total), dtype=np.int64)
+            step[stage.after[best]] = best  # backwards, so that the first of equal ones stays
+            chosen.append(step)
+        node, levels = int(np.argmax(np.where(ends, total, -np.inf))), []
+        for stage, step in zip(reversed(stages), reversed(chosen), strict=True):
+            levels.append(int(stage.level[step[node]]))
+            node = int(stage.before[step[node]])
+        return Pattern(tuple(reversed(levels)))
+
+    @cached_property
+    def _graph(self) -> tuple[list[_Stage], np.ndarray]:
+        """The steps of every part, and which of the last nodes end a legal pattern that removes enough; bool [nodes].
+
+        It is the same for all keys.
+        """
+        demand = self.demand
+        rule, enough = demand.space.legality, tuple(map(math.ceil, demand.needs.values()))
+        nodes: dict[tuple[Hashable, Amounts], int] = {(rule.start, (0,) * len(enough)): 0}
+        stages = []
+        for i, ladder in enumerate(demand.ladders):
+            after: dict[tuple[Hashable, Amounts], int] = {}
+            steps = []
+            for (state, gone), node in nodes.items():
+                if not demand.can_suffice(gone, i):
                     continue
                 for level, reached in self._steps(i, state):
                     # How much more than enough is gone decides nothing that follows.
-                    key = (reached, min(gone + ladder[level], enough))
-                    score = total + value[level]
-                    if key not in after or score > after[key][0]:
-                        after[key] = (score, (level, before))
-            best = after
-        ends = [end for (state, gone), end in best.items() if rule.final(state) and gone >= need]
-        return Pattern(_levels(max(ends, key=lambda end: end[0])[1]))
+                    key = (reached, tuple(map(_capped, gone, ladder[level], enough)))
+                    steps.append((node, level, after.setdefault(key, len(after))))
+            before, levels, to = np.array(steps, dtype=np.int32).T
+            order = np.argsort(to, kind="stable")
+            starts = np.searchsorted(to[order], np.arange(len(after)))
+            stages.append(_Stage(before[order], levels[order], to[order], starts))
+            nodes = after
+        return stages, np.array([rule.final(state) and demand.suffices(gone) for state, gone in nodes])
 
     def _steps(self, i: int, state: Hashable) -> list[tuple[int, Hashable]]:
         """Return the levels that part ``i`` may have in a state of the rule, each with the state it leads to."""
-        # The same for all keys, and asked for by each decoding: remembered.
-        known = self._successors.get((i, state))
-        if known is None:
-            rule, part = self.demand.space.legality, self.demand.space.parts[i]
-            levels = rule.choices(state, part) if i in self.demand.free else (0,)
-            reached = ((level, rule.step(state, part, level)) for level in levels)
-            known = [(level, after) for level, after in reached if after is not None]
-            self._successors[i, state] = known
-        return known
+        rule, part = self.demand.space.legality, self.demand.space.parts[i]
+        levels = rule.choices(state, part) if i in self.demand.free else (0,)
+        reached = ((level, rule.step(state, part, level)) for level in levels)
+        return [(level, after) for level, after in reached if after is not None]
 
 
 def level_values(keys: Sequence[np.ndarray]) -> list[list[float]]:
@@ -100,10 +139,9 @@ def level_values(keys: Sequence[np.ndarray]) -> list[list[float]]:
     return [[0.0, *(np.cumsum(key) / len(key)).tolist()] for key in keys]
 
 
-def _levels(chosen: _Chosen | None) -> tuple[int, ...]:
-    """Return the levels that were chosen, first part first."""
-    levels = []
-    while chosen is not None:
-        level, chosen = chosen
-        levels.append(level)
-    return tuple(reversed(levels))
+def _moved(gone: int, before: int, after: int) -> int:
+    return gone - before + after
+
+
+def _capped(gone: int, removed: int, enough: int) -> int:
+    return min(gone + removed, enough)

@@ -19,12 +19,14 @@ class Cost:
         flops: floating-point operations per token, at the context length the space was built for.
         kv: bytes of key/value cache per token.
         latency: nanoseconds of a stated workload on a stated device; 0 where none was measured.
+        memory: bytes of weights and cache at a stated context, batch and dtype; 0 where none was stated.
     """
 
     params: int = 0
     flops: int = 0
     kv: int = 0
     latency: int = 0
+    memory: int = 0
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
@@ -32,11 +34,12 @@ class Cost:
             self.flops + other.flops,
             self.kv + other.kv,
             self.latency + other.latency,
+            self.memory + other.memory,
         )
 
 
-COSTS = tuple(Cost.__dataclass_fields__)
-"""Names of the costs that a budget may count."""
+COSTS = ("params", "flops", "kv", "latency")
+"""Names of the costs of which a fraction may be asked; ``memory`` has a limit instead."""
 
 
 @dataclass(frozen=True)

@@ -157,9 +157,13 @@ class PatternSpace:
 
 
 def _plain(part: Part) -> dict[str, Any]:
-    """Return a part as JSON holds it, without times that were not measured: they are no part of what a level means."""
+    """Return a part as JSON holds it, without times that were not measured: they are no part of what a level means.
+
+    Nor are bytes, which follow from the rest at any context.
+    """
     content = asdict(part)
     for cost in content["removed"]:
+        del cost["memory"]
         if not cost["latency"]:
             del cost["latency"]
     return content

@@ -66,10 +66,14 @@ def is_put_back(space: PatternSpace, pattern: Pattern, larger: Pattern) -> bool:
     return is_unit(space, larger, pattern) and (space.deploy == "any" or kept or not any(back))
 
 
-def meeting(space: PatternSpace, need: float) -> set[Pattern]:
-    """Return every legal pattern that removes enough parameters and has no unit that may be put back."""
+def meeting(space: PatternSpace, need: float, **needs: float) -> set[Pattern]:
+    """Return every legal pattern that removes enough parameters, and of other costs, and lets no unit come back."""
     legal = [pattern for pattern in every_pattern(space) if is_legal(space, pattern)]
-    enough = [pattern for pattern in legal if space.removed(pattern).params >= need]
+    enough = [
+        pattern
+        for pattern in legal
+        if all(getattr(space.removed(pattern), cost) >= least for cost, least in {"params": need, **needs}.items())
+    ]
     levels = np.array([pattern.levels for pattern in enough])
     return {p for p in enough if not any(is_put_back(space, p, enough[i]) for i in _below(levels, p))}
 

@@ -38,10 +38,12 @@ class Greedy:
         self._finished = False
 
     def ask(self) -> list[Pattern]:
-        """Return every removal from the pattern kept so far."""
+        """Return every removal from the pattern kept so far that brings it nearer to the budget."""
         if self._finished:
             return []
-        return list(dict.fromkeys(self._enlarged(p) for p in self.budget.space.removals(self._kept)))
+        removals = list(dict.fromkeys(self._enlarged(p) for p in self.budget.space.removals(self._kept)))
+        there = self.budget.toward(self._kept)
+        return [pattern for pattern in removals if self.budget.toward(pattern) > there] or removals
 
     def tell(self, values: Mapping[Pattern, float]) -> None:
         """Keep the best removal; finish when it meets the budget."""
@@ -70,8 +72,8 @@ class Greedy:
         """Return a removal made large enough, and brought to the budget where it removes more than enough."""
         kept = self._kept.levels
         units = [i for i, (level, was) in enumerate(zip(pattern.levels, kept, strict=True)) if level > was]
-        least = min(self.budget.need, self.budget.gone(self._kept) + self.budget.need / STEPS)
-        while self.budget.gone(pattern) < least:
+        least = min(self.budget.need, self.budget.toward(self._kept) + self.budget.need / STEPS)
+        while self.budget.toward(pattern) < least:
             levels = list(pattern.levels)
             for i in units:
                 levels[i] += 1
