@@ -140,7 +140,7 @@ class Answer:
             self.setup.budget.space,
             judged.trial.pattern,
             cut,
-            remove=self.setup.budget.remove,
+            remove=self.setup.budget.asked[self.setup.budget.cost],
             cost=self.setup.budget.cost,
             width_step=self.recipe.width_step,
             compensate=self.recipe.compensate,
