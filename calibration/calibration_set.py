@@ -1,7 +1,6 @@
 """A calibration set in memory and on disk."""
 
 import io
-import json
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -15,6 +14,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from calibration.errors import CalibrationError, one_line
+from calibration.json_text import json_value
+from calibration.loaded import array_of, refuse_another_set
 from calibration.manifest import SCHEMA, Manifest
 from calibration.parquet import from_parquet, to_parquet
 from calibration.passage import SPLITS, Group, Passage
@@ -166,6 +167,8 @@ class CalibrationSet:
         files = {}
         for name in (PASSAGES, CENTROIDS):
             try:
+                if (place / name).exists() and not (place / name).is_file():
+                    raise OSError("it is no file")
                 files[name] = (place / name).read_bytes()
             except OSError as error:
                 raise CalibrationError(f"{place / name}: cannot be read: {one_line(error)}; rebuild it") from error
@@ -175,8 +178,14 @@ class CalibrationSet:
                     f"{place / name}: wrong checksum: found {checksum[:12]}, the manifest says {expected[:12]}; "
                     f"the file was changed, build the set again"
                 )
-        passages, positions = from_parquet(files[PASSAGES])
-        centroids = np.load(io.BytesIO(files[CENTROIDS]), allow_pickle=False)
+        try:
+            passages, positions = from_parquet(files[PASSAGES])
+            centroids = array_of(files[CENTROIDS])
+            refuse_another_set(manifest, passages, centroids)
+        except ValueError as error:
+            raise CalibrationError(
+                f"{place}: {MANIFEST} and the files beside it do not fit: {one_line(error)}; build the set again"
+            ) from error
         return cls(manifest, passages, centroids, positions, files)
 
 
@@ -188,7 +197,7 @@ def _read_manifest(place: Path) -> Manifest:
     if not path.is_file():
         raise CalibrationError(f"{place}: not a calibration set (no {MANIFEST}); make one with evop calibrate")
     try:
-        values = json.loads(path.read_bytes())
+        values = json_value(path.read_bytes())
     except (OSError, ValueError) as error:
         raise CalibrationError(f"{path}: cannot be read: {one_line(error)}; build the set again") from error
     schema = values.get("schema") if isinstance(values, dict) else None

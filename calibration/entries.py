@@ -62,7 +62,7 @@ def manifest_of(stages: Stages) -> Manifest:
     first = next(iter(stages.settled.clusterings.values()))
     return Manifest(
         recipe=stages.recipe,
-        versions={name: version(name) for name in ("datasets", "numpy", "scikit-learn", "stopwordsiso")},
+        versions={name: version(name) for name in ("datasets", "numpy", "pyarrow", "scikit-learn", "stopwordsiso")},
         embedder=stages.embedder,
         embedding_dim=first.centroids.shape[1],
         domains=domains,

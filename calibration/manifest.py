@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from calibration.passage import GroupKind, group_key
 from calibration.recipe import Recipe
 
-SCHEMA: Literal["evop.calibration_set/4"] = "evop.calibration_set/4"
+SCHEMA: Literal["evop.calibration_set/5"] = "evop.calibration_set/5"
 
 
 class _Entry(BaseModel):
@@ -159,7 +159,7 @@ class Manifest(_Entry):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
 
-    schema_: Literal["evop.calibration_set/4"] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal["evop.calibration_set/5"] = Field(default=SCHEMA, alias="schema")
     recipe: Recipe
     versions: dict[str, str]
     embedder: str

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -67,6 +67,7 @@ class Passage:
             share; they are asked, but neither compared nor embedded.
         cluster: number of the passage's cluster in the domain; -1 before clustering.
         split: name of the passage's split, one of ``SPLITS``; "" before splitting.
+        tools: the tools that a chat may call, which its template is given; None for none.
     """
 
     id: str
@@ -79,10 +80,13 @@ class Passage:
     choices: tuple[str, ...] | None = None
     gold: int = -1
     prompt: int = 0
+    tools: tuple[dict[str, Any], ...] | None = None
 
     def __post_init__(self) -> None:
-        assert (self.text is None) != (self.messages is None), "exactly one of text and messages"
-        assert self.gold in range(len(self.choices)) if self.choices else self.gold == -1, "gold is one of the choices"
+        if (self.text is None) == (self.messages is None):
+            raise ValueError("a passage has either text or messages")
+        if self.gold not in (range(len(self.choices)) if self.choices else (-1,)):
+            raise ValueError(f"gold {self.gold} is none of the choices")
 
     @classmethod
     def of(
@@ -91,9 +95,10 @@ class Passage:
         document: str,
         text: str | None = None,
         messages: tuple[dict[str, Any], ...] | None = None,
+        tools: tuple[dict[str, Any], ...] | None = None,
     ) -> "Passage":
         """Make a passage of a text or a chat; its id is computed from its content."""
-        return cls(passage_id(text, messages), document, domain, text, messages)
+        return cls(passage_id(text, messages, tools), document, domain, text, messages, tools=tools)
 
     @classmethod
     def item(
@@ -117,14 +122,14 @@ class Passage:
     def plain(self) -> str:
         """The text by which the passage is embedded, named and compared.
 
-        Of a chat, the contents of its messages, one per line; of an item, its query without what other items share of
+        Of a chat, what its messages say and call, one per line; of an item, its query without what other items share of
         it, and the right choice.
         """
         if self.choices is not None:
             return f"{(self.text or '')[self.prompt :]}{JOINED_BY}{self.choices[self.gold]}".strip()
         if self.text is not None:
             return self.text
-        return "\n".join(str(message["content"]) for message in self.messages or ())
+        return "\n".join(message_text(message) for message in self.messages or ())
 
     @property
     def tokens(self) -> int:
@@ -169,17 +174,30 @@ class Group:
         return f"{self.key} {self.name}".rstrip()
 
 
-def passage_id(text: str | None, messages: tuple[dict[str, Any], ...] | None = None) -> str:
+def message_text(message: Mapping[str, Any]) -> str:
+    """What a message says: its content, and the calls that it makes, as JSON."""
+    calls = message.get("tool_calls")
+    parts = [str(message.get("content") or ""), json.dumps(calls, ensure_ascii=False) if calls else ""]
+    return "\n".join(part for part in parts if part)
+
+
+def passage_id(
+    text: str | None,
+    messages: tuple[dict[str, Any], ...] | None = None,
+    tools: tuple[dict[str, Any], ...] | None = None,
+) -> str:
     """Compute the id of a passage from its content; a file of precomputed embeddings is keyed by it.
 
     Args:
         text: the text, or None for a chat.
         messages: the chat, or None for a text.
+        tools: the tools that the chat may call, or None.
     """
     if messages is None:
         content = normalised(text or "")
     else:
-        content = json.dumps([[str(m["role"]), normalised(str(m["content"]))] for m in messages])
+        said: list[Any] = [[str(m["role"]), normalised(message_text(m))] for m in messages]
+        content = json.dumps([*said, list(tools)] if tools else said, sort_keys=True)
     return _hashed(content)
 
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+LONGEST = 300
+"""Characters of another library's error that are shown."""
+
 
 class EvopError(ValueError):
     """Something a person can mend; the message is one line: what, where, found, expected, what to do."""
@@ -24,5 +27,7 @@ def refuse_unknown(option: str, name: str, known: Iterable[str]) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """Take the first line of another library's error, to put into one of ours."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """Take of another library's error what fits into one of ours: its first line, and the next where that opens it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    said = lines[0] if not lines[0].endswith(":") else " ".join(lines[:3])
+    return said if len(said) <= LONGEST else f"{said[: LONGEST - 1]}…"

@@ -83,7 +83,7 @@ def _read_source(source: Source, size: int, limit: int) -> tuple[list[Passage], 
 def passages_of(document: Document, domain: str, size: int) -> list[Passage]:
     """Make the passages of one document: a chat is one, a text is split into pieces, the blank ones left out."""
     if document.messages is not None:
-        return [Passage.of(domain, document.name, messages=document.messages)]
+        return [Passage.of(domain, document.name, messages=document.messages, tools=document.tools)]
     pieces = (piece.strip("\r\n").rstrip() for piece in pieces_of(document.text or "", size))
     return [Passage.of(domain, document.name, text=piece) for piece in pieces if piece]
 

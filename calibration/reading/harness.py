@@ -4,7 +4,7 @@ import contextlib
 import difflib
 import functools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,6 +45,7 @@ class HarnessTask:
 
     sha256: ClassVar[str | None] = None
     revision: ClassVar[str | None] = None
+    filled: ClassVar[bool] = False
 
     @classmethod
     def open(cls, where: str, spec: str) -> "HarnessTask":
@@ -67,7 +68,7 @@ class HarnessTask:
         """Start of the names of the task's documents, such as ``lm_eval:arc_easy``."""
         return f"{PREFIX}{self.task}"
 
-    def rows(self, cache: str) -> Iterator[dict[str, Any]]:
+    def rows(self, choose: Callable[[list[str]], Sequence[str]]) -> Iterator[dict[str, Any]]:
         """Read the rows: the columns of a document, ``query``, ``choices``, ``gold``, ``task`` and ``STARTS``.
 
         The training documents of a task that has some, so that what lm_eval evaluates stays unseen. Of a group, every
@@ -76,6 +77,7 @@ class HarnessTask:
         Raises:
             CalibrationError: it cannot be read, or asks for something else than one of several choices.
         """
+        chosen: Sequence[str] = ()
         try:
             with quiet():
                 tasks = task_manager(self.folder).load([self.task])["tasks"]
@@ -84,7 +86,10 @@ class HarnessTask:
                     self._refuse(name, task)
                     task.set_fewshot_seed(SEED)
                     for document in self._documents(name, task):
-                        yield {**labels, **document, **self._question(name, task, document)}
+                        row = {**labels, **document, **self._question(name, task, document)}
+                        if not chosen:
+                            chosen = choose([column for column in row if column != STARTS])
+                        yield row
         except CalibrationError:
             raise
         except Exception as error:  # lm_eval raises whatever a task's own code does

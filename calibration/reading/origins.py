@@ -1,19 +1,23 @@
-"""Where rows come from: a local file or a hub dataset, read by ``datasets``, streaming."""
+"""Where rows come from: a local file, read as it is written, or a hub dataset, read by ``datasets``; streaming."""
 
 import contextlib
-import glob
+import io
 import itertools
 import re
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from calibration.errors import CalibrationError, one_line
-from calibration.reading.files import explain, file_format
+from calibration.reading.csv_rows import csv_rows
+from calibration.reading.files import MOST_OF_A_ROW, UNREADABLE, file_format, opened
+from calibration.reading.json_rows import json_rows
+from calibration.reading.parquet_rows import parquet_columns, parquet_rows
 
 SEPARATOR = "<|endoftext|>"
+Choose = Callable[[list[str]], Sequence[str]]
+"""Is given the columns that there are, and returns those to be read."""
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 
@@ -36,19 +40,16 @@ class Origin(Protocol):
     def revision(self) -> str | None:
         """Commit of a hub dataset once it was read, where it is known; None for others."""
 
-    def rows(self, cache: str) -> Iterator[dict[str, Any]]:
-        """Read the rows one by one; ``cache`` is a folder that is deleted afterwards.
+    @property
+    def filled(self) -> bool:
+        """Whether rows come out of a table, in which a key that a nested object lacks is null."""
+
+    def rows(self, choose: Choose) -> Iterator[dict[str, Any]]:
+        """Read the rows one by one, at least the columns chosen; a column that a row lacks is None, or not there.
 
         Raises:
             CalibrationError: the rows cannot be read.
         """
-
-
-@contextlib.contextmanager
-def rows_of(origin: Origin) -> Iterator[Iterable[dict[str, Any]]]:
-    """Open the rows of an origin, read lazily; local files never touch the network nor the user's caches."""
-    with tempfile.TemporaryDirectory(prefix="evop-datasets-") as cache, _quiet_datasets():
-        yield origin.rows(cache)
 
 
 @dataclass(frozen=True)
@@ -72,24 +73,25 @@ class LocalFile:
         """``file.jsonl@1a2b3c4d``: the file's name and the beginning of its checksum."""
         return f"{self.path.name}@{self.sha256[:8]}"
 
-    def rows(self, cache: str) -> Iterator[dict[str, Any]]:
+    @property
+    def filled(self) -> bool:
+        """Whether the file is a table: Parquet."""
+        return file_format(self.path.name) == "parquet"
+
+    def rows(self, choose: Choose) -> Iterator[dict[str, Any]]:
         """Read the rows of the file; of a text file, each document is a row with a ``text``."""
-        rows = self._stream(cache)
-        return _documents(rows) if file_format(self.path.name) == "text" else rows
-
-    def _stream(self, cache: str) -> Iterator[dict[str, Any]]:
-        """Read the rows as ``datasets`` sees them; whatever it raises becomes one line."""
-        import datasets
-
-        builder = str(file_format(self.path.name))
-        options = {"keep_linebreaks": True} if builder == "text" else {}
-        files = glob.escape(str(self.path.resolve()))
         try:
-            yield from datasets.load_dataset(
-                builder, data_files=files, split="train", streaming=True, cache_dir=cache, **options
-            )
-        except Exception as error:
-            raise explain(self.path, error) from error
+            if self.filled:
+                yield from parquet_rows(self.path, choose(parquet_columns(self.path)))
+                return
+            readers = {"json": json_rows, "csv": csv_rows, "text": text_rows}
+            columns, rows = readers[str(file_format(self.path.name))](self.path)
+            first = list(itertools.islice(rows, 1))
+            if columns or first:
+                choose(columns)
+            yield from itertools.chain(first, rows)
+        except (*UNREADABLE, UnicodeDecodeError) as error:  # such as a packed file that breaks off, or one that changed
+            raise CalibrationError(f"{self.path}: cannot be read: {one_line(error)}") from error
 
 
 @dataclass
@@ -112,34 +114,65 @@ class HubDataset:
     revision: str | None = None
 
     sha256: ClassVar[str | None] = None
+    filled: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
         """``repo:config:split``, the config empty where there is none."""
         return ":".join((self.repo, self.config or "", self.split))
 
-    def rows(self, cache: str) -> Iterator[dict[str, Any]]:
+    def rows(self, choose: Choose) -> Iterator[dict[str, Any]]:
         """Read the rows of the dataset; ``datasets`` keeps what it downloads in its own cache."""
         import datasets
 
-        try:
-            builder = datasets.load_dataset_builder(self.repo, self.config)
-            self.revision = builder.hash if _COMMIT.match(builder.hash or "") else None
-            yield from builder.as_streaming_dataset(split=self.split)
-        except Exception as error:
-            raise CalibrationError(
-                f"{self.where}: hub dataset cannot be read: {one_line(error)}; check name, config, split and network"
-            ) from error
+        with _quiet_datasets():
+            try:
+                builder = datasets.load_dataset_builder(self.repo, self.config)
+                self.revision = builder.hash if _COMMIT.match(builder.hash or "") else None
+                rows = iter(builder.as_streaming_dataset(split=self.split))
+                first = list(itertools.islice(rows, 1))
+            except Exception as error:
+                raise self._unreadable(error) from error
+            if first:
+                choose(list(first[0]))
+            try:
+                yield from itertools.chain(first, rows)
+            except Exception as error:
+                raise self._unreadable(error) from error
+
+    def _unreadable(self, error: Exception) -> CalibrationError:
+        return CalibrationError(
+            f"{self.where}: hub dataset cannot be read: {one_line(error)}; check name, config, split and network"
+        )
 
 
-def _documents(lines: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def text_rows(path: Path) -> tuple[list[str], Iterator[dict[str, str]]]:
+    """Open a text file: its one column, and a row for each document."""
+    return ["text"], _documents(path)
+
+
+def _documents(path: Path) -> Iterator[dict[str, str]]:
     """Join the lines of a text file into documents.
 
     A line ``<|endoftext|>`` ends a document; a byte-order mark is no text.
     """
-    for ends, block in itertools.groupby(lines, key=lambda line: line["text"].strip() == SEPARATOR):
-        if not ends:
-            yield {"text": "".join(line["text"] for line in block).removeprefix("\ufeff")}
+    with opened(path) as stream:
+        lines = io.TextIOWrapper(stream, encoding="utf-8-sig")
+        for ends, block in itertools.groupby(lines, key=lambda line: line.strip() == SEPARATOR):
+            if not ends:
+                yield {"text": "".join(_at_most(path, block))}
+
+
+def _at_most(path: Path, lines: Iterable[str]) -> Iterator[str]:
+    """Pass on the lines of a document; raise if they become more than memory should hold."""
+    size = 0
+    for line in lines:
+        size += len(line)
+        if size > MOST_OF_A_ROW:
+            raise CalibrationError(
+                f"{path}: a document of more than {MOST_OF_A_ROW >> 20} Mi characters; part it by lines {SEPARATOR}"
+            )
+        yield line
 
 
 @contextlib.contextmanager

@@ -1,17 +1,19 @@
 """The documents of a domain: a specification that a person typed is opened, and its rows become texts and chats."""
 
-import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from calibration.errors import CalibrationError
+from calibration.reading.chats import CHAT_COLUMNS, Messages, content_of, tools_of
 from calibration.reading.files import FORMATS, checked_sha256, file_format
 from calibration.reading.harness import PREFIX, HarnessTask
-from calibration.reading.origins import HubDataset, LocalFile, Origin, rows_of
+from calibration.reading.origins import HubDataset, LocalFile, Origin
 
+TOOLS = "tools"
+"""The column that holds the tools which the chat of a row may call."""
 _HUB = re.compile(r"^[\w.-]+/[\w.-]+$")
 
 
@@ -23,11 +25,13 @@ class Document:
         name: name of the document that the row belongs to; several rows may bear one name.
         text: text of the row, or None for a chat.
         messages: messages of a chat, or None for a text.
+        tools: the tools that the chat may call; None for none.
     """
 
     name: str
     text: str | None
-    messages: tuple[dict[str, Any], ...] | None
+    messages: Messages | None
+    tools: Messages | None = None
 
 
 @dataclass
@@ -38,7 +42,8 @@ class Source:
         domain: name of the domain or task that the source belongs to.
         spec: the specification that the person typed.
         origin: where the rows come from.
-        column: name of the column with the text or messages; None for ``text``, else ``messages``.
+        column: name of the column with the text or messages; None for ``text``, else ``messages``, else
+            ``conversations``.
         group_by: name of the column that names the document of a row; None where each row is a document.
         joined: whether other sources feed the same domain, so that one document may lie in several of them.
         rows: number of rows read so far.
@@ -53,7 +58,7 @@ class Source:
     joined: bool = False
     rows: int = 0
     empty: int = 0
-    _columns: list[str] = field(default_factory=list)
+    _tools: bool = False
 
     @property
     def where(self) -> str:
@@ -76,25 +81,30 @@ class Source:
         Raises:
             CalibrationError: unreadable, a column it does not have, a column that holds neither text nor messages.
         """
-        with rows_of(self.origin) as rows:
-            for row in rows:
-                if not self._columns:
-                    self._choose_columns(list(row))
-                name = self.document_name(row)
-                self.rows += 1
-                content = row.get(str(self.column))
-                text, messages = self._text_or_chat(content)
-                if text is None and messages is None:
-                    self.empty += 1
-                else:
-                    yield Document(name, text, messages)
+        for row in self.origin.rows(self._choose_columns):
+            name = self.document_name(row)
+            self.rows += 1
+            content = self._read(str(self.column), content_of, row, str(self.column), self.origin.filled)
+            if content is None:
+                self.empty += 1
+            elif isinstance(content, str):
+                yield Document(name, content, None)
+            else:
+                tools = self._read(TOOLS, tools_of, row, self.origin.filled) if self._tools else None
+                yield Document(name, None, content, tools)
 
-    def _choose_columns(self, columns: list[str]) -> None:
-        """Settle ``column`` and check ``group_by`` against the columns of the first row."""
-        self._columns = columns
+    def _read(self, column: str, reader: Callable[..., Any], row: dict[str, Any], *how: Any) -> Any:
+        """Read a cell of a row; what is wrong with it is said with column and row."""
+        try:
+            return reader(row.get(column), *how)
+        except ValueError as error:
+            raise CalibrationError(f"{self.where}: column {column!r}, row {self.rows}: {error}") from error
+
+    def _choose_columns(self, columns: list[str]) -> list[str]:
+        """Settle ``column``, check ``group_by``, and list the columns that are read, out of those that there are."""
         listed = ", ".join(columns)
         if self.column is None:
-            self.column = next((name for name in ("text", "messages") if name in columns), None)
+            self.column = next((name for name in ("text", *CHAT_COLUMNS) if name in columns), None)
             if self.column is None:
                 raise CalibrationError(
                     f"{self.where}: no column text or messages; it has: {listed}; name one: {self.spec}:COLUMN"
@@ -103,6 +113,9 @@ class Source:
             raise CalibrationError(f"{self.where}: no column {self.column!r}; it has: {listed}")
         if self.group_by is not None and self.group_by not in columns:
             raise CalibrationError(f"{self.where}: no column {self.group_by!r} to group by; it has: {listed}")
+        self._tools = TOOLS in columns and self.column != TOOLS
+        wanted = [self.column, self.group_by, TOOLS if self._tools else None]
+        return [name for name in dict.fromkeys(wanted) if name is not None]
 
     def document_name(self, row: dict[str, Any]) -> str:
         """Name the document of a row: ``file.jsonl@1a2b3c4d#12`` or ``...#column=value``.
@@ -110,24 +123,10 @@ class Source:
         Where several sources feed a domain, a value names one document over all of them.
         """
         value = row.get(self.group_by) if self.group_by is not None else None
+        value = value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
         if value is not None and self.joined:
             return f"{self.domain}#{self.group_by}={value}"
         return f"{self.origin.name}#{self.rows}" if value is None else f"{self.origin.name}#{self.group_by}={value}"
-
-    def _text_or_chat(self, content: Any) -> tuple[str | None, tuple[dict[str, Any], ...] | None]:
-        """Take the content as text or as chat; neither if it is missing or blank."""
-        if content is None or (isinstance(content, str) and not content.strip()):
-            return None, None
-        if isinstance(content, str):
-            return content, None
-        if isinstance(content, list):
-            messages = tuple(_message(self, message) for message in content)
-            spoken = any(message["content"].strip() for message in messages)
-            return None, messages if spoken else None
-        raise CalibrationError(
-            f"{self.where}: column {self.column!r} holds {type(content).__name__} (row {self.rows}), "
-            f"expected text or a list of messages"
-        )
 
 
 def open_source(domain: str, spec: str, group_by: str | None = None, what: str = "domain") -> Source:
@@ -138,8 +137,9 @@ def open_source(domain: str, spec: str, group_by: str | None = None, what: str =
         spec: a local ``.jsonl``, ``.json``, ``.parquet``, ``.csv`` or ``.txt`` file (also ``.gz``, ``.bz2``,
             ``.xz``) as ``path`` or ``path:column``, or a hub dataset as ``repo/name:config:split:column``, where
             config may be empty and the last parts left out (split ``train``). The column defaults to ``text``,
-            else ``messages`` (a list of ``{"role", "content"}``). A ``.txt`` file is one document, or several
-            separated by lines ``<|endoftext|>``. Of a task also ``lm_eval:task``, ``lm_eval:task:folder``.
+            else ``messages`` (a list of ``{"role", "content"}``), else ``conversations``. A ``.txt`` file is one
+            document, or several separated by lines ``<|endoftext|>``. Of a task also ``lm_eval:task``,
+            ``lm_eval:task:folder``.
         group_by: column that names the document of a row; None where each row is a document.
         what: ``domain``, or ``task``, for messages.
 
@@ -164,14 +164,3 @@ def open_source(domain: str, spec: str, group_by: str | None = None, what: str =
         )
     repo, config, split, column = (parts + [""] * 4)[:4]
     return Source(domain, spec, HubDataset(where, repo, config or None, split or "train"), column or None, group_by)
-
-
-def _message(source: Source, message: Any) -> dict[str, Any]:
-    """Check one message of a chat and drop its empty keys; what JSON cannot hold, such as a time, becomes text."""
-    kept = {k: v for k, v in message.items() if v is not None} if isinstance(message, dict) else {}
-    if not isinstance(kept.get("role"), str) or not isinstance(kept.get("content"), str):
-        raise CalibrationError(
-            f"{source.where}: column {source.column!r}, row {source.rows}: found {str(message)[:60]!r}, "
-            f'expected messages {{"role": text, "content": text}}'
-        )
-    return dict(json.loads(json.dumps(kept, default=str)))

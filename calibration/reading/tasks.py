@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from calibration.errors import CalibrationError
+from calibration.json_text import json_value, whole_characters
 from calibration.passage import Passage, words
 from calibration.reading.harness import STARTS, HarnessTask
-from calibration.reading.origins import rows_of
 from calibration.reading.sources import Source, open_source
 from calibration.recipe import TaskSource
 
@@ -17,6 +17,8 @@ REQUIRED = ("query", "choices", "gold")
 OPTIONAL = ("document", "domain", "cluster")
 FEWEST_ALIKE, FEWEST_WORDS = 8, 5
 """Items that share the beginning of their queries, and words of it, before it is taken for a prompt."""
+MOST_DIGITS = 9
+"""Digits of a number that may name a choice, and one more."""
 ANSWER_SHOWN = 40
 """Characters of an answer that an error shows."""
 
@@ -78,15 +80,12 @@ class Task:
         Raises:
             CalibrationError: unreadable, a column it does not have, or a row that is no such item.
         """
-        with rows_of(self.source.origin) as rows:
-            for row in rows:
-                if not self.source.rows:
-                    self._find_columns([name for name in row if name != STARTS])
-                self.source.rows += 1
-                yield self._row(row)
+        for row in self.source.origin.rows(self._find_columns):
+            self.source.rows += 1
+            yield self._row(row)
 
-    def _find_columns(self, there: list[str]) -> None:
-        """Settle ``columns`` by those of the first row: a role that was given no name is a column of its own name."""
+    def _find_columns(self, there: list[str]) -> list[str]:
+        """Settle ``columns`` by those that there are, and list them: a role without a name is a column of its own."""
         renamed = dict(self.columns)
         roles = [*REQUIRED, *(role for role in OPTIONAL if role in renamed or role in there)]
         self.columns = {role: renamed.get(role, role) for role in roles}
@@ -98,19 +97,26 @@ class Task:
                     f"--task-columns {self.name}={role}:COLUMN"
                 )
         self.source.group_by = self.columns.get("document")
+        return list(dict.fromkeys(part for role, name in self.columns.items() for part in _parts(role, name)))
 
     def _row(self, row: dict[str, Any]) -> Row:
         """Turn the columns of a row into an item and its cluster."""
-        query = row[self.columns["query"]]
-        choices, labels = self._choices(row)
-        gold = self._gold(row[self.columns["gold"]], choices, labels)
+        query = row.get(self.columns["query"])
+        if isinstance(query, list | dict):
+            raise CalibrationError(f"{self._here}: query {str(query)[:ANSWER_SHOWN]!r}, expected text; join it to one")
+        choices, labels, places = self._choices(row)
+        gold = self._gold(row.get(self.columns["gold"]), choices, labels, places)
         document = self.source.document_name(row)
         query = "" if query is None else str(query)
+        try:
+            whole_characters("".join((query, *choices, str(row.get(self.columns.get("cluster", ""))))))
+        except ValueError as error:
+            raise CalibrationError(f"{self._here}: {error}") from error
         item = Passage.item(self._domain(row), document, query, choices, gold, prompt=row.get(STARTS, 0))
         if "cluster" not in self.columns:
             return Row(item, None)
-        cluster = row[self.columns["cluster"]]
-        if cluster is None:
+        cluster = row.get(self.columns["cluster"])
+        if cluster is None or not str(cluster).strip():
             raise CalibrationError(
                 f"{self._here}: no value in column {self.columns['cluster']!r} for the cluster; fill it in every row"
             )
@@ -119,7 +125,7 @@ class Task:
     def _domain(self, row: dict[str, Any]) -> str:
         """Name the domain of a row; two values that would give one name are refused."""
         value = row.get(self.columns.get("domain", ""))
-        if value is None:
+        if value is None or value == "":
             return self.name
         name = re.sub(r"[^\w.-]+", "_", str(value))
         if self._domains.setdefault(name, str(value)) != str(value):
@@ -129,31 +135,41 @@ class Task:
             )
         return f"{self.name}.{name}"
 
-    def _choices(self, row: dict[str, Any]) -> tuple[tuple[str, ...], list[str]]:
-        """Take the choices of a row, and their labels where the file has some."""
+    def _choices(self, row: dict[str, Any]) -> tuple[tuple[str, ...], list[str], list[int]]:
+        """Take the choices of a row, their labels where the file has some, and their places among all options.
+
+        An option that is null, or a blank cell where choices lie in columns of their own, is none.
+        """
         parts = _parts("choices", self.columns["choices"])
-        content = row[parts[0]] if len(parts) == 1 else [row[part] for part in parts]
+        several = len(parts) > 1
+        content = [row.get(part) or None for part in parts] if several else _unwritten(row.get(parts[0]))
         labels: list[str] = []
         if isinstance(content, dict) and {"text", "label"} <= set(content):
-            labels, content = [str(label) for label in content["label"]], content["text"]
-        texts = list(content) if isinstance(content, list | tuple) else []
-        if len(texts) < 2 or not all(isinstance(text, str) and text.strip() for text in texts):
+            labels, content = [str(label) for label in content["label"] or ()], content["text"]
+        options = list(content) if isinstance(content, list | tuple) else []
+        places = [at for at, option in enumerate(options) if option is not None]
+        texts = [options[at] for at in places]
+        unlabelled = labels and len(labels) != len(options)
+        if unlabelled or len(texts) < 2 or not all(isinstance(text, str) and text.strip() for text in texts):
             raise CalibrationError(
                 f"{self._here}: choices {str(content)[:ANSWER_SHOWN]!r}, expected a list of at least two texts, or "
                 f"columns joined by +"
             )
-        return tuple(texts), labels
+        return tuple(texts), [labels[at] for at in places] if labels else [], places
 
-    def _gold(self, answer: Any, choices: tuple[str, ...], labels: list[str]) -> int:
+    def _gold(self, answer: Any, choices: tuple[str, ...], labels: list[str], places: list[int]) -> int:
         """Find the number of the right choice by a number from 0, a label, a letter or the choice itself."""
+        answer = int(answer) if isinstance(answer, float) and answer.is_integer() else answer
         text = str(answer).strip()
+        place = int(text) if text.isdecimal() and len(text) < MOST_DIGITS and not labels else None
+        letter = ord(text.upper()) - ord("A") if len(text) == 1 and text.isascii() and text.isalpha() else None
         readings = {
             "a label": labels.index(text) if text in labels else None,
-            "a number from 0": int(text) if text.isdecimal() and not labels else None,
+            "a number from 0": places.index(place) if place in places else None,
             "a choice": choices.index(text) if isinstance(answer, str) and text in choices else None,
-            "a letter": ord(text.upper()) - ord("A") if len(text) == 1 and text.isascii() and text.isalpha() else None,
+            "a letter": places.index(letter) if letter in places else None,
         }
-        possible = {how: i for how, i in readings.items() if i is not None and i < len(choices)}
+        possible = {how: i for how, i in readings.items() if i is not None}
         if len(set(possible.values())) == 1:
             return next(iter(possible.values()))
         if possible:
@@ -188,6 +204,16 @@ def without_shared_prompts(rows: Sequence[Row]) -> list[Row]:
         replace(row, item=replace(row.item, prompt=max(row.item.prompt, shared[row.item.domain, row.cluster])))
         for row in rows
     ]
+
+
+def _unwritten(choices: Any) -> Any:
+    """Read a list that a cell of text holds as JSON; anything else stays what it is."""
+    if isinstance(choices, str) and choices.lstrip()[:1] == "[":
+        try:
+            return json_value(choices)
+        except ValueError:
+            return choices
+    return choices
 
 
 def _parts(role: str, name: str) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evop.errors import EvopError, first_line
+from evop.model.weight_files import json_object, safetensors_header, weight_files
 
 SAMPLE = 1 << 12
 """Bytes read at the start and at the end of every tensor for the fingerprint."""
@@ -89,7 +89,7 @@ class Checkpoint:
         path = self.folder / "config.json"
         if not path.is_file():
             raise EvopError(f"{self.name} is not a model: config.json is missing; expected a Hugging Face model folder")
-        return _json_object(path)
+        return json_object(path)
 
     @cached_property
     def resolved(self) -> Any:
@@ -98,8 +98,10 @@ class Checkpoint:
 
         try:
             return AutoConfig.from_pretrained(self.folder)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise EvopError(f"{self.name}: transformers cannot read config.json ({first_line(error)})") from error
+        except Exception as error:  # whatever the checks of the architecture's own config raise
+            raise EvopError(
+                f"{self.name}: transformers cannot read config.json ({first_line(error)}); mend that value in it"
+            ) from error
 
     def key(self, name: str) -> str:
         """Find the key under which ``config.json`` holds what transformers calls ``name``, such as ``n_layer``."""
@@ -114,23 +116,24 @@ class Checkpoint:
     @cached_property
     def shards(self) -> tuple[str, ...]:
         """File names of the safetensors shards, in order."""
-        index = self.folder / "model.safetensors.index.json"
-        if index.is_file():
-            return tuple(sorted(set(_json_object(index).get("weight_map", {}).values())))
-        if (self.folder / "model.safetensors").is_file():
-            return ("model.safetensors",)
-        names = tuple(sorted(path.name for path in self.folder.glob("*.safetensors")))
-        if not names:
-            pickled = any(self.folder.glob("*.bin"))
-            instead = "only pickled weights (*.bin); convert them to safetensors first" if pickled else "no weights"
-            raise EvopError(f"{self.name} holds {instead}; expected *.safetensors beside config.json")
-        return names
+        return weight_files(self.folder, self.name)
 
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
         """Every parameter tensor by name, read from the shards' headers alone; stored buffers are left out."""
-        stored = ((name, tensor) for shard in self.shards for name, tensor in self._header(shard))
-        return {name: tensor for name, tensor in stored if not BUFFERS.search(name)}
+        found: dict[str, Tensor] = {}
+        for name, tensor in (each for shard in self.shards for each in self._header(shard)):
+            if name in found:
+                raise EvopError(
+                    f"{self.name}: weight {name} lies in {found[name].shard} and {tensor.shard}; copy the model again"
+                )
+            found[name] = tensor
+        return {name: tensor for name, tensor in found.items() if not BUFFERS.search(name)}
+
+    @property
+    def words(self) -> int | None:
+        """Number of tokens that the model has embeddings for; None where no weight is called so."""
+        return next((found.shape[0] for name, found in self.tensors.items() if name.endswith(TABLES)), None)
 
     @cached_property
     def parameters(self) -> int:
@@ -153,7 +156,7 @@ class Checkpoint:
         digest = hashlib.sha256(json.dumps(self.config, sort_keys=True).encode())
         for shard in self.shards:
             path = self.folder / shard
-            start, header = _safetensors_header(path)
+            start, header = safetensors_header(path)
             digest.update(json.dumps(header, sort_keys=True).encode())
             with path.open("rb") as file:
                 for entry in (entry for name, entry in header.items() if name != "__metadata__"):
@@ -165,17 +168,17 @@ class Checkpoint:
 
     def _header(self, shard: str) -> Iterator[tuple[str, Tensor]]:
         """Yield name and description of every tensor of a shard."""
-        _, header = _safetensors_header(self.folder / shard)
+        _, header = safetensors_header(self.folder / shard)
         for name, entry in header.items():
             if name != "__metadata__":
                 begin, end = entry["data_offsets"]
                 yield name, Tensor(tuple(entry["shape"]), entry["dtype"], shard, end - begin)
 
     def _refuse_what_cannot_be_pruned(self) -> None:
-        if (self.folder / "adapter_config.json").is_file() and not (self.folder / "config.json").is_file():
+        if (self.folder / "adapter_config.json").exists():  # transformers would load the base model that it names
             raise EvopError(f"{self.name} is an adapter, not a model; merge it into its base model first")
         if quantised := self.config.get("quantization_config"):
-            method = quantised.get("quant_method", "?")
+            method = quantised.get("quant_method", "?") if isinstance(quantised, dict) else quantised
             raise EvopError(f"{self.name} is quantised ({method}); prune the full-precision model, then quantise")
         if any(self.config.get(key) is not None for key in ("text_config", "vision_config")):
             raise EvopError(f"{self.name} is a multimodal wrapper ({self.model_type}); give its language model alone")
@@ -187,39 +190,10 @@ class Checkpoint:
 
     @property
     def _has_experts(self) -> bool:
-        counts = (self.config.get(key) or 0 for key in EXPERTS)
+        counts = (self.config.get(key) for key in EXPERTS)
         named = any(value for key, value in self.config.items() if key.startswith("moe_"))
-        return (
-            named or any(count > 1 for count in counts) or "moe" in self.model_type or self.model_type in EXPERT_TYPES
-        )
-
-
-def _json_object(path: Path) -> dict[str, Any]:
-    """Read a JSON file that holds an object."""
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise EvopError(f"{path} is not JSON ({error}); copy the model again") from error
-    if not isinstance(content, dict):
-        raise EvopError(f"{path} holds a {type(content).__name__}, expected an object; copy the model again")
-    return content
-
-
-def _safetensors_header(path: Path) -> tuple[int, dict[str, Any]]:
-    """Read where the data begin, in bytes, and the header; the file must be whole."""
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > size:
-                raise ValueError("its header is longer than the file")
-            header = json.loads(file.read(length))
-        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-        if 8 + length + max(ends, default=0) != size:
-            raise ValueError(f"it has {size} bytes, its header says {8 + length + max(ends, default=0)}")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-        raise EvopError(f"{path} is not a whole safetensors file ({error}); copy the model again") from error
-    return 8 + length, header
+        several = any(count for count in counts if count not in (0, 1))
+        return named or several or "moe" in self.model_type or self.model_type in EXPERT_TYPES
 
 
 def _from_hub(name: str, revision: str | None) -> tuple[Path, str, str]:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from evop.errors import EvopError, first_line
-from evop.model.checkpoint import Checkpoint
+from evop.model.checkpoint import BUFFERS, Checkpoint
 from evop.model.families import Family, family_of
 
 SPREAD = "spread"
@@ -94,6 +94,7 @@ def load_model(
     where = choose_device(device)
     name = choose_dtype(dtype, where)
     _ = checkpoint.tensors  # refuses weights that are not whole
+    _refuse_another_depth(checkpoint)
     spread = {"device_map": "auto"} if device == SPREAD and _can_spread() else {}
     try:
         read: Any = AutoModelForCausalLM.from_pretrained(
@@ -101,18 +102,62 @@ def load_model(
             dtype=DTYPES[name],
             trust_remote_code=trust_remote_code,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
             **spread,
         )
         model, loading = read[0] if spread else read[0].to(where), read[1]
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise EvopError(f"{checkpoint.name}: cannot be loaded on {where} ({first_line(error)})") from error
-    if missing := sorted(loading["missing_keys"]):
+    except Exception as error:  # transformers raises what a person's files make it raise
         raise EvopError(
-            f"{checkpoint.name}: {len(missing)} weights are missing from its files, {missing[0]} among them; "
-            "transformers would make them up; copy the model again"
-        )
+            f"{checkpoint.name}: cannot be loaded on {where} ({first_line(error)}); see whether "
+            "AutoModelForCausalLM.from_pretrained loads it"
+        ) from error
+    _refuse_other_weights(checkpoint, model, loading)
     tokenizer = load_tokenizer(checkpoint, trust_remote_code)
     return LoadedModel(checkpoint, family, model.eval().requires_grad_(False), tokenizer, where, name)
+
+
+def _refuse_another_depth(checkpoint: Checkpoint) -> None:
+    """Refuse a config that counts more layers than there are weights, before as many are made.
+
+    Raises:
+        EvopError: it does.
+    """
+    layers = getattr(checkpoint.resolved, "num_hidden_layers", None)
+    if isinstance(layers, int) and layers > len(checkpoint.tensors):
+        raise EvopError(
+            f"{checkpoint.name}: config.json counts {layers} layers, its files hold {len(checkpoint.tensors)} weights "
+            "in all; mend num_hidden_layers, or copy the model again"
+        )
+
+
+def _refuse_other_weights(checkpoint: Checkpoint, model: nn.Module, loading: dict[str, Any]) -> None:
+    """Check that what was loaded is what the files hold: a checkpoint is written from the files.
+
+    Raises:
+        EvopError: weights are missing, have another shape, or are no part of the model.
+    """
+    name = checkpoint.name
+    if missing := sorted(loading["missing_keys"]):
+        raise EvopError(
+            f"{name}: {len(missing)} weights are missing from its files, {missing[0]} among them; "
+            "transformers would make them up; copy the model again"
+        )
+    if wrong := sorted(loading["mismatched_keys"]):
+        weight, *shapes = wrong[0]
+        found, expected = (tuple(shape) for shape in shapes)
+        raise EvopError(
+            f"{name}: {weight} has shape {found} in its files, config.json makes it {expected}; mend config.json, or "
+            "copy the model again"
+        )
+    unused = sorted(key for key in loading["unexpected_keys"] if not BUFFERS.search(key))
+    loaded = sum(weight.numel() for weight in model.parameters())
+    if unused or loaded != checkpoint.parameters:
+        which = f"{len(unused)} weights, {unused[0]} among them," if unused else "weights"
+        raise EvopError(
+            f"{name}: its files hold {which} that the model of config.json does not use ({checkpoint.parameters:,} "
+            f"parameters in the files, {loaded:,} in the model); load it with transformers, save_pretrained, and give "
+            "that folder; or mend config.json, such as num_hidden_layers or tie_word_embeddings"
+        )
 
 
 def _can_spread() -> bool:
@@ -137,6 +182,11 @@ def load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool = False) -> A
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, KeyError) as error:
-        raise EvopError(f"{checkpoint.name} has no tokenizer transformers can read ({first_line(error)})") from error
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=trust_remote_code)
+    except Exception as error:  # transformers and tokenizers raise what a person's files make them raise
+        raise EvopError(
+            f"{checkpoint.name} has no tokenizer transformers can read ({first_line(error)}); see whether "
+            "AutoTokenizer.from_pretrained loads it"
+        ) from error
+    tokenizer.embedded_words = checkpoint.words  # what tokens are held against
+    return tokenizer

@@ -9,6 +9,7 @@ from typing import Any
 
 from calibration.passage import JOINED_BY, Passage
 from evop.errors import EvopError
+from evop.tokens.ids import known_ids, text_ids
 
 
 @dataclass(frozen=True)
@@ -57,29 +58,30 @@ def tokenize_item(passage: Passage, tokenizer: Any, max_tokens: int, group_size:
         The item, and whether its query was truncated.
 
     Raises:
-        EvopError: a choice that has no tokens of its own, or more than there may be.
+        EvopError: a choice that has no tokens of its own, more than there may be, or one that the model does not have.
 
     Source: lm-evaluation-harness 0.4.13, ``TemplateLM._encode_pair`` and ``loglikelihood``.
     """
-    assert passage.choices is not None
     query = (passage.text or "").rstrip()
     joined = (passage.text or "")[len(query) :]
-    begin = list(tokenizer(query, verbose=False)["input_ids"]) if query else [first_token(tokenizer)]
+    begin = text_ids(passage, query, tokenizer) if query else [first_token(tokenizer)]
     choices = []
-    for choice in passage.choices:
+    for choice in passage.choices or ():
         more = f"{joined}{JOINED_BY}{choice}"
         if query:
-            own = list(tokenizer(query + more, verbose=False)["input_ids"])[len(begin) :]
+            own = text_ids(passage, query + more, tokenizer)[len(begin) :]
         else:
-            own = list(tokenizer(more, add_special_tokens=False, verbose=False)["input_ids"])
+            own = text_ids(passage, more, tokenizer, add_special_tokens=False)
             own = own[1:] if own[:1] == begin else own
         if not own or len(own) > max_tokens:
             where = f"domain {passage.domain}, {passage.document}"
             mend = "give more --max-tokens" if own else "drop the item"
             raise EvopError(f"{where}: a choice of {len(own)} tokens, expected 1 to {max_tokens}; {mend}")
-        choices.append(tuple(own))
+        choices.append(tuple(known_ids(passage, tokenizer, [*begin, *own])[len(begin) :]))
     room = max(1, max_tokens + 1 - max(map(len, choices)))
-    item = TokenItem(tuple(begin[-room:]), tuple(choices), passage.gold, tuple(map(len, passage.choices)), group_size)
+    item = TokenItem(
+        tuple(begin[-room:]), tuple(choices), passage.gold, tuple(map(len, passage.choices or ())), group_size
+    )
     return item, len(begin) > room
 
 

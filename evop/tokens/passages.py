@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jinja2 import TemplateError
 
 from calibration.passage import Passage
 from evop.errors import EvopError
+from evop.tokens.chats import chat_ids
+from evop.tokens.ids import known_ids, text_ids
 from evop.tokens.items import TokenItem, tokenize_item
 
 
@@ -151,11 +152,11 @@ def ids_of(passage: Passage, tokenizer: Any) -> list[int]:
     """Tokenize one passage of text or one chat, however long.
 
     Raises:
-        EvopError: a chat, and no chat template or one that refuses it.
+        EvopError: a chat, and no chat template or one that refuses it; or a token that the model does not have.
     """
-    if passage.messages is None:
-        return list(tokenizer(passage.text, verbose=False)["input_ids"])
-    return _rendered(passage, passage.messages, tokenizer)
+    if passage.messages is not None:
+        return chat_ids(passage, passage.messages, tokenizer)
+    return known_ids(passage, tokenizer, text_ids(passage, passage.text or "", tokenizer))
 
 
 def asked_ids(passage: Passage, tokenizer: Any) -> list[int]:
@@ -171,21 +172,4 @@ def asked_ids(passage: Passage, tokenizer: Any) -> list[int]:
     answers = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
     if not answers or not answers[-1]:
         return []
-    return _rendered(passage, messages[: answers[-1]], tokenizer, add_generation_prompt=True)
-
-
-def _rendered(passage: Passage, messages: Sequence[Mapping[str, Any]], tokenizer: Any, **options: bool) -> list[int]:
-    """Render messages of a passage with the model's template, and tokenize them."""
-    if not getattr(tokenizer, "chat_template", None):
-        raise EvopError(
-            f"domain {passage.domain} holds chats, but the model's tokenizer has no chat template; "
-            "use an instruct model, or give the domain as plain text"
-        )
-    try:
-        text = tokenizer.apply_chat_template([dict(message) for message in messages], tokenize=False, **options)
-    except TemplateError as error:
-        raise EvopError(
-            f"domain {passage.domain}: the model's chat template refuses a chat of {passage.document} ({error}); "
-            "drop or rewrite such chats"
-        ) from error
-    return list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+    return chat_ids(passage, messages[: answers[-1]], tokenizer, add_generation_prompt=True)

@@ -69,7 +69,7 @@ def test_same_recipe_same_bytes(recipe, saved, tmp_path):
 
 def test_manifest_opens_with_its_schema_and_tells_no_time(saved):
     text = (saved / "manifest.json").read_text()
-    assert text.startswith('{\n  "schema": "evop.calibration_set/4",')
+    assert text.startswith('{\n  "schema": "evop.calibration_set/5",')
     values = json.loads(text)
     assert set(values["files"]) == {"passages.parquet", "centroids.npy"}
     assert values["domains"][0]["sources"][0]["sha256"]

@@ -127,7 +127,7 @@ def bad_sources(folder):
     write(folder / "fake.parquet", "no parquet")
     write(folder / "fake.jsonl.gz", "x").write_bytes(b"not gzip")
     write(folder / "data.xml", "<a/>")
-    write(folder / "chat.jsonl", '{"messages": [{"from": "user", "value": "hi"}]}\n')
+    write(folder / "chat.jsonl", '{"messages": [{"from": "user", "says": "hi"}]}\n')
     return [
         ("missing.jsonl", "no such file"),
         ("", "is a folder|not a known format|neither a file"),

@@ -1,0 +1,251 @@
+"""Models of many hands: what was loaded is what is written, and what is wrong is one line before any measuring."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from calibration import Passage
+from evop.errors import EvopError
+from evop.model.checkpoint import Checkpoint
+from evop.model.loaded import load_model, load_tokenizer
+from evop.reference import model_dir
+from evop.tokens.chats import chat_text
+from evop.tokens.passages import tokenize
+
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    copy = shutil.copytree(model_dir(), tmp_path / "model")
+    for path in copy.iterdir():
+        path.chmod(0o644)
+    return copy
+
+
+def edit(folder, name="config.json", **changes):
+    path = folder / name
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    return folder
+
+
+def weights(folder, change, name=WEIGHTS):
+    tensors = {key: value.clone() for key, value in change(load_file(folder / WEIGHTS)).items()}
+    save_file(tensors, folder / name, metadata={"format": "pt"})
+
+
+def shards(folder, change=lambda tensors: tensors):
+    """Write the weights as two shards with an index, beside the whole file."""
+    names = sorted(load_file(folder / WEIGHTS))
+    files = {name: f"model-0000{1 + i % 2}-of-00002.safetensors" for i, name in enumerate(names)}
+    for file in set(files.values()):
+        weights(folder, lambda found, file=file: {n: change(found)[n] for n in names if files[n] == file}, file)
+    (folder / INDEX).write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": files}))
+
+
+def loaded(folder):
+    return load_model(Checkpoint.find(folder), "cpu", "float32")
+
+
+def refused(folder):
+    with pytest.raises(EvopError) as caught:
+        loaded(folder)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_files_are_those_that_transformers_loads(folder):
+    shards(folder, lambda tensors: {name: value * 2 for name, value in tensors.items()})
+    assert Checkpoint.find(folder).shards == (WEIGHTS,)
+    whole = loaded(folder).model.state_dict()
+    assert torch.equal(whole["model.norm.weight"], load_file(folder / WEIGHTS)["model.norm.weight"].float())
+    (folder / "model-00001-of-00002.safetensors").unlink()
+    loaded(folder)  # an old index of files that are gone is none
+
+
+def test_shards_that_do_not_fit_their_index(folder):
+    shards(folder)
+    whole = (folder / WEIGHTS).read_bytes()
+    (folder / WEIGHTS).unlink()
+    assert len(Checkpoint.find(folder).tensors) == len(loaded(folder).model.state_dict()) - 1  # the head is tied
+    index = (folder / INDEX).read_text()
+    (folder / INDEX).unlink()
+    assert f"neither {WEIGHTS} nor {INDEX}" in refused(folder)
+    for content in ("[]", '{"weight_map": []}', '{"weight_map": {"a": 1}}', '{"weight_map": {"a": "../b"}}', "{"):
+        (folder / INDEX).write_text(content)
+        assert "copy the model again" in refused(folder)
+    (folder / INDEX).write_text(index)
+    (folder / "model-00001-of-00002.safetensors").write_bytes(whole)
+    assert "lies in model-00001" in refused(folder)
+    (folder / "model-00001-of-00002.safetensors").unlink()
+    assert "names model-00001-of-00002.safetensors, which is not there" in refused(folder)
+
+
+def more(tensors):
+    return {**tensors, "model.layers.12.eh_proj.weight": torch.zeros(4, 4)}
+
+
+def less(tensors):
+    return {name: value for name, value in tensors.items() if name != "model.layers.3.mlp.up_proj.weight"}
+
+
+def wider(tensors):
+    return {**tensors, "model.layers.3.mlp.up_proj.weight": torch.zeros(513, 192)}
+
+
+def untied(tensors):
+    return {**tensors, "lm_head.weight": tensors["model.embed_tokens.weight"] + 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (more, "hold 1 weights, model.layers.12.eh_proj.weight among them, that the model"),
+        (less, "1 weights are missing from its files, model.layers.3.mlp.up_proj.weight among them"),
+        (wider, r"up_proj.weight has shape (513, 192) in its files, config.json makes it (512, 192)"),
+    ],
+)
+def test_what_was_loaded_is_held_against_the_files(folder, change, says):
+    weights(folder, change)
+    assert says in refused(folder)
+
+
+def test_a_config_of_another_depth(folder):
+    assert "weights, model.layers.11" in refused(edit(folder, num_hidden_layers=11))
+    assert "config.json counts 1000000 layers" in refused(edit(folder, num_hidden_layers=1_000_000))
+
+
+def test_a_head_of_its_own_in_a_model_that_says_it_is_tied(folder):
+    """Either it is loaded and counted, or it is refused; it is not left out in silence."""
+    weights(folder, untied)
+    try:
+        model = loaded(folder).model
+    except EvopError as error:
+        assert "tie_word_embeddings" in str(error)  # noqa: PT017 (either answer is right)
+    else:
+        assert sum(weight.numel() for weight in model.parameters()) == Checkpoint.find(folder).parameters
+
+
+CONFIGS = [
+    *({"rms_norm_eps": value} for value in (1, "1e-5", None, [])),
+    *({"num_hidden_layers": value} for value in ("5", 5.0, -1, 0, [12])),
+    *({"num_attention_heads": value} for value in (0, 5, "x")),
+    *({"vocab_size": value} for value in (2048.0, 0, 2047)),
+    *({"dtype": value} for value in ("fp16", 7)),
+    *({"num_experts": value} for value in ([1], "many", 8)),
+    *({"quantization_config": value} for value in ("gptq", [1])),
+    *({"rope_parameters": value} for value in (7, {"rope_type": "none"}, [])),
+    *({"model_type": value} for value in (None, 7, [], {"a": 1})),
+    {"hidden_size": float("nan")},
+    {"layer_types": ["full_attention"] * 99},
+    {"intermediate_size": None},
+    {"hidden_act": "unheard"},
+    {"auto_map": {"AutoModelForCausalLM": "x.Y"}},
+]
+
+
+@pytest.mark.parametrize("change", CONFIGS, ids=lambda change: json.dumps(change)[:60])
+def test_no_value_in_a_config_ends_in_a_traceback(folder, change):
+    try:
+        loaded(edit(folder, **change))
+    except EvopError as error:
+        assert "\n" not in str(error)  # noqa: PT017 (some values are as good as the right one)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x08\0\0\0\0\0\0\0[]      ", b"\xff" * 16, b"\x02\0\0\0\0\0\0\0{}", b"[" * 100]
+)
+def test_weights_that_are_none(folder, content):
+    (folder / WEIGHTS).write_bytes(content)
+    refused(folder)
+
+
+def test_a_byte_order_mark_before_a_config(folder):
+    (folder / "config.json").write_bytes(b"\xef\xbb\xbf" + (folder / "config.json").read_bytes())
+    assert "begins with a byte-order mark; save it as UTF-8 without one" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("tokenizer.json", "{"),
+        ("tokenizer.json", "[]"),
+        ("tokenizer.json", "[" * 100_000),
+        ("tokenizer_config.json", '{"added_tokens_decoder": {"0": "x"}}'),
+        ("tokenizer_config.json", '{"tokenizer_class": 7}'),
+    ],
+)
+def test_tokenizers_that_are_none(folder, name, content):
+    (folder / name).write_text(content)
+    try:
+        load_tokenizer(Checkpoint.find(folder))
+    except EvopError as error:
+        assert "tokenizer" in str(error)  # noqa: PT017 (transformers may make do without)
+
+
+def passage(text=None, messages=None, **more):
+    return Passage("id", "d#1", "toy", text, messages, cluster=0, split="search", **more)
+
+
+def test_a_token_that_the_model_has_no_embedding_for(folder):
+    tokenizer = load_tokenizer(Checkpoint.find(folder))
+    tokenizer.add_tokens(["<|beyond|>"])
+    tokenize([passage("plain words alone")], tokenizer, 64)
+    item = passage("which is it", choices=("this", "the <|beyond|>"), gold=0)
+    for asked in (passage("words <|beyond|> words"), item):
+        with pytest.raises(EvopError, match=r"token \d+ \('<\|beyond\|>'\), the model has embeddings for"):
+            tokenize([asked], tokenizer, 64)
+
+
+CALL = {"function": {"name": "weather", "arguments": {"city": "Rome"}}}
+CHAT = (
+    {"role": "user", "content": "how is Rome?"},
+    {"role": "assistant", "content": None, "tool_calls": [CALL]},
+)
+START = "{% for m in messages %}{{ m.role }}:{{ m.content or '' }}{% for c in m.tool_calls or [] %}"
+END = "{% endfor %}{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{{ c.function.arguments | tojson }}", '{"city": "Rome"}'),
+        ("{% for k, v in c.function.arguments | items %}{{ k }}={{ v }}{% endfor %}", "city=Rome"),
+        ("{{ 'call ' + c.function.arguments }}", 'call {"city": "Rome"}'),
+        ("{{ c.function.arguments }}", '{"city": "Rome"}'),
+        ("{{ c.function.arguments if c.function.arguments is string else c.function.arguments | tojson }}", '"Rome"}'),
+    ],
+)
+def test_every_template_gets_arguments_in_the_form_it_knows(folder, template, text):
+    tokenizer = load_tokenizer(Checkpoint.find(folder))
+    tokenizer.chat_template = START + template + END
+    assert chat_text(passage(messages=CHAT), CHAT, tokenizer).endswith(text)
+
+
+def test_a_template_is_given_the_tools(folder):
+    tokenizer = load_tokenizer(Checkpoint.find(folder))
+    tokenizer.chat_template = "{% for t in tools or [] %}<{{ t.function.name }}>{% endfor %}{{ messages[0].content }}"
+    tools = ({"type": "function", "function": {"name": "weather", "parameters": {}}},)
+    assert chat_text(passage(messages=CHAT, tools=tools), CHAT, tokenizer) == "<weather>how is Rome?"
+    assert chat_text(passage(messages=CHAT), CHAT, tokenizer) == "how is Rome?"
+
+
+@pytest.mark.parametrize(
+    ("template", "says"),
+    [
+        ("{{ messages | nothing }}", "is broken|refuses|fails"),
+        ("{% for m in messages %}", "is broken at its line 1"),
+        ("{{ 1 / 0 }}", r"fails on a chat of d#1 \(ZeroDivisionError"),
+        ("{% for k in messages[0].content | items %}{% endfor %}", r"fails on a chat of d#1 \(TypeError"),
+        ("{{ raise_exception('no system role') }}", r"refuses a chat of d#1 \(no system role\)"),
+        ({"tools": "x", "rag": "y"}, "templates are called tools, rag, and none default"),
+    ],
+)
+def test_whatever_a_template_raises_is_one_line(folder, template, says):
+    tokenizer = load_tokenizer(Checkpoint.find(folder))
+    tokenizer.chat_template = template
+    with pytest.raises(EvopError, match=says):
+        chat_text(passage(messages=CHAT), CHAT, tokenizer)
