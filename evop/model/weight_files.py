@@ -93,12 +93,15 @@ def safetensors_header(path: Path) -> tuple[int, dict[str, Any]]:
 
 def _end(name: str, entry: Any) -> int:
     """Check the entry of a tensor; return where its data end."""
-    shape, offsets, dtype = (
-        (entry.get("shape"), entry.get("data_offsets"), entry.get("dtype")) if isinstance(entry, dict) else (0, 0, 0)
-    )
-    for numbers in (shape, offsets):
-        if not isinstance(numbers, list) or not all(type(number) is int and number >= 0 for number in numbers):
-            raise ValueError(f"its header describes {name[:60]} as {json.dumps(entry)[:60]}")
-    if len(offsets) != 2 or offsets[0] > offsets[1] or not isinstance(dtype, str):
+    described: dict[str, Any] = entry if isinstance(entry, dict) else {}
+    shape: Any = described.get("shape")
+    offsets: Any = described.get("data_offsets")
+    if not _sizes(shape) or not _sizes(offsets) or not isinstance(described.get("dtype"), str):
+        raise ValueError(f"its header describes {name[:60]} as {json.dumps(entry)[:60]}")
+    if len(offsets) != 2 or offsets[0] > offsets[1]:
         raise ValueError(f"its header describes {name[:60]} as {json.dumps(entry)[:60]}")
     return int(offsets[1])
+
+
+def _sizes(value: Any) -> bool:
+    return isinstance(value, list) and all(type(number) is int and number >= 0 for number in value)
