@@ -8,6 +8,7 @@ import numpy as np
 from calibration.clustering.vectors import unit_length
 from calibration.errors import CalibrationError, one_line
 from calibration.passage import Passage
+from calibration.reading.parquet_rows import parquet_columns, parquet_rows
 
 
 class PrecomputedEmbedder:
@@ -24,23 +25,18 @@ class PrecomputedEmbedder:
     """
 
     def __init__(self, argument: str, seed: int) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         self.name, self.path = f"precomputed:{argument}", argument
         if not Path(argument).is_file():
             raise CalibrationError(f"embedder precomputed:{argument}: no such file; expected a Parquet file")
-        try:
-            table = pq.ParquetFile(argument).read()
-        except (OSError, pa.ArrowException) as error:
-            raise CalibrationError(f"embedder precomputed:{argument}: not a Parquet file: {one_line(error)}") from error
-        if not {"id", "vector"} <= set(table.column_names):
+        columns = parquet_columns(Path(argument))
+        if not {"id", "vector"} <= set(columns):
             raise CalibrationError(
-                f"embedder precomputed:{argument}: has columns {', '.join(table.column_names)}; expected id, vector"
+                f"embedder precomputed:{argument}: has columns {', '.join(columns)}; expected id, vector"
             )
+        rows = [(str(row["id"]), row["vector"]) for row in parquet_rows(Path(argument), ("id", "vector"))]
         try:
-            vectors = np.asarray(table["vector"].to_pylist(), dtype=np.float32)
-        except (ValueError, TypeError) as error:
+            vectors = np.asarray([vector for _, vector in rows], dtype=np.float32)
+        except (ValueError, TypeError, OverflowError) as error:
             raise CalibrationError(
                 f"embedder precomputed:{argument}: column vector: {one_line(error)}; expected equally long lists"
             ) from error
@@ -49,7 +45,7 @@ class PrecomputedEmbedder:
                 f"embedder precomputed:{argument}: column vector holds empty or non-finite vectors; mend them"
             )
         self.vectors = vectors
-        self.row = {str(key): i for i, key in enumerate(table["id"].to_pylist())}
+        self.row = {key: i for i, (key, _) in enumerate(rows)}
 
     def embed(self, passages: Sequence[Passage]) -> np.ndarray:
         """Look passages up: float32 ``[n, dim]``.

@@ -79,13 +79,16 @@ class _Text:
 
     def __init__(self, path: Path, stream: TextIO) -> None:
         self._path, self._stream = path, stream
-        self._held, self._lines, self._ended = "", 1, False
+        self._held, self._ended, self._decoder = "", False, json.JSONDecoder()
+        self._lines, self._counted = 1, 0
         self.at = 0
 
     @property
     def line(self) -> int:
-        """Number of the line that ``at`` lies in."""
-        return self._lines + self._held.count("\n", 0, self.at)
+        """Number of the line that ``at`` lies in; it only grows, so what was counted is not counted again."""
+        self._lines += self._held.count("\n", self._counted, self.at)
+        self._counted = self.at
+        return self._lines
 
     def next_sign(self) -> str:
         """Go on to the next sign that is no white space, and return it; "" at the end."""
@@ -104,7 +107,7 @@ class _Text:
         """
         while True:
             try:
-                value, end = json.JSONDecoder().raw_decode(self._held, self.at)
+                value, end = self._decoder.raw_decode(self._held, self.at)
                 if end < len(self._held) or self._ended:
                     refuse_deep(value, self._held.count("[", self.at, end) + self._held.count("{", self.at, end))
                     self.at = end
@@ -112,7 +115,7 @@ class _Text:
             except json.JSONDecodeError as error:
                 cut = error.pos >= len(self._held) - _AT_THE_END or error.msg.startswith("Unterminated string")
                 if self._ended or not cut:
-                    number = self._lines + self._held.count("\n", 0, error.pos)
+                    number = self.line + self._held.count("\n", self.at, error.pos)
                     raise _unreadable(self._path, number, f"{error.msg} at column {error.colno}") from error
             except (ValueError, RecursionError) as error:
                 fault = TOO_DEEP if isinstance(error, RecursionError) else str(error)
@@ -124,8 +127,8 @@ class _Text:
     def _read(self, size: int) -> None:
         """Hold more of the text, and let go what was read."""
         more = self._stream.read(size)
-        self._lines = self.line
-        self._held, self.at = self._held[self.at :] + more, 0
+        _ = self.line  # counts what is let go
+        self._held, self.at, self._counted = self._held[self.at :] + more, 0, 0
         self._ended = not more
 
 

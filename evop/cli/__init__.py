@@ -9,7 +9,7 @@ from calibration.errors import CalibrationError
 from evop.cli import audit, calibrate, compare, demo, heal, metric, prune, refit, run, search, show, speed
 from evop.cli.app import app
 from evop.cli.recipe_options import GroupedCommand
-from evop.errors import EvopError
+from evop.errors import EvopError, first_line
 from patterns.errors import PatternError
 
 for _command in (
@@ -30,21 +30,27 @@ for _command in (
 
 
 def main() -> None:
-    """Run a command; what a person can mend is one line and exit code 2."""
+    """Run a command; what a person can mend is one line and exit code 2, and so is a fault of evop's own."""
     try:
         app()
     except (EvopError, CalibrationError, PatternError, OSError) as error:
-        if "--debug" in sys.argv or (isinstance(error, OSError) and error.errno is None):
+        if "--debug" in sys.argv:
             raise
         print(f"evop: {_one_line(error)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("evop: interrupted; run the same command again to go on", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        said = f"{type(error).__name__}: {first_line(error)}"
+        print(f"evop: internal: {said}; the same command after evop --debug shows where", file=sys.stderr)
+        sys.exit(2)
 
 
 def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.errno is not None:
         full = "; free some space and run the same command again" if error.errno == errno.ENOSPC else ""
         return f"{error.filename or 'writing'}: {error.strerror}{full}"
     return " ".join(str(error).split())

@@ -94,6 +94,13 @@ def _type_of(field: FieldInfo) -> type:
 class GroupedCommand(TyperCommand):
     """A command whose ``--help`` lists what everybody needs first, then the rest under their headings."""
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a file that ends early is an error as others are, and not a person who said no."""
+        try:
+            return super().invoke(ctx)
+        except EOFError as error:
+            raise RuntimeError(f"a file ends early ({error})") from error
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write every option under the heading of its panel, headings in the order in which they first come."""
         for heading, records in _sections(self, ctx):

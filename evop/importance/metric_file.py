@@ -8,6 +8,7 @@ from typing import ClassVar
 from evop.errors import EvopError
 from evop.files.json_file import JsonFile, JsonPart, inside
 from evop.files.names import METRIC
+from evop.files.person_text import person_text
 from evop.importance import IMPORTANCES
 from evop.metrics.metric import Metric
 from evop.removal.pattern_facts import ModelName
@@ -90,14 +91,22 @@ def metric_named(asked: str) -> str:
     Raises:
         EvopError: a file that holds no metric, or a folder without one.
     """
-    if asked in IMPORTANCES or (asked.isidentifier() and not Path(asked).exists()):
+    if asked in IMPORTANCES or (asked.isidentifier() and not _is_there(asked)):
         return asked
-    if Path(asked).exists() or asked.endswith(WRITTEN_OUT):
+    if _is_there(asked) or asked.endswith(WRITTEN_OUT):
         place = inside(asked, METRIC)
         if place.suffix != ".txt":
             return MetricFile.read(place).metric
         try:
-            asked = place.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
+            asked = person_text(place).strip()
+        except OSError as error:
             raise EvopError(f"--importance {place}: cannot be read ({error}); expected one line, a metric") from error
     return str(Metric.parse(asked))
+
+
+def _is_there(place: str) -> bool:
+    """Tell whether a file or a folder has this name; a metric may be longer than a name can be."""
+    try:
+        return Path(place).exists()
+    except (OSError, ValueError):
+        return False

@@ -11,6 +11,8 @@ LONGEST = 2000
 """Characters of a line at most."""
 DEEPEST = 60
 """Brackets within brackets at most."""
+HIGHEST = 150
+"""Operators within operators at most; a sum of many terms is one within another."""
 TOKEN = re.compile(r"\s*([A-Za-z_]\w*|[-+*/(),|])")
 NAMES = {symbol: name for name, symbol in SYMBOLS.items()}
 ALSO = {"square": "sqr", "pow": "sqr", "mms": "minmax", "zsn": "zscore", "frobenius": "norm"}
@@ -30,7 +32,13 @@ def parse(line: str) -> Expression:
     Raises:
         EvopError: not an expression; says where, and what was expected.
     """
-    return _Reader(line).whole()
+    try:
+        expression = _Reader(line).whole()
+        if expression.depth <= HIGHEST:
+            return expression
+    except RecursionError:
+        pass
+    raise EvopError(f"metric {line[:40]!r}…: more than {HIGHEST} operators within operators; write a shorter one")
 
 
 class _Reader:

@@ -86,7 +86,9 @@ def read_samples(path: Path, key: Mapping[str, Any]) -> list[Drawn]:
         with safe_open(path, framework="numpy") as file:
             said = json.loads((file.metadata() or {}).get(HEADER, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (OSError, SafetensorError, ValueError) as error:
+        if not isinstance(said, dict) or {*tensors} != {"ids", "starts", "ended"}:
+            raise ValueError("it is another file")
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise EvopError(f"{path} cannot be read ({first_line(error)}); delete it, and it is made again") from error
     if said.pop("sha256", None) != _hash_of(tensors):
         raise EvopError(f"{path} is damaged: its text is not the one that was written; delete it, and it is made again")

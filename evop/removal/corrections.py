@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evop.errors import EvopError
+from evop.errors import EvopError, first_line
 from evop.files.json_file import sha256
 from evop.files.names import CORRECTIONS
 from evop.files.tensors import write_tensors
@@ -35,7 +35,7 @@ def read_corrections(path: Path | None, expected: str) -> tuple[dict[Place, np.n
     """Read the biases and the weights that belong to a pattern.
 
     Raises:
-        EvopError: missing, or another pattern's.
+        EvopError: missing, another pattern's, or none.
     """
     from safetensors.torch import load_file
 
@@ -47,10 +47,13 @@ def read_corrections(path: Path | None, expected: str) -> tuple[dict[Place, np.n
         raise EvopError(f"{path} belongs to another pattern: its sha256 is not {expected[:12]}…; copy both again")
     biases: dict[Place, np.ndarray] = {}
     weights: dict[Place, Weight] = {}
-    for name, tensor in load_file(path).items():
-        part, _, what = name.rpartition(".")
-        if what == "weight":
-            weights[place_of(part)] = Weight(tensor)
-        else:
-            biases[place_of(part)] = tensor.numpy()
+    try:
+        for name, tensor in load_file(path).items():
+            part, _, what = name.rpartition(".")
+            if what == "weight":
+                weights[place_of(part)] = Weight(tensor)
+            else:
+                biases[place_of(part)] = tensor.numpy()
+    except Exception as error:  # safetensors raises what the file makes it raise
+        raise EvopError(f"{path} holds no corrections ({first_line(error)}); copy both again") from error
     return biases, weights

@@ -79,8 +79,8 @@ def place_of(name: str) -> Place:
     """
     words = name.split(".")
     kind = next((kind for kind in BLOCK_KINDS if kind == words[-1]), None)
-    if kind is None or len(words) != 3 or words[0] != "layers" or not words[1].isdecimal():
-        raise EvopError(f"part {name!r} is unknown; expected such as layers.3.attn or layers.3.mlp")
+    if kind is None or len(words) != 3 or words[0] != "layers" or not re.fullmatch("[0-9]{1,6}", words[1]):
+        raise EvopError(f"part {name[:60]!r} is unknown; expected such as layers.3.attn or layers.3.mlp")
     return kind, int(words[1])
 
 
@@ -117,7 +117,7 @@ def from_ranges(text: str) -> tuple[int, ...]:
     """
     numbers: list[int] = []
     for run in text.split(","):
-        if not (ends := re.fullmatch("([0-9]+)(?:-([0-9]+))?", run)):
+        if not (ends := re.fullmatch("([0-9]{1,6})(?:-([0-9]{1,6}))?", run)):
             raise EvopError(f"units {text[:60]!r}: expected ascending numbers and ranges, such as 0-2,5,7-8")
         first, last = int(ends[1]), int(ends[2] or ends[1])
         if last < first or (numbers and first <= numbers[-1]):

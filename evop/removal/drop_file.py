@@ -14,6 +14,7 @@ from pathlib import Path
 from evop.errors import EvopError
 from evop.files.json_file import whole
 from evop.files.names import DROP_LIST
+from evop.files.person_text import person_text
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import BLOCK_KINDS, BlockKind, family_of
 from evop.removal.cut import part_name, places
@@ -24,8 +25,10 @@ from patterns import Pattern, PatternSpace
 
 WORDS: dict[str, tuple[BlockKind, ...]] = {"none": (), "attn": ("attn",), "mlp": ("mlp",), "attn+mlp": BLOCK_KINDS}
 """The word of a line -> the kinds of block that leave."""
-_LIST = re.compile(r"[\[(]?\s*\d+(?:[\s,]+\d+)*\s*,?\s*[\])]?")
-"""Numbers of layers with commas or spaces between, in brackets or not."""
+_LIST = re.compile(r"[\[(]?\s*[0-9]+(?:[\s,]+[0-9]+)*[\s,]*[\])]?")
+"""Numbers of layers with commas or spaces between, in brackets or not; no sign can be matched in two ways."""
+_MOST_DIGITS = 9
+"""Digits of a layer's number at most."""
 
 
 def read_pattern(path: str | Path, checkpoint: Checkpoint) -> PatternFile:
@@ -89,13 +92,11 @@ def _read(path: Path, checkpoint: Checkpoint) -> tuple[PatternSpace, Pattern]:
 def _words(path: Path, layers: int) -> list[str]:
     """Read one word per layer, whichever of the two forms the file has."""
     try:
-        content = path.read_text().rstrip()
+        content = person_text(path).rstrip()
     except FileNotFoundError as error:
         raise EvopError(f"--pattern {path}: no such file; expected a {DROP_LIST}, one word per layer") from error
-    except UnicodeDecodeError as error:
-        raise EvopError(f"{path} is not text; expected one word per line: {', '.join(WORDS)}") from error
     if listed := _LIST.fullmatch(content.strip()):
-        return _listed(path, [int(number) for number in re.findall(r"\d+", listed.group(0))], layers)
+        return _listed(path, re.findall(r"[0-9]+", listed.group(0)), layers)
     words = [line.strip() for line in content.splitlines()]
     for number, word in enumerate(words, 1):
         if word not in WORDS:
@@ -104,9 +105,12 @@ def _words(path: Path, layers: int) -> list[str]:
     return words
 
 
-def _listed(path: Path, numbers: list[int], layers: int) -> list[str]:
+def _listed(path: Path, digits: list[str], layers: int) -> list[str]:
     """Put a list of layers that leave into one word per layer."""
-    outside = next((number for number in numbers if number >= layers), None)
+    outside = next((number for number in digits if len(number) > _MOST_DIGITS or int(number) >= layers), None)
     if outside is not None:
-        raise EvopError(f"{path} lists layer {outside}, expected 0 to {layers - 1}; was it written for another model?")
+        raise EvopError(
+            f"{path} lists layer {outside[:20]}, expected 0 to {layers - 1}; was it written for another model?"
+        )
+    numbers = {int(number) for number in digits}
     return ["attn+mlp" if layer in numbers else "none" for layer in range(layers)]

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import numpy as np
 
-from evop.errors import EvopError
+from evop.errors import EvopError, first_line
+from evop.files.arrays import numbers, opened_arrays
 from evop.files.json_file import whole
 
 MARGIN = 16 << 20
@@ -38,7 +39,7 @@ class MomentsFile(Mapping[str, np.ndarray]):
         if part not in self._parts:
             raise KeyError(part)
         with self._opened() as file:
-            moments: np.ndarray = file[part]
+            moments = numbers(part, file[part])
         return moments
 
     def __iter__(self) -> Iterator[str]:
@@ -52,10 +53,12 @@ class MomentsFile(Mapping[str, np.ndarray]):
     @contextmanager
     def _opened(self) -> Iterator[Any]:
         try:
-            with self.path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            with opened_arrays(self.path) as file:
                 yield file
-        except (OSError, ValueError, EOFError, BadZipFile) as error:
-            raise EvopError(f"{self.path} holds no moments ({error}); move the run away and search again") from error
+        except Exception as error:  # numpy raises what the file makes it raise
+            raise EvopError(
+                f"{self.path} holds no moments ({first_line(error)}); move the run away and search again"
+            ) from error
 
 
 def write_moments(path: Path, moments: Iterable[tuple[str, np.ndarray]]) -> None:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, pairwise
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import numpy as np
 
 from calibration.seeded import generator
-from evop.errors import EvopError
+from evop.errors import EvopError, first_line
+from evop.files.arrays import numbers, opened_arrays
 from evop.files.json_file import whole
 from evop.removal.cut import Cut, Place, places
 from patterns import Part, Pattern, PatternSpace
@@ -54,12 +55,14 @@ class Ranking:
         """
         arrays: dict[str, dict[str, np.ndarray]] = {"importance": {}, "fill": {}}
         try:
-            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            with opened_arrays(path) as file:
                 for key in file.files:
                     what, _, name = key.partition("/")
-                    arrays[what][name] = file[key]
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise EvopError(f"{path} holds no ranking ({error}); move the run away and search again") from error
+                    arrays[what][name] = numbers(key, file[key])
+        except Exception as error:  # numpy raises what the file makes it raise
+            raise EvopError(
+                f"{path} holds no ranking ({first_line(error)}); move the run away and search again"
+            ) from error
         return cls(**arrays)
 
     def save(self, path: Path) -> None:
@@ -105,10 +108,20 @@ class Ranking:
         importance. A unit of many features is the mean of many, so that its score lies close to 0 unless most of them
         agree: that is what lets one ranking weigh the few units of an attention against the many of an MLP.
 
+        Raises:
+            EvopError: the ranking is one of other parts.
+
         Source: FLAP (arXiv 2312.11983), adaptive structure search, and its code, for the standardisation.
         """
         if not self.importance:
             return space
+        for part in space.parts:
+            found, units = len(self.importance.get(part.name, ())), part.units[-1] if part.units else 1
+            if found != units:
+                raise EvopError(
+                    f"the order of units in the run's folder knows {found} of {part.name}, which has {units}; move the "
+                    "run away and search again"
+                )
         parts = tuple(_priced(part, self.importance[part.name]) for part in space.parts)
         return replace(space, parts=parts, origin={**space.origin, "orders": self.fingerprint})
 

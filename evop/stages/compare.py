@@ -201,5 +201,5 @@ def _header(place: Path) -> dict[str, Any]:
     try:
         with path.open() as file:
             return dict(json.loads(file.readline()))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise EvopError(f"{path} cannot be read ({error}); a search run's log belongs beside its pattern") from error

@@ -130,7 +130,7 @@ def test_what_is_wrong_is_one_line_with_the_key(tmp_path, old, new, said):
         ("model: m\nsearch:\n  seed: 0\n  seed: 1\n", " line 4: seed: stands there twice"),
         ("model: !!python/object/apply:os.getcwd []\n", " line 1: not YAML: could not determine a constructor"),
         ("day: 2026-02-30\n", ": not YAML: day"),
-        ("a: &a [*a]\n", ": a: unknown key"),
+        ("a: &a [*a]\n", " line 1: an alias that stands for what it lies in"),
         ("- model\n", ": found \"['model']\", expected keys such as model, out, calibration"),
         ("", ": found 'None', expected keys such as model"),
     ],

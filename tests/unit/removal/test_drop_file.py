@@ -108,7 +108,7 @@ def test_a_missing_or_binary_one_is_one_line(tmp_path):
     with pytest.raises(EvopError, match=r"--pattern .*none\.txt: no such file"):
         read_pattern(tmp_path / "none.txt", checkpoint)
     (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(EvopError, match="is not text"):
+    with pytest.raises(EvopError, match="is not UTF-8 text"):
         read_pattern(tmp_path / "binary.txt", checkpoint)
 
 

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import tracemalloc
 
 import pandas as pd
 import pyarrow as pa
@@ -125,3 +126,35 @@ def test_equal_long_rows_do_not_fill_the_memory(tmp_path):
     before = pa.total_allocated_bytes()
     assert sum(len(next(documents).text) for _ in range(50)) == 50 * 500_000
     assert pa.total_allocated_bytes() - before < 100e6
+
+
+def test_a_file_is_read_row_by_row(tmp_path, monkeypatch):
+    """Of a file of 2 MB, a third at most is in memory at once, however it is written."""
+    monkeypatch.setattr(files, "_BLOCK", 1 << 16)
+    monkeypatch.setattr(json_rows, "_BLOCK", 1 << 16)
+    monkeypatch.setattr(json_rows, "PEEKED", 10)
+    rows = [{"text": f"{i} " + "word " * 200, "n": i} for i in range(2_000)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "b.json").write_text(json.dumps(rows))
+    pd.DataFrame(rows).to_csv(tmp_path / "c.csv", index=False)
+    (tmp_path / "d.txt").write_text("\n<|endoftext|>\n".join(row["text"] for row in rows))
+    for path in sorted(tmp_path.iterdir()):
+        source = open_source("d", str(path))
+        tracemalloc.start()
+        read = sum(1 for _ in source.documents())
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert (read, path.stat().st_size > 2e6) == (2_000, True)
+        assert peak < 0.7e6, path.name
+
+
+def test_a_list_is_looked_through_once(tmp_path, monkeypatch):
+    """Whatever is done for every row of it is done to the row, not to what is held of the file."""
+    looked = []
+    count = json_rows._Text.line.fget
+    monkeypatch.setattr(
+        json_rows._Text, "line", property(lambda self: (looked.append(self.at - self._counted), count(self))[1])
+    )
+    (tmp_path / "b.json").write_text(json.dumps([{"text": f"text {i}"} for i in range(2_000)]))
+    assert len(texts(tmp_path / "b.json")) == 2_000
+    assert sum(looked) <= (tmp_path / "b.json").stat().st_size

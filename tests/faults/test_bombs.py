@@ -1,0 +1,158 @@
+"""Small files that stand for endless ones: refused on one line, in the time that reading them takes."""
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+from calibration.clustering.precomputed import PrecomputedEmbedder
+from calibration.errors import CalibrationError
+from evop.errors import EvopError
+from evop.importance.metric_file import metric_named
+from evop.model.checkpoint import Checkpoint
+from evop.recipes.run import RunRecipe
+from evop.recipes.yaml_file import read_yaml
+from evop.reference import model_dir
+from evop.removal.cut import from_ranges, place_of
+from evop.removal.drop_file import read_pattern
+from evop.removal.moments_file import MomentsFile
+from evop.removal.ranking import Ranking
+
+
+def refusal(call, *arguments):
+    with pytest.raises((EvopError, CalibrationError)) as caught:
+        call(*arguments)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
+    return str(caught.value)
+
+
+def bomb(first, line, levels=9):
+    """A mapping of lists, each of nine of the one before."""
+    lines = [first, *(line.format(f"a{i}", f"*a{i - 1}") for i in range(1, levels))]
+    return "\n".join(lines)
+
+
+ALIASES = bomb("a0: &a0 [lol,lol,lol,lol,lol,lol,lol,lol,lol]", "{0}: &{0} [{1},{1},{1},{1},{1},{1},{1},{1},{1}]")
+MERGES = bomb("a0: &a0 {b: 1, c: 2}", "{0}: &{0} {{<<: [{1},{1},{1},{1},{1},{1},{1},{1},{1}], {0}: 1}}", 10)
+PLACES = (
+    "model: *a8",
+    "calibration: {domains: {a: {source: *a8}}}",
+    "search: {strategy: *a8}",
+    "audit: {lm_eval: *a8}",
+)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_aliases_of_aliases(tmp_path, place):
+    path = tmp_path / "run.yaml"
+    path.write_text(f"{ALIASES}\n{place}\n")
+    assert "with its aliases written out" in refusal(RunRecipe.read, path)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (MERGES, "with its aliases written out"),
+        ("a: &a [*a]", "line 1: an alias that stands for what it lies in"),
+        ("a: &a {b: *a}", "line 1: an alias that stands for what it lies in"),
+        ("[" * 100_000, "nested more than"),
+        ("- " * 3_000, "nested more than"),
+        ("a: " + "[" * 60 + "]" * 60, "line 1: nested more than 50 deep"),
+        ("a: " + "1:" * 6000 + "1", "line 1: a value with more than 10,000 characters"),
+        ("a: " + "9" * 5000, "Exceeds the limit"),
+        ('out: "a\\0b"', "the character 0"),
+        ("a: \x07", "not YAML"),
+        ("a: !!python/object/apply:os.system [ls]", "line 1: not YAML"),
+        ("? [a, [b]]\n: 1", "not YAML"),
+        ("a: 2024-13-45", "not YAML"),
+        ("b: 1\n" * 300_000, "longer than 1 MiB"),
+        ("a: 1\n--- \nb: 2", "not YAML"),
+    ],
+)
+def test_recipes_that_do_not_end(tmp_path, content, says):
+    path = tmp_path / "run.yaml"
+    path.write_text(content)
+    assert says in refusal(read_yaml, path)
+
+
+def test_aliases_that_a_person_writes(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("\ufeffa: &a {b: 1, c: [x, y]}\nd: {<<: *a, b: 2}\ne: *a\n")
+    content = {"a": {"b": 1, "c": ["x", "y"]}, "d": {"b": 2, "c": ["x", "y"]}, "e": {"b": 1, "c": ["x", "y"]}}
+    assert read_yaml(path) == content
+    path.write_text("# nothing\n")
+    assert read_yaml(path) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("1" + " " * 200_000 + "x", "line 1: found"),
+        ("1 " * 100_000 + "x", "line 1: found"),
+        ("9" * 6000, "lists layer 99999999999999999999, expected 0 to"),
+        ("none\n" * 300_000, "longer than 1 MiB"),
+        ("\udcff", "not UTF-8"),
+    ],
+)
+def test_lists_of_layers(tmp_path, content, says):
+    path = tmp_path / "layers.txt"
+    path.write_bytes(content.encode(errors="surrogateescape"))
+    assert says in refusal(read_pattern, path, Checkpoint.find(model_dir()))
+
+
+def test_lists_of_units():
+    assert "expected ascending numbers" in refusal(from_ranges, "0-99999999999")
+    assert "is unknown" in refusal(place_of, f"layers.{'9' * 5000}.mlp")
+
+
+@pytest.mark.parametrize("line", ["+".join("W" * 900), "-" * 1900 + "W", "(" * 1900, "W W"])
+def test_metrics(line):
+    assert "metric" in refusal(metric_named, f"{line} ")
+
+
+def array(value):
+    """The bytes of an array as a file of arrays holds it."""
+    import io
+
+    stream = io.BytesIO()
+    np.save(stream, value)
+    return stream.getvalue()
+
+
+def archive(path, entries, compression=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", compression) as file:
+        for name, content in entries.items():
+            file.writestr(f"{name}.npy", content)
+    return path
+
+
+ENDLESS = array(np.zeros(3)).replace(b"(3,)", b"(999999999999,)")
+
+
+@pytest.mark.parametrize("read", [Ranking.load, lambda path: dict(MomentsFile(path))])
+def test_archives_of_arrays(tmp_path, read):
+    path = tmp_path / "orders.npz"
+    good = array(np.ones(3))
+    for content in (b"", b"PK", b"\x93NUMPY", good, json.dumps({}).encode()):
+        path.write_bytes(content)
+        assert "holds no" in refusal(read, path)
+    zeros = array(np.zeros(1_000_000))
+    assert "packed" in refusal(read, archive(path, {"importance/a": zeros}, zipfile.ZIP_DEFLATED))
+    assert "holds no" in refusal(read, archive(path, {"importance/a": ENDLESS}))
+    for odd in (np.array(["word"]), np.array(3.0)):
+        assert "no array of numbers" in refusal(read, archive(path, {"importance/a": array(odd)}))
+    assert "holds no" in refusal(read, archive(path, {"importance/a": array(np.array([{}], dtype=object))}))
+
+
+def test_vectors_made_elsewhere(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "vectors.parquet"
+    path.write_bytes(b"PAR1")
+    assert "cannot be read as Parquet" in refusal(PrecomputedEmbedder, str(path), 0)
+    for vectors in ([[1.0], [1.0, 2.0]], [["a"], ["b"]], [None, [1.0]]):
+        pq.write_table(pa.table({"id": ["a", "b"], "vector": vectors}), path)
+        assert "column vector" in refusal(PrecomputedEmbedder, str(path), 0)
