@@ -1,8 +1,6 @@
 """A calibration set in memory and on disk."""
 
 import io
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import ValidationError
 
+from calibration.checksum import CHECKSUM, is_unchanged
 from calibration.errors import CalibrationError, one_line
 from calibration.json_text import json_value
 from calibration.loaded import array_of, refuse_another_set
@@ -20,6 +19,7 @@ from calibration.manifest import SCHEMA, Manifest
 from calibration.parquet import from_parquet, to_parquet
 from calibration.passage import SPLITS, Group, Passage
 from calibration.picture import draw_clusters
+from calibration.whole_folder import ASIDE, drafted_beside, publish, put_back
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,35 +119,24 @@ class CalibrationSet:
     def save(self, folder: str | Path) -> None:
         """Write the set to a folder: ``manifest.json``, ``passages.parquet``, ``centroids.npy``, ``clusters.png``.
 
-        Everything is written to a temporary folder beside it, which is then renamed. A folder that holds a
-        calibration set, and nothing else, is replaced.
+        Everything is written to a hidden folder beside it, which is then renamed. A folder that holds a calibration
+        set, and nothing else, is replaced, in one step: the name leads to the old set or to the new one, whole.
 
         Raises:
             CalibrationError: the folder holds something else, or cannot be written (the disk is full).
         """
         target = Path(folder)
+        put_back(target)
         _refuse_foreign(target)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        except OSError as error:
-            raise CalibrationError(f"{target}: cannot be written: {one_line(error)}") from error
-        try:
-            fresh = temporary / "new"
-            fresh.mkdir()
-            for name, content in self._files.items():
-                (fresh / name).write_bytes(content)
-            (fresh / PICTURE).write_bytes(self._picture())
-            (fresh / MANIFEST).write_bytes(self.manifest.file_bytes())
-            if target.exists():
-                target.rename(temporary / "old")
-            fresh.rename(target)
+            with drafted_beside(target) as fresh:
+                for name, content in self._files.items():
+                    (fresh / name).write_bytes(content)
+                (fresh / PICTURE).write_bytes(self._picture())
+                (fresh / MANIFEST).write_bytes(self.manifest.file_bytes())
+                publish(fresh, target, replace=True)
         except OSError as error:
             raise CalibrationError(f"{target}: cannot be written: {one_line(error)}; nothing was saved") from error
-        finally:
-            if (temporary / "old").is_dir() and not target.exists():
-                (temporary / "old").rename(target)
-            shutil.rmtree(temporary, ignore_errors=True)
 
     def _picture(self) -> bytes:
         """Draw the map of the domains that were read; continuations lie where their text lies."""
@@ -192,6 +181,11 @@ class CalibrationSet:
 def _read_manifest(place: Path) -> Manifest:
     """Read the manifest in a folder, checking schema and keys."""
     path = place / MANIFEST
+    aside = place.with_name(place.name + ASIDE)
+    if not place.exists() and aside.is_dir():
+        raise CalibrationError(
+            f"{place}: a calibrate that replaced it was killed; rename {aside}, which is the old set"
+        )
     if not place.is_dir():
         raise CalibrationError(f"{place}: no such folder; expected a calibration set, made by evop calibrate")
     if not path.is_file():
@@ -203,8 +197,13 @@ def _read_manifest(place: Path) -> Manifest:
     schema = values.get("schema") if isinstance(values, dict) else None
     if schema != SCHEMA:
         raise CalibrationError(f"{path}: unknown schema {schema!r}; expected {SCHEMA}")
+    if not is_unchanged(values):
+        raise CalibrationError(
+            f"{path}: was changed since evop wrote it: its content does not have the checksum that stands in it; copy "
+            "the set again from where it came from, or build it again"
+        )
     try:
-        return Manifest.model_validate(values)
+        return Manifest.model_validate({key: value for key, value in values.items() if key != CHECKSUM})
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

@@ -1,10 +1,12 @@
 """The manifest, written once from what every stage of a build returned."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
+from platform import machine, python_version
 
 from calibration.choosing.continuations import ContinuedDomain
 from calibration.choosing.merge import Settled
@@ -62,6 +64,11 @@ def manifest_of(stages: Stages) -> Manifest:
     first = next(iter(stages.settled.clusterings.values()))
     return Manifest(
         recipe=stages.recipe,
+        machine={
+            "python": python_version(),
+            "processor": machine(),
+            "threads": os.environ.get("OMP_NUM_THREADS", str(os.cpu_count())),
+        },
         versions={name: version(name) for name in ("datasets", "numpy", "pyarrow", "scikit-learn", "stopwordsiso")},
         embedder=stages.embedder,
         embedding_dim=first.centroids.shape[1],

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from calibration.checksum import with_checksum
 from calibration.passage import GroupKind, group_key
 from calibration.recipe import Recipe
 
@@ -143,12 +144,14 @@ class GroupEntry(_Entry):
 
 
 class Manifest(_Entry):
-    """``manifest.json``. Same recipe, same data and same versions give the same bytes.
+    """``manifest.json``. Same recipe, same data, same versions and same machine give the same bytes.
 
     Attributes:
         schema_: name and version of the schema, written as ``schema``.
         recipe: recipe that the set was built from.
         versions: versions of the libraries the set depends on, by name.
+        machine: the Python, the processor and the number of its cores that the set was built on; no part of the
+            fingerprint.
         embedder: name of the embedder that made the vectors; where the recipe says ``auto``, the one that was taken.
         embedding_dim: length of a passage's vector.
         domains: one entry per domain, in order.
@@ -162,6 +165,7 @@ class Manifest(_Entry):
     schema_: Literal["evop.calibration_set/5"] = Field(default=SCHEMA, alias="schema")
     recipe: Recipe
     versions: dict[str, str]
+    machine: dict[str, str] = Field(default_factory=dict)
     embedder: str
     embedding_dim: int
     domains: list[DomainEntry]
@@ -174,8 +178,8 @@ class Manifest(_Entry):
         return self.model_dump(mode="json", by_alias=True)
 
     def file_bytes(self) -> bytes:
-        """Encode the content of ``manifest.json``: indented JSON, UTF-8."""
-        return (json.dumps(self.as_json(), indent=2, ensure_ascii=False) + "\n").encode()
+        """Encode the content of ``manifest.json``: indented JSON, UTF-8, its checksum last."""
+        return (json.dumps(with_checksum(self.as_json()), indent=2, ensure_ascii=False) + "\n").encode()
 
     @property
     def fingerprint(self) -> str:
@@ -188,6 +192,7 @@ class Manifest(_Entry):
             for part in (part for part in domain["sources"] if part["sha256"]):
                 part.pop("source")
         content["recipe"].pop("domains")
+        content.pop("machine")
         for task in content["recipe"]["tasks"]:
             task.pop("source")
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))

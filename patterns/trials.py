@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import IO, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
+from patterns.checked_lines import with_checksum, without_checksum
 from patterns.errors import PatternError
 from patterns.part import Pattern
 
-SCHEMA = "evop.trials/4"
+SCHEMA = "evop.trials/5"
 
 
 @dataclass(frozen=True)
@@ -110,29 +111,37 @@ OneRow = TypeVar("OneRow", bound=Row)
 class Log(Generic[OneRow]):
     """The file ``trials.jsonl``: a header, then one trial per line in the order asked, appended batch by batch.
 
-    It holds only what seed, recipe and data determine, so two runs of one recipe write the same bytes.
-    A torn last line (a kill in the middle of a write) is cut off when the log is opened.
+    It holds only what seed, recipe and data determine, so two runs of one recipe write the same bytes. Every line has
+    a checksum of itself and of all lines before it: one that is changed, doubled or gone is not taken for the state.
+    A torn last line (a kill in the middle of a write) is not read, and cut off before the next is written: whoever
+    only reads a log writes nothing.
     """
 
     schema: ClassVar[str]
     row: ClassVar[type[Any]]
 
-    def __init__(self, path: Path, header: Mapping[str, Any], trials: list[OneRow]) -> None:
+    def __init__(self, path: Path, header: Mapping[str, Any], trials: list[OneRow], checksum: str, end: int) -> None:
         self.path = path
         self.header = header
         self.trials = trials
+        self._checksum = checksum
+        self._end = end
 
     @classmethod
     def create(cls, path: Path, header: Mapping[str, Any]) -> Self:
         """Start a log; the header says what the run is."""
         content = {"schema": cls.schema, **header}
+        line = with_checksum(json.dumps(content, allow_nan=False)) + "\n"
         temporary = path.with_suffix(".tmp")
         try:
-            temporary.write_text(json.dumps(content, allow_nan=False) + "\n")
+            with temporary.open("w") as file:
+                file.write(line)
+                _sync(file)
             temporary.rename(path)
         finally:
             temporary.unlink(missing_ok=True)
-        return cls(path, content, [])
+        _, checksum = without_checksum(line[:-1].encode())
+        return cls(path, content, [], checksum, len(line.encode()))
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -142,32 +151,55 @@ class Log(Generic[OneRow]):
             PatternError: the file is no log, has an unknown schema, or is damaged before its last line.
         """
         lines = path.read_bytes().split(b"\n")
-        torn = lines.pop()
-        with _undamaged(path):
-            header = json.loads(lines[0]) if lines else {}
-        schema = header.get("schema") if isinstance(header, dict) else type(header).__name__
-        # Before its trials are read: another version calls what a trial holds by other names.
+        lines.pop()  # torn, or empty
+        # Before anything else: another version calls what it holds by other names, and has other checksums.
+        schema = _schema(lines)
         if schema != cls.schema:
             raise PatternError(
                 f"{path} opens with schema {schema!r}, expected {cls.schema!r}: it was written by another version of "
                 "evop, or is no search log; search again in a new folder"
             )
-        with _undamaged(path):
-            trials = [cls.row.from_json(line.decode()) for line in lines[1:]]
-        if torn:
-            with path.open("rb+") as file:
-                file.truncate(sum(len(line) + 1 for line in lines))
-        return cls(path, header, trials)
+        with _undamaged(path, 0):
+            content, checksum = without_checksum(lines[0])
+            header, trials = json.loads(content), []
+        for number, line in enumerate(lines[1:], 1):
+            with _undamaged(path, number):
+                content, checksum = without_checksum(line, checksum)
+                trials.append(cls.row.from_json(content.decode()))
+        return cls(path, header, trials, checksum, sum(len(line) + 1 for line in lines))
 
     def append(self, trials: list[OneRow]) -> None:
         """Write trials to the disk before they count; a kill leaves a prefix of them there."""
         if not trials:
             return
-        with self.path.open("a") as file:
-            file.write("".join(trial.to_json() + "\n" for trial in trials))
-            file.flush()
-            os.fsync(file.fileno())
+        lines, checksum = [], self._checksum
+        for trial in trials:
+            line = with_checksum(trial.to_json(), checksum)
+            _, checksum = without_checksum(line.encode(), checksum)
+            lines.append(line)
+        content = "".join(f"{line}\n" for line in lines).encode()
+        with self.path.open("rb+") as file:
+            file.truncate(self._end)
+            file.seek(self._end)
+            file.write(content)
+            _sync(file)
         self.trials.extend(trials)
+        self._checksum, self._end = checksum, self._end + len(content)
+
+
+def _schema(lines: list[bytes]) -> Any:
+    """Read the schema of a log from its first line; None where that line cannot be read."""
+    try:
+        header = json.loads(lines[0])
+    except (IndexError, ValueError):
+        return None
+    return header.get("schema") if isinstance(header, dict) else type(header).__name__
+
+
+def _sync(file: IO[Any]) -> None:
+    """Make sure that what was written is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 class TrialLog(Log[Trial]):
@@ -178,13 +210,22 @@ class TrialLog(Log[Trial]):
 
 
 @contextmanager
-def _undamaged(path: Path) -> Iterator[None]:
-    """Say of lines that cannot be read that their log is damaged.
+def _undamaged(path: Path, number: int) -> Iterator[None]:
+    """Say of a line that cannot be read, or was changed, what of the log is still good.
+
+    Args:
+        path: the log.
+        number: how many lines stand before this one, all of them good.
 
     Raises:
-        PatternError: a line cannot be read.
+        PatternError: the line cannot be read.
     """
     try:
         yield
     except (ValueError, KeyError, TypeError) as error:
-        raise PatternError(f"{path} is damaged before its last line ({error}); move it away and start again") from error
+        good = (
+            f"the {number} before it are good: keep these (head -n {number}) under that name, and the search goes on"
+            if number
+            else "move the folder away and search again"
+        )
+        raise PatternError(f"{path}: line {number + 1} is damaged ({error}); {good}") from error

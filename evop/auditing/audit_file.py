@@ -20,6 +20,7 @@ from evop.auditing.audit_rows import (
 )
 from evop.errors import EvopError
 from evop.files.json_file import JsonFile, inside
+from evop.files.machine import Machine
 from evop.files.names import AUDIT
 from evop.removal.pattern_facts import ModelName
 
@@ -36,6 +37,8 @@ class AuditFile(JsonFile):
     calibration: str
     max_tokens: int
     dtype: str
+    machine: Machine | None = None
+    """What measured: versions, device, dtype, threads."""
     metric: str
     """How choices are compared: ``accuracy``, or ``accuracy_norm``, by nats per character."""
     interval: str

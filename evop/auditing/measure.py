@@ -22,6 +22,7 @@ from evop.auditing.split_losses import SplitLosses, split_losses
 from evop.auditing.summary import DRAWS, random_rows, summary_rows
 from evop.auditing.table import group_rows
 from evop.evaluator import Evaluator
+from evop.files.machine import Machine
 from evop.losses.lines import items_of
 from evop.losses.loss import Loss
 from evop.losses.means import LEVEL
@@ -88,6 +89,7 @@ class Auditor:
             calibration=self.calibration.fingerprint,
             max_tokens=self.max_tokens,
             dtype=self.dense.loaded.dtype,
+            machine=Machine.here(self.dense.loaded.device, self.dense.loaded.dtype),
             metric=self.metric,
             interval=f"{LEVEL:.0%} over documents: Student's t of a group, {DRAWS:,} simulated audits of a worst group "
             "and of a gap",

@@ -9,6 +9,7 @@ from calibration.errors import CalibrationError
 from evop.cli import audit, calibrate, compare, demo, heal, metric, prune, refit, run, search, show, speed
 from evop.cli.app import app
 from evop.cli.recipe_options import GroupedCommand
+from evop.cli.stopping import answered
 from evop.errors import EvopError, first_line
 from patterns.errors import PatternError
 
@@ -30,7 +31,17 @@ for _command in (
 
 
 def main() -> None:
-    """Run a command; what a person can mend is one line and exit code 2, and so is a fault of evop's own."""
+    """Run a command; what a person can mend is one line and exit code 2, a signal is one line and 128 beyond it."""
+    with answered() as stopping:
+        try:
+            _run()
+        except BaseException as error:
+            if stopping.signal is not None or isinstance(error, KeyboardInterrupt):
+                sys.exit(stopping.end())
+            raise
+
+
+def _run() -> None:
     try:
         app()
     except (EvopError, CalibrationError, PatternError, OSError) as error:
@@ -38,9 +49,6 @@ def main() -> None:
             raise
         print(f"evop: {_one_line(error)}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("evop: interrupted; run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
     except Exception as error:
         if "--debug" in sys.argv:
             raise

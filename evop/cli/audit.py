@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from evop.cli.app import console, quiet, say
-from evop.cli.options import Model, Out, SetFolder
+from evop.cli.options import Model, Out, SetFolder, Wait
 from evop.cli.recipe_options import options_of
 from evop.recipes.audit import AuditRecipe
 
@@ -26,6 +26,7 @@ def audit(
         ),
     ],
     out: Out,
+    wait: Wait = False,
     **options: Any,
 ) -> None:
     """Measure what the search never saw, group by group: dense, pruned, and random patterns of equal size."""
@@ -34,7 +35,7 @@ def audit(
     from evop.stages.audit import audit as run_audit
 
     quiet()
-    result = run_audit(model, calibration, pattern, out, report=say, **options)
+    result = run_audit(model, calibration, pattern, out, report=say, wait=wait, **options)
     print_audit(console, result.file)
     console.print(
         f"report: {out / 'report.html'}   rows: {out / 'audit.csv'}   picture: {out / 'audit.png'}", soft_wrap=True

@@ -8,7 +8,7 @@ import typer
 
 from calibration import Recipe
 from evop.cli.app import console, say
-from evop.cli.options import Out
+from evop.cli.options import Out, Wait
 from evop.cli.recipe_options import options_of
 from evop.losses.tolerance import Tolerances
 
@@ -41,18 +41,18 @@ def calibrate(
         Words,
         typer.Option(help="What a group may lose, as of evop search; warn if an audit could miss more."),
     ] = None,
+    wait: Wait = False,
     **options: Any,
 ) -> None:
     """Build a calibration set of text and tasks: embed, cluster each domain, split, sample."""
     from evop.console.calibration_set import print_set
     from evop.recipes.words import calibration_recipe
-    from evop.stages.calibrate import build_calibration_set
+    from evop.stages.calibrate import calibrate as run_calibrate
 
     asked = calibration_recipe(
         domain or (), group_by or (), task or (), task_columns or (), continuations=continuations or [], **options
     )
     tolerances = Tolerances.read(tolerate or ())
-    built = build_calibration_set(asked, report=say)
-    built.save(out)
+    built = run_calibrate(asked, out, report=say, wait=wait)
     print_set(console, built, tolerances)
     console.print(f"calibration set: {out}   map of the clusters: {out / 'clusters.png'}", soft_wrap=True)

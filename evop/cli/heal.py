@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from evop.cli.app import console, quiet, say
-from evop.cli.options import Model, Out, SetFolder
+from evop.cli.options import Model, Out, SetFolder, Wait
 from evop.cli.recipe_options import options_of
 from evop.recipes.heal import HealRecipe
 
@@ -21,6 +21,7 @@ def heal(
     ],
     calibration: SetFolder,
     out: Out,
+    wait: Wait = False,
     **options: Any,
 ) -> None:
     """Let a pruned model learn from the dense one, every group watched; run the same command again to go on."""
@@ -30,5 +31,5 @@ def heal(
 
     quiet()
     with watching_healing(console) as watch:
-        result = run_heal(model, pattern, calibration, out, watch=watch, report=say, **options)
+        result = run_heal(model, pattern, calibration, out, watch=watch, report=say, wait=wait, **options)
     print_healed(console, result)

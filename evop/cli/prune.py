@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from evop.cli.app import quiet, say
-from evop.cli.options import Model, Out, Revision, Trust
+from evop.cli.options import Model, Out, Revision, Trust, Wait
 
 
 def prune(
@@ -26,6 +26,7 @@ def prune(
     ] = None,
     revision: Revision = None,
     trust_remote_code: Trust = False,
+    wait: Wait = False,
 ) -> None:
     """Write the smaller checkpoint, and check in a fresh process that it computes what was measured."""
     from evop.stages.prune import prune as run_prune
@@ -41,4 +42,5 @@ def prune(
         revision=revision,
         trust_remote_code=trust_remote_code,
         report=say,
+        wait=wait,
     )

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from evop.cli.app import console, quiet, say
-from evop.cli.options import Model, Out, SetFolder
+from evop.cli.options import Model, Out, SetFolder, Wait
 from evop.cli.recipe_options import options_of
 from evop.recipes.refit import RefitRecipe
 
@@ -21,6 +21,7 @@ def refit(
     ],
     calibration: SetFolder,
     out: Out,
+    wait: Wait = False,
     **options: Any,
 ) -> None:
     """Refit what a pattern leaves, in closed form, so that it makes up for what left; nothing is trained."""
@@ -30,6 +31,6 @@ def refit(
 
     quiet()
     with working(console) as watch:
-        result = run_refit(model, pattern, calibration, out, report=say, watch=watch, **options)
+        result = run_refit(model, pattern, calibration, out, report=say, wait=wait, watch=watch, **options)
     print_refit(console, result.file)
     say(f"evop prune --model {model} --pattern {out} writes the checkpoint")

@@ -7,17 +7,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from calibration import build_calibration_set
 from evop.console.audit import print_audit
 from evop.console.calibration_set import print_set
 from evop.console.recovery import print_refit, working
 from evop.console.search import print_search
 from evop.console.watching import watching
 from evop.errors import EvopError
+from evop.files.lock import LOCK, Writing
 from evop.files.names import PATTERN
 from evop.recipes.words import calibration_recipe
 from evop.reference import corpus_files, model_dir
 from evop.stages.audit import audit
+from evop.stages.calibrate import calibrate
 from evop.stages.prune import prune
 from evop.stages.refit import refit
 from evop.stages.search import search
@@ -36,6 +37,12 @@ MAX_TOKENS = 256
 
 def run_demo(out: Path, console: Console) -> None:
     """Calibrate, search, refit, audit and prune; print each result, and where its files lie."""
+    with Writing("demo", out, f"what is done is in {out}, and the demo begins anew").in_place():
+        _walk(out, console)
+
+
+def _walk(out: Path, console: Console) -> None:
+    """Walk, as the only one who writes to the folder."""
     calibration, run, refitted, audited, pruned = _cleared(out)
 
     def say(line: str) -> None:
@@ -58,8 +65,7 @@ def run_demo(out: Path, console: Console) -> None:
         audit_items=24,
         train_tokens=TRAIN_TOKENS,
     )
-    built = build_calibration_set(recipe)
-    built.save(calibration)
+    built = calibrate(recipe, calibration)
     print_set(console, built)
 
     say("\n[bold]2. search[/bold]: which quarter of the decoder can go, judged by the groups that lose most")
@@ -88,7 +94,7 @@ def _cleared(out: Path) -> list[Path]:
         EvopError: the folder holds something else.
     """
     folders = [out / name for name in ("set", "run", "refitted", "audit", "pruned")]
-    if out.exists() and any(out.iterdir()) and not (out / MARK).is_file():
+    if out.exists() and set(out.iterdir()) - {out / LOCK} and not (out / MARK).is_file():
         raise EvopError(f"--out {out} holds something else than an earlier demo; give a new folder")
     out.mkdir(parents=True, exist_ok=True)
     (out / MARK).write_text("made by evop demo, which may replace what lies here\n")

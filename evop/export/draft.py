@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from calibration.whole_folder import drafted_beside, publish
 from evop.errors import EvopError
 
 MARGIN = 16 << 20
@@ -27,9 +27,7 @@ class Draft:
 
     def publish(self) -> None:
         """Give the folder its name, so that it is there."""
-        if self.out.is_dir():
-            self.out.rmdir()
-        self.folder.rename(self.out)
+        publish(self.folder, self.out)
 
     def set_aside(self) -> Path:
         """Keep the folder for a look at what is wrong with it, but not under the name of ``out``."""
@@ -51,14 +49,20 @@ def drafted(out: Path, needed: int) -> Iterator[Draft]:
         EvopError: ``out`` holds something, or the disk is or gets too full.
     """
     refuse_out(out, needed)
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(drafted_beside(out))
+        except OSError as error:
+            raise EvopError(f"--out {out}: cannot write there ({error.strerror}); choose another folder") from error
+        with _said(out, needed):
+            yield Draft(folder, out)
+
+
+@contextmanager
+def _said(out: Path, needed: int) -> Iterator[None]:
+    """Say in one line that writing failed."""
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))
-        folder.chmod(0o755)
-    except OSError as error:
-        raise EvopError(f"--out {out}: cannot write there ({error.strerror}); choose another folder") from error
-    try:
-        yield Draft(folder, out)
+        yield
     except OSError as error:
         if is_full(error):
             raise EvopError(
@@ -66,8 +70,6 @@ def drafted(out: Path, needed: int) -> Iterator[Draft]:
                 "(nothing was left behind)"
             ) from error
         raise EvopError(f"--out {out}: writing failed ({error}); nothing was left behind") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def is_full(error: Exception) -> bool:

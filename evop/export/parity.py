@@ -9,7 +9,6 @@ import argparse
 import gc
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from evop.errors import EvopError
+from evop.export.child import end_with_parent, run_child
 from evop.export.config import HETERO_PREFIX
 from evop.files.json_file import JsonFile, JsonPart
 from evop.model.checkpoint import Checkpoint
@@ -46,7 +46,7 @@ class Beside(JsonPart):
 class ParityReport(JsonFile):
     """What a parity check measured: logits of the masked dense model against those of the saved checkpoint."""
 
-    SCHEMA: ClassVar[str] = "evop.parity/1"
+    SCHEMA: ClassVar[str] = "evop.parity/2"
     dtype: str
     device: str
     tokens: int
@@ -80,7 +80,7 @@ def check_in_fresh_process(dense: Path, pruned: Path, pattern: Path, trust_remot
     with tempfile.TemporaryDirectory(prefix="evop-parity-") as folder:
         out = Path(folder) / "parity.json"
         command = [sys.executable, "-m", "evop.export.parity", "--model", dense, "--pruned", pruned]
-        command += ["--pattern", pattern, "--out", out]
+        command += ["--pattern", pattern, "--out", out, "--with-parent"]
         command += ["--trust-remote-code"] if trust_remote_code else []
         environment = {
             **os.environ,
@@ -88,11 +88,9 @@ def check_in_fresh_process(dense: Path, pruned: Path, pattern: Path, trust_remot
             "HF_HUB_OFFLINE": "1",
             "TOKENIZERS_PARALLELISM": "false",
         }
-        done = subprocess.run(
-            [str(word) for word in command], capture_output=True, text=True, env=environment, check=False
-        )
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        done, said = run_child([str(word) for word in command], environment)
+        if done:
+            last = (said.strip().splitlines() or [f"exit code {done}"])[-1]
             raise EvopError(f"the parity check did not finish ({last}); nothing was written")
         return ParityReport.read(out)
 
@@ -223,7 +221,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--pattern", type=Path, required=True, help="pattern that it was pruned by")
     parser.add_argument("--out", type=Path, required=True, help="where to write the report")
     parser.add_argument("--trust-remote-code", action="store_true", help="let the dense model run code of its own")
+    parser.add_argument("--with-parent", action="store_true", help="end when the standard input is closed")
     options = parser.parse_args(arguments)
+    if options.with_parent:
+        end_with_parent()
     check(options.model, options.pruned, options.pattern, options.trust_remote_code).write(options.out)
     return 0
 

@@ -1,4 +1,4 @@
-"""JSON files between stages: a schema first, unknown keys refused, written whole or not at all."""
+"""JSON files between stages: a schema first, a checksum last, unknown keys refused, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from calibration.checksum import CHECKSUM, is_unchanged, with_checksum
+from calibration.whole_folder import sync
 from evop.errors import EvopError
 
 
@@ -32,7 +34,8 @@ class JsonFile(BaseModel):
         """Read a file of this schema.
 
         Raises:
-            EvopError: missing, not JSON, another schema, or a key this version does not know.
+            EvopError: missing, not JSON, another schema, changed since it was written, or a key this version does not
+                know.
         """
         try:
             content = json.loads(path.read_text())
@@ -46,14 +49,19 @@ class JsonFile(BaseModel):
                 f"{path} opens with schema {schema!r}, expected {cls.SCHEMA!r}: it is another file, or was written by "
                 "another version of evop; make it again"
             )
+        if not is_unchanged(content):
+            raise EvopError(
+                f"{path} was changed since evop wrote it: its content does not have the checksum that stands in it; "
+                "copy it again from where it came from, or make it again"
+            )
         try:
-            return cls.model_validate(content)
+            return cls.model_validate({key: value for key, value in content.items() if key != CHECKSUM})
         except ValidationError as error:
             raise EvopError(f"{path}: {first_problem(error)}") from error
 
     def write(self, path: Path) -> None:
         """Write the file under a temporary name, then rename it."""
-        write_json(path, {**self.model_dump(by_alias=True), "schema": self.SCHEMA})
+        write_json(path, with_checksum({**self.model_dump(by_alias=True), "schema": self.SCHEMA}))
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -64,11 +72,16 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path``, renamed to it when the block ends well and deleted when it does not."""
+    """Give a temporary name beside ``path``, renamed to it when the block ends well and deleted when it does not.
+
+    What is renamed is on the disk by then: wherever the power fails, the name leads to the old content or to the new.
+    """
     temporary = temporary_of(path)
     try:
         yield temporary
+        sync(temporary)
         temporary.replace(path)
+        sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 

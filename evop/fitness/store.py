@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from calibration.whole_folder import take_lock
 from evop.errors import EvopError
 from patterns import Fidelity, Pattern
+from patterns.checked_lines import with_checksum, without_checksum
 
-SCHEMA = "evop.store/4"
+SCHEMA = "evop.store/5"
 
 Sums = Mapping[str, float | None]
 """Group -> summed loss, or None where it was no number; groups that were not measured are missing."""
@@ -24,7 +28,8 @@ class LossStore:
         folder: the folder in which searches share their measurements, or None to keep them in memory.
         identity: what two measurements must share to be the same.
 
-    Lines that cannot be read (torn by a kill) are skipped: a store saves time, and decides nothing.
+    Lines that cannot be read (torn by a kill) or were changed, which their checksum tells, are passed over: a store
+    saves time, and decides nothing. Searches side by side write in turns, and nothing twice.
 
     Raises:
         EvopError: the file in the folder is not such a store.
@@ -33,10 +38,13 @@ class LossStore:
     def __init__(self, folder: Path | None, identity: Mapping[str, Any]) -> None:
         self._sums: dict[tuple[tuple[int, ...], int], Sums] = {}
         self._file: Path | None = None
+        self._head, self._end = json.dumps({"schema": SCHEMA, **identity}), 0
         if folder is not None:
             name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
             self._file = folder / f"{name}.jsonl"
-            self._open(identity)
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with self._file.open("ab+") as file, _alone(file):
+                self._take_in(file)
 
     @classmethod
     def of_search(cls, folder: str | None, identity: Mapping[str, Any], fidelities: Sequence[Fidelity]) -> LossStore:
@@ -56,39 +64,58 @@ class LossStore:
         return self._sums.get((pattern.levels, increment), {})
 
     def put(self, pattern: Pattern, increment: int, sums: Sums) -> None:
-        """Keep a measurement; its line is written in one go, so that searches side by side do not tear it."""
-        self._add(pattern.levels, increment, sums)
-        if self._file is not None:
-            row = {"levels": list(pattern.levels), "increment": increment, "sums": dict(sums)}
-            with self._file.open("a") as file:
-                file.write(json.dumps(row, allow_nan=False) + "\n")
+        """Keep a measurement, unless another search has written it by now; its line is whole or not there."""
+        if self._file is None:
+            self._add(pattern.levels, increment, sums)
+            return
+        with self._file.open("ab+") as file, _alone(file):
+            self._take_in(file)
+            known = self._sums.get((pattern.levels, increment))
+            if known is not None and sums.keys() <= known.keys():
+                return
+            row = json.dumps(
+                {"levels": list(pattern.levels), "increment": increment, "sums": dict(sums)}, allow_nan=False
+            )
+            file.write(f"{with_checksum(row)}\n".encode())
+            file.flush()
+            self._end = file.tell()
+            self._add(pattern.levels, increment, sums)
 
-    def _open(self, identity: Mapping[str, Any]) -> None:
-        """Read the file, or begin it; a torn last line is ended, so that the next one stands alone.
+    def _take_in(self, file: BinaryIO) -> None:
+        """Read what was written since; a torn last line is ended, so that the next one stands alone.
 
         Raises:
             EvopError: the file is another store's, or none.
         """
-        assert self._file is not None
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        head = json.dumps({"schema": SCHEMA, **identity})
-        with self._file.open("ab") as file:
-            lines = self._file.read_bytes().split(b"\n")
-            if lines == [b""]:  # new, or another search is about to begin it: a second head is passed over
-                file.write(f"{head}\n".encode())
-            elif lines[0] != head.encode():
-                raise EvopError(f"--store {self._file} holds something else; delete it, it only saves time")
-            elif lines[-1]:
-                file.write(b"\n")
-        for line in lines[1:]:
+        file.seek(0)
+        head, ours = file.readline(), f"{self._head}\n".encode()
+        if head != ours and ours.startswith(head):  # new, or its first line was torn by a kill
+            file.truncate(0)
+            file.write(ours)
+        elif head != ours:
+            raise EvopError(f"--store {self._file} holds something else; delete it, it only saves time")
+        file.seek(max(self._end, file.tell()))
+        lines = file.read().split(b"\n")
+        if lines[-1]:
+            file.write(b"\n")
+        for line in lines:
             self._read(line)
+        file.seek(0, os.SEEK_END)
+        self._end = file.tell()
 
     def _read(self, line: bytes) -> None:
         try:
-            row = json.loads(line)
+            row = json.loads(without_checksum(line)[0])
             self._add(tuple(row["levels"]), row["increment"], row["sums"])
-        except (ValueError, KeyError, TypeError):  # torn by a kill
+        except (ValueError, KeyError, TypeError, RecursionError):  # torn by a kill, or changed
             return
 
     def _add(self, levels: tuple[int, ...], increment: int, sums: Sums) -> None:
         self._sums[levels, increment] = {**self._sums.get((levels, increment), {}), **sums}
+
+
+@contextmanager
+def _alone(file: BinaryIO) -> Iterator[None]:
+    """Let no other search write to a file meanwhile."""
+    take_lock(file.fileno(), wait=True)
+    yield

@@ -11,6 +11,7 @@ from torch import nn
 from evop.errors import EvopError, first_line
 from evop.model.checkpoint import BUFFERS, Checkpoint
 from evop.model.families import Family, family_of
+from evop.model.sums import refuse_changed
 
 SPREAD = "spread"
 """The ``--device`` that deals a model's layers out over all GPUs, as accelerate does."""
@@ -94,6 +95,7 @@ def load_model(
     where = choose_device(device)
     name = choose_dtype(dtype, where)
     _ = checkpoint.tensors  # refuses weights that are not whole
+    refuse_changed(checkpoint.folder)
     _refuse_another_depth(checkpoint)
     spread = {"device_map": "auto"} if device == SPREAD and _can_spread() else {}
     try:

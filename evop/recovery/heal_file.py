@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from evop.errors import EvopError
 from evop.files.json_file import JsonFile, JsonPart, sha256
+from evop.files.machine import Machine
 from evop.files.names import HEAL, PATTERN
 from evop.removal.pattern_facts import ModelName
 
@@ -42,9 +43,10 @@ class HealFile(JsonFile):
         stopped: why it ended.
         best_at: tokens of the point whose weights were kept.
         curve: the points on the way, from 0 tokens on.
+        machines: the machines that healed, in their order: versions, device, dtype, threads.
     """
 
-    SCHEMA: ClassVar[str] = "evop.heal/1"
+    SCHEMA: ClassVar[str] = "evop.heal/2"
     version: str
     model: ModelName
     pattern_sha256: str
@@ -54,6 +56,7 @@ class HealFile(JsonFile):
     stopped: str
     best_at: int
     curve: list[HealPoint] = Field(min_length=1)
+    machines: list[Machine] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _one_curve(self) -> Self:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from evop.files.json_file import JsonFile, JsonPart
+from evop.files.machine import Machine
 from evop.removal.pattern_facts import ModelName
 
 
@@ -30,7 +33,7 @@ class Tried(JsonPart):
 class RefitFile(JsonFile):
     """The account of a refit."""
 
-    SCHEMA: ClassVar[str] = "evop.refit/1"
+    SCHEMA: ClassVar[str] = "evop.refit/2"
     version: str
     model: ModelName
     pattern_sha256: str
@@ -45,6 +48,8 @@ class RefitFile(JsonFile):
     tried: list[Tried]
     """The first is the pattern as it was."""
     chosen: int
+    machines: list[Machine] = Field(default_factory=list)
+    """The machines that refitted, in their order: versions, device, dtype, threads."""
 
     @property
     def best(self) -> Tried:

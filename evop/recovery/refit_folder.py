@@ -11,7 +11,7 @@ from typing import Any
 
 from evop.errors import EvopError
 from evop.files.json_file import temporary_of, write_json
-from evop.files.tensors import write_tensors
+from evop.files.tensors import read_tensors, write_tensors
 from evop.removal.cut import Place, Weight, part_name, place_of
 
 IDENTITY = "refitting.json"
@@ -36,7 +36,7 @@ class RefitFolder:
         Raises:
             EvopError: another refit's, in which blocks are done, or somebody else's.
         """
-        self = cls(out.with_name(f"{out.name}.refitting"))
+        self = cls(cls.name(out))
         path, asked = self.folder / IDENTITY, json.loads(json.dumps(identity))
         if not path.is_file() and self.folder.is_dir() and set(self.folder.iterdir()) - {temporary_of(path)}:
             raise EvopError(f"{self.folder} is there already and holds no refit; choose another --out")
@@ -55,16 +55,18 @@ class RefitFolder:
             write_json(path, identity)
         return self
 
-    def kept(self, method: str, ridge: float) -> dict[Place, Weight]:
-        """Read the blocks that are done, with one method and ridge; one that is torn is deleted and done again."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+    @staticmethod
+    def name(out: Path) -> Path:
+        """Name the folder that a refit works in, by the one that it writes in the end."""
+        return out.with_name(f"{out.name}.refitting")
 
+    def kept(self, method: str, ridge: float) -> dict[Place, Weight]:
+        """Read the blocks that are done, with one method and ridge; torn or changed ones are deleted and done again."""
         done: dict[Place, Weight] = {}
         for path in sorted(self.folder.glob(BLOCKS.format(_stem(method, ridge)))):
             try:
-                (name, tensor), *_ = load_file(path).items()
-            except (OSError, ValueError, SafetensorError):
+                ((name, tensor),) = read_tensors(path)[0].items()
+            except (OSError, ValueError):
                 path.unlink()
                 continue
             done[place_of(name)] = Weight(tensor)

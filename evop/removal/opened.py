@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from evop.files.json_file import inside, sha256
-from evop.files.names import CONFIG, CORRECTIONS, DROP_LIST, LATENCY, PATTERN, TRIALS
+from evop.files.names import CONFIG, CORRECTIONS, DROP_LIST, LATENCY, PATTERN, REFIT, TRIALS
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
 from evop.removal.cut import Cut
@@ -59,13 +59,15 @@ class OpenedPattern:
     def files(self) -> dict[str, Path]:
         """The files that make up the pattern, by the names they have beside a checkpoint.
 
-        Refitted weights are none of them: the checkpoint holds them already.
+        Refitted weights are none of them: the checkpoint holds them already; the account of the refit is.
         """
         files = {DROP_LIST if self.place.suffix == ".txt" else PATTERN: self.place}
         if self.file.corrections is not None and not self.cut.weights and self.checkpoint is None:
             files[CORRECTIONS] = self.place.with_name(CORRECTIONS)
         if self.file.latency is not None:
             files[LATENCY] = self.latency
+        if self.file.refit is not None and self.place.with_name(REFIT).is_file():
+            files[REFIT] = self.place.with_name(REFIT)
         return files
 
 

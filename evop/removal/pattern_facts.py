@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from evop.files.json_file import JsonPart
+from evop.files.machine import Machine
 from evop.model.checkpoint import Checkpoint
 from patterns import Reached
 
@@ -49,6 +50,8 @@ class Origin(JsonPart):
     calibration: str
     """Fingerprint of the calibration set."""
     trials_sha256: str
+    machine: Machine | None = None
+    """The machine that the search began on."""
     tolerate: list[str] | None = None
     """What a group may lose, in the words of ``--tolerate``; only written where that was said."""
 

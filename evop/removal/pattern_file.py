@@ -32,7 +32,7 @@ class PatternFile(JsonFile):
         space: fingerprint of the space that was searched.
     """
 
-    SCHEMA: ClassVar[str] = "evop.pattern/4"
+    SCHEMA: ClassVar[str] = "evop.pattern/5"
     model: ModelName
     grain: str
     deploy: str

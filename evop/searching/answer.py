@@ -127,6 +127,7 @@ class Answer:
                 )
                 for judged, pooled in zip(self.judged, self.pooled, strict=True)
             ],
+            machines=run.machines,
             trials_sha256=sha256(run.trials),
         )
 
@@ -171,6 +172,7 @@ class Answer:
             max_tokens=recipe.max_tokens,
             calibration=account.calibration,
             trials_sha256=account.trials_sha256,
+            machine=account.machines[0] if account.machines else None,
         )
 
     def _claim(self) -> Claim:

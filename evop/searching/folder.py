@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from evop.errors import EvopError
 from evop.files.json_file import temporary_of
+from evop.files.lock import LOCK
+from evop.files.machine import Machine
 from evop.files.names import (
     LATENCY,
+    MACHINES,
     MOMENTS,
     MOMENTS_OF_HALVES,
     ORDERS,
@@ -33,6 +38,8 @@ class SearchRun:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.machines: list[Machine] = []
+        """The machines that worked on the search, in their order, when it has begun."""
 
     @property
     def trials(self) -> Path:
@@ -80,8 +87,8 @@ class SearchRun:
         if self.header is None:
             # What is written before the log may be there alone: a kill came between.
             present = self.folder.iterdir() if self.folder.is_dir() else []
-            written = (self.ranking, *self.half_rankings, *self.moments, self.latency)
-            unfinished = {self.trials.with_suffix(".tmp"), *written, *map(temporary_of, written)}
+            written = (self.ranking, *self.half_rankings, *self.moments, self.latency, self.folder / MACHINES)
+            unfinished = {self.trials.with_suffix(".tmp"), self.folder / LOCK, *written, *map(temporary_of, written)}
             if self.folder.is_file() or any(path not in unfinished for path in present):
                 raise EvopError(f"--out {self.folder} is not empty and holds no search; choose a new folder")
             return
@@ -131,12 +138,16 @@ class SearchRun:
             at: when they were done, in seconds from when this process began to search.
         """
         row = {"round": number, "patterns": patterns, "seconds": round(seconds, 4), "at": round(at, 4)}
-        with self._timings.open("a") as file:
+        # It decides nothing, so no fault of it ends a search: a full disk is the log's to say.
+        with suppress(OSError), self._timings.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
     def seconds(self) -> float:
         """Add up the seconds of all measurements, of earlier processes and of rounds measured again too."""
-        rows = self._timings.read_text().splitlines() if self._timings.is_file() else []
+        try:
+            rows = self._timings.read_bytes().splitlines()
+        except OSError:
+            return 0.0
         return sum(_seconds(row) for row in rows)
 
     @property
@@ -144,11 +155,12 @@ class SearchRun:
         return self.folder / TIMINGS
 
 
-def _seconds(row: str) -> float:
+def _seconds(row: bytes) -> float:
     try:
-        return float(json.loads(row)["seconds"])
-    except (ValueError, KeyError, TypeError):  # torn by a kill
+        seconds = float(json.loads(row)["seconds"])
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):  # torn by a kill, or changed
         return 0.0
+    return seconds if 0 <= seconds < inf else 0.0
 
 
 def _short(value: Any) -> str:

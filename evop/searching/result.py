@@ -60,4 +60,6 @@ class SearchResult:
                 f"{folder}: its trials are not those that search.json answers for; the search went on after it had "
                 "answered: run its command again"
             )
+        if pattern.origin is None or pattern.origin.trials_sha256 != account.trials_sha256:
+            raise EvopError(f"{folder}: pattern.json is not the answer of the search beside it; run its command again")
         return cls(folder, pattern, account, None if pattern.latency is None else answer_speed(folder))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from evop.files.json_file import JsonFile, JsonPart
+from evop.files.machine import Machine
 from evop.removal.pattern_facts import ModelName
 
 
@@ -66,10 +67,11 @@ class SearchFile(JsonFile):
         groups: group key -> label, of the groups in the objective.
         left_out: group key -> why the group is not in the objective.
         finalists: the best distinct patterns, best on ``search`` first.
+        machines: the machines that measured, in their order: versions, device, dtype, threads.
         trials_sha256: sha256 of the log that this file answers for.
     """
 
-    SCHEMA: ClassVar[str] = "evop.search/3"
+    SCHEMA: ClassVar[str] = "evop.search/4"
     version: str
     model: ModelName
     calibration: str
@@ -83,4 +85,5 @@ class SearchFile(JsonFile):
     groups: dict[str, str]
     left_out: dict[str, str]
     finalists: list[Finalist]
+    machines: list[Machine] = Field(default_factory=list)
     trials_sha256: str

@@ -11,6 +11,7 @@ import numpy as np
 from calibration import CalibrationSet
 from calibration.seeded import generator
 from evop.errors import EvopError
+from evop.files.machine import Machine, note_machine
 from evop.fitness.fidelities import fidelities_of
 from evop.fitness.fitness import Fitness
 from evop.fitness.folds import Folds
@@ -128,10 +129,12 @@ def set_up(
         "dense": {str(count): losses for count, losses in fitness.dense.items()},
         "scale_by": fitness.scale,
     }
+    other_machine: list[str] = []
+    run.machines = note_machine(run.folder, Machine.here(loaded.device, loaded.dtype), other_machine.append)
     log = run.log(identity, derived, rankings.all, plan.table)
     size = measured_sample_size(fitness, budget) if asks_for_sample_size(recipe) else None
-    notes = [*notes_on_folds(recipe, folds), note_on(size, recipe, calibration.manifest.recipe) if size else ""]
-    told = tuple(filter(None, notes))
+    on_size = note_on(size, recipe, calibration.manifest.recipe) if size else ""
+    told = tuple(filter(None, [*other_machine, *notes_on_folds(recipe, folds), on_size]))
     return SearchSetup(calibration, budget, passages, fitness, log, tokens, learning, size, told, plan.starts)
 
 

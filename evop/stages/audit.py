@@ -19,6 +19,7 @@ from evop.auditing.harness import HarnessTasks, refuse_tasks
 from evop.auditing.measure import Auditor, metric_of
 from evop.auditing.tolerance import measured, warnings
 from evop.errors import EvopError
+from evop.files.lock import Writing
 from evop.losses.tolerance import Tolerances
 from evop.model.checkpoint import Checkpoint
 from evop.model.held import HeldModel
@@ -62,6 +63,7 @@ def audit(
     out: str | Path,
     *,
     report: Callable[[str], None] = lambda line: None,
+    wait: bool = False,
     **options: Any,
 ) -> AuditResult:
     """Measure the dense model, patterns, and random patterns of each size on ``audit`` and ``unseen``.
@@ -73,12 +75,28 @@ def audit(
             measured by their own weights.
         out: folder for ``audit.json``, ``audit.csv``, ``audit.png``, ``speed.json`` and ``report.html``.
         report: is given one line per step.
+        wait: whether to wait for another process that writes to the folder; else that is an error.
         **options: the fields of ``AuditRecipe``.
 
     Raises:
-        EvopError: bad input, a pattern for another model.
+        EvopError: bad input, a pattern for another model, or another writer.
     """
     recipe = AuditRecipe.of(**options)
+    safe = f"what was measured last is in {out}, as far as it is there; the same command measures all of it anew"
+    with Writing("audit", Path(out), safe, wait, report).in_place():
+        return _audited(recipe, model, calibration, patterns, out, report, options)
+
+
+def _audited(
+    recipe: AuditRecipe,
+    model: str | Path,
+    calibration: str | Path | CalibrationSet,
+    patterns: str | Path | Sequence[str | Path],
+    out: str | Path,
+    report: Callable[[str], None],
+    options: Mapping[str, Any],
+) -> AuditResult:
+    """Audit, as the only one who writes to the folder."""
     audited = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
     checkpoint = Checkpoint.find(model, recipe.revision)
     paths = [patterns] if isinstance(patterns, str | Path) else list(patterns)

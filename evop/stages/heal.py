@@ -12,9 +12,12 @@ import torch
 from calibration import CalibrationSet
 from evop.export.draft import drafted, refuse_out
 from evop.files.json_file import sha256
+from evop.files.lock import Writing
+from evop.files.machine import Machine, note_machine
 from evop.files.names import PATTERN
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import choose_device, load_model
+from evop.model.sums import write_sums
 from evop.recipes.heal import HealRecipe
 from evop.recovery.heal_file import HealFile
 from evop.recovery.healing.folder import HealingFolder
@@ -62,6 +65,7 @@ def heal(
     *,
     watch: HealWatch = lambda progress: None,
     report: Callable[[str], None] = lambda line: None,
+    wait: bool = False,
     **options: Any,
 ) -> HealResult:
     """Train what was pruned until its groups have come back as far as they do; run again, it goes on where it was.
@@ -76,12 +80,29 @@ def heal(
         out: the healed checkpoint's folder.
         watch: is shown the progress.
         report: is given a line where something was chosen or left out.
+        wait: whether to wait for another process that writes to the folder; else that is an error.
         **options: the fields of ``evop.recipes.heal.HealRecipe``.
 
     Raises:
-        EvopError: bad input, a loss that is not a number, a full disk, or a folder that holds another healing.
+        EvopError: bad input, a loss that is not a number, a full disk, a folder that holds another healing, or another
+            writer.
     """
     recipe, out = HealRecipe.of(**options), Path(out)
+    safe = f"the last look is kept in {HealingFolder(out).folder}, and the same command goes on from there"
+    with Writing("heal", out, safe, wait, report).beside():
+        return _healed(recipe, model, pattern, calibration, out, watch, report)
+
+
+def _healed(
+    recipe: HealRecipe,
+    model: str | Path,
+    pattern: str | Path,
+    calibration: str | Path | CalibrationSet,
+    out: Path,
+    watch: HealWatch,
+    report: Callable[[str], None],
+) -> HealResult:
+    """Heal, as the only one who writes to the folder."""
     refuse_what_cannot_heal(recipe)
     refuse_out(out, 0)
     calibration = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
@@ -93,6 +114,7 @@ def heal(
     for group, why in passages.left_out.items():
         report(f"not learned from: {calibration.labels[group]} ({why})")
     folder.open(identity_of(opened, given, calibration, recipe))
+    machines = note_machine(folder.folder, Machine.here(loaded.device, loaded.dtype), report)
     pruned = given or _pruned(model, pattern, folder, recipe, report)
     try:
         anchor = healing_anchor(loaded, recipe, passages, calibration, folder.folder)
@@ -101,7 +123,7 @@ def heal(
         stopped = healing.run()
     except torch.OutOfMemoryError as error:
         raise out_of_memory(error, choose_device(recipe.device)) from error
-    file = _account(healing, stopped, opened, pruned, calibration)
+    file = _account(healing, stopped, opened, pruned, calibration, machines)
     _publish(healing, file, pruned, out, calibration.labels)
     return HealResult(out, file, calibration.labels, passages.left_out)
 
@@ -117,7 +139,12 @@ def _pruned(
 
 
 def _account(
-    healing: Healing, stopped: str, opened: OpenedPattern, pruned: Checkpoint, calibration: CalibrationSet
+    healing: Healing,
+    stopped: str,
+    opened: OpenedPattern,
+    pruned: Checkpoint,
+    calibration: CalibrationSet,
+    machines: list[Machine],
 ) -> HealFile:
     """Write down how the model was healed."""
     stand = healing.stand
@@ -131,6 +158,7 @@ def _account(
         stopped=stopped,
         best_at=stand.best_at,
         curve=stand.curve,
+        machines=machines,
     )
 
 
@@ -142,5 +170,6 @@ def _publish(healing: Healing, file: HealFile, pruned: Checkpoint, out: Path, la
         card = draft.folder / CARD
         before = card.read_text(encoding="utf-8") if card.is_file() else ""
         card.write_text(healed_card(before, file, labels), encoding="utf-8")
+        write_sums(draft.folder)
         draft.publish()
     healing.folder.remove()

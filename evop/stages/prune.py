@@ -14,13 +14,15 @@ from evop.export.draft import Draft, drafted
 from evop.export.parity import TOLERANCE, ParityReport, check_in_fresh_process
 from evop.export.write import Pruning
 from evop.files.json_file import inside
+from evop.files.lock import Writing
 from evop.files.names import AUDIT, HEAL, SEARCH
 from evop.model.checkpoint import Checkpoint
+from evop.model.sums import write_sums
 from evop.removal.opened import OpenedPattern, open_pattern
 from evop.report.card import CardFacts, model_card
 from evop.searching.search_file import SearchFile
 from evop.stages.one_error import one_error
-from evop.stages.prune_refit import refitted, refuse_idle
+from evop.stages.prune_refit import forget_refitted, refitted, refuse_idle
 from evop.timing.chosen_table import timed_as_searched
 
 
@@ -56,6 +58,7 @@ def prune(
     trust_remote_code: bool = False,
     report: Callable[[str], None] = lambda line: None,
     parity: bool = True,
+    wait: bool = False,
 ) -> PruneResult:
     """Write the checkpoint of a pattern: shard by shard, whole or not at all.
 
@@ -70,31 +73,47 @@ def prune(
         trust_remote_code: whether the dense model may run code of its own in the parity check.
         report: is given one line per step.
         parity: whether to check, in a fresh process, that the checkpoint computes what was searched.
+        wait: whether to wait for another process that writes to the folder; else that is an error.
 
     Raises:
-        EvopError: bad input, a full disk, or a checkpoint that does not compute what was searched.
+        EvopError: bad input, a full disk, a checkpoint that does not compute what was searched, or another writer.
     """
     refuse_idle(refit, calibration, audit)
-    if refit != "none":
-        how = {"refit": refit, "revision": revision, "trust_remote_code": trust_remote_code}
-        pattern = refitted(model, pattern, calibration, Path(out), how, report)
-    checkpoint = Checkpoint.find(model, revision)
+    safe = f"nothing is under {out} yet, and the same command writes it anew"
+    with Writing("prune", Path(out), safe, wait, report).beside():
+        if refit != "none":
+            how = {"refit": refit, "revision": revision, "trust_remote_code": trust_remote_code}
+            pattern = refitted(model, pattern, calibration, Path(out), how, report)
+        result = _pruned(Checkpoint.find(model, revision), pattern, Path(out), audit, report, parity, trust_remote_code)
+        forget_refitted(Path(out))
+    report(_summary(result))
+    return result
+
+
+def _pruned(
+    checkpoint: Checkpoint,
+    pattern: str | Path,
+    out: Path,
+    audit: str | Path | None,
+    report: Callable[[str], None],
+    parity: bool,
+    trust_remote_code: bool,
+) -> PruneResult:
+    """Prune, as the only one who writes to the folder."""
     opened = open_pattern(pattern, checkpoint)
     audited, labels = None if audit is None else _audit_of(opened, audit), _labels(opened.path, report)
     _refuse_checkpoint(opened)
     timed_as_searched(opened)  # refuses a table of times that is missing, or another one
     pruning = Pruning.planned(checkpoint, opened)
-    with drafted(Path(out), pruning.bytes) as draft:
+    with drafted(out, pruning.bytes) as draft:
         shards = f"{len(pruning.shards)} shard(s)"
         report(f"writing {pruning.plan.format} checkpoint, {len(pruning.plan.layers)} layers, {shards}")
         result = _written(pruning, draft, report, parity=parity, trust_remote_code=trust_remote_code)
         if audit is not None:
             shutil.copyfile(inside(audit, AUDIT), draft.folder / AUDIT)
         (draft.folder / "README.md").write_text(_card(pruning, audited, labels, result), encoding="utf-8")
+        write_sums(draft.folder)
         draft.publish()
-    if refit != "none":
-        shutil.rmtree(pattern)
-    report(_summary(result))
     return result
 
 

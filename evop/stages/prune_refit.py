@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from evop.files.names import REFIT
 from evop.model.checkpoint import Checkpoint
 from evop.recipes.refit import RefitRecipe
 from evop.recovery.refit_file import RefitFile
+from evop.recovery.refit_folder import RefitFolder
 from evop.removal.opened import open_pattern
 from evop.stages.refit import refit as refit_pattern
 
@@ -47,7 +49,7 @@ def refitted(
         raise EvopError(f"--refit {recipe.refit} learns from text; give --calibration a set made with --train-tokens")
     refuse_out(out, 0)
     text = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
-    place = out.with_name(f".{out.name}.refitted")
+    place = _place(out)
     if not place.is_dir():
         refit_pattern(model, pattern, text, place, report=report, **how)
         return place
@@ -59,3 +61,13 @@ def refitted(
             f"{place} holds what another command refitted and was stopped; repeat that, or delete the folder"
         )
     return place
+
+
+def forget_refitted(out: Path) -> None:
+    """Delete the hidden folder: its work is in the checkpoint now, or was left by a prune that nobody went on with."""
+    for place in (_place(out), RefitFolder.name(_place(out))):
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _place(out: Path) -> Path:
+    return out.with_name(f".{out.name}.refitted")

@@ -11,6 +11,8 @@ from calibration import CalibrationSet
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.export.draft import drafted, refuse_out
+from evop.files.lock import Writing
+from evop.files.machine import Machine, note_machine
 from evop.files.names import CORRECTIONS, HEAL, LATENCY, PATTERN, REFIT
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import LoadedModel, load_model
@@ -54,6 +56,7 @@ def refit(
     *,
     report: Callable[[str], None] = lambda line: None,
     watch: Callable[[str], None] = lambda line: None,
+    wait: bool = False,
     **options: Any,
 ) -> RefitResult:
     """Refit what a pattern leaves, in closed form; stopped and run again, it goes on where it was.
@@ -65,12 +68,28 @@ def refit(
         out: folder for the pattern and its weights.
         report: is given one line per step.
         watch: is shown what is worked on.
+        wait: whether to wait for another process that writes to the folder; else that is an error.
         **options: the fields of ``RefitRecipe``.
 
     Raises:
-        EvopError: bad input, a healed checkpoint, or a full disk.
+        EvopError: bad input, a healed checkpoint, a full disk, or another writer.
     """
     recipe, place = RefitRecipe.of(**options), Path(out)
+    safe = f"the blocks that are done are in {RefitFolder.name(place)}, and the same command goes on from there"
+    with Writing("refit", place, safe, wait, report).beside():
+        return _refitted(recipe, model, pattern, calibration, place, report, watch)
+
+
+def _refitted(
+    recipe: RefitRecipe,
+    model: str | Path,
+    pattern: str | Path,
+    calibration: str | Path | CalibrationSet,
+    place: Path,
+    report: Callable[[str], None],
+    watch: Callable[[str], None],
+) -> RefitResult:
+    """Refit, as the only one who writes to the folder."""
     calibration = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
     checkpoint = Checkpoint.find(model, recipe.revision)
     opened = open_pattern(pattern, checkpoint)
@@ -79,6 +98,7 @@ def refit(
     held_out = _held_out(opened, calibration)
     loaded = load_model(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
     folder = RefitFolder.beside(place, _identity(opened, calibration, recipe, loaded))
+    machines = note_machine(folder.folder, Machine.here(loaded.device, loaded.dtype), report)
     text = RefitText.of(calibration, loaded, recipe, folder.folder, watch, held_out)
     report(f"learning from {text.words}")
     if shortage := text.shortage(loaded):
@@ -96,6 +116,7 @@ def refit(
         anchor=text.source,
         tried=tried,
         chosen=best_of(tried, recipe.refit),
+        machines=machines,
     )
     report(_summary(file))
     _write(opened, cuts[file.chosen], file, place)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from calibration import CalibrationSet, build_calibration_set
+from calibration import CalibrationSet
 from evop.files.json_file import inside, whole
+from evop.files.lock import Writing
 from evop.files.names import LATENCY
 from evop.model.checkpoint import Checkpoint
 from evop.recipes.run import RunRecipe
@@ -20,6 +21,7 @@ from evop.recovery.text import LearningText
 from evop.report.frontier_plot import draw_frontier
 from evop.searching.plan import SearchPlan, searched_space
 from evop.searching.progress import Watch
+from evop.stages.calibrate import calibrate
 from evop.stages.compare import compare
 from evop.stages.one_error import one_error
 from evop.stages.run_folder import RunFolder
@@ -60,6 +62,7 @@ def run(
     *,
     report: Report = lambda line: None,
     watching: Callable[[], AbstractContextManager[Watch]] = _unwatched,
+    wait: bool = False,
 ) -> RunResult:
     """Calibrate, search in every cell, audit every budget, prune; run again, it goes on where it was.
 
@@ -67,13 +70,26 @@ def run(
         recipe: a recipe in YAML, or one built in Python.
         report: is given one line per step.
         watching: opens what is shown the progress of one search.
+        wait: whether to wait for another process that runs in the folder; else that is an error.
 
     Raises:
-        EvopError: bad input, or an ``out`` that holds something else.
+        EvopError: bad input, an ``out`` that holds something else, or another writer.
         KeyboardInterrupt: a search was stopped by Ctrl-C; what it measured so far is kept.
     """
     written = None if isinstance(recipe, RunRecipe) else Path(recipe)
     recipe = recipe if isinstance(recipe, RunRecipe) else RunRecipe.read(recipe)
+    safe = f"what is done is in {recipe.out}, and the same command goes on from there"
+    with Writing("run", recipe.out, safe, wait, report).in_place():
+        return _run(recipe, written, report, watching)
+
+
+def _run(
+    recipe: RunRecipe,
+    written: Path | None,
+    report: Report,
+    watching: Callable[[], AbstractContextManager[Watch]],
+) -> RunResult:
+    """Run a recipe, as the only one who writes to its folder."""
     checkpoint = Checkpoint.find(recipe.model, recipe.revision)
     folder = RunFolder(recipe.out)
     cells = {cell.name: _with_store(cell.recipe, folder) for cell in recipe.cells}
@@ -171,6 +187,4 @@ def _calibrated(recipe: RunRecipe, folder: RunFolder, report: Report) -> Calibra
         report(f"calibration set: {folder.set}: done before, unchanged")
         return kept
     report(f"calibration set: {folder.set}")
-    built = build_calibration_set(recipe.calibration, report=lambda line: report(f"  {line}"))
-    built.save(folder.set)
-    return built
+    return calibrate(recipe.calibration, folder.set, report=lambda line: report(f"  {line}"))

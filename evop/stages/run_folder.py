@@ -7,8 +7,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from calibration.whole_folder import sweep
 from evop.errors import EvopError
 from evop.files.json_file import JsonFile
+from evop.files.lock import LOCK
 from evop.files.names import LATENCY
 from evop.recipes.cell import Cell, budget_name
 from evop.recipes.run import RunRecipe
@@ -32,7 +34,7 @@ class DoneFile(JsonFile):
         audits: audit's folder -> the fields of its ``AuditRecipe`` that can change what it measures.
     """
 
-    SCHEMA: ClassVar[str] = "evop.done/2"
+    SCHEMA: ClassVar[str] = "evop.done/3"
     searches: dict[str, dict[str, Any]] = Field(default_factory=dict)
     refits: dict[str, dict[str, Any]] = Field(default_factory=dict)
     heals: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -106,9 +108,12 @@ class RunFolder:
             raise EvopError(
                 f"{written} lies where the resolved recipe is written; keep it outside of out: {self.folder}"
             )
-        if not ours and self.folder.is_dir() and any(self.folder.iterdir()):
+        held = {self.folder / LOCK}
+        if not ours and self.folder.is_dir() and set(self.folder.iterdir()) - held:
             raise EvopError(f"out: {self.folder} is not empty and holds no run of a recipe; choose a new folder")
         self.folder.mkdir(parents=True, exist_ok=True)
+        for place in (self.folder, self.folder / "refitted"):  # what an earlier run left there when it was killed
+            sweep(place)
         write_yaml(path, recipe.resolved(), f"{MARK} {__version__}")
 
     @property

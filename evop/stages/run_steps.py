@@ -27,7 +27,7 @@ from evop.searching.result import SearchResult
 from evop.stages.audit import audit
 from evop.stages.prune import prune
 from evop.stages.run_folder import RunFolder
-from evop.stages.search import run_plan
+from evop.stages.search import alone, run_plan
 from patterns import PatternError
 
 ON_A_MACHINE = {"device", "batch_size", "trust_remote_code", "engine", "workers"}
@@ -127,8 +127,9 @@ class RunSteps:
         def do() -> None:
             place = self.folder.search(cell)
             self.report(f"{head}: goes on" if (place / TRIALS).is_file() else head)
-            with self.watching() as watch:
-                result = run_plan(self.plans[cell.name], self.calibration, SearchRun(place), watch, self.say)
+            run = SearchRun(place)
+            with alone(run, False, self.say), self.watching() as watch:
+                result = run_plan(self.plans[cell.name], self.calibration, run, watch, self.say)
             if result.interrupted:
                 raise KeyboardInterrupt
             self.folder.add_done("searches", cell.name, options)

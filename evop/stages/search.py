@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from calibration import CalibrationSet
+from evop.files.lock import Writing
 from evop.model.checkpoint import Checkpoint
 from evop.recipes.search import SearchRecipe
 from evop.searching.folder import SearchRun
@@ -18,7 +20,7 @@ from evop.stages.one_search import Searcher
 from evop.stages.tolerated import tolerated_search
 from evop.timing.chosen_table import table_of_run
 
-__all__ = ["SearchResult", "run_plan", "search"]
+__all__ = ["SearchResult", "alone", "run_plan", "search"]
 
 
 @one_error
@@ -29,6 +31,7 @@ def search(
     *,
     watch: Watch = lambda progress: None,
     report: Callable[[str], None] = lambda line: None,
+    wait: bool = False,
     **options: Any,
 ) -> SearchResult:
     """Search a pruning pattern; run again on the same folder, it goes on where it was.
@@ -39,19 +42,31 @@ def search(
         out: the folder of the search.
         watch: is shown the progress.
         report: is given a line where something was chosen for the caller.
+        wait: whether to wait for another process that writes to the folder; else that is an error.
         **options: the fields of ``evop.recipes.search.SearchRecipe``.
 
     Raises:
-        EvopError: bad input, a budget that cannot be met, or a folder that holds another search.
+        EvopError: bad input, a budget that cannot be met, a folder that holds another search, or another writer.
     """
     recipe, run = SearchRecipe.of(**options), SearchRun(Path(out))
-    calibration = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
-    checkpoint = Checkpoint.find(model, recipe.revision)
-    space, table = searched_space(checkpoint, recipe), None
-    if recipe.cost == "latency":
-        run.refuse_another({"cost": recipe.cost})
-        table = table_of_run(checkpoint, space, recipe, run.folder, run.header, report)
-    return run_plan(SearchPlan.of(checkpoint, recipe, space, table), calibration, run, watch, report)
+    with alone(run, wait, report):
+        calibration = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
+        checkpoint = Checkpoint.find(model, recipe.revision)
+        space, table = searched_space(checkpoint, recipe), None
+        if recipe.cost == "latency":
+            run.refuse_another({"cost": recipe.cost})
+            table = table_of_run(checkpoint, space, recipe, run.folder, run.header, report)
+        return run_plan(SearchPlan.of(checkpoint, recipe, space, table), calibration, run, watch, report)
+
+
+def alone(run: SearchRun, wait: bool, report: Callable[[str], None]) -> AbstractContextManager[None]:
+    """Be the only one who searches in a folder.
+
+    Raises:
+        EvopError: another process does.
+    """
+    safe = f"what was measured is in {run.trials}, and the same command goes on from there"
+    return Writing("search", run.folder, safe, wait, report).in_place()
 
 
 def run_plan(

@@ -11,6 +11,7 @@ from evop.files.json_file import paths_of, whole
 from evop.files.names import LATENCY, PATTERN
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import DTYPES, choose_device, choose_dtype
+from evop.model.sums import refuse_changed
 from evop.removal.pattern_file import PatternFile
 from evop.stages.one_error import one_error
 from evop.timing.speed_file import SpeedFile
@@ -113,6 +114,7 @@ def _loaded(checkpoint: Checkpoint, dtype: str, trust_remote_code: bool) -> Any:
 
     import evop.hf  # noqa: F401
 
+    refuse_changed(checkpoint.folder)
     try:
         model = AutoModelForCausalLM.from_pretrained(
             checkpoint.folder, dtype=DTYPES[dtype], trust_remote_code=trust_remote_code

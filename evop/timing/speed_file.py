@@ -33,7 +33,7 @@ class SpeedRow(JsonPart):
 class SpeedFile(JsonFile):
     """What was timed, on which device, and how fast each model was; the first model is the dense one."""
 
-    SCHEMA: ClassVar[str] = "evop.speed/1"
+    SCHEMA: ClassVar[str] = "evop.speed/2"
     version: str = __version__
     device: str
     dtype: str

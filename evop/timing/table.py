@@ -66,7 +66,7 @@ class LatencyTable(JsonFile):
         outside: microseconds of embeddings, last norm and head.
     """
 
-    SCHEMA: ClassVar[str] = "evop.latency/1"
+    SCHEMA: ClassVar[str] = "evop.latency/2"
     version: str
     model: ModelName
     device: str

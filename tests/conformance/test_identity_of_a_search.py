@@ -6,6 +6,7 @@ import json
 import shutil
 
 import pytest
+from by_hand import write_log_by_hand
 from sets import small_set
 
 from evop.errors import EvopError
@@ -104,8 +105,12 @@ def test_a_search_in_which_anything_is_another_is_refused(key, begun, run):
 @pytest.mark.parametrize("key", sorted(OF_FILES - {"model", "calibration"}))
 def test_a_log_of_other_tokens_or_units_is_refused(key, begun, run):
     """As after another tokenizer of the same name, or another order of units."""
-    first, _, rest = (run / "trials.jsonl").read_text().partition("\n")
-    (run / "trials.jsonl").write_text(f"{json.dumps({**json.loads(first), key: 'another'})}\n{rest}")
+
+    def changed(log):
+        first, _, rest = log.partition("\n")
+        return f"{json.dumps({**json.loads(first), key: 'another'})}\n{rest}"
+
+    write_log_by_hand(run / "trials.jsonl", changed)
     with pytest.raises(EvopError, match=f"holds another search: its {key} is"):
         search(model_dir(), begun / "set", run, evaluations=3, **OPTIONS)
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pandas as pd
 import pytest
+from by_hand import change_by_hand, write_log_by_hand
 from matplotlib.image import imread
 from sets import DOMAINS, small_set
 from typer.testing import CliRunner
@@ -157,12 +158,13 @@ def test_it_is_printed_a_line_a_search_under_what_they_share(made, tmp_path):
     assert imread(tmp_path / "frontier.png").shape == imread(made[0].picture).shape
     # Another name is shown as it is; what differs becomes a column.
     mine = shutil.copytree(out / "runs" / "greedy-0.15-seed0", tmp_path / "mine")
-    header, *trials = (mine / "trials.jsonl").read_text().splitlines()
-    changed = json.dumps({**json.loads(header), "importance": "taylor"})
-    (mine / "trials.jsonl").write_text("\n".join([changed, *trials, ""]))
-    account = json.loads((mine / "search.json").read_text())
-    account["trials_sha256"] = sha256(mine / "trials.jsonl")
-    (mine / "search.json").write_text(json.dumps(account))
+    write_log_by_hand(
+        mine / "trials.jsonl", lambda log: log.replace('"importance": "none"', '"importance": "taylor"', 1)
+    )
+    found = sha256(mine / "trials.jsonl")
+    change_by_hand(mine / "search.json", trials_sha256=found)
+    origin = json.loads((mine / "pattern.json").read_text())["origin"]
+    change_by_hand(mine / "pattern.json", origin={**origin, "trials_sha256": found})
     said = printed("compare", mine, out / "runs" / "random-0.15-seed0")
     assert "2 searches; grain subblock" in said
     (heading,) = (line for line in said.splitlines() if "strategy" in line)

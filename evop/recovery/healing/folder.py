@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from evop.errors import EvopError, first_line
 from evop.export.draft import is_full
 from evop.files.json_file import temporary_of, write_json
-from evop.files.tensors import write_tensors
+from evop.files.tensors import read_tensors, write_tensors
 from evop.recovery.heal_file import HealPoint
 from evop.recovery.healing.text import Drawn
 
@@ -102,7 +102,7 @@ class HealingFolder:
             EvopError: the disk is full.
         """
         content = {**asdict(stand), "curve": [point.model_dump() for point in stand.curve]}
-        self._write(STATE, tensors, {"stand": json.dumps(content)})
+        self._write(STATE, tensors, {"stand": content})
         for path in self.folder.glob("best-*.safetensors"):
             if path != self._best(stand.best_at):
                 path.unlink()
@@ -113,14 +113,12 @@ class HealingFolder:
         Raises:
             EvopError: it is damaged.
         """
-        from safetensors import safe_open
-
         path = self.folder / STATE
         if not path.is_file():
             return None
-        with self._readable(path), safe_open(path, framework="pt") as file:
-            content = json.loads(file.metadata()["stand"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
+        with self._readable(path):
+            tensors, said = read_tensors(path)
+        content = said["stand"]
         curve = [HealPoint(**point) for point in content.pop("curve")]
         return Stand(**{**content, "drawn": Drawn(**content["drawn"]), "curve": curve}), tensors
 
@@ -129,10 +127,15 @@ class HealingFolder:
         self._write(self._best(tokens).name, weights, {})
 
     def load_best(self, tokens: int) -> dict[str, torch.Tensor]:
-        """Read the weights that were kept; none where that is the start."""
-        from safetensors.torch import load_file
+        """Read the weights that were kept; none where that is the start.
 
-        return load_file(self._best(tokens)) if tokens else {}
+        Raises:
+            EvopError: they are damaged.
+        """
+        if not tokens:
+            return {}
+        with self._readable(self._best(tokens)):
+            return read_tensors(self._best(tokens))[0]
 
     def remove(self) -> None:
         """Delete the folder."""
@@ -150,18 +153,16 @@ class HealingFolder:
 
     @contextmanager
     def _readable(self, path: Path) -> Iterator[None]:
-        """Say in one line that a file is damaged."""
-        from safetensors import SafetensorError
-
+        """Say in one line that a file is damaged, or gone."""
         try:
             yield
-        except (ValueError, SafetensorError) as error:
+        except (OSError, ValueError) as error:
             raise EvopError(f"{path} is damaged ({first_line(error)}); delete {self.folder} to begin anew") from error
 
     def _best(self, tokens: int) -> Path:
         return self.folder / f"best-{tokens}.safetensors"
 
-    def _write(self, name: str, tensors: Mapping[str, torch.Tensor], words: dict[str, str]) -> None:
+    def _write(self, name: str, tensors: Mapping[str, torch.Tensor], words: dict[str, Any]) -> None:
         with self.room():
             write_tensors(tensors, self.folder / name, words)
 

@@ -155,7 +155,7 @@ class Healing:
             return False
         self.stand, tensors = found
         if self.teacher.cache is not None:
-            self.teacher.cache.known = tensors[ASKED]
+            self.teacher.cache.go_on(tensors[ASKED])
         for name, parameter in self.teacher.student.trained.items():
             parameter.data.copy_(tensors[f"{WEIGHT}:{name}"])
             known = {key: tensors[f"{key}:{name}"] for key in KNOWN if f"{key}:{name}" in tensors}

@@ -14,6 +14,7 @@ from evop.errors import EvopError, first_line
 from evop.export.config import HETERO_PREFIX
 from evop.model.checkpoint import HEADS, Checkpoint
 from evop.model.families import BLOCK_KINDS, Family, family_of
+from evop.model.sums import refuse_changed
 from evop.recovery.healing.adapters import Adapters
 
 STORED = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
@@ -124,6 +125,7 @@ def _loaded(checkpoint: Checkpoint, trust_remote_code: bool) -> nn.Module:
 
     import evop.hf  # noqa: F401  # knows heterogeneous checkpoints
 
+    refuse_changed(checkpoint.folder)
     try:
         read: Any = AutoModelForCausalLM.from_pretrained(
             checkpoint.folder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import BinaryIO
 import numpy as np
 import torch
 
+from evop.errors import EvopError
 from evop.recovery.healing.distillation import Target
 from evop.tokens.passages import TokenPassages
 
@@ -43,10 +45,20 @@ class TargetCache:
         self._bytes = 4 * (words + self._columns)
         self._starts = np.concatenate([[0], np.cumsum(passages.scored)])
         self._fits = self._starts[1:] * self._bytes <= limit
-        self.known = torch.zeros(len(passages.ids), dtype=torch.uint8)
+        self.known = torch.zeros(len(passages.ids), dtype=torch.int64)
+        """Passage -> 0 where it was not asked about yet, else one more than the checksum of what is kept of it."""
+
+    def go_on(self, known: torch.Tensor) -> None:
+        """Take up what an earlier process had asked; nothing where its file is gone."""
+        if self.path.is_file():
+            self.known = known
 
     def read(self, passages: Sequence[int]) -> Target | None:
-        """Look the targets of some passages up; None where not all of them are known."""
+        """Look the targets of some passages up; None where not all of them are known.
+
+        Raises:
+            EvopError: what is kept of one was changed.
+        """
         if not all(self.known[i] for i in passages):
             return None
         with self.path.open("rb") as file:
@@ -70,13 +82,19 @@ class TargetCache:
                     rows, at = slice(at, at + size), at + size
                     if self._fits[i] and not self.known[i]:
                         file.seek(int(self._starts[i]) * self._bytes)
-                        file.write(words[rows].tobytes() + chances[rows].tobytes())
-                        self.known[i] = 1
+                        content = words[rows].tobytes() + chances[rows].tobytes()
+                        file.write(content)
+                        self.known[i] = 1 + zlib.crc32(content)
 
     def _read(self, file: BinaryIO, i: int) -> tuple[np.ndarray, np.ndarray]:
         size = int(self._starts[i + 1] - self._starts[i])
         file.seek(int(self._starts[i]) * self._bytes)
         content = file.read(size * self._bytes)
+        if 1 + zlib.crc32(content) != int(self.known[i]):
+            raise EvopError(
+                f"{self.path} is damaged: what is kept of passage {i} is not what the dense model said; delete that "
+                "file, and it is asked again"
+            )
         words = np.frombuffer(content, np.int32, size * self._words).reshape(size, self._words)
         chances = np.frombuffer(content, np.float32, offset=4 * words.size).reshape(size, self._columns)
         return words.astype(np.int64), chances

@@ -7,6 +7,7 @@ import weakref
 
 import pytest
 import torch
+from by_hand import change_by_hand
 from safetensors.torch import load_file, save_file
 from sets import small_set
 from tiny import build, load, removing, write_pattern
@@ -19,6 +20,7 @@ from evop.errors import EvopError
 from evop.files.json_file import sha256
 from evop.files.names import CORRECTIONS, HEAL, PATTERN
 from evop.model.checkpoint import Checkpoint
+from evop.model.sums import write_sums
 from evop.recovery.heal_file import HealFile, HealPoint
 from evop.removal.pattern_facts import ModelName
 from evop.stages.audit import audit
@@ -137,6 +139,7 @@ def test_weights_that_are_no_numbers_are_said(road):
     weights = load_file(pruned / "model.safetensors")
     weights["model.norm.weight"] = torch.full_like(weights["model.norm.weight"], float("nan"))
     save_file(weights, pruned / "model.safetensors", metadata={"format": "pt"})
+    write_sums(pruned)
     with pytest.raises(EvopError, match=r"losses on audit under .*pruned are not finite"):
         audited(model, pruned)
     assert not (model.parent / "audit").exists()
@@ -145,9 +148,8 @@ def test_weights_that_are_no_numbers_are_said(road):
 def test_a_refitted_pattern_alone_leads_to_its_checkpoint(road):
     """Its weights lie in the checkpoint: masked without them, it would be another model's row."""
     model, _, pruned = road
-    content = json.loads((pruned / PATTERN).read_text())
     note = {"method": "chain", "ridge": 0.1, "through": 3, "calibration": "c", "tokens": 1, "anchor": 0.0}
-    (pruned / PATTERN).write_text(json.dumps({**content, "refit": note, "corrections": "0" * 64}))
+    change_by_hand(pruned / PATTERN, refit=note, corrections="0" * 64)
     assert not (pruned / CORRECTIONS).exists()
     with pytest.raises(EvopError, match=rf"give the folder {pruned}"):
         audited(model, pruned / PATTERN)

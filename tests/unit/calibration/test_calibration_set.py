@@ -7,6 +7,7 @@ from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
+from by_hand import write_by_hand
 from pydantic import ValidationError
 
 import calibration
@@ -163,7 +164,7 @@ def edit(folder, change):
     path = folder / "manifest.json"
     values = json.loads(path.read_text())
     change(values)
-    path.write_text(json.dumps(values))
+    write_by_hand(path, values)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from evop.recipes.audit import AuditRecipe
 from evop.recipes.search import SearchRecipe
 
 COMMANDS = {"calibrate": Recipe, "search": SearchRecipe, "audit": AuditRecipe}
-ITS_OWN = {"model", "calibration", "out", "pattern", "help", "domain", "task", "task_columns"}
+ITS_OWN = {"model", "calibration", "out", "pattern", "help", "domain", "task", "task_columns", "wait"}
 """What a command is asked for beside its recipe."""
 IN_OTHER_WORDS = {"domains", "tasks", "continuations", "group_by"}
 """Fields that ``calibrate`` asks for in words of its own: sources by name."""

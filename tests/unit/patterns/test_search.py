@@ -108,7 +108,7 @@ def test_a_damaged_log_is_refused(tmp_path):
     run(path)
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join([*lines[:3], "not json\n", *lines[4:]]))
-    with pytest.raises(PatternError, match="damaged before its last line"):
+    with pytest.raises(PatternError, match=r"line 4 is damaged .*; the 3 before it are good"):
         TrialLog.open(path)
     path.write_text(json.dumps({"schema": "evop.trials/9"}) + "\n")
     with pytest.raises(PatternError, match=r"evop\.trials/9"):
@@ -118,7 +118,7 @@ def test_a_damaged_log_is_refused(tmp_path):
 def test_the_log_holds_no_times(tmp_path):
     run(tmp_path / "log")
     for line in (tmp_path / "log").read_text().splitlines()[1:]:
-        assert set(json.loads(line)) == {"round", "levels", "met", "fidelity", "value", "tokens", "losses"}
+        assert set(json.loads(line)) == {"round", "levels", "met", "fidelity", "value", "tokens", "losses", "checksum"}
 
 
 def test_a_higher_fidelity_of_what_was_measured_is_no_further_evaluation(tmp_path):

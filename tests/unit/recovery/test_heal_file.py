@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from by_hand import change_by_hand, write_by_hand
 
 from evop.errors import EvopError
 from evop.files.json_file import sha256
@@ -58,8 +59,7 @@ def test_the_file_of_another_checkpoint_is_refused(tmp_path):
 )
 def test_a_file_changed_by_hand_is_refused(key, value, problem, tmp_path):
     healed(tmp_path)
-    content = json.loads((tmp_path / HEAL).read_text())
-    (tmp_path / HEAL).write_text(json.dumps({**content, key: value}))
+    change_by_hand(tmp_path / HEAL, **{key: value})
     with pytest.raises(EvopError, match=problem):
         HealFile.of(tmp_path)
 
@@ -68,6 +68,6 @@ def test_a_curve_that_does_not_ascend_is_refused(tmp_path):
     healed(tmp_path)
     content = json.loads((tmp_path / HEAL).read_text())
     content["curve"].reverse()
-    (tmp_path / HEAL).write_text(json.dumps(content))
+    write_by_hand(tmp_path / HEAL, content)
     with pytest.raises(EvopError, match="do not ascend"):
         HealFile.of(tmp_path)

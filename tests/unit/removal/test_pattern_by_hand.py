@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from by_hand import write_by_hand
 from tiny import ranking, write_pattern
 
 from evop.errors import EvopError
@@ -32,7 +33,7 @@ def edited(path, **changes):
     content = json.loads(path.read_text())
     for key, value in changes.items():
         content[key] = {**content[key], **value} if isinstance(value, dict) else value
-    path.write_text(json.dumps(content))
+    write_by_hand(path, content)
     return PatternFile.find(path)
 
 
@@ -106,7 +107,7 @@ def test_other_units_of_the_same_number_are_another_pattern_of_the_same_size(che
         ({"deploy": "stock"}, "which --deploy stock does not allow"),
         ({"deploy": "cloud"}, "deploy 'cloud' is unknown"),
         ({"protected": ["layers.0.mlp"]}, "which --deploy any does not allow"),
-        ({"schema": "evop.pattern/1"}, "opens with schema 'evop.pattern/1', expected 'evop.pattern/4'"),
+        ({"schema": "evop.pattern/1"}, "opens with schema 'evop.pattern/1', expected 'evop.pattern/5'"),
         ({"units": {}}, "units: Extra inputs"),
     ],
     ids=str,
@@ -118,7 +119,7 @@ def test_what_does_not_fit_is_refused(checkpoint, file, changes, words):
     for key, value in changes.items():
         merged = {**content.get(key, {}), **value} if isinstance(value, dict) and key in content else value
         content[key] = merged
-    file.write_text(json.dumps(content))
+    write_by_hand(file, content)
     with pytest.raises((EvopError, PatternError), match=words):
         PatternFile.find(file).on(checkpoint)
 

@@ -23,6 +23,7 @@ from evop.files.names import HEAL, PATTERN
 from evop.losses.objectives import cvar
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_tokenizer
+from evop.model.sums import write_sums
 from evop.recipes.heal import HealRecipe
 from evop.recovery.heal_file import HealFile
 from evop.recovery.healing import lesson, looking, loop
@@ -294,6 +295,7 @@ def test_a_loss_that_is_not_finite(model, learnable, out, tmp_path):
     tensors = load_file(folder / "model.safetensors")
     tensors["model.norm.weight"][0] = torch.nan
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    write_sums(folder)
     refused("losses on select are not finite", broken, folder, learnable, out)
 
 
@@ -315,7 +317,7 @@ def test_a_disk_that_fills_up_loses_nothing_that_was_learned(model, pruned, lear
         refused("disk is full; make room and run the same command again", model, pruned, learnable, out)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert {path.name for path in HealingFolder(out).folder.iterdir()} == {"recipe.json"}
+    assert {path.name for path in HealingFolder(out).folder.iterdir()} == {"recipe.json", "machines.json"}
     assert heal(model, pruned, learnable, out, **SHORT).file.stopped == "tokens"
 
 

@@ -11,6 +11,7 @@ from evop.stages.audit import audit
 from evop.stages.compare import compare
 from evop.stages.prune import prune
 from evop.stages.search import search
+from patterns.trials import SCHEMA
 
 QUICK = {"max_tokens": 32, "min_group_tokens": 20, "dtype": "float32", "device": "cpu", "strategy": "random"}
 
@@ -20,10 +21,8 @@ def older(tmp_path):
     """A search as the version before wrote it: other names of keys, other schemas."""
     run = tmp_path / "older"
     search(model_dir(), small_set(), run, evaluations=2, **QUICK)
-    log = (
-        (run / "trials.jsonl").read_text().replace('"fidelity":', '"effort":').replace("evop.trials/4", "evop.trials/2")
-    )
-    (run / "trials.jsonl").write_text(log)
+    log = (run / "trials.jsonl").read_text().replace('"fidelity":', '"effort":')
+    (run / "trials.jsonl").write_text(log.replace(SCHEMA, "evop.trials/2"))
     account = json.loads((run / "search.json").read_text())
     account["cut"] = account.pop("truncated")
     (run / "search.json").write_text(json.dumps({**account, "schema": "evop.search/1"}))

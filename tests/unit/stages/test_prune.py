@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from by_hand import change_by_hand
 from safetensors.torch import load_file, save_file
 from tiny import build, removing, write_pattern
 from tolerance import beyond
@@ -86,8 +87,7 @@ def test_pattern_that_leaves_nothing(model, out, tmp_path):
 
 
 def test_pattern_that_claims_too_much(model, pattern, out):
-    content = json.loads(pattern.read_text())
-    pattern.write_text(json.dumps({**content, "removed_params": content["removed_params"] + 1}))
+    change_by_hand(pattern, removed_params=json.loads(pattern.read_text())["removed_params"] + 1)
     refused("the pattern says it removes", model, pattern, out)
 
 
@@ -206,7 +206,7 @@ def test_companions_go_along(tmp_path, out):
         assert (out / name).read_bytes() == (folder / name).read_bytes()
     assert {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()} == {
         *along, "tokenizer.json", "tokenizer_config.json", "generation_config.json", "config.json", "pattern.json",
-        "README.md", "model.safetensors", "modeling_evop.py",
+        "README.md", "model.safetensors", "modeling_evop.py", "SHA256SUMS",
     }  # fmt: skip
 
 

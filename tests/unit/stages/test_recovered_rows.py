@@ -13,6 +13,7 @@ from evop.console.comparison import print_comparison
 from evop.files.json_file import sha256
 from evop.files.names import HEAL, PATTERN
 from evop.model.checkpoint import Checkpoint
+from evop.model.sums import write_sums
 from evop.recovery.heal_file import HealFile, HealPoint
 from evop.removal.pattern_facts import ModelName
 from evop.report.frontier_plot import draw_frontier
@@ -29,6 +30,7 @@ def heal(folder, model, calibration, tokens):
     weights = load_file(folder / "model.safetensors")
     weights["model.norm.weight"] *= 1 + tokens / 1e5
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    write_sums(folder)
     curve = [
         HealPoint(tokens=at, loss=None, excess={"law/0": 1 / (at + 1), "code/1": 1.0}, weights={}) for at in (0, tokens)
     ]

@@ -188,7 +188,7 @@ def test_a_chosen_ridge_is_one_of_those_that_were_judged(pattern, learning, tmp_
     refit(model_dir(), pattern, learning, tmp_path / "out", report=lines.append, **QUICK)
     assert any("little for projections of 512 features: fewer than 5 tokens each" in line for line in lines)
     account = json.loads((tmp_path / "out" / REFIT).read_text())
-    assert account["schema"] == "evop.refit/1"
+    assert account["schema"] == "evop.refit/2"
     assert (account["chosen"], len(account["tried"]), account["anchor"]) == (1, 2, "")
     groups = {passage.group for passage in learning.split("select")}
     assert set(account["tried"][1]["excess"]) == groups
