@@ -11,6 +11,7 @@ from calibration import CalibrationSet
 from calibration.seeded import generator
 from evop.errors import EvopError
 from evop.files.json_file import sha256, whole
+from evop.files.lock import LOCK
 from evop.files.names import CORRECTIONS, DROP_LIST, FRONTIER, LATENCY, PATTERN, POINT, POINTS, SEARCH, TRIALS
 from evop.removal.pattern_facts import ModelName
 from evop.report.frontier_page import frontier_page
@@ -173,7 +174,7 @@ class ToleratedSearch:
         Raises:
             EvopError: it holds something else.
         """
-        present = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
+        present = {path.name for path in self.folder.iterdir()} - {LOCK} if self.folder.is_dir() else set()
         if self.folder.is_file() or not (POINTS in present or present <= {STORE, LATENCY}):
             raise EvopError(f"--out {self.folder} is not empty and holds no search by tolerances; choose a new folder")
 
