@@ -127,8 +127,7 @@ class RunSteps:
         def do() -> None:
             place = self.folder.search(cell)
             self.report(f"{head}: goes on" if (place / TRIALS).is_file() else head)
-            run = SearchRun(place)
-            with alone(run, False, self.say), self.watching() as watch:
+            with alone(run := SearchRun(place), False, self.say), self.watching() as watch:
                 result = run_plan(self.plans[cell.name], self.calibration, run, watch, self.say)
             if result.interrupted:
                 raise KeyboardInterrupt
