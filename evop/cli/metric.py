@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from evop.cli.app import console, quiet, say
-from evop.cli.options import Model, Out, SetFolder
+from evop.cli.options import Model, Out, SetFolder, Wait
 from evop.cli.recipe_options import options_of
 from evop.recipes.metric import MetricRecipe
 
 
 @options_of(MetricRecipe)
-def metric(model: Model, calibration: SetFolder, out: Out, **options: Any) -> None:
+def metric(model: Model, calibration: SetFolder, out: Out, wait: Wait = False, **options: Any) -> None:
     """Search the metric by which heads and channels leave; run the same command again to go on."""
     MetricRecipe.of(**options)  # says what is wrong before the seconds that importing torch takes
     from evop.console.watching import watching
@@ -19,7 +19,7 @@ def metric(model: Model, calibration: SetFolder, out: Out, **options: Any) -> No
 
     quiet()
     with watching(console) as watch:
-        found = search_metric(model, calibration, out, watch=watch, report=say, **options)
+        found = search_metric(model, calibration, out, watch=watch, report=say, wait=wait, **options)
     say(
         f"{found.asked} metrics asked for, {found.evaluations} of them measured, {found.failed} without a value; "
         f"{found.tokens['total']:,} tokens; stopped by: {found.stopped}"

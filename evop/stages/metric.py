@@ -10,6 +10,7 @@ from calibration import CalibrationSet
 from calibration.passage import domain_of
 from evop.errors import EvopError
 from evop.files.json_file import sha256
+from evop.files.lock import LOCK, Writing
 from evop.files.names import METRIC, TRIALS
 from evop.fitness.search_evaluator import search_evaluator
 from evop.importance import scores_of
@@ -44,6 +45,7 @@ def search_metric(
     *,
     watch: Watch = lambda progress: None,
     report: Callable[[str], None] = lambda line: None,
+    wait: bool = False,
     **options: Any,
 ) -> MetricFile:
     """Search a metric; run again on the same folder, it goes on where it was.
@@ -54,13 +56,23 @@ def search_metric(
         out: the folder of the search; ``evop search --importance`` takes it.
         watch: is shown the progress.
         report: is given a line where a person would like to know something.
+        wait: whether to wait for another process that writes to the folder; else that is an error.
         **options: the fields of ``evop.recipes.metric.MetricRecipe``.
 
     Raises:
-        EvopError: bad input, a budget that cannot be met, a package that is not installed, or a folder that holds
-            another search.
+        EvopError: bad input, a budget that cannot be met, a package that is not installed, a folder that holds
+            another search, or another writer.
     """
     recipe, folder = MetricRecipe.of(**options), Path(out)
+    safe = f"what was measured is in {folder / TRIALS}, and the same command goes on from there"
+    with Writing("metric", folder, safe, wait, report).in_place():
+        return _searched(recipe, model, calibration, folder, watch)
+
+
+def _searched(
+    recipe: MetricRecipe, model: str | Path, calibration: str | Path | CalibrationSet, folder: Path, watch: Watch
+) -> MetricFile:
+    """Search, as the only one who writes to the folder."""
     calibration = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
     checkpoint = Checkpoint.find(model, recipe.revision)
     space = searched_space(checkpoint, recipe.as_search)
@@ -113,7 +125,7 @@ def _log(folder: Path, identity: Mapping[str, Any]) -> MetricLog:
     path = folder / TRIALS
     if not path.is_file():
         present = folder.iterdir() if folder.is_dir() else []
-        if folder.is_file() or any(found != path.with_suffix(".tmp") for found in present):
+        if folder.is_file() or any(found not in (path.with_suffix(".tmp"), folder / LOCK) for found in present):
             raise EvopError(f"--out {folder} is not empty and holds no search of metrics; choose a new folder")
         folder.mkdir(parents=True, exist_ok=True)
         return MetricLog.create(path, identity)
