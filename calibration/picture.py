@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibration.passage import Group, Passage
+from calibration.visible import drawable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +59,7 @@ def _draw_domain(axis: "Axes", groups: Sequence[Group], passages: Sequence[Passa
         colour = _COLOURS[group.cluster % len(_COLOURS)]
         face = "none" if group.unseen else colour
         axis.scatter(x, y, s=16, facecolors=face, edgecolors=colour, linewidths=0.9, alpha=0.8, label=_legend(group))
-    axis.set_title(groups[0].domain, fontsize=11, fontweight="bold")
+    axis.set_title(drawable(groups[0].domain), fontsize=11, fontweight="bold")
     axis.set_xticks([])
     axis.set_yticks([])
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), fontsize=7.5, frameon=False, handletextpad=0.3)
@@ -66,5 +67,5 @@ def _draw_domain(axis: "Axes", groups: Sequence[Group], passages: Sequence[Passa
 
 def _legend(group: Group) -> str:
     """Word the line of a group in the legend; the domain stands above the panel."""
-    label = f"{group.cluster} {group.name}"
+    label = drawable(f"{group.cluster} {group.name}")
     return f"{label} (held out)" if group.unseen else label

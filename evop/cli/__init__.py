@@ -6,6 +6,7 @@ import errno
 import sys
 
 from calibration.errors import CalibrationError
+from calibration.visible import visible
 from evop.cli import audit, calibrate, compare, demo, heal, metric, prune, refit, run, search, show, speed
 from evop.cli.app import app
 from evop.cli.recipe_options import GroupedCommand
@@ -47,13 +48,13 @@ def _run() -> None:
     except (EvopError, CalibrationError, PatternError, OSError) as error:
         if "--debug" in sys.argv:
             raise
-        print(f"evop: {_one_line(error)}", file=sys.stderr)
+        print(f"evop: {visible(_one_line(error))}", file=sys.stderr)
         sys.exit(2)
     except Exception as error:
         if "--debug" in sys.argv:
             raise
         said = f"{type(error).__name__}: {first_line(error)}"
-        print(f"evop: internal: {said}; the same command after evop --debug shows where", file=sys.stderr)
+        print(f"evop: internal: {visible(said)}; the same command after evop --debug shows where", file=sys.stderr)
         sys.exit(2)
 
 

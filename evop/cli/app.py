@@ -7,8 +7,8 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from evop.console.plain import PlainConsole
 from evop.version import __version__
 
 app = typer.Typer(
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-console = Console(width=None if sys.stdout.isatty() else 160)
+console = PlainConsole(width=None if sys.stdout.isatty() else 160)
 
 
 @app.callback()
@@ -33,7 +33,7 @@ def _global(
 
 def say(line: str) -> None:
     """Print one line as it is."""
-    console.print(line, highlight=False, soft_wrap=True, markup=False)
+    console.print(line, highlight=False, soft_wrap=True)
 
 
 def quiet() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from rich.console import Console
+from rich.text import Text
 
 from evop.console.audit import print_audit
 from evop.console.calibration_set import print_set
+from evop.console.plain import PlainConsole
 from evop.console.recovery import print_refit, working
 from evop.console.search import print_search
 from evop.console.watching import watching
@@ -35,20 +36,23 @@ MAX_TOKENS = 256
 """Tokens per passage at most: the embedded model was trained on sequences of this length."""
 
 
-def run_demo(out: Path, console: Console) -> None:
+def run_demo(out: Path, console: PlainConsole) -> None:
     """Calibrate, search, refit, audit and prune; print each result, and where its files lie."""
     with Writing("demo", out, f"what is done is in {out}, and the demo begins anew").in_place():
         _walk(out, console)
 
 
-def _walk(out: Path, console: Console) -> None:
+def _walk(out: Path, console: PlainConsole) -> None:
     """Walk, as the only one who writes to the folder."""
     calibration, run, refitted, audited, pruned = _cleared(out)
 
     def say(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
-    say("[bold]1. calibration set[/bold]: 8 domains, 4 clusters each, one held out; of three, tasks too")
+    def head(name: str, says: str) -> None:
+        console.print(Text.assemble((name, "bold"), f": {says}"), soft_wrap=True)
+
+    head("1. calibration set", "8 domains, 4 clusters each, one held out; of three, tasks too")
     domains = [f"{name}={path}" for name, path in corpus_files().items()]
     recipe = calibration_recipe(
         domains,
@@ -68,19 +72,19 @@ def _walk(out: Path, console: Console) -> None:
     built = calibrate(recipe, calibration)
     print_set(console, built)
 
-    say("\n[bold]2. search[/bold]: which quarter of the decoder can go, judged by the groups that lose most")
+    head("\n2. search", "which quarter of the decoder can go, judged by the groups that lose most")
     with watching(console) as watch:
         result = search(model_dir(), built, run, watch=watch, evaluations=EVALUATIONS, max_tokens=MAX_TOKENS)
     print_search(console, result)
 
-    say("\n[bold]3. refit[/bold]: what stays makes up for what left, in closed form, on text kept for it")
+    head("\n3. refit", "what stays makes up for what left, in closed form, on text kept for it")
     with working(console) as show:
         print_refit(console, refit(model_dir(), run, built, refitted, report=say, watch=show).file)
 
-    say("\n[bold]4. audit[/bold]: passages and whole clusters that nothing was searched, chosen or fitted on")
+    head("\n4. audit", "passages and whole clusters that nothing was searched, chosen or fitted on")
     print_audit(console, audit(model_dir(), built, [run, refitted], audited, random_patterns=RANDOM_PATTERNS).file)
 
-    say("\n[bold]5. prune[/bold]: a smaller checkpoint, checked in a fresh process")
+    head("\n5. prune", "a smaller checkpoint, checked in a fresh process")
     prune(model_dir(), refitted, pruned, audit=audited, report=say)
     say(f"\nreport:     {audited / 'report.html'}   (open it in a browser; the numbers: {audited / 'audit.csv'})")
     say(f"pattern:    {refitted / PATTERN}")

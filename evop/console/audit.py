@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rich.console import Console
-
 from evop.auditing.audit_file import AuditFile
+from evop.console.plain import PlainConsole
 from evop.console.sheet import print_sheet
 from evop.report.audit_sheets import group_sheet, harness_sheet, removed_sheet, summary_sheet
 from evop.report.borne import borne_words
@@ -17,7 +16,7 @@ MOST_QUESTIONS = 30
 """Groups of questions of a split that are printed; ``audit.csv`` has all."""
 
 
-def print_audit(console: Console, audit: AuditFile) -> None:
+def print_audit(console: PlainConsole, audit: AuditFile) -> None:
     """Print who pays: every group, then the patterns side by side, then what was claimed beside what was measured."""
     kinds = [kind for kind in ("text", "item") if any(row.kind == kind for row in audit.groups)]
     for kind in kinds:
@@ -31,10 +30,10 @@ def print_audit(console: Console, audit: AuditFile) -> None:
     print_sheet(console, removed_sheet(audit))
     for rows in recovered_rows(audit):
         for line in recovered_words(audit, rows):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            console.print(line, highlight=False, soft_wrap=True)
     for pattern in audit.patterns:
         for line in borne_words(audit, pattern.name):
-            console.print(f"{pattern.name}: {line}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"{pattern.name}: {line}", highlight=False, soft_wrap=True)
         sentence = claimed_and_measured(audit, pattern)
         if sentence is not None:
-            console.print(f"{pattern.name}: {sentence}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"{pattern.name}: {sentence}", highlight=False, soft_wrap=True)

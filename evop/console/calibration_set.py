@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.markup import escape
-
 from calibration import CalibrationSet, describe
 from evop.auditing.tolerance import foreseen, warnings
+from evop.console.plain import PlainConsole
 from evop.console.tables import new_table
 from evop.losses.tolerance import Tolerances
 
 
-def print_set(console: Console, calibration: CalibrationSet, tolerances: Tolerances | None = None) -> None:
+def print_set(console: PlainConsole, calibration: CalibrationSet, tolerances: Tolerances | None = None) -> None:
     """Print what is in a calibration set, and which losses its audit will find.
 
     Args:
@@ -33,11 +31,11 @@ def print_set(console: Console, calibration: CalibrationSet, tolerances: Toleran
         counts = [str(row[split] or "·") for split in ("search", "select", "audit", "unseen")]
         if learnt:
             counts += [str(row["train"] or "·"), f"{row['train_tokens']:,}" if row["train"] else "·"]
-        label = escape(calibration.labels[group.key]) + (" (held out)" if group.unseen else "")
+        label = calibration.labels[group.key] + (" (held out)" if group.unseen else "")
         table.add_row(label, *counts, f"{row['tokens']:,}")
     console.print(table)
     for note in calibration.manifest.notes:
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
     found = foreseen(calibration)
     for line in (*(each.says for each in found), *warnings(found, tolerances)):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        console.print(line, highlight=False, soft_wrap=True)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 
 import pandas as pd
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from evop.console.plain import PlainConsole
 from evop.console.tables import new_table
 from evop.recipes.cell import cell_name
 from evop.stages.compare import SETTINGS
@@ -34,7 +33,7 @@ NEUTRAL = {"scale": "none", "importance": "none", "importance_over": "mean", "co
 """What goes without saying, where all searches have it."""
 
 
-def print_comparison(console: Console, frame: pd.DataFrame) -> None:
+def print_comparison(console: PlainConsole, frame: pd.DataFrame) -> None:
     """Print search runs side by side, one table per model and calibration set.
 
     Args:
@@ -48,8 +47,8 @@ def print_comparison(console: Console, frame: pd.DataFrame) -> None:
         shared = [f"{_word(key)} {runs[key].iloc[0]}" for key in (*SETTINGS, "seed") if _is_shared(runs, key)]
         _say(
             console,
-            f"\n[bold]{escape(str(runs['model'].iloc[0]))}[/bold] ({str(fingerprint)[:12]}), calibration set "
-            f"{str(calibration)[:12]}: {runs['folder'].nunique()} searches; {escape(', '.join(shared))}",
+            f"\n{runs['model'].iloc[0]} ({str(fingerprint)[:12]}), calibration set "
+            f"{str(calibration)[:12]}: {runs['folder'].nunique()} searches; {', '.join(shared)}",
         )
         console.print(_table(runs))
         for _, row in runs[runs["audit_calibration"].notna() & (runs["audit_calibration"] != calibration)].iterrows():
@@ -68,7 +67,7 @@ def _table(runs: pd.DataFrame) -> Table:
     other = bool(runs["other_worst"].notna().any())
     legend = LEGEND.format(timed * TIMED_LEGEND) + audited * AUDIT_LEGEND.format(*WHAT[kind])
     legend += other * OTHER_LEGEND.format(OTHER[kind], *reversed(WHAT["item" if kind == "text" else "text"]))
-    table.caption = escape(legend + bool(runs["completed"].any()) * COMPLETED_LEGEND)
+    table.caption = legend + bool(runs["completed"].any()) * COMPLETED_LEGEND
     if named:
         table.add_column("run", overflow="fold", min_width=12)
     table.add_column("strategy", no_wrap=True)
@@ -92,7 +91,7 @@ def _table(runs: pd.DataFrame) -> Table:
         cells += [row["strategy"] if named else own, *(_setting(row[key]) for key in settings)]
         cells += [f"{row['remove']:g}", _reached(row), *(str(row[key]) for key in seeds), *_claimed(row)]
         cells += [*(_audited(row) if audited else ()), *([_loss(row["other_worst"])] if other else [])]
-        table.add_row(*map(escape, cells))
+        table.add_row(*cells)
     return table
 
 
@@ -158,5 +157,5 @@ def _word(key: str) -> str:
     return key.replace("_", " ")
 
 
-def _say(console: Console, line: str) -> None:
+def _say(console: PlainConsole, line: str) -> None:
     console.print(line, highlight=False, soft_wrap=True)

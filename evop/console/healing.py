@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from statistics import fmean
 
-from rich.console import Console
-
+from evop.console.plain import PlainConsole
 from evop.console.tables import new_table
 from evop.console.watching import time_left_words, watching_lines
 from evop.stages.heal import HealResult
@@ -21,7 +20,7 @@ WHY = {
 
 
 @contextmanager
-def watching_healing(console: Console) -> Iterator[HealWatch]:
+def watching_healing(console: PlainConsole) -> Iterator[HealWatch]:
     """Show a live line of progress on a terminal, plain lines elsewhere."""
     with watching_lines(console) as show:
         yield lambda progress: show("healing", _line(progress))
@@ -36,7 +35,7 @@ def _line(progress: HealProgress) -> str:
     return line
 
 
-def print_healed(console: Console, result: HealResult) -> None:
+def print_healed(console: PlainConsole, result: HealResult) -> None:
     """Print what each group lost before and after, and over which tokens it came back."""
     file = result.file
     table = new_table("excess on select, nats per token")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from typing import Any
-
-from rich.console import Console
 
 from calibration import CalibrationSet
 from calibration.passage import JOINED_BY, SPLITS, Passage
+from evop.console.plain import PlainConsole
 from evop.tokens.items import tokenize_item
 from evop.tokens.passages import ids_of
 
@@ -17,7 +15,7 @@ LONGEST_ITEM = 1 << 20
 """Tokens of a question and a choice at most; here none is to be cut."""
 
 
-def print_text(console: Console, calibration: CalibrationSet, tokenizer: Any | None = None) -> None:
+def print_text(console: PlainConsole, calibration: CalibrationSet, tokenizer: Any | None = None) -> None:
     """Print the first passage of every group, of ``search`` where it has some there.
 
     Args:
@@ -64,12 +62,6 @@ def _rows(passage: Passage, tokenizer: Any) -> list[list[int]]:
     return [[*item.query, *choice] for choice in item.choices]
 
 
-def _say(console: Console, text: str) -> None:
+def _say(console: PlainConsole, text: str) -> None:
     """Print text as it is; characters that steer a terminal, or turn the order of others, are spelt out."""
-    console.print("".join(map(_seen, text)), markup=False, highlight=False, soft_wrap=True)
-
-
-def _seen(sign: str) -> str:
-    if sign in "\n\t" or unicodedata.category(sign) not in ("Cc", "Cf", "Cs"):
-        return sign
-    return f"\\u{ord(sign):04x}" if ord(sign) < 0x10000 else f"\\U{ord(sign):08x}"
+    console.print(text, highlight=False, soft_wrap=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from rich.console import Console
-
+from evop.console.plain import PlainConsole
 from evop.console.speed import print_speed
 from evop.console.tables import new_table
 from evop.evaluator import Profile
@@ -18,16 +17,16 @@ LEFT_OUT_SHOWN = 8
 """Groups left out of the objective that are listed."""
 
 
-def print_answer(console: Console, result: SearchResult) -> None:
+def print_answer(console: PlainConsole, result: SearchResult) -> None:
     """Print the answer of a search, its speed where it was timed, and how much can go where that was asked."""
     print_search(console, result)
     for line in result.statement:
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        console.print(line, highlight=False, soft_wrap=True)
     if result.speed is not None:
         print_speed(console, result.speed)
 
 
-def print_search(console: Console, result: SearchResult) -> None:
+def print_search(console: PlainConsole, result: SearchResult) -> None:
     """Print the answer of a search and what it claims."""
     pattern, account = result.pattern, result.account
     console.print(
@@ -70,7 +69,7 @@ def _claimed(claim: Claim, origin: Origin, labels: Mapping[str, str]) -> Iterato
     yield f"worst group on both: {labels[claim.worst_group]}, {claim.excess[claim.worst_group]:.4f} {loss.unit}"
 
 
-def print_profile(console: Console, profile: Profile) -> None:
+def print_profile(console: PlainConsole, profile: Profile) -> None:
     """Print where the time of a search's measurements went, and how much of the work was really done."""
     total = sum(profile.seconds.values())
     if not profile.padded:

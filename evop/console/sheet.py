@@ -5,10 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from calibration.visible import visible
+from evop.console.plain import PlainConsole
 from evop.console.tables import new_table
 from evop.report.sheet import Cell, Sheet
 
@@ -20,7 +21,7 @@ BETWEEN = 3
 """Letters of space between two columns."""
 
 
-def print_sheet(console: Console, sheet: Sheet, most: int | None = None, rest: str = "") -> None:
+def print_sheet(console: PlainConsole, sheet: Sheet, most: int | None = None, rest: str = "") -> None:
     """Print a table; columns that the console is too narrow for follow below, beside the names again.
 
     Args:
@@ -41,20 +42,20 @@ def print_sheet(console: Console, sheet: Sheet, most: int | None = None, rest: s
             fitting += 1
         table = _table(sheet, heads, [*range(sheet.names), *columns[:fitting]], most, rest)
         columns = columns[fitting:]
-        table.caption = None if columns else escape(sheet.legend)
+        table.caption = None if columns else sheet.legend
         console.print(table)
         sheet = Sheet("", sheet.heads, sheet.rows, sheet.legend, sheet.names)
 
 
 def _table(sheet: Sheet, heads: Sequence[str], columns: Sequence[int], most: int | None, rest: str) -> Table:
     """Lay some columns out: names fold, numbers stand right and whole."""
-    table = new_table(escape(sheet.title))
+    table = new_table(sheet.title)
     table.caption_justify = "left"
     for at in columns:
         if at < sheet.names:
-            table.add_column(escape(heads[at]), overflow="fold", min_width=min(_widest(sheet, at), NAMES_WIDTH))
+            table.add_column(heads[at], overflow="fold", min_width=min(_widest(sheet, at), NAMES_WIDTH))
         else:
-            table.add_column(escape(heads[at]), justify="right", no_wrap=True)
+            table.add_column(heads[at], justify="right", no_wrap=True)
     shown = sheet.rows[:most]
     for row in shown:
         table.add_row(*(_words(row.cells[at]) for at in columns))
@@ -67,5 +68,5 @@ def _widest(sheet: Sheet, at: int) -> int:
     return max((len(row.cells[at].text) for row in sheet.rows), default=0)
 
 
-def _words(cell: Cell) -> str:
-    return f"[bold red]{escape(cell.text)}[/bold red]" if cell.worse else escape(cell.text)
+def _words(cell: Cell) -> str | Text:
+    return Text(visible(cell.text), "bold red") if cell.worse else cell.text

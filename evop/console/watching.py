@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.live import Live
 
+from evop.console.plain import PlainConsole
 from evop.searching.progress import Progress, Watch
 
 PLAIN_EVERY = 10.0
@@ -16,14 +16,14 @@ PLAIN_EVERY = 10.0
 
 
 @contextmanager
-def watching(console: Console) -> Iterator[Watch]:
+def watching(console: PlainConsole) -> Iterator[Watch]:
     """Show the progress of a search."""
     with watching_lines(console) as show:
         yield lambda progress: show(progress.stage, _line(progress))
 
 
 @contextmanager
-def watching_lines(console: Console) -> Iterator[Callable[[str, str], None]]:
+def watching_lines(console: PlainConsole) -> Iterator[Callable[[str, str], None]]:
     """Show a live line on a terminal, plain lines elsewhere: the first of a stage, then one now and then.
 
     Gives a function that takes the stage and the line.

@@ -8,10 +8,11 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from calibration.visible import drawable
 from evop.auditing.audit_file import HELD_OUT, AuditFile
 from evop.auditing.audit_rows import GroupRow
 from evop.report.naming import row_name
-from evop.report.style import colours, line_height, plain
+from evop.report.style import colours, line_height
 
 
 def draw_audit(audit: AuditFile, path: Path) -> None:
@@ -49,14 +50,14 @@ def _panel(axis: Axes, audit: AuditFile, split: str, kind: str, lines: list[Grou
         ys = [place[group] + 0.6 * ((count - 1) / 2 - at) / count for group in dots]
         lows, values, highs = ([dot[end] for dot in dots.values()] for end in range(3))
         axis.hlines(ys, lows, highs, color=coloured[name], lw=1.4, alpha=0.7)
-        axis.scatter(values, ys, s=18, color=coloured[name], label=plain(called.get(name, name)), zorder=3)
+        axis.scatter(values, ys, s=18, color=coloured[name], label=drawable(called.get(name, name)), zorder=3)
         summary, random = audit.summary_of(name, split, kind), audit.random_of(name, split, kind)
         for worst in (*([summary.worst] if summary else ()), *([random.worst.median] if random else ())):
             axis.axvline(worst, color=coloured[name], lw=0.8, ls=":", zorder=1)
     counted = {
         row.group: f"{row.tokens:,} tokens" if kind == "text" else f"{row.passages:,} questions" for row in lines
     }
-    axis.set_yticks(range(len(lines)), [plain(f"{row.label}  ({counted[row.group]})") for row in lines], fontsize=8)
+    axis.set_yticks(range(len(lines)), [drawable(f"{row.label}  ({counted[row.group]})") for row in lines], fontsize=8)
     axis.set_ylim(-0.7, len(lines) - 0.3)
     axis.axvline(0, color="#444444", lw=0.8, label="dense")
     axis.grid(axis="x", color="#e6e6e6", lw=0.6)

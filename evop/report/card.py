@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from calibration.visible import visible
 from evop.auditing.audit_file import AuditFile
 from evop.export.parity import ParityReport
 from evop.export.plan import LayerPlan
@@ -18,7 +20,7 @@ from evop.removal.pattern_file import PatternFile
 from evop.removal.space import COST_CONTEXT
 from evop.report.audit_sheets import group_sheet
 from evop.report.recovered import WORDS, recovered_rows
-from evop.report.sheet import Cell, Row, Sheet, markdown
+from evop.report.sheet import Cell, Row, Sheet, code, markdown, words
 from evop.version import __version__
 
 TAGS = ["pruned", "evop", "structured-pruning"]
@@ -98,8 +100,8 @@ def _title(facts: CardFacts) -> str:
     name = facts.hub_name or facts.checkpoint.folder.resolve().name
     before, after = facts.parameters
     return (
-        f"# {name}, pruned\n\n"
-        f"`{name}` with {before - after:,} of its {before:,} parameters removed by evop {__version__}: "
+        f"# {words(name)}, pruned\n\n"
+        f"{code(name)} with {before - after:,} of its {before:,} parameters removed by evop {__version__}: "
         f"{after:,} are left. {_changed(facts)}, {UNTRAINED}."
     )
 
@@ -149,7 +151,7 @@ def _removed(facts: CardFacts) -> str:
         f"KV-cache bytes per token at {COST_CONTEXT:,} tokens of context": reached.kv,
     }
     if reached.latency is not None:
-        shares["time of a request, as measured parts predict it (`latency.json`)"] = reached.latency
+        shares["time of a request, as measured parts predict it (latency.json)"] = reached.latency
     removed = tuple(Row((Cell(what), Cell(f"{share:.1%}"))) for what, share in shares.items())
     asked = f"Asked for: {facts.pattern.remove:.1%} of the blocks' {facts.pattern.cost}, grain {facts.pattern.grain}"
     parts = [
@@ -198,9 +200,7 @@ def _groups(facts: CardFacts, pattern_sha256: str) -> str:
     )
     lost = sorted(facts.pattern.claim.excess.items(), key=lambda item: -item[1])
     rows = [Row((Cell(facts.labels.get(group, group)), Cell(f"{excess:+.3f}"))) for group, excess in lost]
-    return f"## Group by group\n\n{text}\n\n" + markdown(
-        Sheet("", ("group", "lost on `search` and `select`"), tuple(rows))
-    )
+    return f"## Group by group\n\n{text}\n\n" + markdown(Sheet("", ("group", "lost on search and select"), tuple(rows)))
 
 
 def _audited(audit: AuditFile, pattern_sha256: str) -> str:
@@ -246,4 +246,5 @@ def _parity(facts: CardFacts) -> str:
 def _reproduce(facts: CardFacts) -> str:
     revision = f" --revision {facts.checkpoint.revision}" if facts.checkpoint.revision else ""
     command = f"evop prune --model {shlex.quote(facts.checkpoint.name)}{revision} --pattern pattern.json --out DIR"
-    return f"## Making it again\n\n```\n{command}\n```\n\nwith the `pattern.json` in this folder."
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", command)), default=0))
+    return f"## Making it again\n\n{fence}\n{visible(command)}\n{fence}\n\nwith the `pattern.json` in this folder."

@@ -9,8 +9,10 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from calibration.visible import visible
 from evop.losses.tolerance import amount
 from evop.report.naming import model_title
+from evop.report.page_parts import seen
 from evop.searching.frontier_file import SHIPPED, FrontierFile, Point
 from evop.searching.point_file import GroupBorne, Judgement
 
@@ -31,7 +33,7 @@ def frontier_page(frontier: FrontierFile) -> str:
     for point in points:
         point["x"] = LEFT + (WIDTH - LEFT - 20) * point["removed"] / right
         point |= {f"y_{end}": _y(point[end], top) for end in ("low", "measured", "high")}
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=seen)
     data = json.dumps({"points": points}, ensure_ascii=False).replace("<", "\\u003c")
     return environment.from_string((source / "frontier.html.j2").read_text("utf-8")).render(
         title=f"What {model_title(frontier.model.name)} can do without",
@@ -67,7 +69,7 @@ def _point(frontier: FrontierFile, point: Point) -> dict[str, Any]:
         "measured": measured,
         "low": measured if judged.low is None else judged.low,
         "high": measured if judged.high is None else judged.high,
-        "words": judged.words(frontier.labels),
+        "words": visible(judged.words(frontier.labels)),
         "groups": _groups(judged, frontier),
     }
 
@@ -76,7 +78,7 @@ def _groups(judged: Judgement, frontier: FrontierFile) -> list[dict[str, Any]]:
     rows = sorted(judged.groups, key=lambda row: -row.loss / row.tolerance)
     return [
         {
-            "label": frontier.labels.get(row.group, row.group),
+            "label": visible(frontier.labels.get(row.group, row.group)),
             "loss": amount(row.loss, row.kind),
             "interval": _interval(row),
             "tolerance": amount(row.tolerance, row.kind),

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from calibration.visible import drawable
 from evop.report.naming import model_title
 from evop.report.style import PATTERNS, RANDOM
 
@@ -60,7 +61,7 @@ def draw_frontier(frame: pd.DataFrame, path: Path) -> None:
     axis.grid(color="#e6e6e6", lw=0.6)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.set_title(_title(runs), loc="left", fontsize=9)
+    axis.set_title(drawable(_title(runs)), loc="left", fontsize=9)
     handles, names = axis.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=min(6, len(names)), frameon=False)
     figure.savefig(path)

@@ -7,6 +7,7 @@ import math
 from matplotlib.figure import Figure
 
 from calibration import CalibrationSet
+from calibration.visible import drawable
 from evop.auditing.audit_file import AuditFile
 from evop.report.needs_plot import SCALE
 from evop.report.style import colour_bar, new_figure
@@ -38,7 +39,7 @@ def map_figure(calibration: CalibrationSet, audit: AuditFile, kind: str) -> Figu
         x, y = calibration.positions[audited].T
         colour = [excess[calibration.passages[i].group] for i in audited]
         shown = axis.scatter(x, y, c=colour, cmap=SCALE, vmin=0, vmax=largest, s=14, lw=0)
-        axis.set_title(domain, fontsize=8.5)
+        axis.set_title(drawable(domain), fontsize=8.5)
     for axis in panels.flat:
         axis.set_xticks([])
         axis.set_yticks([])

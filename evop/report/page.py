@@ -18,7 +18,7 @@ from evop.report.groups_plot import groups_figure
 from evop.report.map_plot import map_figure
 from evop.report.naming import model_title, pattern_title, row_name
 from evop.report.needs_plot import needs_figure
-from evop.report.page_parts import Picture, Section
+from evop.report.page_parts import Picture, Section, seen
 from evop.report.pattern_plot import pattern_figure
 from evop.report.recovery_section import recovery_section
 from evop.report.search_plot import search_figure
@@ -69,7 +69,7 @@ def page(
         _again(audit, calibration, command),
     ]
     source = files("evop.report") / "template"
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=seen)
     return environment.from_string((source / "page.html.j2").read_text("utf-8")).render(
         title=f"Who pays for pruning {model_title(audit.model.name)}",
         subtitle=f"{_sentence(titles[audit.patterns[0].name])} Audited on {_group_counts(audit)}.",

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
+from calibration.visible import visible
 from evop.report.sheet import Sheet
 from evop.report.style import svg
+
+
+def seen(value: Any) -> Any:
+    """Spell out, in what a template shows, the characters that nobody sees; what is HTML already stays as it is."""
+    return visible(value) if type(value) is str else value
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class Picture:
     @classmethod
     def of(cls, figure: Figure, caption: str, title: str = "") -> Picture:
         """Write a figure as it stands in the page; its title, or else its caption, is for those who cannot see it."""
-        return cls(Markup(svg(figure, str(escape(title or caption)))), caption, title)
+        return cls(Markup(svg(figure, str(escape(visible(title or caption))))), caption, title)
 
 
 @dataclass(frozen=True)

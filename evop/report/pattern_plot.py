@@ -6,8 +6,9 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from calibration.visible import drawable
 from evop.auditing.audit_file import AuditFile
-from evop.report.style import FAINT, GRID, colours, new_figure, plain
+from evop.report.style import FAINT, GRID, colours, new_figure
 
 
 def pattern_figure(audit: AuditFile) -> Figure:
@@ -23,7 +24,7 @@ def pattern_figure(audit: AuditFile) -> Figure:
     ticks: list[tuple[float, str]] = []
     for at, pattern in enumerate(patterns):
         top = -at * rows
-        axis.text(-0.6, top + 0.25, plain(pattern.name), ha="left", va="bottom", fontsize=9, fontweight="bold")
+        axis.text(-0.6, top + 0.25, drawable(pattern.name), ha="left", va="bottom", fontsize=9, fontweight="bold")
         for name, left in pattern.left.items():
             layer, kind = _place(name)
             y = top - kinds.index(kind) - 0.85

@@ -12,11 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from calibration.passage import domain_of
+from calibration.visible import drawable
 from evop.auditing.audit_file import AuditFile
 from evop.auditing.audit_rows import AuditedPattern
 from evop.recovery.heal_file import HealFile
 from evop.report.recovered import WORDS
-from evop.report.style import FAINT, PATTERNS, bare, new_figure, plain, short
+from evop.report.style import FAINT, PATTERNS, bare, new_figure, short
 
 LINE_INCHES = 0.19
 """Height of a group's name beside the picture."""
@@ -111,7 +112,7 @@ def slope_figure(audit: AuditFile, columns: Sequence[AuditedPattern], split: str
 def _head(column: AuditedPattern) -> str:
     """Name a column: how it was recovered, and the row."""
     name, word = "\n".join(textwrap.wrap(column.name, 20)), WORDS[column.recovery]
-    return plain(name if word in column.name.lower() else f"{word}:\n{name}")
+    return drawable(name if word in column.name.lower() else f"{word}:\n{name}")
 
 
 def _names(axis: Axes, ends: Mapping[str, tuple[float, str]], labels: Mapping[str, str], worst: str) -> None:

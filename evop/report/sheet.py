@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+from calibration.visible import visible
 from evop.auditing.audit_rows import Range
+
+MARKS = re.compile(r"[\\`*~|$]|\](?=[(\[])|(?<!\w)_|_(?!\w)")
+"""What Markdown reads as more than itself in the middle of a line, but for tags."""
 
 
 @dataclass(frozen=True)
@@ -98,5 +103,18 @@ def chance(p: float | None, worse: bool | None) -> Cell:
 def markdown(sheet: Sheet) -> str:
     """Write a table in Markdown, names to the left and numbers to the right; without title and legend."""
     marks = ["---"] * sheet.names + ["--:"] * (len(sheet.heads) - sheet.names)
-    lines = [sheet.heads, marks, *(tuple(cell.text for cell in row.cells) for row in sheet.rows)]
-    return "\n".join(f"| {' | '.join(text.replace('|', chr(92) + '|') for text in line)} |" for line in lines)
+    rows = [tuple(cell.text for cell in row.cells) for row in sheet.rows]
+    lines = [[*map(words, sheet.heads)], marks, *([*map(words, row)] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def words(text: str) -> str:
+    """Write words in Markdown so that they are read as they are: no tag, no link, no column, no line of their own."""
+    text = MARKS.sub(r"\\\g<0>", " ".join(visible(text).split()))
+    return text.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def code(text: str) -> str:
+    """Write words in Markdown as code that stands in a line."""
+    text = " ".join(visible(text).split())
+    return f"`{text}`" if "`" not in text else f"<code>{words(text)}</code>"

@@ -11,6 +11,8 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from calibration.visible import drawable
+
 FAINT, GRID = "#6b6f76", "#d9dbde"
 DENSE, RANDOM = "#8a8f98", "#b0a48f"
 PATTERNS = ("#0b62a4", "#c1440e", "#3b7d2e", "#7b4a9e", "#a07a01", "#0f8585", "#c2418f", "#6f4e37")
@@ -77,12 +79,7 @@ def colour_bar(figure: Figure, image: Any, axes: Any, label: str, extend: str = 
 
 def short(label: str) -> str:
     """Shorten a group's name to where there is little room; tables have all of it."""
-    return plain(label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…")
-
-
-def plain(text: str) -> str:
-    """Escape what would begin a formula in words that hold none."""
-    return text.replace("$", r"\$")
+    return drawable(label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…")
 
 
 def svg(figure: Figure, label: str) -> str:
@@ -101,4 +98,4 @@ def svg(figure: Figure, label: str) -> str:
         text = text.replace(colour, f"var({variable})")
     width = float(re.search(r'viewBox="0 0 ([\d.]+)', text).group(1))  # type: ignore[union-attr]
     head = f'<svg role="img" aria-label="{label}" style="--natural: {width * 4 / 3:.0f}px" '
-    return re.sub(r'<svg (?:height="[^"]*" )?', head, text, count=1).replace(' width="', ' data-width="', 1)
+    return re.sub(r'<svg (?:height="[^"]*" )?', lambda _: head, text, count=1).replace(' width="', ' data-width="', 1)

@@ -70,7 +70,7 @@ def test_ctrl_c_answers_with_the_best_so_far_and_the_run_goes_on(calibration, tm
     wait_for_lines(out / "trials.jsonl", 9, running)
     running.send_signal(signal.SIGINT)
     output, _ = running.communicate()
-    assert running.returncode == 0, output
+    assert running.returncode == 130, output
     account = json.loads((out / "search.json").read_text())
     assert account["stopped"] == "interrupted"
     assert account["evaluations"] < EVALUATIONS

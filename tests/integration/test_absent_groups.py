@@ -3,12 +3,12 @@
 import io
 
 import pytest
-from rich.console import Console
 from sets import small_set
 
 from calibration import SAMPLERS, CalibrationSet
 from evop.console.audit import print_audit
 from evop.console.calibration_set import print_set
+from evop.console.plain import PlainConsole
 from evop.console.search import print_search
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_tokenizer
@@ -24,7 +24,7 @@ QUICK = {"device": "cpu", "dtype": "float32", "max_tokens": 32, "min_group_token
 
 
 def printed(show, value):
-    console = Console(file=io.StringIO(), width=200)
+    console = PlainConsole(file=io.StringIO(), width=200)
     show(console, value)
     return console.file.getvalue()
 

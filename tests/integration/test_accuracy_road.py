@@ -68,7 +68,7 @@ def test_it_goes_on_where_it_was_and_writes_the_same_bytes(found, calibration, t
 
 
 def test_its_audit_counts_items_and_text(found, calibration, tmp_path, capsys):
-    from rich.console import Console
+    from evop.console.plain import PlainConsole
 
     how = {"device": "cpu", "dtype": "float32", "speed": False, "random_patterns": 2}
     file = audit(model_dir(), calibration, found.folder, tmp_path / "audit", **how).file
@@ -83,7 +83,7 @@ def test_its_audit_counts_items_and_text(found, calibration, tmp_path, capsys):
             assert row.dense_perplexity is None
     (audited,) = file.patterns
     assert audited.claimed_group_on_audit is not None
-    print_audit(Console(width=200), file)
+    print_audit(PlainConsole(width=200), file)
     printed = capsys.readouterr().out
     assert "questions: answered rightly (accuracy)" in printed
     assert "questions per group" in printed
@@ -91,7 +91,7 @@ def test_its_audit_counts_items_and_text(found, calibration, tmp_path, capsys):
 
 
 def test_a_comparison_counts_what_all_searches_were_searched_by(found, calibration, tmp_path, capsys):
-    from rich.console import Console
+    from evop.console.plain import PlainConsole
 
     options = {**OPTIONS, "min_group_tokens": 50, "evaluations": 2, "remove": 0.125, "strategy": "random"}
     text = search(model_dir(), calibration, tmp_path / "text", **options).folder
@@ -104,7 +104,7 @@ def test_a_comparison_counts_what_all_searches_were_searched_by(found, calibrati
         for _, row in table.iterrows():
             name = found.folder.name if row["folder"] == str(found.folder) else "text"
             assert (row["audit_worst"], row["other_worst"]) == (worst[name, kind], worst[name, other])
-        print_comparison(Console(width=300), table)
+        print_comparison(PlainConsole(width=300), table)
         printed = capsys.readouterr().out
         assert f"{'questions' if other == 'item' else 'text'} worst" in printed
         assert ("right answers lost, share of the questions, on questions and clusters never searched" in printed) is (

@@ -122,11 +122,11 @@ def tasks(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("few_tasks")
 def test_an_audit_runs_its_tasks_on_all_models_group_by_group(tasks, tmp_path, capsys):
     """Offline, from files; choosing and writing; the numbers are the harness' own, of a checkpoint by its weights."""
-    from rich.console import Console
     from safetensors.torch import load_file, save_file
     from sets import small_set
 
     from evop.console.audit import print_audit
+    from evop.console.plain import PlainConsole
     from evop.report.audit_sheets import harness_sheet
     from evop.stages.audit import audit
     from evop.stages.prune import prune
@@ -164,7 +164,7 @@ def test_an_audit_runs_its_tasks_on_all_models_group_by_group(tasks, tmp_path, c
     assert lines[:2] == [["choose", "layers", "acc"], ["choose", "own", "acc"]]
     assert ["write", "own", "exact_match"] in lines
     capsys.readouterr()
-    print_audit(Console(width=200), file)
+    print_audit(PlainConsole(width=200), file)
     assert "tasks of lm_eval" in capsys.readouterr().out
     assert 'id="harness"' in (tmp_path / "audit" / "report.html").read_text()
 

@@ -59,5 +59,5 @@ class MetricTrial:
 class MetricLog(Log[MetricTrial]):
     """The log of a search of metrics; its laws are those of a search of patterns."""
 
-    schema = "evop.metric-trials/1"
+    schema = "evop.metric-trials/2"
     row = MetricTrial

@@ -4,9 +4,9 @@ import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from evop.console.healing import _line, print_healed
+from evop.console.plain import PlainConsole
 from evop.recovery.heal_file import HealFile
 from evop.stages.heal import HealResult
 from evop.stages.heal_progress import HealProgress
@@ -33,7 +33,7 @@ def printed(excesses, best_at):
     )  # fmt: skip
     out = io.StringIO()
     labels = {"law/0": "law/0 lease", "code/1": "code/1 self"}
-    print_healed(Console(file=out, width=160), HealResult(Path("healed"), file, labels, {}))
+    print_healed(PlainConsole(file=out, width=160), HealResult(Path("healed"), file, labels, {}))
     return out.getvalue()
 
 

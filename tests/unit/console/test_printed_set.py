@@ -2,16 +2,16 @@
 
 import io
 
-from rich.console import Console
 from sets import small_set
 
 from calibration import describe
 from evop.console.calibration_set import print_set
+from evop.console.plain import PlainConsole
 
 
 def printed(some):
     stream = io.StringIO()
-    print_set(Console(file=stream, width=160), some)
+    print_set(PlainConsole(file=stream, width=160), some)
     return stream.getvalue()
 
 

@@ -3,8 +3,8 @@
 import io
 
 import pytest
-from rich.console import Console
 
+from evop.console.plain import PlainConsole
 from evop.console.sheet import print_sheet
 from evop.report.sheet import Cell, Row, Sheet, chance, estimate, number
 
@@ -20,7 +20,7 @@ def sheet(rows=3, patterns=6):
 
 def printed(given, width, **options):
     stream = io.StringIO()
-    print_sheet(Console(file=stream, width=width), given, **options)
+    print_sheet(PlainConsole(file=stream, width=width), given, **options)
     return stream.getvalue()
 
 

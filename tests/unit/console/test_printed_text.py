@@ -2,10 +2,9 @@
 
 import json
 
-from rich.console import Console
-
 from calibration import DomainSource, Recipe, TaskSource, build_calibration_set
 from evop.console.passages import print_text
+from evop.console.plain import PlainConsole
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_tokenizer
 from evop.reference import model_dir
@@ -45,7 +44,7 @@ def small_set(folder):
 
 
 def printed(calibration, tokenizer=None):
-    console = Console(width=40, record=True, quiet=True)
+    console = PlainConsole(width=40, record=True, quiet=True)
     console.quiet = False
     with console.capture() as captured:
         print_text(console, calibration, tokenizer)

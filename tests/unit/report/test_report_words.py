@@ -2,11 +2,10 @@
 
 import io
 
-from rich.console import Console
-
 from evop.auditing.audit_file import AuditFile
 from evop.auditing.audit_rows import AuditedPattern, GroupRow, RandomRow, Range, SummaryRow
 from evop.console.audit import print_audit
+from evop.console.plain import PlainConsole
 from evop.removal.pattern_facts import ModelName, ReachedFractions
 from evop.report import groups_figure, pattern_figure, verdict
 from evop.report.style import svg
@@ -53,7 +52,7 @@ def test_no_name_is_a_formula_or_markup():
     drawn = svg(groups_figure(given, "audit", "text"), "x") + svg(pattern_figure(given), "x")
     assert "$x_$" in drawn
     stream = io.StringIO()
-    print_audit(Console(file=stream, width=200), given)
+    print_audit(PlainConsole(file=stream, width=200), given)
     assert f"law/0 {NAME}" in stream.getvalue()
 
 
@@ -78,6 +77,6 @@ def test_a_random_pattern_is_twenty():
         "Of 20 random patterns of this size, the worst group loses 1.500 in the median (0.700 to 7.400)"
     )
     stream = io.StringIO()
-    print_audit(Console(file=stream, width=250), audit())
+    print_audit(PlainConsole(file=stream, width=250), audit())
     assert "random (median of 20) [range]" in stream.getvalue()
     assert stream.getvalue().count("1.500 [0.700, 7.400]") == 4  # two groups, and worst and mean over the groups

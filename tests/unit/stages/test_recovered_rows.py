@@ -3,13 +3,13 @@
 import io
 
 import pytest
-from rich.console import Console
 from safetensors.torch import load_file, save_file
 from sets import small_set
 from tiny import build
 
 from evop.console.audit import print_audit
 from evop.console.comparison import print_comparison
+from evop.console.plain import PlainConsole
 from evop.files.json_file import sha256
 from evop.files.names import HEAL, PATTERN
 from evop.model.checkpoint import Checkpoint
@@ -59,7 +59,7 @@ def road(tmp_path_factory):
 
 def printed(write, *what):
     stream = io.StringIO()
-    write(Console(file=stream, width=250), *what)
+    write(PlainConsole(file=stream, width=250), *what)
     return stream.getvalue()
 
 
