@@ -80,10 +80,10 @@ def answered() -> Iterator[Stopping]:
 
 def _watch(told: socket.socket, stopping: Stopping, over: threading.Event) -> None:
     """Wait for a signal, then see to it that the process ends."""
-    with told:
-        while (number := told.recv(1)) and number[0] not in WORDS:
-            pass
+    while (number := told.recv(1)) and number[0] not in WORDS:
+        pass
     if not number:  # the command is over
+        told.close()
         return
     stopping.note(number[0])
     main = threading.main_thread()

@@ -100,7 +100,7 @@ def test_a_card_shows_names_as_they_are():
 
 @pytest.mark.parametrize("name", [*NAMES, STEERS])
 def test_pictures_hold_any_name(name):
-    figure = new_figure(4, 2)
+    figure = new_figure(9, 2)
     axis = figure.subplots()
     axis.set_yticks([0], [short(name)])
     drawn = svg(figure, "label \\d")

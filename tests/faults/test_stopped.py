@@ -4,8 +4,6 @@ import signal
 import subprocess
 import sys
 
-import pytest
-
 COMPUTES = {
     "in Python": "while True: pass",
     # No signal is answered in here: the main thread is in a library, and does not come back for minutes.
@@ -45,14 +43,19 @@ main()
     return running
 
 
-@pytest.mark.parametrize("computes", COMPUTES)
-def test_a_signal_is_answered_on_one_line(tmp_path, computes):
+def test_a_signal_is_answered_on_one_line(tmp_path):
     ends = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
-    running = {number: command(COMPUTES[computes], tmp_path / str(number)) for number in ends}
-    for number, process in running.items():
-        process.send_signal(number)
-    for number, process in running.items():
-        _, said = process.communicate(timeout=60)
-        code, word = ends[number]
-        assert said.strip() == f"evop: {word}; all of it is safe, and the same command goes on"
-        assert process.returncode == code
+    cases = [(number, computes) for number in ends for computes in COMPUTES]
+    running = [command(COMPUTES[computes], tmp_path / f"{number} {computes}") for number, computes in cases]
+    try:
+        for (number, _), process in zip(cases, running, strict=True):
+            process.send_signal(number)
+        said = [process.communicate(timeout=60)[1].strip() for process in running]
+    finally:
+        for process in running:
+            process.kill()
+            process.communicate()
+    for case, process, line in zip(cases, running, said, strict=True):
+        code, word = ends[case[0]]
+        assert line == f"evop: {word}; all of it is safe, and the same command goes on", case
+        assert process.returncode == code, case

@@ -53,27 +53,28 @@ def test_the_second_writer_is_told_who_holds_the_folder_until_that_one_is_gone(t
     first.wait()
     with getattr(Writing("audit", out, "safe"), place)():
         pass
-    assert not list(tmp_path.iterdir())  # neither the lock nor a folder in which nothing was written
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_one_that_waits_is_next(tmp_path, owner, place):
-    out, said, held = tmp_path / "out", [], []
+    out, said, held, gone = tmp_path / "out", [], [], []
     first = owner(out, place)
 
     def waiting():
         with getattr(Writing("audit", out, "safe", wait=True, report=said.append), place)():
-            held.append(first.poll())
+            held.append(list(gone))
 
     second = Thread(target=waiting)
     second.start()
     while not said:
         assert second.is_alive()
     assert said == [f"waiting for evop search, process {first.pid} on {said[0].split(' on ')[1]}"]
+    gone.append("first")
     first.kill()
     first.wait()
     second.join(60)
-    assert held == [-9]
+    assert held == [["first"]]
 
 
 def test_many_writers_at_once_are_one_after_another(tmp_path):
