@@ -75,7 +75,7 @@ def stages(base: Path) -> dict[str, Stage]:
     def ran(home: Path) -> object:
         words = "".join(f"  {key}: {value}\n" for key, value in OPTIONS.items())
         recipes.write_text(
-            f"model: {model_dir()}\nout: {home / 'out'}\ncalibration: {given}\naudit: false\n"
+            f"model: {model_dir()}\nout: {home / 'out'}\ncalibration: {given}\naudit: false\nprune: none\n"
             f"search:\n  strategy: [oneshot, greedy]\n{words}"
         )
         return run(recipes)

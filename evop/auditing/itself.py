@@ -17,7 +17,7 @@ from evop.files.names import CONFIG, PATTERN
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
 from evop.model.held import HeldModel
-from evop.model.loaded import load_tokenizer
+from evop.model.loaded import load_tokenizer, wider
 from evop.removal.cut import Cut
 from evop.removal.opened import OpenedPattern, open_pattern
 from evop.removal.ranking import Ranking
@@ -151,4 +151,4 @@ def refuse_no_number(lines: np.ndarray, where: str, dtype: str) -> None:
         EvopError: one of them is not.
     """
     if not np.isfinite(lines).all():
-        raise EvopError(f"losses on {where} are not finite at --dtype {dtype}; use --dtype float32")
+        raise EvopError(f"losses on {where} are not finite at --dtype {dtype}; {wider(dtype)}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.text import Text
 
+from calibration import Recipe
 from evop.console.audit import print_audit
 from evop.console.calibration_set import print_set
 from evop.console.plain import PlainConsole
@@ -53,23 +54,7 @@ def _walk(out: Path, console: PlainConsole) -> None:
         console.print(Text.assemble((name, "bold"), f": {says}"), soft_wrap=True)
 
     head("1. calibration set", "8 domains, 4 clusters each, one held out; of three, tasks too")
-    domains = [f"{name}={path}" for name, path in corpus_files().items()]
-    recipe = calibration_recipe(
-        domains,
-        group_by=["document"],
-        clusters=4,
-        embedder="lexical",
-        passages=12,
-        passage_chars=800,
-        limit=600,
-        select_passages=6,
-        audit_passages=12,
-        continuations=["code_python", "legal_statute", "math_word"],
-        items=24,
-        audit_items=24,
-        train_tokens=TRAIN_TOKENS,
-    )
-    built = calibrate(recipe, calibration)
+    built = calibrate(_recipe(), calibration)
     print_set(console, built)
 
     head("\n2. search", "which quarter of the decoder can go, judged by the groups that lose most")
@@ -89,6 +74,26 @@ def _walk(out: Path, console: PlainConsole) -> None:
     say(f"\nreport:     {audited / 'report.html'}   (open it in a browser; the numbers: {audited / 'audit.csv'})")
     say(f"pattern:    {refitted / PATTERN}")
     say(f"checkpoint: {pruned}   (AutoModelForCausalLM.from_pretrained({str(pruned)!r}))")
+
+
+def _recipe() -> Recipe:
+    """Ask for the domains that ship with evop."""
+    domains = [f"{name}={path}" for name, path in corpus_files().items()]
+    return calibration_recipe(
+        domains,
+        group_by=["document"],
+        clusters=4,
+        embedder="lexical",
+        passages=12,
+        passage_chars=800,
+        limit=600,
+        select_passages=6,
+        audit_passages=12,
+        continuations=["code_python", "legal_statute", "math_word"],
+        items=24,
+        audit_items=24,
+        train_tokens=TRAIN_TOKENS,
+    )
 
 
 def _cleared(out: Path) -> list[Path]:

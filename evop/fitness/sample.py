@@ -14,6 +14,7 @@ from evop.fitness.fidelities import fidelity_of, increments
 from evop.fitness.folds import CrossFit
 from evop.fitness.store import LossStore, Sums
 from evop.losses.table import LossTable
+from evop.model.loaded import wider
 from evop.tokens.passages import TokenPassages
 from patterns import Fidelity, Pattern
 
@@ -106,7 +107,7 @@ class Sample:
         losses = self.losses(self.evaluator.space.dense, fidelity)
         if isinstance(losses, str):
             dtype = self.evaluator.loaded.dtype
-            raise EvopError(f"the dense model's {losses} at --dtype {dtype}; use --dtype float32")
+            raise EvopError(f"the dense model's {losses} at --dtype {dtype}; {wider(dtype)}")
         return losses
 
     @cached_property

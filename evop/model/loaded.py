@@ -69,6 +69,16 @@ def choose_dtype(dtype: str, device: torch.device) -> str:
     return dtype
 
 
+def wider(dtype: str, otherwise: str = "see whether transformers gives finite losses for this model and text") -> str:
+    """Say what to do where a loss is no number.
+
+    Args:
+        dtype: the dtype that it was computed in.
+        otherwise: what to do where there is no wider one.
+    """
+    return "use --dtype float32" if dtype != "float32" else otherwise
+
+
 def load_model(
     checkpoint: Checkpoint,
     device: str = "auto",

@@ -11,6 +11,7 @@ from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.losses.objectives import cvar
 from evop.losses.table import excess
+from evop.model.loaded import wider
 from evop.recipes.refit import RefitRecipe
 from evop.recovery.chain import ChainRefit
 from evop.recovery.refit_file import Tried
@@ -53,7 +54,8 @@ class Refitting:
         dense = self.evaluator.dense(self.text.judged_by).by_group
         tables = self.evaluator.of_cuts([way.cut for way in ways], self.text.judged_by)
         if not all(table.finite for table in tables):
-            raise EvopError(f"losses are not finite at --dtype {self.evaluator.loaded.dtype}; use --dtype float32")
+            dtype = self.evaluator.loaded.dtype
+            raise EvopError(f"losses are not finite at --dtype {dtype}; {wider(dtype)}")
         judged = []
         for way, table in zip(ways, tables, strict=True):
             lost = excess(table.by_group, dense)

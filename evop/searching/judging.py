@@ -9,6 +9,7 @@ from evop.errors import EvopError
 from evop.fitness.fitness import Fitness
 from evop.fitness.sample import Losses, Sample
 from evop.losses.table import LossTable, excess
+from evop.model.loaded import wider
 from evop.recovery.chain import ChainRefit
 from evop.recovery.text import refit_tokens
 from evop.removal.cut import Cut
@@ -65,7 +66,8 @@ class Judge:
         found = self._refitted(best) if self.setup.learning is not None else self._masked(best)
         sound = [judged for judged in found if judged.select.failed is None]
         if not sound:
-            raise EvopError(f"no finalist has a loss on select ({found[0].select.failed}); use --dtype float32")
+            advice = wider(self.setup.fitness.sample.evaluator.loaded.dtype, "remove less, or give another --seed")
+            raise EvopError(f"no finalist has a loss on select ({found[0].select.failed}); {advice}")
         return sound
 
     def tokens(self, finalists: int) -> dict[str, int]:

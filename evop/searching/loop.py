@@ -11,6 +11,7 @@ from evop.engines import Engine, make_engine
 from evop.errors import EvopError
 from evop.files.names import POINT
 from evop.fitness.fitness import Fitness
+from evop.model.loaded import wider
 from evop.recipes.search import SearchRecipe
 from evop.searching.answer import Answer, with_judgements
 from evop.searching.folder import SearchRun
@@ -139,7 +140,8 @@ class SearchLoop:
                 rest = 0 if pattern in finished else measurement.tokens - _charged(trials, pattern)
                 charged = replace(measurement, tokens=rest + sum(finished.values()))
                 return [Trial(-1, pattern, True, self.fitness.sample.full.passages, charged)]
-        raise EvopError(f"no pattern that meets the budget has a loss ({failed}); use --dtype float32")
+        advice = wider(self.fitness.sample.evaluator.loaded.dtype, "remove less, or give another --seed")
+        raise EvopError(f"no pattern that meets the budget has a loss ({failed}); {advice}")
 
     def _whole_values(self, trials: Sequence[Trial]) -> tuple[dict[Pattern, float], dict[Pattern, int]]:
         """Take the last value of each pattern, measuring to the end what the last rounds stopped early.

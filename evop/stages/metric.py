@@ -20,7 +20,7 @@ from evop.importance.statistics import gather
 from evop.losses.objectives import objective_of
 from evop.metrics.methods import TREES, Asked, make_method
 from evop.model.checkpoint import Checkpoint
-from evop.model.loaded import LoadedModel, load_model
+from evop.model.loaded import LoadedModel, load_model, wider
 from evop.recipes.metric import MetricRecipe
 from evop.removal.cut import Cut
 from evop.removal.pattern_facts import ModelName
@@ -169,7 +169,8 @@ def _answer(
     sound = [trial for trial in loop.trials.values() if trial.measured and not trial.failed]
     if not sound:
         failed = next((trial.failed for trial in loop.trials.values() if trial.failed), f"stopped by {reason}")
-        raise EvopError(f"no metric has a value ({failed}); give more --evaluations, or use --dtype float32")
+        advice = wider(loop.judge.evaluator.loaded.dtype, "remove less")
+        raise EvopError(f"no metric has a value ({failed}); give more --evaluations, or {advice}")
     best = sorted(sound, key=lambda trial: trial.value)[:FINALISTS]
     cuts = [cut for trial in best if isinstance(cut := loop.judge.cut(trial.metric), Cut)]
     selected = loop.judge.losses(cuts, passages.select)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from evop.errors import EvopError
-from evop.model.loaded import DTYPES, LoadedModel
+from evop.model.loaded import DTYPES, LoadedModel, wider
 from evop.recipes.heal import HealRecipe
 from evop.recovery.healing.distillation import Target, distillation_loss, target_of
 from evop.recovery.healing.student import Student
@@ -85,7 +85,7 @@ class Teacher:
         if not math.isfinite(loss):
             raise EvopError(
                 f"the loss is not finite in the step after {tokens:,} tokens; lower --learning-rate (now "
-                f"{self.rate:g}), or use --dtype float32"
+                f"{self.rate:g}), or {wider(self.dense.dtype, 'learn in larger steps of text: --batch-tokens')}"
             )
         torch.nn.utils.clip_grad_norm_(self.student.trained.values(), CLIP)
         for group in self.optimizer.param_groups:

@@ -84,7 +84,7 @@ class Watched:
             EvopError: a loss is not a number.
         """
         if not np.isfinite(losses).all():
-            raise EvopError("the losses on select are not finite; lower --learning-rate, or use --dtype float32")
+            raise EvopError("the losses on select are not finite; lower --learning-rate")
         means = document_means(losses - self.dense, self.passages.counts.astype(float), self._owner, self._group)
         error, freedom = errors_of(means)
         return Look(self.groups, means.value, error, means.value + quantile(TAILS[1], freedom) * error)
