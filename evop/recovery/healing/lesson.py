@@ -85,7 +85,7 @@ class Teacher:
         if not math.isfinite(loss):
             raise EvopError(
                 f"the loss is not finite in the step after {tokens:,} tokens; lower --learning-rate (now "
-                f"{self.rate:g}), or {wider(self.dense.dtype, 'learn in larger steps of text: --batch-tokens')}"
+                f"{self.rate:g}), or {wider(self.dense.dtype, 'raise --batch-tokens')}"
             )
         torch.nn.utils.clip_grad_norm_(self.student.trained.values(), CLIP)
         for group in self.optimizer.param_groups:
