@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +50,7 @@ def choose_device(device: str = "auto") -> torch.device:
     kind, _, number = device.partition(":")
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     count = torch.cuda.device_count() if kind == "cuda" else 1
-    if not present.get(kind, False) or (number and not (number.isdigit() and int(number) < count)):
+    if not present.get(kind, False) or (number and not (re.fullmatch("[0-9]{1,4}", number) and int(number) < count)):
         here = ", ".join(name for name, there in present.items() if there)
         raise EvopError(f"--device {device}: not on this machine; here are {here}")
     return torch.device(device)

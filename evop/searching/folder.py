@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,10 @@ class SearchRun:
 
     def seconds(self) -> float:
         """Add up the seconds of all measurements, of earlier processes and of rounds measured again too."""
-        rows = self._timings.read_text().splitlines() if self._timings.is_file() else []
+        try:
+            rows = self._timings.read_bytes().splitlines()
+        except OSError:
+            return 0.0
         return sum(_seconds(row) for row in rows)
 
     @property
@@ -144,11 +148,12 @@ class SearchRun:
         return self.folder / TIMINGS
 
 
-def _seconds(row: str) -> float:
+def _seconds(row: bytes) -> float:
     try:
-        return float(json.loads(row)["seconds"])
-    except (ValueError, KeyError, TypeError):  # torn by a kill
+        seconds = float(json.loads(row)["seconds"])
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):  # torn by a kill, or changed
         return 0.0
+    return seconds if 0 <= seconds < inf else 0.0
 
 
 def _short(value: Any) -> str:
