@@ -186,5 +186,5 @@ def _undamaged(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise PatternError(f"{path} is damaged before its last line ({error}); move it away and start again") from error

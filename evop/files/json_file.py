@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from calibration.json_text import json_value
 from evop.errors import EvopError
 
 
@@ -34,8 +35,10 @@ class JsonFile(BaseModel):
         Raises:
             EvopError: missing, not JSON, another schema, or a key this version does not know.
         """
+        if path.exists() and not path.is_file():
+            raise EvopError(f"{path} is a folder, a pipe or a device; expected a {cls.SCHEMA} file")
         try:
-            content = json.loads(path.read_text())
+            content = json_value(path.read_bytes())
         except FileNotFoundError as error:
             raise EvopError(f"{path}: no such file; expected a {cls.SCHEMA} file") from error
         except ValueError as error:

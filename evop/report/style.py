@@ -101,4 +101,4 @@ def svg(figure: Figure, label: str) -> str:
         text = text.replace(colour, f"var({variable})")
     width = float(re.search(r'viewBox="0 0 ([\d.]+)', text).group(1))  # type: ignore[union-attr]
     head = f'<svg role="img" aria-label="{label}" style="--natural: {width * 4 / 3:.0f}px" '
-    return re.sub(r'<svg (?:height="[^"]*" )?', head, text, count=1).replace(' width="', ' data-width="', 1)
+    return re.sub(r'<svg (?:height="[^"]*" )?', lambda _: head, text, count=1).replace(' width="', ' data-width="', 1)

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import shutil
 
 import pandas as pd
@@ -157,6 +158,8 @@ READERS = {
 }
 """File of the house -> what reads it; most of them show what they read too."""
 LINES = (".jsonl",)
+OWN = ("run/", "model/token")
+"""Where nobody puts a pipe: what evop itself writes and reads again, and what transformers reads by itself."""
 STRUCTURED = [name for name in READERS if name.endswith((".json", ".jsonl", ".yaml")) and "tokenizer.json" not in name]
 
 
@@ -225,6 +228,29 @@ def test_values_that_somebody_changed(house, name, count):
         examples(changed(value), count, test)
     finally:
         path.write_bytes(good)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_is_no_such_file(house, name):
+    """Nested without end, empty, of noughts alone, gone, a folder, a pipe that nobody writes to."""
+    path, aside = house / name, house / "aside"
+    path.rename(aside)
+    try:
+        for content in (b"[" * 100_000, b'{"a":' * 100_000, b"", b"\0" * 1000, b"\xef\xbb\xbf"):
+            path.write_bytes(content)
+            assert_total(READERS[name], path)
+        path.unlink()
+        assert_total(READERS[name], path)
+        path.mkdir()
+        assert_total(READERS[name], path)
+        path.rmdir()
+        if not name.startswith(OWN):
+            os.mkfifo(path)
+            assert_total(READERS[name], path)
+    finally:
+        if path.is_dir():
+            path.rmdir()
+        aside.replace(path)
 
 
 @pytest.mark.parametrize("count", [SAMPLE, pytest.param(MANY, marks=pytest.mark.slow)])
