@@ -105,7 +105,7 @@ def test_no_stage_calls_anybody(tmp_path, environment):
         f"audit {on} --pattern run --dtype float32 --random-patterns 1 --out audit",
         f"prune {MODEL} --pattern run --audit audit --out pruned",
         f"heal {on} --pattern run --tokens 2000 --max-tokens 32 --min-group-tokens 20 --out healed",
-        f"speed {MODEL} --out speed",
+        f"speed {MODEL} --pruned pruned --batch 1 --context 32 --decode 4 --out speed.json",
         "compare run",
     ]
     nobody_is_called(lines, tmp_path, environment)
