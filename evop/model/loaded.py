@@ -12,6 +12,7 @@ from torch import nn
 from evop.errors import EvopError, first_line
 from evop.model.checkpoint import BUFFERS, Checkpoint
 from evop.model.families import Family, family_of
+from evop.model.tokenizer_files import unreadable_tokenizer
 
 SPREAD = "spread"
 """The ``--device`` that deals a model's layers out over all GPUs, as accelerate does."""
@@ -185,9 +186,6 @@ def load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool = False) -> A
     try:
         tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=trust_remote_code)
     except Exception as error:  # transformers and tokenizers raise what a person's files make them raise
-        raise EvopError(
-            f"{checkpoint.name} has no tokenizer transformers can read ({first_line(error)}); see whether "
-            "AutoTokenizer.from_pretrained loads it"
-        ) from error
+        raise unreadable_tokenizer(checkpoint, error, trust_remote_code) from error
     tokenizer.embedded_words = checkpoint.words  # what tokens are held against
     return tokenizer
