@@ -102,8 +102,8 @@ def read_task(task: Task, recipe: Recipe, taken: Collection[str]) -> tuple[dict[
         Its domains, by name; and the names of the clusters that it gives its items, by the item's id.
 
     Raises:
-        CalibrationError: it cannot be read, has no rows or too many clusters, its answers seem to be counted from 1, or a
-            domain of it is taken.
+        CalibrationError: it cannot be read, has no rows or too many clusters, its answers seem to be counted from 1, or
+            a domain of it is taken.
     """
     rows: list[Row] = []
     clusters: dict[str, str] = {}

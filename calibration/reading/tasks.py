@@ -96,8 +96,8 @@ class Task:
         """
         if self._numbered.total() >= NEVER_FIRST and not self._numbered[0]:
             raise CalibrationError(
-                f"{self.source.where}: {self._numbered.total()} answers by number, none of them 0, the first choice; if "
-                "they are counted from 1, count them from 0; if not, give the choices themselves as answers"
+                f"{self.source.where}: {self._numbered.total()} answers by number, none of them 0, the first choice; "
+                "if they are counted from 1, count them from 0; if not, give the choices themselves as answers"
             )
 
     def _find_columns(self, there: list[str]) -> list[str]:
