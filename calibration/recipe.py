@@ -1,5 +1,6 @@
 """The recipe of a calibration set: what a person asks for when one is built."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -124,7 +125,7 @@ class Recipe(BaseModel):
     @classmethod
     def _auto_or_a_number(cls, value: Any) -> Any:
         """Read ``auto`` or a number, also as typed."""
-        number = int(value) if isinstance(value, str) and value.isdigit() else value
+        number = int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value) else value
         if number != "auto" and (not isinstance(number, int | float) or number < 1):
             raise ValueError("expected auto or a number from 1 on")
         return number

@@ -191,7 +191,7 @@ def _schema(lines: list[bytes]) -> Any:
     """Read the schema of a log from its first line; None where that line cannot be read."""
     try:
         header = json.loads(lines[0])
-    except (IndexError, ValueError):
+    except (IndexError, ValueError, RecursionError):
         return None
     return header.get("schema") if isinstance(header, dict) else type(header).__name__
 
@@ -222,7 +222,7 @@ def _undamaged(path: Path, number: int) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         good = (
             f"the {number} before it are good: keep these (head -n {number}) under that name, and the search goes on"
             if number

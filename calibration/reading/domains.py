@@ -102,7 +102,8 @@ def read_task(task: Task, recipe: Recipe, taken: Collection[str]) -> tuple[dict[
         Its domains, by name; and the names of the clusters that it gives its items, by the item's id.
 
     Raises:
-        CalibrationError: it cannot be read, has no rows or too many clusters, or a domain of it is taken.
+        CalibrationError: it cannot be read, has no rows or too many clusters, its answers seem to be counted from 1, or
+            a domain of it is taken.
     """
     rows: list[Row] = []
     clusters: dict[str, str] = {}
@@ -123,6 +124,7 @@ def read_task(task: Task, recipe: Recipe, taken: Collection[str]) -> tuple[dict[
                 raise _too_many_clusters(task)
             clusters[row.item.id] = row.cluster
         rows.append(row)
+    task.refuse_counted_from_one()
     if not rows:
         raise CalibrationError(f"{task.source.where}: no rows; expected at least {FEWEST_DOCUMENTS}")
     items: dict[str, list[Passage]] = {}

@@ -26,7 +26,11 @@ def json_rows(path: Path) -> tuple[list[str], Iterator[dict[str, Any]]]:
         CalibrationError: now or while the rows are read: a line that is no JSON, or no object.
     """
     rows = _list_rows(path) if holds_a_list(path) else _line_rows(path)
-    first = list(itertools.islice(rows, PEEKED))
+    first: list[dict[str, Any]] = []
+    size = 0
+    while len(first) < PEEKED and size < MOST_OF_A_ROW and (row := next(rows, None)) is not None:
+        first.append(row)
+        size += len(str(row))
     columns = list(dict.fromkeys(key for row in first for key in row))
     return columns, itertools.chain(first, rows)
 

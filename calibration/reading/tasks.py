@@ -2,6 +2,7 @@
 
 import os.path
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,6 +18,8 @@ REQUIRED = ("query", "choices", "gold")
 OPTIONAL = ("document", "domain", "cluster")
 FEWEST_ALIKE, FEWEST_WORDS = 8, 5
 """Items that share the beginning of their queries, and words of it, before it is taken for a prompt."""
+NEVER_FIRST = 50
+"""Answers by number, of three choices or more, that seem to be counted from 1 where none is 0."""
 MOST_DIGITS = 9
 """Digits of a number that may name a choice, and one more."""
 ANSWER_SHOWN = 40
@@ -50,6 +53,7 @@ class Task:
     source: Source
     columns: dict[str, str]
     _domains: dict[str, str] = field(default_factory=dict)
+    _numbered: Counter[int] = field(default_factory=Counter)
 
     @classmethod
     def open(cls, task: TaskSource) -> "Task":
@@ -83,6 +87,18 @@ class Task:
         for row in self.source.origin.rows(self._find_columns):
             self.source.rows += 1
             yield self._row(row)
+
+    def refuse_counted_from_one(self) -> None:
+        """Check that of many answers by number, those that were read, some are the first choice.
+
+        Raises:
+            CalibrationError: none is.
+        """
+        if self._numbered.total() >= NEVER_FIRST and not self._numbered[0]:
+            raise CalibrationError(
+                f"{self.source.where}: {self._numbered.total()} answers by number, none of them 0, the first choice; "
+                "if they are counted from 1, count them from 0; if not, give the choices themselves as answers"
+            )
 
     def _find_columns(self, there: list[str]) -> list[str]:
         """Settle ``columns`` by those that there are, and list them: a role without a name is a column of its own."""
@@ -171,7 +187,9 @@ class Task:
         }
         possible = {how: i for how, i in readings.items() if i is not None}
         if len(set(possible.values())) == 1:
-            return next(iter(possible.values()))
+            gold = next(iter(possible.values()))
+            self._numbered.update([gold] if place == gold and len(choices) > 2 else [])
+            return gold
         if possible:
             ways = ", ".join(f"{how} ({choices[i][:ANSWER_SHOWN]!r})" for how, i in possible.items())
             raise CalibrationError(f"{self._here}: gold {text[:ANSWER_SHOWN]!r} may be read as {ways}; give its number")

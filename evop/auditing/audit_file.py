@@ -27,6 +27,9 @@ from evop.removal.pattern_facts import ModelName
 HELD_OUT = "held-out"
 """The split of an audit that holds all audited passages of domains that were held out of a search."""
 
+ASKED = ("dense_accuracy", "accuracy", "accuracy_low", "accuracy_high")
+"""The columns that every group of questions fills."""
+
 
 class AuditFile(JsonFile):
     """An audit: its patterns, one row per group, one row per split and kind of groups; random patterns beside them."""
@@ -98,8 +101,39 @@ class AuditFile(JsonFile):
 
     @classmethod
     def find(cls, path: str | Path) -> AuditFile:
-        """Read an audit file, or the one in an audit's folder."""
+        """Read an audit file, or the one in an audit's folder.
+
+        Raises:
+            EvopError: there is none, it is no such file, or rows are missing.
+        """
         place = inside(path, AUDIT)
         if not place.is_file():
             raise EvopError(f"--audit {path}: no audit.json there; make one with evop audit")
-        return cls.read(place)
+        audit = cls.read(place)
+        if missing := audit._missing():
+            raise EvopError(f"{place}: {missing}; the file was changed by hand: audit again")
+        return audit
+
+    def _missing(self) -> str | None:
+        """Say what a table of the audit would look for and not find; None if it has all."""
+        names = [pattern.name for pattern in self.patterns]
+        asked = [(split, kind) for split in self.splits for kind in self.kinds(split)]
+        if len(set(names)) != len(names) or not names:
+            return "two patterns have one name" if names else "it has no pattern"
+        if strange := ({row.pattern for row in self.groups} | {row.pattern for row in self.summary}) - {*names}:
+            return f"rows of {sorted(strange)[0][:60]!r}, which is no pattern of it"
+        for split, kind in asked:
+            groups = [sorted(row.group for row in self.groups_of(name, split, kind)) for name in names]
+            if any(each != groups[0] or len(set(each)) != len(each) for each in groups):
+                return f"the patterns have other groups of {split}"
+            if any(self.summary_of(name, split, kind) is None for name in names):
+                return f"a pattern has no summary of {split}"
+            if any({*groups[0]} - {*row.groups} for row in self.random if (row.split, row.kind) == (split, kind)):
+                return f"random patterns lack a group of {split}"
+        summed = {(row.split, row.kind) for row in self.summary} | {(row.split, row.kind) for row in self.random}
+        if summed - {*asked}:
+            return "a summary of what has no groups"
+        rows = [row.model_dump() for row in self.groups if row.kind == "item"]
+        if any(row[name] is None for row in rows for name in ASKED):
+            return "questions without their accuracy"
+        return None

@@ -30,6 +30,9 @@ for _command in (
 ):
     app.command(cls=GroupedCommand)(_command)
 
+LONGEST = 1000
+"""Characters of a line that says what is wrong; what was found in a file may be longer."""
+
 
 def main() -> None:
     """Run a command; what a person can mend is one line and exit code 2, a signal is one line and 128 beyond it."""
@@ -62,4 +65,5 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         full = "; free some space and run the same command again" if error.errno == errno.ENOSPC else ""
         return f"{error.filename or 'writing'}: {error.strerror}{full}"
-    return " ".join(str(error).split())
+    said = " ".join(str(error).split())
+    return said if len(said) <= LONGEST else f"{said[:LONGEST]}…"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from evop.cli.app import console, say
-from evop.errors import EvopError
+from evop.errors import EvopError, first_line
 
 
 def compare(
@@ -37,5 +37,10 @@ def compare(
         if audited.empty or len(audited.groupby(["model_fingerprint", "calibration", "cost"])) > 1:
             raise EvopError("--picture needs audited runs of one model, one calibration set and one --cost")
         with whole(picture) as file:
-            draw_frontier(table, file)
+            try:
+                draw_frontier(table, file)
+            except ValueError as error:  # matplotlib knows no such format
+                raise EvopError(
+                    f"--picture {picture}: {first_line(error)}; end the name in .png, .svg or .pdf"
+                ) from error
         say(f"picture: {picture}")

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from calibration.checksum import CHECKSUM, is_unchanged, with_checksum
+from calibration.json_text import json_value
 from calibration.whole_folder import sync
 from evop.errors import EvopError
 
@@ -37,8 +38,10 @@ class JsonFile(BaseModel):
             EvopError: missing, not JSON, another schema, changed since it was written, or a key this version does not
                 know.
         """
+        if path.exists() and not path.is_file():
+            raise EvopError(f"{path} is a folder, a pipe or a device; expected a {cls.SCHEMA} file")
         try:
-            content = json.loads(path.read_text())
+            content = json_value(path.read_bytes())
         except FileNotFoundError as error:
             raise EvopError(f"{path}: no such file; expected a {cls.SCHEMA} file") from error
         except ValueError as error:

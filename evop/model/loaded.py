@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from evop.errors import EvopError, first_line
 from evop.model.checkpoint import BUFFERS, Checkpoint
 from evop.model.families import Family, family_of
 from evop.model.sums import refuse_changed
+from evop.model.tokenizer_files import unreadable_tokenizer
 
 SPREAD = "spread"
 """The ``--device`` that deals a model's layers out over all GPUs, as accelerate does."""
@@ -50,7 +52,7 @@ def choose_device(device: str = "auto") -> torch.device:
     kind, _, number = device.partition(":")
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     count = torch.cuda.device_count() if kind == "cuda" else 1
-    if not present.get(kind, False) or (number and not (number.isdigit() and int(number) < count)):
+    if not present.get(kind, False) or (number and not (re.fullmatch("[0-9]{1,4}", number) and int(number) < count)):
         here = ", ".join(name for name, there in present.items() if there)
         raise EvopError(f"--device {device}: not on this machine; here are {here}")
     return torch.device(device)
@@ -196,9 +198,6 @@ def load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool = False) -> A
     try:
         tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=trust_remote_code)
     except Exception as error:  # transformers and tokenizers raise what a person's files make them raise
-        raise EvopError(
-            f"{checkpoint.name} has no tokenizer transformers can read ({first_line(error)}); see whether "
-            "AutoTokenizer.from_pretrained loads it"
-        ) from error
+        raise unreadable_tokenizer(checkpoint, error, trust_remote_code) from error
     tokenizer.embedded_words = checkpoint.words  # what tokens are held against
     return tokenizer

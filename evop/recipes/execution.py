@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
@@ -33,7 +34,7 @@ class Execution(BaseModel):
     @classmethod
     def _auto(cls, value: Any) -> Any:
         """Read ``auto``, as on the command line."""
-        if isinstance(value, str) and value != "auto" and not value.isdigit():
+        if isinstance(value, str) and value != "auto" and not re.fullmatch("[0-9]{1,9}", value):
             raise ValueError("expected auto or a number from 1 on")
         return None if value == "auto" else value
 

@@ -168,6 +168,26 @@ def test_a_byte_order_mark_before_a_config(folder):
     assert "begins with a byte-order mark; save it as UTF-8 without one" in refused(folder)
 
 
+def test_what_a_person_can_do_about_a_tokenizer(folder):
+    def said():
+        with pytest.raises(EvopError) as caught:
+            load_tokenizer(Checkpoint.find(folder))
+        return str(caught.value)
+
+    config = (folder / "tokenizer_config.json").read_text()
+    whole = (folder / "tokenizer.json").read_bytes()
+    (folder / "tokenizer.json").write_bytes(whole[:5000])
+    assert "tokenizer.json is not JSON" in said()
+    (folder / "tokenizer.json").unlink()
+    (folder / "own.py").write_text("raise SystemExit\n")
+    edit(folder, "tokenizer_config.json", auto_map={"AutoTokenizer": ["own.Own", None]}, tokenizer_class="Own")
+    assert "give --trust-remote-code" in said()
+    (folder / "tokenizer_config.json").write_text(config)
+    assert "has no tokenizer: none of tokenizer.json, tokenizer.model" in said()
+    (folder / "tokenizer.model").write_bytes(b"no such thing")
+    assert "pip install sentencepiece" in said()
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import nullcontext
 
 import pytest
 
@@ -213,3 +214,16 @@ def test_a_name_that_a_domain_has_is_refused(two_domains, tmp_path):
     )
     with pytest.raises(CalibrationError, match=r"there is a domain g.term_0 already; rename the task"):
         build_calibration_set(recipe)
+
+
+@pytest.mark.parametrize(
+    ("golds", "choices", "refused"), [((1, 2, 3), 4, True), ((0, 1, 2), 4, False), ((1,), 2, False)]
+)
+def test_answers_that_are_counted_from_one(golds, choices, refused, tmp_path):
+    options = [f"choice {i}" for i in range(choices)]
+    rows = [{"query": f"q{i}", "choices": options, "gold": golds[i % len(golds)]} for i in range(60)]
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = Task.open(TaskSource(name="t", source=str(tmp_path / "t.jsonl")))
+    assert len(list(task.rows())) == 60
+    with pytest.raises(CalibrationError, match="none of them 0, the first choice") if refused else nullcontext():
+        task.refuse_counted_from_one()
