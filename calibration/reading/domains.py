@@ -102,8 +102,7 @@ def read_task(task: Task, recipe: Recipe, taken: Collection[str]) -> tuple[dict[
         Its domains, by name; and the names of the clusters that it gives its items, by the item's id.
 
     Raises:
-        CalibrationError: it cannot be read, has no rows or too many clusters, its answers seem to be counted from 1, or
-            a domain of it is taken.
+        CalibrationError: unreadable, no rows, too many clusters, answers counted from 1, or a domain that is taken.
     """
     rows: list[Row] = []
     clusters: dict[str, str] = {}
