@@ -121,7 +121,7 @@ def test_a_claim_is_not_called_an_audit(folder):
     card = model_card(facts(folder, "layers.0.attn", labels={"law/1": "law/1 tax, revenue"}), "p")
     assert "**not an audit**" in card
     assert (
-        "| group | lost on `search` and `select` |\n| --- | --: |\n| law/1 tax, revenue | +0.500 |\n| code/0 | +0.100 |"
+        "| group | lost on search and select |\n| --- | --: |\n| law/1 tax, revenue | +0.500 |\n| code/0 | +0.100 |"
         in card
     )
 
