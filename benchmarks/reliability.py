@@ -4,8 +4,8 @@
 
 Every stage runs in a process of its own, forked from this one, so that a kill costs no import: it is the real stage and
 a real SIGKILL, at a moment of chance. A full disk is a limit on how long a file may get, at a size of chance below the
-largest that the stage writes. What is compared is what evop promises to be the same bytes, ``PROMISED``. The table goes
-to ``benchmarks/results/reliability.md``.
+largest that the stage writes. What is compared is what evop promises to be the same bytes, ``PROMISED``. The tables are
+printed, line by line.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from evop.stages.run import run
 from evop.stages.search import search
 from patterns import STRATEGIES, PatternError, TrialLog
 
-RESULT = Path(__file__).resolve().parent / "results" / "reliability.md"
 REFUSED = (EvopError, CalibrationError, PatternError, OSError)
 """What the command line says on one line."""
 PROMISED = ("trials.jsonl", "pattern.json", "*.safetensors", "config.json", "manifest.json", "passages.parquet")
 PROMISED += ("centroids.npy", "audit.csv")
 OPTIONS = {"max_tokens": 32, "min_group_tokens": 20, "device": "cpu", "dtype": "float32"}
+AUDITING = {"max_tokens": 32, "device": "cpu", "dtype": "float32", "speed": False, "needs": False}
 LIMITS = {"exhaustive": {"grain": "layer", "remove": 0.17}, "greedy": {}, "oneshot": {}}
 HEALING = {"tokens": 1200, "look_every": 400, "batch_tokens": 200, "rank": 4, "max_tokens": 64, "min_group_tokens": 100}
 Stage = Callable[[Path], object]
@@ -84,9 +84,7 @@ def stages(base: Path) -> dict[str, Stage]:
         **{f"search, {strategy}": searched(strategy) for strategy in STRATEGIES},
         "calibrate": lambda home: calibrate(recipe, home / "out"),
         "run": ran,
-        "audit": lambda home: audit(
-            model_dir(), given, found, home / "out", random_patterns=2, speed=False, needs=False, **OPTIONS
-        ),
+        "audit": lambda home: audit(model_dir(), given, found, home / "out", random_patterns=2, **AUDITING),
         "prune": lambda home: prune(model_dir(), found, home / "out", parity=False),
         "heal": lambda home: heal(model_dir(), found, given, home / "out", **HEALING, device="cpu", dtype="float32"),
     }
@@ -179,7 +177,7 @@ def damaged(base: Path, flips: int, chance: random.Random) -> Iterator[str]:
     """Tear and change files of every kind; yields lines of the second table."""
     home = fresh(base)
     found, given = base / "run", base / "set"
-    audit(model_dir(), given, found, home / "audit", random_patterns=0, speed=False, needs=False, **OPTIONS)
+    audit(model_dir(), given, found, home / "audit", random_patterns=0, **AUDITING)
     prune(model_dir(), found, home / "pruned", parity=False)
     readers: dict[Path, Callable[[], object]] = {
         given / "manifest.json": lambda: CalibrationSet.load(given).manifest,
@@ -232,28 +230,24 @@ def main() -> None:
     ):
         parser.add_argument(f"--{name}", type=int, default=count, help=what)
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments and places")
-    parser.add_argument("--only", default="", help="the one stage that is tried")
+    parser.add_argument("--only", default="", help="stages whose name holds this are tried, and no others")
     arguments = parser.parse_args()
     chance = random.Random(arguments.seed)
-    lines = [
-        "| stage | kills that hit | resumed to the same bytes | full disk: clean | then the same bytes | two at once:"
-    ]
-    lines[0] += " one refused | the same bytes | left over |"
-    lines.append("|---|--:|--:|--:|--:|--:|--:|--:|")
+    heads = "| stage | kills that hit | resumed: same bytes | full disk: clean | then: same bytes |"
+    print(heads + " two at once: one refused | same bytes | left over |")
+    print("|---|" + "--:|" * 7)
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
         for name, stage in stages(base).items():
             if arguments.only in name:
-                lines.append(tried(name, stage, base, arguments, chance))
-                print(lines[-1], flush=True)
-        lines += ["", "| file | torn: detected | same | shorter | another | traceback | changed: detected | same |"]
-        lines[-1] += " shorter | another | traceback |"
-        lines.append("|---|" + "--:|" * 10)
+                print(tried(name, stage, base, arguments, chance), flush=True)
+        if not arguments.flips:
+            return
+        outcomes = "detected | same | shorter | another | traceback |"
+        print(f"\n| file | torn: {outcomes} changed: {outcomes}")
+        print("|---|" + "--:|" * 10)
         for line in damaged(base, arguments.flips, chance):
             print(line, flush=True)
-            lines.append(line)
-    if not arguments.only:
-        RESULT.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
