@@ -164,9 +164,10 @@ def test_memory_stays_near_one_shard(tmp_path):
     shard_kb, shards = 8 << 10, 16
     (tmp_path / "source").mkdir()
     (tmp_path / "target").mkdir()
-    for i in range(shards):
-        tensors = {f"t{i}": torch.zeros(shard_kb << 10, dtype=torch.uint8)}
-        save_file(tensors, tmp_path / "source" / f"model-{i:05d}-of-{shards:05d}.safetensors")
+    names = {f"t{i}": f"model-{i:05d}-of-{shards:05d}.safetensors" for i in range(shards)}
+    for tensor, name in names.items():
+        save_file({tensor: torch.zeros(shard_kb << 10, dtype=torch.uint8)}, tmp_path / "source" / name)
+    (tmp_path / "source" / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
     command = [sys.executable, "-c", MEASURE, str(tmp_path / "source"), str(tmp_path / "target")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 4 * shard_kb
