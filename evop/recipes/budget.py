@@ -97,7 +97,7 @@ class BudgetRecipe(Execution):
 
     @property
     def costs(self) -> str:
-        """The costs of which fractions are asked, in one word: ``params``, ``params+kv``; ``memory`` where there are none."""
+        """The costs of which fractions are asked, such as ``params`` or ``params+kv``; ``memory`` for none."""
         return self.cost if self.seeks_largest else "+".join(self.asked) or MEMORY
 
     @property
