@@ -13,8 +13,8 @@ from evop.stages.prune import prune
 from patterns import Budget
 
 CONTEXT, BATCH = 24, 2
-WHOLE = ["llama", "gpt2", "gpt_neox", "phi3"]
-"""Architectures of which every layer sees all that was read."""
+WHOLE = [("llama", "layer"), ("gpt2", "layer"), ("gpt_neox", "layer"), ("phi3", "layer"), ("llama", "head")]
+"""Architectures of which every layer sees all that was read, and a grain of which stock models remain."""
 
 
 def real(folder, context=CONTEXT):
@@ -25,8 +25,7 @@ def real(folder, context=CONTEXT):
     return sum(weight.nbytes for weight in model.parameters()) + held
 
 
-@pytest.mark.parametrize("name", WHOLE)
-@pytest.mark.parametrize("grain", ["layer", "head"])
+@pytest.mark.parametrize(("name", "grain"), WHOLE)
 def test_bytes_are_those_of_weights_and_cache(name, grain, tmp_path):
     folder = tiny.build(name, tmp_path / "model")
     checkpoint = Checkpoint.find(folder)
