@@ -103,11 +103,11 @@ class ReachedFractions(JsonPart):
 class FitNote(JsonPart):
     """The bytes that weights and cache may take, what they take in the dense model and in the pruned one."""
 
-    bytes: int
-    context: int
+    bytes: int = Field(gt=0)
+    context: int = Field(ge=1)
     """Tokens of each sequence in the cache."""
-    batch: int
-    dtype: str
+    batch: int = Field(ge=1)
+    dtype: Literal["float32", "bfloat16", "float16"]
     dense: int
     reached: int
 
