@@ -1,6 +1,7 @@
 """Does an audit keep what a search with tolerances promised? Eight domains, five seeds, the embedded model.
 
     python benchmarks/tolerances.py                  # resumable, cell by cell
+    python benchmarks/tolerances.py --table          # the table of the cells that are done
 
 A cell is a seed, a tolerance, and what patterns are judged as. Its search says how much can go so that no group loses
 more, on ``select``, for certain (95%). Then its answer is audited on more documents of the same groups. The promise is
@@ -121,11 +122,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work", type=Path, default=Path("runs/tolerances"))
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--table", action="store_true", help="write the table of what is done, run nothing")
     given = parser.parse_args()
     path = given.results / "tolerances.csv"
     rows = pd.read_csv(path, dtype={"tolerate": str}).to_dict("records") if path.is_file() else []
     done = {(row["seed"], row["tolerate"], row["judge"]) for row in rows}
-    for judge in JUDGES:
+    for judge in () if given.table else JUDGES:
         for tolerate in TOLERANCES:
             for seed in SEEDS:
                 if (seed, tolerate, judge) not in done:

@@ -12,7 +12,7 @@ from typing import Any
 from patterns.deploys import rule_of
 from patterns.errors import PatternError
 from patterns.legality import Legality, accepts
-from patterns.part import Cost, Part, Pattern
+from patterns.part import COSTS, Cost, Part, Pattern
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Reached:
         kv: removed bytes of key/value cache per token, as a fraction of those of the whole model.
         latency: removed time that measured parts predict, as a fraction of the whole model's; None where no time was
             measured.
+        of_blocks: cost -> how much of it is removed, as a fraction of that of all decoder blocks, as budgets count; of
+            costs that the blocks have.
     """
 
     block_params: float
@@ -33,6 +35,7 @@ class Reached:
     flops: float
     kv: float
     latency: float | None = None
+    of_blocks: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,7 @@ class PatternSpace:
             flops=gone.flops / self.model.flops,
             kv=gone.kv / self.model.kv if self.model.kv else 0.0,
             latency=gone.latency / self.model.latency if self.model.latency else None,
+            of_blocks={c: getattr(gone, c) / whole for c in COSTS if (whole := getattr(self.blocks, c))},
         )
 
     def names(self, pattern: Pattern) -> tuple[str, ...]:

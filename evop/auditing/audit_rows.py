@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from evop.files.json_file import JsonPart
 from evop.losses.bearing import Verdict
 from evop.recovery.recovered import Recovery
-from evop.removal.pattern_facts import Claim, ReachedFractions
+from evop.removal.pattern_facts import Claim, FitNote, ReachedFractions
 
 
 class AuditedPattern(JsonPart):
@@ -23,6 +25,10 @@ class AuditedPattern(JsonPart):
     """Part -> the share of its parameters that stays, 1 for a dense part, in the order of the model."""
     random: str | None
     """The name of the random patterns of its size; None where none were drawn, or for a size of next to nothing."""
+    asked: dict[str, float] = Field(default_factory=dict)
+    """Cost -> the fraction of the decoder blocks that was asked to leave."""
+    fit: FitNote | None = None
+    """The bytes that it was asked to fit in; None for no such limit."""
     reached: ReachedFractions
     claim: Claim | None
     claimed_group_on_audit: float | None

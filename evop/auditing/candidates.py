@@ -25,7 +25,7 @@ from evop.removal.pattern_facts import ReachedFractions
 from evop.removal.pattern_file import PatternFile
 from evop.removal.ranking import Ranking
 from evop.timing.chosen_table import timed_as_searched
-from patterns import Budget, Pattern, PatternError, PatternSpace
+from patterns import Pattern, PatternError, PatternSpace
 
 RANDOM_SEED = 0
 
@@ -80,7 +80,7 @@ def candidates_of(
         EvopError: a pattern, or a checkpoint, that cannot be opened or does not fit the model.
     """
     candidates: list[Candidate] = []
-    drawn: dict[tuple[str, float, str], tuple[Cut, ...]] = {}
+    drawn: dict[tuple[str, str], tuple[Cut, ...]] = {}
     for path in map(Path, paths):
         candidates.append(_candidate(path, _name(path, candidates), checkpoint))
         drawn.setdefault(_size(candidates[-1]), _at_random(candidates[-1], randoms))
@@ -106,8 +106,9 @@ def _candidate(path: Path, name: str, checkpoint: Checkpoint) -> Candidate:
     return Candidate(name, timed_as_searched(opened), opened.pattern, opened.cut, opened, itself, heal)
 
 
-def _size(candidate: Candidate) -> tuple[str, float, str]:
-    return candidate.space.fingerprint, candidate.file.remove, candidate.file.cost
+def _size(candidate: Candidate) -> tuple[str, str]:
+    asked = [*sorted(candidate.file.asked.items()), candidate.file.fit and candidate.file.fit.asked]
+    return candidate.space.fingerprint, str(asked)
 
 
 def _at_random(candidate: Candidate, count: int) -> tuple[Cut, ...]:
@@ -115,7 +116,7 @@ def _at_random(candidate: Candidate, count: int) -> tuple[Cut, ...]:
     file, space = candidate.file, candidate.space
     rng = np.random.default_rng(RANDOM_SEED)
     try:
-        budget = Budget(space, file.remove, file.cost)
+        budget = file.budget(space)
         patterns = [budget.draw(rng) for _ in range(count)]
     except PatternError:
         return ()
@@ -167,6 +168,8 @@ def described(
         parts=parts_digest(candidate.file),
         checkpoint=None if candidate.itself is None else candidate.itself.fingerprint,
         healed_tokens=None if candidate.heal is None else candidate.heal.best_at,
+        asked=candidate.file.asked,
+        fit=candidate.file.fit,
         reached=ReachedFractions.of(candidate.space.reached(candidate.pattern)),
         claim=claim,
         claimed_group_on_audit=measured,

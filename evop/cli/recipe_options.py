@@ -82,6 +82,8 @@ def _is_about_running(parameter: inspect.Parameter) -> bool:
 def _type_of(field: FieldInfo) -> type:
     """Choose the type of a field's option: its own where it is plain, else words; a list where it may be repeated."""
     extra = field.json_schema_extra
+    if isinstance(extra, dict) and extra.get("several"):
+        return list[str]
     if isinstance(extra, dict) and extra.get("shown"):
         return str
     if get_origin(field.annotation) is tuple:

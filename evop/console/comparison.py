@@ -83,13 +83,13 @@ def _table(runs: pd.DataFrame) -> Table:
         table.add_column(OTHER[kind], justify="right", min_width=6)
     budget = None
     for (_, row), is_after in zip(runs.iterrows(), _is_after(runs), strict=True):
-        if budget not in (None, (row["cost"], row["remove"])):
+        if budget not in (None, (row["cost"], row["budget"])):
             table.add_section()
-        budget = row["cost"], row["remove"]
+        budget = row["cost"], row["budget"]
         cells = [str(row["run"])] if named else []
         own = str(row["run"]) if is_after else _cell_of(row)
         cells += [row["strategy"] if named else own, *(_setting(row[key]) for key in settings)]
-        cells += [f"{row['remove']:g}", _reached(row), *(str(row[key]) for key in seeds), *_claimed(row)]
+        cells += [row["budget"], _reached(row), *(str(row[key]) for key in seeds), *_claimed(row)]
         cells += [*(_audited(row) if audited else ()), *([_loss(row["other_worst"])] if other else [])]
         table.add_row(*cells)
     return table
@@ -108,7 +108,7 @@ def _kind(runs: pd.DataFrame) -> str:
 
 def _cell_of(row: pd.Series) -> str:
     """Name the strategy as a recipe's cell does, and what it came to where that differs; empty for another name."""
-    end = cell_name("", row["remove"], row["seed"])
+    end = cell_name("", row["budget"], row["seed"])
     cell = row["run"].removesuffix(end)
     if cell == row["run"]:
         return ""

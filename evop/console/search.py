@@ -11,6 +11,7 @@ from evop.evaluator import Profile
 from evop.losses.loss import Loss
 from evop.losses.objectives import objective_words
 from evop.removal.pattern_facts import Claim, Origin
+from evop.removal.size import asked_and_reached
 from evop.searching.result import SearchResult
 
 LEFT_OUT_SHOWN = 8
@@ -49,6 +50,8 @@ def print_search(console: PlainConsole, result: SearchResult) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    for asked, got in asked_and_reached(pattern):
+        console.print(f"asked for: {asked}; reached: {got}", highlight=False, soft_wrap=True)
     if pattern.claim and pattern.origin:
         for line in _claimed(pattern.claim, pattern.origin, account.groups):
             console.print(line, highlight=False, soft_wrap=True)

@@ -20,14 +20,9 @@ class Cell:
     @property
     def name(self) -> str:
         """The name of the search's folder; it names all of ``CELLS``, so that it stays when their lists grow."""
-        return cell_name(self.recipe.strategy, self.recipe.remove, self.recipe.seed)
+        return cell_name(self.recipe.strategy, self.recipe.budget_name, self.recipe.seed)
 
 
-def cell_name(strategy: str, remove: float | None, seed: int) -> str:
+def cell_name(strategy: str, budget: str, seed: int) -> str:
     """Name a cell, such as ``cma-0.25-seed0``."""
-    return f"{strategy}-{budget_name(remove)}-seed{seed}"
-
-
-def budget_name(remove: float | None) -> str:
-    """Name a budget: by its fraction, or ``tolerated`` where as much goes as can."""
-    return "tolerated" if remove is None else f"{remove}"
+    return f"{strategy}-{budget}-seed{seed}"

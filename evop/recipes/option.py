@@ -9,13 +9,14 @@ from pydantic import Field
 UNITS = "What may leave"
 SEARCHING = "How it is searched"
 GROUPS = "What is measured on"
-TIME = "Budgets of time, with --cost latency"
+TIME = "Budgets of time"
+FIT = "Budgets of memory"
 LEARNING = "How it learns"
 HARNESS = "Tasks of lm-evaluation-harness, with evop[eval]"
 RUNNING = "How the model is run"
 
 
-def option(description: str, panel: str = "", *, shown: str | None = None, **limits: Any) -> Any:
+def option(description: str, panel: str = "", *, shown: str | None = None, several: bool = False, **limits: Any) -> Any:
     """Describe a field of a recipe.
 
     Args:
@@ -23,6 +24,9 @@ def option(description: str, panel: str = "", *, shown: str | None = None, **lim
         panel: the heading that ``--help`` puts the option under; "" for what everybody needs.
         shown: what the default is called where it is no plain value; such an option is typed as words, which the
             recipe reads.
+        several: whether it may be given several times; it is typed as words then, too.
         **limits: limits of the value as ``pydantic.Field`` takes them, such as ``ge``.
     """
-    return Field(description=description, json_schema_extra={"panel": panel, "shown": shown}, **limits)
+    return Field(
+        description=description, json_schema_extra={"panel": panel, "shown": shown, "several": several}, **limits
+    )

@@ -145,11 +145,11 @@ class RunRecipe(Execution):
         return dict.fromkeys(option for option in others if cell["strategy"] not in OPTIONS[option])
 
     @property
-    def budgets(self) -> dict[float | None, tuple[Cell, ...]]:
-        """The cells of every budget: ``remove`` -> its cells; None where as much goes as is tolerated."""
-        cells: dict[float | None, tuple[Cell, ...]] = {}
+    def budgets(self) -> dict[str, tuple[Cell, ...]]:
+        """The cells of every budget: its name, such as ``0.25`` or ``tolerated`` -> its cells."""
+        cells: dict[str, tuple[Cell, ...]] = {}
         for cell in self.cells:
-            cells[cell.recipe.remove] = (*cells.get(cell.recipe.remove, ()), cell)
+            cells[cell.recipe.budget_name] = (*cells.get(cell.recipe.budget_name, ()), cell)
         return cells
 
     def resolved(self) -> dict[str, Any]:

@@ -9,10 +9,8 @@ from pydantic import BeforeValidator, PlainSerializer, field_validator, model_va
 from evop.errors import EvopError
 from evop.losses.loss import Loss
 from evop.losses.objectives import TAIL
-from evop.losses.tolerance import Tolerances
-from evop.recipes.execution import Execution
-from evop.recipes.option import GROUPS, RUNNING, SEARCHING, TIME, UNITS, option
-from evop.recipes.tolerated import Tolerated
+from evop.recipes.budget import BudgetRecipe
+from evop.recipes.option import GROUPS, RUNNING, SEARCHING, UNITS, option
 
 CACHE_MB = 1024
 """Mebibytes of the dense model's streams that a search keeps, where nothing else is asked for."""
@@ -35,19 +33,9 @@ LossField = Annotated[Loss, BeforeValidator(_loss), PlainSerializer(str)]
 """A loss, written as its name."""
 
 
-class SearchRecipe(Execution):
+class SearchRecipe(BudgetRecipe):
     """Says what to remove, how to look for it, how long."""
 
-    remove: Annotated[
-        float | None, option("Fraction of the decoder blocks to remove; with --tolerate alone, as much as can go.")
-    ] = 0.25
-    tolerate: Annotated[
-        Tolerated,
-        option(
-            "What a group may lose: 0.10 (nats per token of text), 3% (points of right answers), code=0.05 (a domain); "
-            "may be repeated."
-        ),
-    ] = ()
     grain: Annotated[str, option("layer, subblock, head, channel or mixed.")] = "subblock"
     deploy: Annotated[
         str,
@@ -155,18 +143,6 @@ class SearchRecipe(Execution):
         ),
     ] = True
 
-    cost: Annotated[
-        str, option("What --remove counts: params, flops, kv or latency (time measured on this device).", UNITS)
-    ] = "params"
-    latency_batch: Annotated[int | None, option("Sequences side by side; else 1.", TIME, ge=1)] = None
-    latency_context: Annotated[
-        int | None, option("Tokens read (prefill); else 512, or what the model takes.", TIME, ge=1)
-    ] = None
-    latency_decode: Annotated[int | None, option("Tokens written after them (decode); else 64.", TIME, ge=1)] = None
-    latency_table: Annotated[str | None, option("A latency.json measured before, or a run that holds one.", TIME)] = (
-        None
-    )
-
     engine: Annotated[
         Literal["serial", "ray"], option("serial, or ray: a round is spread over workers, with evop[ray].", RUNNING)
     ] = "serial"
@@ -190,21 +166,14 @@ class SearchRecipe(Execution):
     @model_validator(mode="before")
     @classmethod
     def _tolerated(cls, value: Any) -> Any:
-        """With tolerances, remove as much as can go, and minimise the largest loss, unless something else is said."""
-        return {"objective": "worst", "remove": None, **value} if value.get("tolerate") else value
+        """With tolerances, minimise the largest loss, unless something else is said."""
+        return {"objective": "worst", **value} if value.get("tolerate") else value
 
     @model_validator(mode="after")
     def _one_unit(self) -> Self:
-        if self.remove is None and not self.tolerate:
-            raise ValueError("how much to remove is not said; give --remove, or --tolerate")
         if self.tolerate and self.scale != "none":
             raise ValueError(f"--scale {self.scale} and --tolerate both say what counts as one; leave one out")
         return self
-
-    @property
-    def tolerances(self) -> Tolerances | None:
-        """What every group may lose; None where nothing was said of it."""
-        return Tolerances.read(self.tolerate) if self.tolerate else None
 
     @property
     def unit(self) -> str:

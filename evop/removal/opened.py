@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from evop.errors import EvopError
 from evop.files.json_file import inside, sha256
-from evop.files.names import CONFIG, CORRECTIONS, DROP_LIST, LATENCY, PATTERN, REFIT, TRIALS
+from evop.files.names import CONFIG, CORRECTIONS, DROP_LIST, LATENCY, PATTERN, POINTS, REFIT, TRIALS
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
 from evop.removal.cut import Cut
@@ -75,13 +76,15 @@ def open_pattern(path: str | Path, checkpoint: Checkpoint) -> OpenedPattern:
     """Read a pattern and everything that belongs to it, and bring it onto its model.
 
     Args:
-        path: a pattern file, a search run's folder, or a drop list (``.txt``).
+        path: a pattern file, a search run's folder, a drop list (``.txt``), or a point of a search by tolerances,
+            ``RUN@0.20``.
         checkpoint: the model.
 
     Raises:
         EvopError: nothing there, a pattern of another model, or biases or weights that are missing or another
             pattern's.
     """
+    path = _place_of(path)
     family_of(checkpoint.model_type)  # of an architecture that nobody can prune, say that first
     file, place = read_pattern(path, checkpoint), inside(path, PATTERN)
     space, pattern = file.on(checkpoint)
@@ -90,3 +93,19 @@ def open_pattern(path: str | Path, checkpoint: Checkpoint) -> OpenedPattern:
     if weights and not corrections.is_file() and place.with_name(CONFIG).is_file():
         return OpenedPattern(Path(path), place, file, space, pattern, file.cut_alone, place.parent)
     return OpenedPattern(Path(path), place, file, space, pattern, file.cut(corrections))
+
+
+def _place_of(path: str | Path) -> Path:
+    """Find the folder of a point by its name, ``RUN@0.20``; any other path is itself.
+
+    Raises:
+        EvopError: the run has no such point.
+    """
+    run, _, name = str(path).rpartition("@")
+    points = Path(run) / POINTS
+    if Path(path).exists() or not run or not points.is_dir():
+        return Path(path)
+    names = sorted(place.name for place in points.iterdir() if (place / PATTERN).is_file())
+    if name not in names:
+        raise EvopError(f"--pattern {path}: the run has no point {name}; it has {', '.join(names)}")
+    return points / name

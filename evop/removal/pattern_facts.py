@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from evop.files.json_file import JsonPart
 from evop.files.machine import Machine
@@ -88,15 +88,41 @@ class ReachedFractions(JsonPart):
     flops: float
     kv: float
     latency: float | None = None
+    of_blocks: dict[str, float] = Field(default_factory=dict)
+    """Cost -> its removed fraction of the decoder blocks, which is what budgets ask for."""
 
     @classmethod
     def of(cls, reached: Reached) -> ReachedFractions:
         """Round to what files hold: six digits after the point."""
-        return cls(**{name: round(value, 6) for name, value in vars(reached).items() if value is not None})
+        whole = {name: value for name, value in vars(reached).items() if isinstance(value, float)}
+        of_blocks = {cost: round(value, 6) for cost, value in reached.of_blocks.items()}
+        return cls(**{name: round(value, 6) for name, value in whole.items()}, of_blocks=of_blocks)
 
     @model_serializer(mode="wrap")
     def _measured_alone(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return without_none(serialise(self), "latency")
+
+
+class FitNote(JsonPart):
+    """The bytes that weights and cache may take, what they take in the dense model and in the pruned one."""
+
+    bytes: int = Field(gt=0)
+    context: int = Field(ge=1)
+    """Tokens of each sequence in the cache."""
+    batch: int = Field(ge=1)
+    dtype: Literal["float32", "bfloat16", "float16"]
+    dense: int
+    reached: int
+
+    @property
+    def asked(self) -> tuple[int, int, int, str]:
+        """What was asked: the limit, and how bytes are counted."""
+        return self.bytes, self.context, self.batch, self.dtype
+
+    @property
+    def words(self) -> str:
+        """What is counted, as a person reads it."""
+        return f"weights and cache of {self.context:,} tokens, batch {self.batch}, in {self.dtype}"
 
 
 class RefitNote(JsonPart):

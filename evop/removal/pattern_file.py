@@ -13,9 +13,21 @@ from evop.files.names import PATTERN
 from evop.model.checkpoint import Checkpoint
 from evop.removal.corrections import read_corrections
 from evop.removal.cut import Cut, from_ranges, part_name, place_of, places_of, to_ranges
-from evop.removal.pattern_facts import Claim, Compensate, ModelName, Origin, ReachedFractions, RefitNote, without_none
+from evop.removal.memory import Memory
+from evop.removal.pattern_facts import (
+    Claim,
+    Compensate,
+    FitNote,
+    ModelName,
+    Origin,
+    ReachedFractions,
+    RefitNote,
+    without_none,
+)
+from evop.removal.size import Remove
 from evop.removal.space import pattern_space
-from patterns import Pattern, PatternSpace
+from patterns import Budget, Pattern, PatternSpace
+from patterns.feasible import asked_of
 
 
 class PatternFile(JsonFile):
@@ -29,17 +41,21 @@ class PatternFile(JsonFile):
         corrections: sha256 of ``corrections.safetensors`` beside the file, the biases of thinned parts and the weights
             that were refitted; None for none. A checkpoint names it too, though it holds the weights itself.
         latency: fingerprint of ``latency.json`` beside the file, the times of the search; None where it had none.
+        remove: the fraction of the blocks' ``cost`` that was asked to leave, or one of each of several costs; None
+            where ``fit`` alone says how much.
+        fit: the bytes that the pruned model was asked to fit in; None for no such limit.
         space: fingerprint of the space that was searched.
     """
 
-    SCHEMA: ClassVar[str] = "evop.pattern/5"
+    SCHEMA: ClassVar[str] = "evop.pattern/6"
     model: ModelName
     grain: str
     deploy: str
     protected: list[str]
     width_step: int | None = None
-    remove: float
+    remove: Remove
     cost: str
+    fit: FitNote | None = None
     removed: list[str]
     kept: dict[str, str] = Field(default_factory=dict)
     compensate: Compensate = "none"
@@ -74,8 +90,9 @@ class PatternFile(JsonFile):
         pattern: Pattern,
         cut: Cut,
         *,
-        remove: float,
+        remove: Remove,
         cost: str,
+        fit_in: tuple[int, Memory] | None = None,
         width_step: int | None = None,
         compensate: Compensate = "none",
         refit: RefitNote | None = None,
@@ -90,8 +107,9 @@ class PatternFile(JsonFile):
             space: the space of the pattern.
             pattern: the pattern, in that space.
             cut: what the pattern takes out of the model.
-            remove: the fraction of ``cost`` that was to be removed.
-            cost: what the budget counts.
+            remove: the fraction of ``cost`` that was to be removed, or one of each of several costs.
+            cost: what a bare fraction counts.
+            fit_in: the bytes that the pruned model was to fit in, and how the space counts them.
             width_step: what the widths of thinned MLPs are multiples of; None for the model's default.
             compensate: what stands in for units that leave.
             refit: how last projections were refitted; None where they were not.
@@ -107,6 +125,7 @@ class PatternFile(JsonFile):
             width_step=width_step,
             remove=remove,
             cost=cost,
+            fit=None if fit_in is None else _fit(space, pattern, *fit_in),
             removed=list(space.names(pattern)),
             kept={part_name(*place): to_ranges(units) for place, units in cut.kept.items()},
             compensate=compensate,
@@ -140,10 +159,12 @@ class PatternFile(JsonFile):
                 f"the pattern was made for {self.model.name} ({self.model.fingerprint[:12]}), but --model "
                 f"{checkpoint.name} is {checkpoint.fingerprint[:12]}: another model or revision; use the same one"
             )
-        biased = self.compensate == "bias"
+        biased, fit = self.compensate == "bias", self.fit
         space = pattern_space(
             checkpoint, self.grain, self.deploy, self.protected, width_step=self.width_step, compensate=biased
         )
+        if fit is not None:
+            space = Memory(fit.context, fit.batch, fit.dtype).counted(checkpoint, space)
         if both := sorted(self.kept.keys() & set(self.removed)):
             raise EvopError(f"the pattern has {both[0]} both removed and kept: it was changed by hand; search again")
         pattern = space.pattern(self.removed, {name: self._level(space, name) for name in self.kept})
@@ -155,6 +176,19 @@ class PatternFile(JsonFile):
         if not space.legal(pattern):
             raise EvopError(f"the pattern removes {', '.join(self.words)}, which --deploy {self.deploy} does not allow")
         return space, pattern
+
+    @property
+    def asked(self) -> dict[str, float]:
+        """Cost -> the fraction of the blocks that was asked to leave."""
+        return asked_of(self.remove, self.cost)
+
+    def budget(self, space: PatternSpace) -> Budget:
+        """Say what was asked, over a space of the pattern's model.
+
+        Raises:
+            PatternError: it cannot be met.
+        """
+        return Budget(space, self.remove, self.cost, None if self.fit is None else self.fit.bytes)
 
     def cut(self, corrections: Path | None = None) -> Cut:
         """Say what the pattern takes out of its model.
@@ -187,3 +221,10 @@ class PatternFile(JsonFile):
                 "use the model it was searched on"
             )
         return part.units.index(gone)
+
+
+def _fit(space: PatternSpace, pattern: Pattern, limit: int, memory: Memory) -> FitNote:
+    """Say what a pattern takes of the bytes it was to fit in."""
+    dense = space.model.memory
+    reached = dense - space.removed(pattern).memory
+    return FitNote(bytes=limit, **vars(memory), dense=dense, reached=reached)

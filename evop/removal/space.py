@@ -181,7 +181,7 @@ class _Costs:
         if kind != "attn":
             return Cost(lost.params, 2 * lost.matmuls)
         config = self.checkpoint.resolved
-        heads, kv_heads, width = _heads(config)
+        heads, kv_heads, width = heads_of(config)
         attended = min(COST_CONTEXT, self.family.window(config, layer) or COST_CONTEXT)
         # Scores and values: two products of heads x width with, on average, half the context.
         flops = 2 * lost.matmuls + 2 * attended * heads * width * lost.units // lost.all_units
@@ -214,7 +214,7 @@ def _whole_model(checkpoint: Checkpoint, blocks: Cost) -> Cost:
     return Cost(checkpoint.parameters, blocks.flops + head, blocks.kv)
 
 
-def _heads(config: Any) -> tuple[int, int, int]:
+def heads_of(config: Any) -> tuple[int, int, int]:
     """Read the query heads, the key/value heads and the width of a head."""
     heads = int(config.num_attention_heads)
     kv_heads = getattr(config, "num_key_value_heads", None) or heads

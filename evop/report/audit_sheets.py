@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from evop.auditing.audit_file import AuditFile
 from evop.auditing.audit_rows import GroupRow, HarnessRow, RandomRow, SummaryRow
 from evop.auditing.harness_rows import ALL
+from evop.removal.size import size_words
 from evop.removal.space import COST_CONTEXT
 from evop.report.naming import row_name
 from evop.report.sheet import Cell, Row, Sheet, chance, count, estimate, number, spread
@@ -146,16 +147,20 @@ def _gap(row: SummaryRow, scale: float, form: str) -> Cell:
 
 def removed_sheet(audit: AuditFile) -> Sheet:
     """Lay out one line per pattern: what share of the model is gone."""
-    heads = ["pattern", "block parameters", "all parameters", "FLOPs per token", "KV cache"]
+    heads = ["pattern", "asked: reached, of the blocks", "block parameters", "all parameters"]
+    heads += ["FLOPs per token", "KV cache"]
     timed = any(pattern.reached.latency is not None for pattern in audit.patterns)
     rows = []
     for pattern in audit.patterns:
         gone = pattern.reached
         shares = [gone.block_params, gone.params, gone.flops, gone.kv, *([gone.latency] if timed else [])]
-        rows.append(Row((Cell(row_name(pattern)), *(number(_percent(share), 1, "%") for share in shares))))
+        names = Cell(row_name(pattern)), Cell(size_words(pattern))
+        rows.append(Row((*names, *(number(_percent(share), 1, "%") for share in shares))))
     legend = f"FLOPs and KV cache at {COST_CONTEXT:,} tokens of context"
     heads += ["predicted time"] if timed else []
-    return Sheet("what is removed", tuple(heads), tuple(rows), legend)
+    fits = {pattern.fit.words for pattern in audit.patterns if pattern.fit is not None}
+    legend += "".join(f"; bytes are of {words}" for words in sorted(fits))
+    return Sheet("what is removed", tuple(heads), tuple(rows), legend, names=2)
 
 
 def harness_sheet(audit: AuditFile) -> Sheet:

@@ -17,6 +17,7 @@ from evop.losses.loss import Loss
 from evop.losses.objectives import objective_words
 from evop.model.checkpoint import Checkpoint
 from evop.removal.pattern_file import PatternFile
+from evop.removal.size import asked_and_reached
 from evop.removal.space import COST_CONTEXT
 from evop.report.audit_sheets import group_sheet
 from evop.report.recovered import WORDS, recovered_rows
@@ -153,13 +154,13 @@ def _removed(facts: CardFacts) -> str:
     if reached.latency is not None:
         shares["time of a request, as measured parts predict it (latency.json)"] = reached.latency
     removed = tuple(Row((Cell(what), Cell(f"{share:.1%}"))) for what, share in shares.items())
-    asked = f"Asked for: {facts.pattern.remove:.1%} of the blocks' {facts.pattern.cost}, grain {facts.pattern.grain}"
+    asked = "; ".join(f"{words} (reached: {got})" for words, got in asked_and_reached(facts.pattern))
     parts = [
         "## What was removed",
         f"{', '.join(f'`{name}`' for name in facts.pattern.words) or 'nothing'} ({layers}).",
         markdown(_sources(facts.plan)),
         markdown(Sheet("", ("of the", "removed"), removed)),
-        f"{asked}, deploy {facts.pattern.deploy}.",
+        f"Asked for: {asked}; grain {facts.pattern.grain}, deploy {facts.pattern.deploy}.",
     ]
     return "\n\n".join(parts)
 

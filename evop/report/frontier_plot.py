@@ -38,14 +38,15 @@ def draw_frontier(frame: pd.DataFrame, path: Path) -> None:
     """Draw audited searches: one dot per search with its interval, a line through the medians over seeds.
 
     Args:
-        frame: the frame that ``compare`` made, over one model, calibration set and kind of cost; rows without an
-            audit are left out.
+        frame: the frame that ``compare`` made, over one model and calibration set; rows without an audit are left
+            out. Where budgets count several costs, or different ones, what is drawn is the blocks' parameters.
         path: the PNG to write.
     """
     runs = frame[frame["audit_worst"].notna()]
-    cost = str(runs["cost"].iloc[0])
+    costs = {REMOVED.get(cost, "block_params"): WORDS.get(cost, WORDS["params"]) for cost in runs["cost"]}
+    counted, words = next(iter(costs.items())) if len(costs) == 1 else ("block_params", WORDS["params"])
     after = runs["recovery"].map(lambda recovery: "" if recovery == "none" else f", {recovery}")
-    runs = runs.assign(removed=runs[REMOVED[cost]], strategy=runs["strategy"] + after)
+    runs = runs.assign(removed=runs[counted], strategy=runs["strategy"] + after)
     figure = Figure(figsize=(8, 5), dpi=130, layout="constrained")
     axis = figure.subplots()
     strategies = sorted(runs["strategy"].unique())
@@ -54,7 +55,7 @@ def draw_frontier(frame: pd.DataFrame, path: Path) -> None:
     for at, strategy in enumerate(strategies):
         shift = (at - (len(strategies) - 1) / 2) * APART * width
         _line(axis, runs[runs["strategy"] == strategy], strategy, PATTERNS[at % len(PATTERNS)], shift)
-    axis.set_xlabel(f"removed of {WORDS[cost]}")
+    axis.set_xlabel(f"removed of {words}")
     axis.set_ylabel(LOST[runs["audit_kind"].iloc[0]][0])
     axis.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     axis.set_ylim(*_limits(runs))
@@ -68,7 +69,7 @@ def draw_frontier(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _line(axis: Axes, runs: pd.DataFrame, name: str, colour: str, shift: float) -> None:
-    middle = runs.groupby("remove")[["removed", "audit_worst"]].median()
+    middle = runs.groupby("budget")[["removed", "audit_worst"]].median()
     axis.plot(middle["removed"] + shift, middle["audit_worst"], color=colour, lw=1.8, label=name, zorder=3)
     axis.scatter(runs["removed"] + shift, runs["audit_worst"], s=20, color=colour, zorder=4)
     low, high = (
@@ -79,7 +80,7 @@ def _line(axis: Axes, runs: pd.DataFrame, name: str, colour: str, shift: float) 
 
 
 def _random(axis: Axes, runs: pd.DataFrame) -> None:
-    middle = runs.groupby("remove")[["removed", "random_worst"]].median().dropna()
+    middle = runs.groupby("budget")[["removed", "random_worst"]].median().dropna()
     if len(middle):
         (line,) = axis.plot(middle["removed"], middle["random_worst"], label="random patterns, median", zorder=1)
         line.set(color=RANDOM, linewidth=1.2, linestyle="--", marker="o", markersize=4)

@@ -14,10 +14,12 @@ from evop.removal.corrections import write_corrections
 from evop.removal.drop_file import write_drop_file
 from evop.removal.pattern_facts import Claim, ModelName, Origin
 from evop.removal.pattern_file import PatternFile
+from evop.removal.size import bare
 from evop.searching.bearings import judged_cut
 from evop.searching.folder import SearchRun
 from evop.searching.judging import Judge, Judged
 from evop.searching.passages import held_out_domains
+from evop.searching.plan import memory_of
 from evop.searching.point_file import JudgedAs, Judgement
 from evop.searching.search_file import Finalist, SearchFile
 from evop.searching.setup import SearchSetup
@@ -135,14 +137,16 @@ class Answer:
         """Describe the best finalist: what it removes, where it came from, what is claimed for it."""
         evaluator, judged = self.setup.fitness.sample.evaluator, self.judged[self.at]
         cut = judged.cut
+        memory = memory_of(evaluator.loaded.checkpoint, self.recipe)
         corrected = bool(cut.weights) or self.recipe.compensate != "none"
         return PatternFile.describe(
             evaluator.loaded.checkpoint,
             self.setup.budget.space,
             judged.trial.pattern,
             cut,
-            remove=self.setup.budget.asked[self.setup.budget.cost],
-            cost=self.setup.budget.cost,
+            remove=bare(self.recipe.asked),
+            cost=self.recipe.costs,
+            fit_in=None if memory is None or self.recipe.fit_in is None else (self.recipe.fit_in, memory),
             width_step=self.recipe.width_step,
             compensate=self.recipe.compensate,
             refit=self.judge.note(cut),

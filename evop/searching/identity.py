@@ -6,6 +6,7 @@ from typing import Any
 
 from calibration import CalibrationSet
 from evop.model.loaded import LoadedModel
+from evop.removal.size import bare
 from evop.searching.passages import ObjectivePassages
 from evop.searching.plan import SearchPlan
 from evop.searching.rankings import Rankings
@@ -35,8 +36,9 @@ def identity_asked(plan: SearchPlan, calibration: CalibrationSet) -> dict[str, A
         "width_step": recipe.width_step,
         "deploy": space.deploy,
         "protected": sorted(space.protected),
-        "remove": budget.remove,
-        "cost": budget.cost,
+        "remove": bare(budget.asked),
+        "cost": recipe.costs,
+        "fit_in": None if plan.memory is None else {"bytes": budget.fit_in, **vars(plan.memory)},
         **{name: space.origin[name] for name in ("latency",) if name in space.origin},
         **{name: getattr(recipe, name) for name in chosen},
         "tolerate": list(recipe.tolerate) or None,

@@ -11,6 +11,7 @@ from evop.importance.metric_file import metric_named
 from evop.losses.objectives import TAIL, objective_of
 from evop.model.checkpoint import Checkpoint
 from evop.recipes.search import SearchRecipe
+from evop.removal.memory import Memory
 from evop.removal.space import THINNED, pattern_space
 from evop.searching.bisection import FIRST, STEPS
 from evop.timing.chosen_table import refuse_options
@@ -33,6 +34,7 @@ class SearchPlan:
         choice: a line that says which strategy was chosen for the caller and why, or how many patterns it has to
             measure; empty where there is nothing to say.
         table: what every level of every part takes; None where the budget counts no time.
+        memory: how bytes are counted; None where the budget has no limit of them.
         starts: patterns that the search begins with, beside what its strategy begins with; they meet the budget.
     """
 
@@ -41,6 +43,7 @@ class SearchPlan:
     budget: Budget
     choice: str
     table: LatencyTable | None = None
+    memory: Memory | None = None
     starts: tuple[Pattern, ...] = ()
 
     @classmethod
@@ -59,12 +62,15 @@ class SearchPlan:
             EvopError: an importance that the grain cannot have.
             PatternError: a budget that cannot be met, or an unknown strategy, or an option it does not take.
         """
-        remove = FIRST / STEPS if recipe.remove is None else recipe.remove
-        budget = Budget(space if table is None else table.timed(space), remove, recipe.cost)
+        space, memory = space if table is None else table.timed(space), memory_of(checkpoint, recipe)
+        if memory is not None:
+            space = memory.counted(checkpoint, space)
+        remove = FIRST / STEPS if recipe.seeks_largest else recipe.remove
+        budget = Budget(space, remove, recipe.cost, recipe.fit_in)
         chosen = default_importance(space.grain) if recipe.importance == "auto" else metric_named(recipe.importance)
         recipe = recipe.model_copy(update={"importance": chosen})
         refuse_importance(recipe.importance, space.grain, recipe.importance_over)
-        return cls(checkpoint, *_with_strategy(recipe, budget), table=table)
+        return cls(checkpoint, *_with_strategy(recipe, budget), table=table, memory=memory)
 
     def at(self, remove: float) -> SearchPlan:
         """Plan the same search at another budget.
@@ -83,7 +89,7 @@ def _with_strategy(recipe: SearchRecipe, budget: Budget) -> tuple[SearchRecipe, 
         The recipe, the budget, and a line that says what was chosen.
     """
     choice = ""
-    if recipe.strategy == "auto" and recipe.remove is not None:
+    if recipe.strategy == "auto" and not recipe.seeks_largest:
         strategy, why = default_strategy(budget)
         recipe, choice = recipe.model_copy(update={"strategy": strategy}), f"strategy {strategy}: {why}"
     elif recipe.strategy == "exhaustive":
@@ -93,6 +99,21 @@ def _with_strategy(recipe: SearchRecipe, budget: Budget) -> tuple[SearchRecipe, 
     if recipe.strategy != "auto":
         refuse_strategy(recipe.strategy, **recipe.strategy_options)
     return recipe, budget, choice
+
+
+def memory_of(checkpoint: Checkpoint, recipe: SearchRecipe) -> Memory | None:
+    """Say how a search counts bytes; None where it has no limit of them.
+
+    Raises:
+        EvopError: an option of such a limit without one, or one that does not suit the model.
+    """
+    if recipe.fit_in is not None:
+        return Memory.of(checkpoint, recipe.fit_context, recipe.fit_batch, recipe.fit_dtype)
+    for name in ("fit_context", "fit_batch", "fit_dtype"):
+        if getattr(recipe, name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise EvopError(f"{option} is for --fit-in, which is not given; give it, or leave {option} out")
+    return None
 
 
 def searched_space(checkpoint: Checkpoint, recipe: SearchRecipe) -> PatternSpace:
@@ -107,6 +128,7 @@ def searched_space(checkpoint: Checkpoint, recipe: SearchRecipe) -> PatternSpace
     if recipe.objective != "cvar" and recipe.tail != TAIL:
         raise EvopError(f"--tail is of --objective cvar, not of {recipe.objective}; leave one of them out")
     refuse_options(recipe)
+    memory_of(checkpoint, recipe)
     refuse_engine(recipe)
     space = pattern_space(
         checkpoint,

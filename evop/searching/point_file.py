@@ -143,7 +143,7 @@ class PointFile(JsonFile):
         """
         return cls(
             version=__version__,
-            remove=pattern.remove,
+            remove=pattern.asked[pattern.cost],
             cost=pattern.cost,
             reached=pattern.reached,
             tolerate=list(recipe.tolerate),

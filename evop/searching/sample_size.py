@@ -71,7 +71,7 @@ def measured_sample_size(fitness: Fitness, budget: Budget) -> SampleSize | None:
     Returns:
         None where a loss is no number, or where fewer than two groups have two documents.
     """
-    sample, rng = fitness.sample, generator("sample size", budget.remove, budget.cost)
+    sample, rng = fitness.sample, generator("sample size", *budget.seed_words)
     drawn = [budget.draw(rng) for _ in range(RANDOM_PATTERNS)]
     dense, *tables = sample.tables([budget.space.dense, *drawn], sample.passages)
     if not all(table.finite for table in (dense, *tables)):

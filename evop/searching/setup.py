@@ -210,7 +210,7 @@ def _scale(fitness: Fitness, budget: Budget) -> dict[str, float]:
     Raises:
         EvopError: random patterns do not lose anything in some group.
     """
-    rng = generator("scale", budget.remove, budget.cost)
+    rng = generator("scale", *budget.seed_words)
     excesses: list[Losses] = []
     for measurement in fitness(budget.draw(rng) for _ in range(SCALE_PATTERNS)):
         if measurement.failed is None:

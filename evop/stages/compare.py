@@ -14,6 +14,7 @@ from evop.files.json_file import paths_of, sha256
 from evop.files.names import PATTERN, SEARCH, TRIALS
 from evop.losses.loss import Loss
 from evop.removal.pattern_file import PatternFile
+from evop.removal.size import budget_name, size_words
 from evop.report.naming import row_name
 from evop.stages.compare_audits import AuditedRow, audited_rows, audits_beside, recovered_from, rows_of
 from evop.stages.one_error import one_error
@@ -49,7 +50,8 @@ def compare(paths: str | Path | Sequence[str | Path], audits: str | Path | Seque
         One row per finished search, and under it one for everything that an audit says was refitted or healed from
         its pattern (``recovery``; its ``run`` is the row's name in the audit). Searches over one model and calibration
         set stand together, by budget, the worst audited group's excess ascending (those without an audit behind them,
-        by what is claimed). Fractions of 1. ``search`` and ``select`` are the objective as claimed, ``pooled`` that on
+        by what is claimed). Fractions of 1: ``budget`` is all that was asked, ``remove`` its first fraction,
+        ``asked`` what was reached of each. ``search`` and ``select`` are the objective as claimed, ``pooled`` that on
         both; ``claimed_worst`` is the worst group's excess on both.
         ``audit_worst`` is that on ``audit``, with its interval, over groups of one ``audit_kind`` for all runs of a
         model and set: ``item``, shares of the questions lost, where all were searched by right answers, else
@@ -76,7 +78,7 @@ def compare(paths: str | Path | Sequence[str | Path], audits: str | Path | Seque
     frame["_run"] = frame["run"]
     helpers = ["_bare", "_sort", "_run"]
     frame[helpers] = frame.groupby("folder", sort=False)[helpers].transform("first")
-    keys = ["model_fingerprint", "calibration", "cost", "remove", *helpers, "folder"]
+    keys = ["model_fingerprint", "calibration", "cost", "remove", "budget", *helpers, "folder"]
     return frame.sort_values(keys, kind="stable", ignore_index=True).drop(columns=helpers)
 
 
@@ -130,8 +132,10 @@ def _row(place: Path) -> dict[str, Any]:
         "calibration": account.calibration,
         "strategy": origin.strategy,
         **settings,
-        "remove": pattern.remove,
-        **pattern.reached.model_dump(),
+        "remove": next(iter(pattern.asked.values()), float("nan")),
+        "budget": budget_name(pattern.remove, None if pattern.fit is None else pattern.fit.bytes),
+        "asked": size_words(pattern),
+        **pattern.reached.model_dump(exclude={"of_blocks"}),
         "seed": origin.seed,
         "evaluations": account.evaluations,
         "tokens": account.tokens["total"],

@@ -94,8 +94,8 @@ def _run(
     folder = RunFolder(recipe.out)
     cells = {cell.name: _with_store(cell.recipe, folder) for cell in recipe.cells}
     # A search that cannot be run is refused now, and not after the hours that the searches before it take.
-    untimed = _planned(checkpoint, {name: each for name, each in cells.items() if each.cost != "latency"})
-    spaces = _spaces(checkpoint, {name: each for name, each in cells.items() if each.cost == "latency"})
+    untimed = _planned(checkpoint, {name: each for name, each in cells.items() if not each.counts_time})
+    spaces = _spaces(checkpoint, {name: each for name, each in cells.items() if each.counts_time})
     folder.claim(recipe, written)
     timed = _timed(checkpoint, {name: cells[name] for name in spaces}, spaces, folder, report)
     calibration = _calibrated(recipe, folder, report)
@@ -165,7 +165,7 @@ def _timed(
 
 def _concluded(recipe: RunRecipe, folder: RunFolder, pruned: tuple[Path, ...]) -> RunResult:
     """Write the table, and the frontier where there are several budgets."""
-    audits = [] if recipe.audit is False else [folder.audit(remove) for remove in recipe.budgets]
+    audits = [] if recipe.audit is False else [folder.audit(budget) for budget in recipe.budgets]
     table = compare([folder.search(cell) for cell in recipe.cells], audits)
     picture = folder.folder / "frontier.png" if audits and len(recipe.budgets) > 1 else None
     with whole(folder.folder / "comparison.csv") as csv:

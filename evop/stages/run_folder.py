@@ -12,7 +12,7 @@ from evop.errors import EvopError
 from evop.files.json_file import JsonFile
 from evop.files.lock import LOCK
 from evop.files.names import LATENCY
-from evop.recipes.cell import Cell, budget_name
+from evop.recipes.cell import Cell
 from evop.recipes.run import RunRecipe
 from evop.recipes.yaml_file import write_yaml
 from evop.version import __version__
@@ -82,13 +82,13 @@ class RunFolder:
         """Name the folder of a healed checkpoint, by that of the pruned one."""
         return pruned.with_name(f"healed-{pruned.name.removeprefix('pruned-')}")
 
-    def audit(self, remove: float | None) -> Path:
+    def audit(self, budget: str) -> Path:
         """Name the folder of a budget's audit, which has all of its patterns side by side."""
-        return self.folder / f"audit-{budget_name(remove)}"
+        return self.folder / f"audit-{budget}"
 
-    def pruned(self, chosen: float | Cell | None) -> Path:
+    def pruned(self, chosen: str | Cell) -> Path:
         """Name the folder of a checkpoint: that of a budget's best cell, or of one cell."""
-        return self.folder / f"pruned-{chosen.name if isinstance(chosen, Cell) else budget_name(chosen)}"
+        return self.folder / f"pruned-{chosen.name if isinstance(chosen, Cell) else chosen}"
 
     def claim(self, recipe: RunRecipe, written: Path | None) -> None:
         """Write the resolved recipe into the folder, which is new, empty, or of an earlier run.

@@ -93,8 +93,8 @@ class RunSteps:
         if self.recipe.audit is False:
             return
         options = AuditRecipe.of(**self.recipe.audit, **self.recipe.execution)
-        for number, (remove, cells) in enumerate(self.recipe.budgets.items(), 1):
-            place = self.folder.audit(remove)
+        for number, (budget, cells) in enumerate(self.recipe.budgets.items(), 1):
+            place = self.folder.audit(budget)
             head = f"audit {number} of {len(self.recipe.budgets)}: {place.name}"
             yield Step(head, self._is_audited(place, cells, options), self._audit(head, place, cells, options))
 
@@ -112,7 +112,7 @@ class RunSteps:
         if self.recipe.prune == "all":
             return {self.folder.pruned(cell): cell for cell in self.recipe.cells}
         budgets = self.recipe.budgets.items()
-        return {self.folder.pruned(remove): min(cells, key=self._claimed) for remove, cells in budgets}
+        return {self.folder.pruned(budget): min(cells, key=self._claimed) for budget, cells in budgets}
 
     @property
     def refits(self) -> bool:
@@ -193,7 +193,7 @@ class RunSteps:
                 self.recipe.model,
                 self.folder.patterns(cell, self.refits)[-1],
                 place,
-                audit=None if self.recipe.audit is False else self.folder.audit(cell.recipe.remove),
+                audit=None if self.recipe.audit is False else self.folder.audit(cell.recipe.budget_name),
                 revision=self.recipe.revision,
                 trust_remote_code=self.recipe.trust_remote_code,
                 report=self.say,
@@ -207,7 +207,7 @@ class RunSteps:
         def is_done() -> bool:
             sources = {PATTERN: self.folder.patterns(cell, self.refits)[-1] / PATTERN}
             if self.recipe.audit is not False:
-                sources[AUDIT] = self.folder.audit(cell.recipe.remove) / AUDIT
+                sources[AUDIT] = self.folder.audit(cell.recipe.budget_name) / AUDIT
             elif (place / AUDIT).is_file():
                 return False
             pairs = [(place / name, source) for name, source in sources.items()]

@@ -53,8 +53,8 @@ def search(
         calibration = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
         checkpoint = Checkpoint.find(model, recipe.revision)
         space, table = searched_space(checkpoint, recipe), None
-        if recipe.cost == "latency":
-            run.refuse_another({"cost": recipe.cost})
+        if recipe.counts_time:
+            run.refuse_another({"cost": recipe.costs})
             table = table_of_run(checkpoint, space, recipe, run.folder, run.header, report)
         return run_plan(SearchPlan.of(checkpoint, recipe, space, table), calibration, run, watch, report)
 
@@ -84,6 +84,6 @@ def run_plan(
     Raises:
         EvopError: a folder that holds another search, or a model that cannot be loaded or measured.
     """
-    if plan.recipe.remove is None:
+    if plan.recipe.seeks_largest:
         return tolerated_search(plan, calibration, run.folder, watch, report)
     return Searcher(calibration, watch, report).search(plan, run)

@@ -28,12 +28,12 @@ def refuse_options(recipe: SearchRecipe) -> None:
     Raises:
         EvopError: they do not.
     """
-    if recipe.cost == "latency" and recipe.device == SPREAD:
+    if recipe.counts_time and recipe.device == SPREAD:
         raise EvopError(f"--cost latency times a model on one device, so not with --device {SPREAD}")
     for name in ("latency_batch", "latency_context", "latency_decode", "latency_table"):
-        if recipe.cost != "latency" and getattr(recipe, name) is not None:
+        if not recipe.counts_time and getattr(recipe, name) is not None:
             option = f"--{name.replace('_', '-')}"
-            raise EvopError(f"{option} is for --cost latency, found --cost {recipe.cost}; leave {option} out")
+            raise EvopError(f"{option} is for --cost latency, found --cost {recipe.costs}; leave {option} out")
 
 
 def table_of_run(

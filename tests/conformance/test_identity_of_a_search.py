@@ -26,6 +26,7 @@ ANOTHER = {
     "protected": {"protect": ("layers.3.mlp",)},
     "remove": {"remove": 0.3},
     "cost": {"cost": "flops"},
+    "fit_in": {"remove": 0.25, "fit_in": "18MiB"},
     "strategy": {"strategy": "random", "elitism": None, "patience": None},
     "elitism": {"elitism": 2},
     "patience": {"patience": None},
@@ -67,6 +68,10 @@ TIMES = {"latency_batch", "latency_context", "latency_decode", "latency_table"}
 """They make the table of times, whose fingerprint is identity where the budget counts time."""
 
 
+BYTES = {"fit_context", "fit_batch", "fit_dtype"}
+"""They say how bytes are counted: identity where there is a limit of them."""
+
+
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory):
     """The set and the run of a search that has begun."""
@@ -92,7 +97,7 @@ def test_every_key_of_the_header_and_every_option_is_accounted_for(begun):
     keys = {key for key in header_of(begun / "run") if key != "schema"}
     assert keys == set(ANOTHER) | OF_FILES | FOUND
     options = {option for changes in ANOTHER.values() for option in changes}
-    assert set(SearchRecipe.model_fields) == options | set(FREE) | ELSEWHERE | TIMES
+    assert set(SearchRecipe.model_fields) == options | set(FREE) | ELSEWHERE | TIMES | BYTES
 
 
 @pytest.mark.parametrize("key", ANOTHER)

@@ -184,6 +184,7 @@ RESULTS = {
     "docs/accuracy.md": ["accuracy"],
     "docs/audit.md": ["coverage"],
     "docs/held-out.md": ["held-out"],
+    "docs/tolerances.md": ["tolerances"],
     "docs/performance.md": [
         "evaluator",
         "evaluator-model",

@@ -12,12 +12,14 @@ import pytest
 from sets import small_set
 
 from evop.errors import EvopError
+from evop.recipes.run import RunRecipe
 from evop.reference import model_dir
 from evop.searching.frontier_file import FrontierFile
 from evop.searching.point_file import PointFile
 from evop.stages.audit import audit
 from evop.stages.compare import compare
 from evop.stages.prune import prune
+from evop.stages.run import run as run_recipe
 from evop.stages.search import SearchResult, search
 
 ASKED = {
@@ -138,8 +140,12 @@ def test_an_audit_says_whether_it_held(run, calibration, tmp_path):
 
 def test_a_point_is_pruned_by_its_name(run, tmp_path):
     point = next(point for point in run[0].frontier.points if point.name != run[0].frontier.answer)
-    done = prune(model_dir(), run[0].folder / "points" / point.name, tmp_path / "out", parity=False)
+    done = prune(model_dir(), f"{run[0].folder}@{point.name}", tmp_path / "out", parity=False)
+    searched = (run[0].folder / "points" / point.name / "pattern.json").read_bytes()
+    assert (tmp_path / "out" / "pattern.json").read_bytes() == searched
     assert done.parameters[1] < done.parameters[0]
+    with pytest.raises(EvopError, match=r"the run has no point 0\.77; it has 0\."):
+        prune(model_dir(), f"{run[0].folder}@0.77", tmp_path / "other", parity=False)
 
 
 def test_at_one_budget_a_refitted_answer_is_judged_as_it_is_too(calibration, tmp_path):
@@ -177,3 +183,20 @@ def test_what_cannot_be_is_refused(run, calibration, tmp_path):
     shutil.copy(__file__, tmp_path / "d")
     with pytest.raises(EvopError, match="holds no search by tolerances"):
         search(model_dir(), calibration, tmp_path / "d", **ASKED)
+
+
+def test_a_recipe_tolerates_too(calibration, tmp_path):
+    searched = {name: ASKED[name] for name in ASKED if name not in ("device", "dtype")}
+    recipe = RunRecipe.of(
+        model=str(model_dir()), out=str(tmp_path / "run"), calibration=str(calibration), search=searched, audit=False,
+        device="cpu", dtype="float32",
+    )  # fmt: skip
+    done, lines = run_recipe(recipe), []
+    cell = done.folder / "runs" / "random-tolerated-seed0"
+    frontier = FrontierFile.find(cell)
+    assert PointFile.read(cell / "points" / frontier.answer / "point.json").judgements["masked"].verdict == "within"
+    assert (done.folder / "pruned-tolerated" / "config.json").is_file()
+    before = (cell / "pattern.json").stat().st_mtime_ns
+    run_recipe(recipe, report=lines.append)
+    assert (cell / "pattern.json").stat().st_mtime_ns == before
+    assert any("random-tolerated-seed0: done before" in line for line in lines)

@@ -4,7 +4,7 @@ function choose(name) {
   document.querySelectorAll("circle.point").forEach(dot => dot.classList.toggle("chosen", dot.dataset.name === name));
   document.getElementById("named").textContent = `${(100 * point.removed).toFixed(1)}% removed`;
   document.getElementById("words").textContent = point.words + ".";
-  document.getElementById("command").textContent = `evop prune --model MODEL --pattern RUN/points/${name} --out pruned`;
+  document.getElementById("command").textContent = `evop prune --model MODEL --pattern RUN@${name} --out pruned`;
   const body = document.querySelector("#groups tbody");
   body.replaceChildren(...point.groups.map(group => {
     const row = document.createElement("tr");

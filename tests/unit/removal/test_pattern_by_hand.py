@@ -107,7 +107,7 @@ def test_other_units_of_the_same_number_are_another_pattern_of_the_same_size(che
         ({"deploy": "stock"}, "which --deploy stock does not allow"),
         ({"deploy": "cloud"}, "deploy 'cloud' is unknown"),
         ({"protected": ["layers.0.mlp"]}, "which --deploy any does not allow"),
-        ({"schema": "evop.pattern/1"}, "opens with schema 'evop.pattern/1', expected 'evop.pattern/5'"),
+        ({"schema": "evop.pattern/1"}, "opens with schema 'evop.pattern/1', expected 'evop.pattern/6'"),
         ({"units": {}}, "units: Extra inputs"),
     ],
     ids=str,

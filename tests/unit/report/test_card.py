@@ -9,7 +9,7 @@ import yaml
 from tiny import build, removing, write_pattern
 
 from evop.auditing.audit_file import AuditFile
-from evop.auditing.audit_rows import AuditedPattern, GroupRow
+from evop.auditing.audit_rows import AuditedPattern, GroupRow, SummaryRow
 from evop.errors import EvopError
 from evop.export.parity import Beside, ParityReport
 from evop.export.plan import planned
@@ -126,6 +126,15 @@ def test_a_claim_is_not_called_an_audit(folder):
     )
 
 
+def summary_of(name, split):
+    return SummaryRow(
+        pattern=name, split=split, kind="text", groups=1, worse=None, above=0, detectable=0.1, tokens=1234, worst=0.5,
+        worst_low=0.4, worst_high=0.6, worst_measured=0.5, worst_group="law/1", worst_sure=1.0, worst_among=["law/1"],
+        p90=0.5, mean=0.5, equal_worst=0.5, equal_worst_group="law/1", equal_count=1234, against="mine", gap=0.0,
+        gap_low=None, gap_high=None, tie=None,
+    )  # fmt: skip
+
+
 def audit_of(path, folder, pattern_sha256):
     file = PatternFile.read(path)
     described = {
@@ -157,8 +166,9 @@ def audit_of(path, folder, pattern_sha256):
             GroupRow(pattern="mine", **row),
             GroupRow(pattern="mine", **{**row, "split": "unseen", "low": None, "high": None}),
             GroupRow(pattern="other", **{**row, "excess": 9.0}),
+            GroupRow(pattern="other", **{**row, "split": "unseen", "excess": 9.0}),
         ],
-        summary=[],
+        summary=[summary_of(name, split) for name in ("mine", "other") for split in ("audit", "unseen")],
     )
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from evop.auditing.audit_file import AuditFile
-from evop.auditing.audit_rows import AuditedPattern, GroupRow, Needs
+from evop.auditing.audit_rows import AuditedPattern, GroupRow, Needs, SummaryRow
 from evop.errors import EvopError
 from evop.removal.pattern_facts import ModelName, ReachedFractions
 from evop.stages.audit_folder import AuditFolder
@@ -18,9 +18,15 @@ PATTERN = AuditedPattern(
     name="mine", sha256="p", removed=[], thinned={}, left={}, random=None, claim=None, claimed_group_on_audit=None,
     reached=ReachedFractions(block_params=0.25, params=0.2, flops=0.2, kv=0.25),
 )  # fmt: skip
+SUMMARY = SummaryRow(
+    pattern="mine", split="audit", kind="text", groups=1, worse=None, above=0, detectable=0.1, tokens=99, worst=0.5,
+    worst_low=0.4, worst_high=0.6, worst_measured=0.5, worst_group="law/0", worst_sure=1.0, worst_among=["law/0"],
+    p90=0.5, mean=0.5, equal_worst=0.5, equal_worst_group="law/0", equal_count=99, against="mine", gap=0.0,
+    gap_low=None, gap_high=None, tie=None,
+)  # fmt: skip
 FILE = AuditFile(
     version="0", model=ModelName(name="m", revision=None, fingerprint="f"), calibration="c", max_tokens=512,
-    dtype="float32", metric="accuracy", interval="none", patterns=[PATTERN], groups=[GROUP], summary=[],
+    dtype="float32", metric="accuracy", interval="none", patterns=[PATTERN], groups=[GROUP], summary=[SUMMARY],
 )  # fmt: skip
 NEEDS = Needs(kind="text", parts=["layers.0"], excess={"law/0": [0.5]}, passages=3)
 SPEED = SpeedFile(
