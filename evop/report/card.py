@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -247,5 +246,5 @@ def _parity(facts: CardFacts) -> str:
 def _reproduce(facts: CardFacts) -> str:
     revision = f" --revision {facts.checkpoint.revision}" if facts.checkpoint.revision else ""
     command = f"evop prune --model {shlex.quote(facts.checkpoint.name)}{revision} --pattern pattern.json --out DIR"
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", command)), default=0))
-    return f"## Making it again\n\n{fence}\n{visible(command)}\n{fence}\n\nwith the `pattern.json` in this folder."
+    shown = visible(command).replace("\n", "\\n")  # on one line, so that nothing in it ends the block
+    return f"## Making it again\n\n```\n{shown}\n```\n\nwith the `pattern.json` in this folder."

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from by_hand import write_log_by_hand
 from sets import small_set
 
 from evop.errors import EvopError
@@ -79,9 +80,11 @@ def test_another_search_in_the_folder_is_refused(calibration, tiny_folder, tmp_p
 def test_a_log_that_another_search_wrote_is_refused(calibration, tiny_folder, tmp_path):
     model, log = tiny_folder("llama"), tmp_path / "run" / "trials.jsonl"
     run(model, calibration, tmp_path / "run", evaluations=3, method="random")
-    lines = log.read_text().splitlines()
-    row = json.loads(lines[1])
-    lines[1] = json.dumps(row | {"metric": "W"})
-    log.write_text("\n".join(lines) + "\n")
+
+    def change(text):
+        head, first, *others = text.splitlines()
+        return "\n".join([head, json.dumps(json.loads(first) | {"metric": "W"}), *others])
+
+    write_log_by_hand(log, change)
     with pytest.raises(EvopError, match="holds other metrics than this search would ask for"):
         run(model, calibration, tmp_path / "run", evaluations=3, method="random")
