@@ -15,6 +15,7 @@ from calibration.reading.origins import HubDataset, LocalFile, Origin
 TOOLS = "tools"
 """The column that holds the tools which the chat of a row may call."""
 _HUB = re.compile(r"^[\w.-]+/[\w.-]+$")
+_ONLY = re.compile(r"^(?P<spec>.+:\w+):(?P<column>\w+)=(?P<value>[^:]+)$")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Source:
         column: name of the column with the text or messages; None for ``text``, else ``messages``, else
             ``conversations``.
         group_by: name of the column that names the document of a row; None where each row is a document.
+        only: a column, and what it holds in the rows that are read; None reads every row.
         joined: whether other sources feed the same domain, so that one document may lie in several of them.
         rows: number of rows read so far.
         empty: number of rows read whose text was missing or blank.
@@ -55,6 +57,7 @@ class Source:
     origin: Origin
     column: str | None = None
     group_by: str | None = None
+    only: tuple[str, str] | None = None
     joined: bool = False
     rows: int = 0
     empty: int = 0
@@ -84,6 +87,8 @@ class Source:
         for row in self.origin.rows(self._choose_columns):
             name = self.document_name(row)
             self.rows += 1
+            if self.only is not None and row.get(self.only[0]) != self.only[1]:
+                continue
             content = self._read(str(self.column), content_of, row, str(self.column), self.origin.filled)
             if content is None:
                 self.empty += 1
@@ -114,7 +119,10 @@ class Source:
         if self.group_by is not None and self.group_by not in columns:
             raise CalibrationError(f"{self.where}: no column {self.group_by!r} to group by; it has: {listed}")
         self._tools = TOOLS in columns and self.column != TOOLS
-        wanted = [self.column, self.group_by, TOOLS if self._tools else None]
+        if self.only is not None and self.only[0] not in columns:
+            raise CalibrationError(f"{self.where}: no column {self.only[0]!r} to choose rows by; it has: {listed}")
+        only = None if self.only is None else self.only[0]
+        wanted = [self.column, self.group_by, only, TOOLS if self._tools else None]
         return [name for name in dict.fromkeys(wanted) if name is not None]
 
     def document_name(self, row: dict[str, Any]) -> str:
@@ -135,7 +143,8 @@ def open_source(domain: str, spec: str, group_by: str | None = None, what: str =
     Args:
         domain: the domain's name.
         spec: a local ``.jsonl``, ``.json``, ``.parquet``, ``.csv`` or ``.txt`` file (also ``.gz``, ``.bz2``,
-            ``.xz``) as ``path`` or ``path:column``, or a hub dataset as ``repo/name:config:split:column``, where
+            ``.xz``) as ``path``, ``path:column`` or ``path:column:key=value`` (rows whose column ``key`` holds
+            that alone), or a hub dataset as ``repo/name:config:split:column``, where
             config may be empty and the last parts left out (split ``train``). The column defaults to ``text``,
             else ``messages`` (a list of ``{"role", "content"}``), else ``conversations``. A ``.txt`` file is one
             document, or several separated by lines ``<|endoftext|>``. Of a task also ``lm_eval:task``,
@@ -149,12 +158,14 @@ def open_source(domain: str, spec: str, group_by: str | None = None, what: str =
     where = f"{what} {domain}: {spec}"
     if what == "task" and spec.startswith(PREFIX):
         return Source(domain, spec, HarnessTask.open(where, spec), group_by=group_by)
-    path, column = spec, None
-    if not Path(spec).exists() and ":" in spec:
-        path, column = spec.rsplit(":", 1)
+    path, column, only = spec, None, None
+    if not Path(spec).exists() and (chosen := _ONLY.match(spec)):
+        path, only = chosen["spec"], (chosen["column"], chosen["value"])
+    if not Path(path).exists() and ":" in path:
+        path, column = path.rsplit(":", 1)
     if file_format(path):
         file = LocalFile(where, Path(path), checked_sha256(Path(path)))
-        return Source(domain, spec, file, column, group_by)
+        return Source(domain, spec, file, column, group_by, only)
     parts = spec.split(":")
     if Path(path).exists() or Path(parts[0]).exists():
         raise CalibrationError(f"{where}: not a known format ({', '.join(FORMATS)}, or .gz of one)")

@@ -24,8 +24,9 @@ def options(name):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_fields_and_options_are_the_same(name):
-    tolerated = {"tolerate"} if name == "calibrate" else set()  # what is said of the audit to come
-    own = ITS_OWN | IN_OTHER_WORDS | tolerated
+    # What is said of the audit to come, and of the files of other tools.
+    beside = {"tolerate", "import_", "export"} if name == "calibrate" else set()
+    own = ITS_OWN | IN_OTHER_WORDS | beside
     assert set(options(name)) - own == set(COMMANDS[name].model_fields) - IN_OTHER_WORDS
 
 
