@@ -7,7 +7,7 @@ import sys
 
 from calibration.errors import CalibrationError
 from calibration.visible import visible
-from evop.cli import audit, calibrate, compare, demo, heal, metric, prune, refit, run, search, show, speed
+from evop.cli import audit, calibrate, compare, demo, export, heal, metric, prune, refit, run, search, show, speed
 from evop.cli.app import app
 from evop.cli.recipe_options import GroupedCommand
 from evop.cli.stopping import answered
@@ -24,6 +24,7 @@ for _command in (
     audit.audit,
     prune.prune,
     heal.heal,
+    export.export,
     speed.speed,
     run.run,
     compare.compare,

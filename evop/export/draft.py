@@ -15,8 +15,8 @@ MARGIN = 16 << 20
 """Bytes kept free beside the weights: tokenizer, card, file system overhead."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Error numbers of a disk without room."""
-FULL_WORDS = tuple(f"os error {number}" for number in FULL)
-"""How the safetensors library words the same."""
+FULL_WORDS = (*(f"os error {number}" for number in FULL), "requested and")
+"""How the safetensors library and numpy word the same."""
 
 
 class Draft:
@@ -49,13 +49,38 @@ def drafted(out: Path, needed: int) -> Iterator[Draft]:
         EvopError: ``out`` holds something, or the disk is or gets too full.
     """
     refuse_out(out, needed)
+    with _beside(out) as folder, _said(out, needed):
+        yield Draft(folder, out)
+
+
+@contextmanager
+def drafted_file(out: Path, needed: int) -> Iterator[Path]:
+    """Draft the file ``out``: give a path to write, which gets the name of ``out`` when the block ends well.
+
+    Args:
+        out: the file; must not be there.
+        needed: bytes that it will take.
+
+    Raises:
+        EvopError: ``out`` is there, or the disk is or gets too full.
+    """
+    if out.exists() or out.is_symlink():
+        raise EvopError(f"--out {out} is there already; choose a new name")
+    _refuse_room(out, needed)
+    with _beside(out) as folder, _said(out, needed):
+        yield folder / out.name
+        (folder / out.name).rename(out)
+
+
+@contextmanager
+def _beside(out: Path) -> Iterator[Path]:
+    """Make a hidden folder beside ``out``, and delete it in the end if it is still there."""
     with ExitStack() as stack:
         try:
             folder = stack.enter_context(drafted_beside(out))
         except OSError as error:
             raise EvopError(f"--out {out}: cannot write there ({error.strerror}); choose another folder") from error
-        with _said(out, needed):
-            yield Draft(folder, out)
+        yield folder
 
 
 @contextmanager
@@ -85,6 +110,10 @@ def refuse_out(out: Path, needed: int) -> None:
     """
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise EvopError(f"--out {out} is there already and not an empty folder; choose a new one")
+    _refuse_room(out, needed)
+
+
+def _refuse_room(out: Path, needed: int) -> None:
     parent = next(place for place in (out, *out.absolute().parents) if place.is_dir())
     free = shutil.disk_usage(parent).free
     if free < needed + MARGIN:

@@ -10,14 +10,14 @@ import gc
 import os
 import statistics
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from evop.errors import EvopError
-from evop.export.child import end_with_parent, run_child
+from evop.export.child import end_with_parent
 from evop.export.config import HETERO_PREFIX
+from evop.export.fresh import in_fresh_process
+from evop.export.source import Source
 from evop.files.json_file import JsonFile, JsonPart
 from evop.model.checkpoint import Checkpoint
 from evop.removal.cut import Cut
@@ -69,7 +69,9 @@ class ParityReport(JsonFile):
         return self.ratio <= TOLERANCE and self.greedy_agrees
 
 
-def check_in_fresh_process(dense: Path, pruned: Path, pattern: Path, trust_remote_code: bool = False) -> ParityReport:
+def check_in_fresh_process(
+    dense: Path, pruned: Path, pattern: Path | None, trust_remote_code: bool = False
+) -> ParityReport:
     """Run ``check`` in a process of its own, which shares nothing with the one that wrote the checkpoint.
 
     The modelling file inside a heterogeneous checkpoint is what runs there, not the one installed.
@@ -77,46 +79,33 @@ def check_in_fresh_process(dense: Path, pruned: Path, pattern: Path, trust_remot
     Raises:
         EvopError: the process failed; the error ends with its last line.
     """
-    with tempfile.TemporaryDirectory(prefix="evop-parity-") as folder:
-        out = Path(folder) / "parity.json"
-        command = [sys.executable, "-m", "evop.export.parity", "--model", dense, "--pruned", pruned]
-        command += ["--pattern", pattern, "--out", out, "--with-parent"]
-        command += ["--trust-remote-code"] if trust_remote_code else []
-        environment = {
-            **os.environ,
-            "HF_MODULES_CACHE": folder,
-            "HF_HUB_OFFLINE": "1",
-            "TOKENIZERS_PARALLELISM": "false",
-        }
-        done, said = run_child([str(word) for word in command], environment)
-        if done:
-            last = (said.strip().splitlines() or [f"exit code {done}"])[-1]
-            raise EvopError(f"the parity check did not finish ({last}); nothing was written")
-        return ParityReport.read(out)
+    given: list[str | Path] = ["--model", dense, "--pruned", pruned]
+    given += ["--pattern", pattern] if pattern else []
+    given += ["--trust-remote-code"] if trust_remote_code else []
+    return in_fresh_process("evop.export.parity", given, ParityReport.read, "the parity check")
 
 
-def check(dense: Path, pruned: Path, pattern: Path, trust_remote_code: bool = False) -> ParityReport:
+def check(dense: Path, pruned: Path, pattern: Path | None, trust_remote_code: bool = False) -> ParityReport:
     """Compare the masked dense model with the saved checkpoint; one of them in memory at a time.
 
     Args:
-        dense: folder of the model that was pruned.
+        dense: folder of the model that was pruned; without a pattern, of one that must compute the same.
         pruned: folder of the checkpoint.
-        pattern: the pattern that it was made by, beside what belongs to it.
+        pattern: the pattern that it was made by, beside what belongs to it, or None.
         trust_remote_code: whether the dense model may run code of its own.
     """
     before, after = Checkpoint.find(dense), Checkpoint.find(pruned)
-    cut = open_pattern(pattern, before).cut
-    ids = _random_ids(before)
-    dtype = _dtype(before, cut)
+    cut = Cut() if pattern is None else open_pattern(pattern, before).cut
+    ids = random_ids(Source.of_checkpoint(before).resolved)
+    dtype = dtype_of(before, cut)
 
-    model = _load(dense, dtype, trust_remote_code)
+    model = load(dense, dtype, trust_remote_code or is_ours(before))
     dense_speed, dense_parameters = _tokens_per_second(model, ids), model.num_parameters()
-    wanted = _masked_logits(model, before, cut, ids)
+    wanted = logits_of(model, ids) if pattern is None else masked_logits(model, before, cut, ids)
     del model
     gc.collect()
-    ours = after.model_type.startswith(HETERO_PREFIX)
-    model = _load(pruned, dtype, trust_remote_code or ours)
-    difference, ratio, greedy = compare(wanted, _logits(model, ids))
+    model = load(pruned, dtype, trust_remote_code or is_ours(after))
+    difference, ratio, greedy = compare(wanted, logits_of(model, ids))
     return ParityReport(
         dtype=dtype,
         device="cpu",
@@ -151,17 +140,16 @@ def compare(wanted: torch.Tensor, saved: torch.Tensor) -> tuple[float, float, bo
     return difference, ratio, greedy
 
 
-def _random_ids(checkpoint: Checkpoint) -> torch.Tensor:
-    """Draw random token ids [sequences, length], always the same."""
+def random_ids(config: Any) -> torch.Tensor:
+    """Draw random token ids [sequences, length], always the same, for a model of a config as transformers reads it."""
     import torch
 
-    config = checkpoint.resolved
     length = min(LENGTH, int(getattr(config, "max_position_embeddings", None) or LENGTH))
     generator = torch.Generator().manual_seed(0)
     return torch.randint(int(config.vocab_size), (SEQUENCES, length), generator=generator)
 
 
-def _dtype(checkpoint: Checkpoint, cut: Cut) -> str:
+def dtype_of(checkpoint: Checkpoint, cut: Cut) -> str:
     """Choose ``float32`` where it fits in memory or blocks are changed, else what the weights are stored in.
 
     A block that is gone adds exact zeros, so the two models agree in any dtype; sums over fewer units round otherwise.
@@ -176,7 +164,13 @@ def _dtype(checkpoint: Checkpoint, cut: Cut) -> str:
     return "float32" if 4 * checkpoint.parameters * WORKING_SPACE < memory else stored
 
 
-def _load(folder: Path, dtype: str, trust_remote_code: bool) -> Any:
+def is_ours(checkpoint: Checkpoint) -> bool:
+    """Tell whether a checkpoint runs on the modelling file that evop puts into it."""
+    return checkpoint.model_type.startswith(HETERO_PREFIX)
+
+
+def load(folder: Path, dtype: str, trust_remote_code: bool) -> Any:
+    """Load a checkpoint on the CPU, ready to be measured."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -186,29 +180,31 @@ def _load(folder: Path, dtype: str, trust_remote_code: bool) -> Any:
     return model.eval().requires_grad_(False)
 
 
-def _logits(model: Any, ids: torch.Tensor) -> torch.Tensor:
+def logits_of(model: Any, ids: torch.Tensor) -> torch.Tensor:
+    """Compute the logits after each of the ids [sequences, length]."""
     import torch
 
     with torch.inference_mode():
         return model(input_ids=ids, use_cache=False).logits
 
 
-def _masked_logits(model: Any, checkpoint: Checkpoint, cut: Cut, ids: torch.Tensor) -> torch.Tensor:
+def masked_logits(model: Any, checkpoint: Checkpoint, cut: Cut, ids: torch.Tensor) -> torch.Tensor:
+    """Compute the same with what a pattern removes masked."""
     from evop.model.families import family_of
     from evop.removal.masking import masked
 
     with masked(model, family_of(checkpoint.model_type), cut):
-        return _logits(model, ids)
+        return logits_of(model, ids)
 
 
 def _tokens_per_second(model: Any, ids: torch.Tensor) -> float:
     """Time forward passes, and take the median."""
-    _logits(model, ids)
+    logits_of(model, ids)
     seconds: list[float] = []
     least, most = REPEATS
     while len(seconds) < least or (len(seconds) < most and sum(seconds) < TIMED_SECONDS):
         begun = time.perf_counter()
-        _logits(model, ids)
+        logits_of(model, ids)
         seconds.append(time.perf_counter() - begun)
     return round(ids.numel() / statistics.median(seconds), 1)
 
@@ -218,7 +214,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m evop.export.parity", description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="folder of the dense model")
     parser.add_argument("--pruned", type=Path, required=True, help="folder of the pruned checkpoint")
-    parser.add_argument("--pattern", type=Path, required=True, help="pattern that it was pruned by")
+    parser.add_argument("--pattern", type=Path, help="pattern that it was pruned by")
     parser.add_argument("--out", type=Path, required=True, help="where to write the report")
     parser.add_argument("--trust-remote-code", action="store_true", help="let the dense model run code of its own")
     parser.add_argument("--with-parent", action="store_true", help="end when the standard input is closed")

@@ -108,7 +108,7 @@ def _write_shard(source: Path, target: Path, pieces: dict[str, Piece]) -> None:
     from safetensors.torch import save_file
 
     with safe_open(source, framework="pt") as shard:
-        kept = {new: _made(shard, piece) for new, piece in pieces.items()}
+        kept = {new: made(shard, piece) for new, piece in pieces.items()}
         try:
             save_file(kept, target, metadata=shard.metadata() or {"format": "pt"})
         except SafetensorError as error:
@@ -116,7 +116,7 @@ def _write_shard(source: Path, target: Path, pieces: dict[str, Piece]) -> None:
     target.chmod(READABLE)
 
 
-def _made(shard: Any, piece: Piece) -> torch.Tensor:
+def made(shard: Any, piece: Piece) -> torch.Tensor:
     """Make a tensor of the pruned model from one of the dense model."""
     import torch
 

@@ -13,6 +13,7 @@ TIME = "Budgets of time"
 FIT = "Budgets of memory"
 LEARNING = "How it learns"
 HARNESS = "Tasks of lm-evaluation-harness, with evop[eval]"
+GGUF = "GGUF files, with evop[gguf]"
 RUNNING = "How the model is run"
 
 

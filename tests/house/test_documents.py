@@ -124,7 +124,8 @@ def test_the_test_sees_what_is_not_there():
 
 def test_the_commands():
     assert set(COMMANDS) == {
-        *("demo", "calibrate", "show", "metric", "search", "refit", "audit", "prune", "heal", "speed", "run", "compare")
+        *("demo", "calibrate", "show", "metric", "search", "refit", "audit", "prune", "heal", "export", "speed", "run"),
+        "compare",
     }
     assert "make test" in text(".ci/run")
     assert set(COMMANDS) <= set(re.findall(r"\bevop (\w+)", text("docs/guide.md")))

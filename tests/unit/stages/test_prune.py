@@ -217,4 +217,4 @@ def test_sums_over_fewer_units_are_compared_in_float32(cut, dtype, tmp_path, mon
     """On a machine too small for the weights in float32, a pattern of whole blocks is compared as stored."""
     checkpoint = Checkpoint.find(build("llama", tmp_path / "model", dtype=torch.bfloat16))
     monkeypatch.setattr(os, "sysconf", lambda name: 1)
-    assert parity._dtype(checkpoint, cut) == dtype
+    assert parity.dtype_of(checkpoint, cut) == dtype

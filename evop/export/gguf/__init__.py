@@ -1,0 +1,1 @@
+"""GGUF, the file that llama.cpp runs: which architecture, which tensors, which tokenizer, how many bits."""

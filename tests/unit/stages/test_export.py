@@ -1,0 +1,174 @@
+"""What export refuses, and that a refusal leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import sys
+import tomllib
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from tiny import build, load, logits, random_ids, removing, write_pattern
+from transformers import AutoConfig
+
+import evop
+from evop.errors import EvopError
+from evop.export.configuration_decilm import DeciLMConfig
+from evop.export.gguf import ggml
+from evop.export.gguf.runtime import LlamaCpp
+from evop.model.checkpoint import Checkpoint
+from evop.model.families import family_of
+from evop.removal.masking import masked
+from evop.removal.opened import open_pattern
+from evop.stages.export import export
+
+pytest.importorskip("gguf", reason="gguf is not installed: pip install 'evop[gguf]'")
+
+
+@pytest.fixture
+def model(tiny_folder):
+    return tiny_folder("llama")
+
+
+@pytest.fixture
+def pattern(model, tmp_path):
+    return write_pattern(tmp_path / "pattern.json", *removing(model, "layers.1.mlp", "layers.2.attn"), model)
+
+
+@pytest.fixture
+def out(tmp_path):
+    (tmp_path / "there").mkdir()
+    return tmp_path / "there" / "out"
+
+
+def refused(words, model, out, pattern=None, **options):
+    with pytest.raises(EvopError, match=words) as caught:
+        export(model, out, pattern, **{"check": False, **options})
+    assert "\n" not in str(caught.value)
+    assert not list(out.parent.iterdir())
+
+
+@pytest.mark.parametrize("way", ["gguf", "mergekit"])
+def test_a_file_that_is_there_is_left_alone(way, model, out):
+    out.write_text("mine")
+    with pytest.raises(EvopError, match="is there already"):
+        export(model, out, removed_layer(model, out.parent.parent), format=way, check=False)
+    assert out.read_text() == "mine"
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+
+
+def removed_layer(model, folder):
+    """A pattern without one whole layer."""
+    return write_pattern(folder / "layer.json", *removing(model, "layers.1", grain="layer"), model)
+
+
+@pytest.mark.parametrize("way", ["gguf", "decilm", "masked"])
+def test_a_disk_that_is_too_small(way, model, pattern, out, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    refused("MB free", model, out, pattern, format=way)
+
+
+@pytest.mark.parametrize("way", ["gguf", "decilm", "masked"])
+def test_a_disk_that_fills_up_while_writing(way, model, pattern, out):
+    """A limit on the size of files stands for the full disk: the same system call fails in the same place."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        refused("the disk filled up while writing", model, out, pattern, format=way)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_formats_that_cannot_hold_a_pattern(model, pattern, out, tmp_path, tiny_folder):
+    refused("takes whole layers, and the pattern leaves half of layer 1", model, out, pattern, format="mergekit")
+    first = write_pattern(tmp_path / "first.json", *removing(model, "layers.0.attn"), model)
+    refused("no first layer without attention", model, out, first, format="decilm")
+    refused("this is a qwen3", tiny_folder("qwen3"), out, format="decilm")
+    refused("a pruned model; give --pattern", model, out, format="hf")
+    refused("give --pattern", model, out, format="masked")
+    refused("--bits is for --format gguf", model, out, pattern, format="decilm", bits="q8_0")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"model": {"type": "WordPiece"}}, "a tokenizer of type 'WordPiece', and BPE alone"),
+        ({"pre_tokenizer": {"type": "Whitespace"}}, "--format gguf"),
+        ({"added_tokens": [{"id": 5000, "content": "<far>", "special": True}]}, "a token 5000, and embeddings for"),
+        (None, "no tokenizer.json"),
+    ],
+)
+def test_tokenizers_that_cannot_be_written(change, words, out, tmp_path):
+    folder = build("llama", tmp_path / "model")
+    file = folder / "tokenizer.json"
+    if change is None:
+        file.unlink()
+    else:
+        file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    refused(words, folder, out, format="gguf")
+
+
+def test_what_is_not_installed_is_named_with_its_extra(model, out, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+    refused(r"needs xllamacpp, which is not installed; pip install 'evop\[gguf\]'", model, out, **Q4)
+    with pytest.raises(EvopError, match=r"llama.cpp is not installed; pip install 'evop\[gguf\]'"):
+        LlamaCpp(tmp_path / "x.gguf")
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    refused(r"needs gguf, which is not installed; pip install 'evop\[gguf\]'", model, out, format="gguf")
+
+
+Q4 = {"format": "gguf", "quantise": "q4_k_m"}
+
+
+def test_a_build_without_the_quantiser(model, out, monkeypatch):
+    pytest.importorskip("xllamacpp", reason="llama.cpp is not installed: pip install 'evop[gguf]'")
+    monkeypatch.setattr(ggml, "QUANTISER", "no_such_function")
+    refused("this build of xllamacpp hides no_such_function; write --bits q8_0", model, out, **Q4)
+
+
+def test_mergekit_is_told_which_layers_stay(model, out, tmp_path):
+    export(model, out, removed_layer(model, tmp_path), format="mergekit")
+    told = yaml.safe_load(out.read_text())
+    assert [one["sources"][0]["layer_range"] for one in told["slices"]] == [[0, 1], [2, 4]]
+    assert told["merge_method"] == "passthrough"
+
+
+def test_decilm_says_what_each_layer_holds(model, out, tmp_path):
+    """Its config is read by the class that goes along, and every reader's formula gives the width of the tensors."""
+    uneven = write_pattern(tmp_path / "uneven.json", *removing(model, "layers.2.mlp", "layers.1.attn"), model)
+    export(model, out, uneven, format="decilm")
+    config = DeciLMConfig.from_pretrained(out)
+    blocks, tensors = config.block_configs, Checkpoint.find(out).tensors
+    assert [block.ffn.no_op for block in blocks] == [False, False, True, False]
+    assert [block.attention.no_op for block in blocks] == [False, True, False, False]
+    assert blocks[0].attention.n_heads_in_group == config.num_attention_heads // 2
+    width = int(2 * blocks[0].ffn.ffn_mult * config.hidden_size / 3)
+    assert -(-width // 256) * 256 == tensors["model.layers.0.mlp.up_proj.weight"].shape[0] == 256
+    assert not [name for name in tensors if name.startswith(("model.layers.2.mlp", "model.layers.1.self_attn"))]
+    assert (out / "configuration_decilm.py").is_file()
+    json.dumps(config.to_dict())
+    assert AutoConfig.from_pretrained(out, trust_remote_code=True).block_configs[2].ffn.no_op
+
+
+def test_the_plugin_of_vllm_makes_the_config_known(model, pattern, out):
+    """What vLLM does with the entry point; vLLM itself is not here."""
+    project = tomllib.loads((Path(evop.__file__).parent.parent / "pyproject.toml").read_text())["project"]
+    (point,) = project["entry-points"]["vllm.general_plugins"].items()
+    EntryPoint(*point, "vllm.general_plugins").load()()
+    export(model, out, pattern, format="decilm")
+    assert type(AutoConfig.from_pretrained(out)) is DeciLMConfig
+
+
+def test_masked_computes_what_was_searched(model, pattern, out):
+    export(model, out, pattern, format="masked", check=False)
+    dense, ids = load(model), random_ids()
+    with masked(dense, family_of("llama"), open_pattern(pattern, Checkpoint.find(model)).cut):
+        wanted = logits(dense, ids)
+    found = load(out)
+    assert found.config.num_hidden_layers == 4
+    assert (logits(found, ids) - wanted).abs().max() <= 1e-4 * wanted.std()
