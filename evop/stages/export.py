@@ -10,7 +10,7 @@ from typing import Any
 from evop.errors import EvopError
 from evop.export.decilm import refuse_decilm, write_decilm
 from evop.export.draft import Draft, drafted, drafted_file
-from evop.export.gguf.check import LIMITS, GgufCheck, check_gguf, there
+from evop.export.gguf.check import GgufCheck, check_gguf, there
 from evop.export.gguf.write import GgufPlan
 from evop.export.masked import refuse_masked, write_masked
 from evop.export.mergekit import mergekit_yaml
@@ -114,18 +114,18 @@ def _as_gguf(given: Given, out: Path, recipe: ExportRecipe, report: Report, chec
 
 def _refuse_wrong(found: GgufCheck, recipe: ExportRecipe) -> None:
     """Refuse a file that computes something else; of few bits nobody can say beforehand how far off is right."""
-    limit = LIMITS.get(recipe.bits) if recipe.quantise is None else None
-    if limit is not None and found.ratio > limit:
+    if recipe.quantise is None and not found.holds(recipe.bits):
         raise EvopError(
             f"llama.cpp does not compute what was measured: log-probabilities differ by {found.ratio:.2g} of the "
-            f"logits' standard deviation, allowed is {limit:g}; nothing was written; please report it with its "
-            "pattern.json"
+            f"logits' standard deviation, allowed is {found.allowed(recipe.bits):.2g}; nothing was written; please "
+            "report it with its pattern.json"
         )
 
 
 def _words(found: GgufCheck) -> str:
     return (
-        f"log-probabilities differ by {found.ratio:.2g} of the logits' standard deviation at most, the likeliest token "
+        f"log-probabilities differ by {found.ratio:.2g} of the logits' standard deviation at most (computing "
+        f"in float16, {found.explained:.2g}), the likeliest token "
         f"is the same at {found.same_best:.0%} of {found.compared} places; llama.cpp reads {found.reads:,.0f} and "
         f"writes {found.writes:,.0f} tokens per second on one thread"
     )

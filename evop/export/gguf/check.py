@@ -9,7 +9,7 @@ import argparse
 import importlib.util
 import sys
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from evop.files.json_file import JsonFile
 from evop.model.checkpoint import Checkpoint
 from evop.removal.opened import open_pattern
 
+if TYPE_CHECKING:
+    import torch
+
 BEST = 256
 """Likeliest tokens whose log-probabilities are compared."""
 PLACES = 8
@@ -29,8 +32,12 @@ PLACES = 8
 LIMITS = {"f16": 0.1, "bf16": 0.5, "q8_0": 0.5}
 """Largest difference of two log-probabilities allowed, in standard deviations of the logits, by ``--bits``.
 
-Wide on purpose: rounding makes much less of it, a tensor in a wrong place many times as much.
+A tensor in a wrong place makes many times as much. A pruned model can be so unsteady that rounding alone exceeds it:
+what float16 changes in transformers is measured too, and ``SLACK`` times as much is allowed.
 """
+SLACK = 3.0
+WRITTEN = 24
+"""Tokens of a sequence that is compared. The model writes them: after random ones, rounding decides what follows."""
 
 
 class GgufCheck(JsonFile):
@@ -43,11 +50,21 @@ class GgufCheck(JsonFile):
     """Largest difference of two log-probabilities of the likeliest tokens, nats."""
     ratio: float
     """The same in standard deviations of the logits."""
+    explained: float
+    """What computing in float16 changes in transformers, in the same unit; 0 where its numbers overflow."""
     same_best: float
     """Share of the places at which both find the same token likeliest."""
     reads: float
     writes: float
     """Tokens per second that llama.cpp read and wrote, on one thread."""
+
+    def holds(self, bits: str) -> bool:
+        """Tell whether the file computes what was measured, as nearly as its numbers of some bits can."""
+        return self.ratio <= self.allowed(bits)
+
+    def allowed(self, bits: str) -> float:
+        """Return the largest ``ratio`` that numbers of some bits explain."""
+        return max(LIMITS[bits], SLACK * self.explained)
 
 
 def there() -> bool:
@@ -67,7 +84,7 @@ def check_gguf(gguf: Path, model: Path, pattern: Path | None, context: int) -> G
 
 
 def check(gguf: Path, model: Path, pattern: Path | None, context: int) -> GgufCheck:
-    """Compare the next tokens that llama.cpp and transformers predict after random ones.
+    """Compare the next tokens that llama.cpp and transformers predict in text that the model wrote.
 
     Args:
         gguf: the file.
@@ -76,31 +93,49 @@ def check(gguf: Path, model: Path, pattern: Path | None, context: int) -> GgufCh
         context: positions that the file promises.
     """
     checkpoint = Checkpoint.find(model)
-    ids = random_ids(Source.of_checkpoint(checkpoint).resolved)[:, : context // 2]
-    wanted = load(model, "float32", is_ours(checkpoint))
-    if pattern is None:
-        logits = logits_of(wanted, ids)
-    else:
-        logits = masked_logits(wanted, checkpoint, open_pattern(pattern, checkpoint).cut, ids)
-    spread, best = logits.std().item(), logits.argmax(-1)
-    expected = logits.float().log_softmax(-1)
+    loaded = load(model, "float32", is_ours(checkpoint))
+    ids = _written_on(loaded, random_ids(Source.of_checkpoint(checkpoint).resolved)[:, :1], min(WRITTEN, context // 2))
+    logits = _logits(loaded, checkpoint, pattern, ids)
+    expected, spread, best = logits.log_softmax(-1), logits.std().item(), logits.argmax(-1)
+    rounded = _logits(loaded.half(), checkpoint, pattern, ids).log_softmax(-1)
     runtime = LlamaCpp(gguf, context=min(context, 2 * ids.shape[1]))
-    differences, same = [], []
+    differences, explained, same = [0.0], [0.0], []
     for row in range(len(ids)):
         for place in np.linspace(2, ids.shape[1], PLACES).astype(int):
             found = runtime.next_logprobs(ids[row, :place].tolist(), BEST)
-            differences += [abs(value - expected[row, place - 1, token].item()) for token, value in found.items()]
+            exact, half = expected[row, place - 1], rounded[row, place - 1]
+            differences += [abs(value - exact[token].item()) for token, value in found.items()]
+            explained += [abs(half[token].item() - exact[token].item()) for token in found]
             same.append(max(found, key=found.__getitem__) == best[row, place - 1].item())
     reads, writes = runtime.speed(ids[0].tolist(), ids.shape[1] // 2)
-    largest = max(differences)
+    largest, by_rounding = max(differences), np.max(explained)
     return GgufCheck(
         compared=len(same),
         difference=largest,
         ratio=largest / spread if spread else float(largest > 0),
+        explained=float(by_rounding / spread) if spread and np.isfinite(by_rounding) else 0.0,
         same_best=float(np.mean(same)),
         reads=round(reads, 1),
         writes=round(writes, 1),
     )
+
+
+def _written_on(model: Any, ids: torch.Tensor, length: int) -> torch.Tensor:
+    """Let a model write on from some first tokens, always the same: int64 [sequences, length]."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    while ids.shape[1] < length:
+        likely = logits_of(model, ids)[:, -1].float().softmax(-1)
+        ids = torch.cat([ids, torch.multinomial(likely, 1, generator=generator)], 1)
+    return ids
+
+
+def _logits(model: Any, checkpoint: Checkpoint, pattern: Path | None, ids: torch.Tensor) -> torch.Tensor:
+    """What a model predicts, pruned where there is a pattern: float32 [sequences, length, vocabulary]."""
+    if pattern is None:
+        return logits_of(model, ids).float()
+    return masked_logits(model, checkpoint, open_pattern(pattern, checkpoint).cut, ids).float()
 
 
 def main(arguments: list[str] | None = None) -> int:
