@@ -14,7 +14,7 @@ from evop.metrics.metric import Metric
 
 
 @contextmanager
-def _quiet() -> Any:
+def quiet() -> Any:
     """Keep Optuna's log, and its warnings of what is experimental, off the screen."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -36,21 +36,21 @@ class Study:
     """
 
     def __init__(self, sampler: Callable[[], Any], metric_of: Callable[[Any], Metric], size: int) -> None:
-        with _quiet():
+        with quiet():
             self._study = optuna.create_study(sampler=sampler(), direction="minimize")
         self._metric_of, self._size = metric_of, size
         self._asked: list[tuple[Any, Metric]] = []
 
     def ask(self) -> list[Metric]:
         """Return a round of metrics."""
-        with _quiet():
+        with quiet():
             trials = [self._study.ask() for _ in range(self._size)]
             self._asked = [(trial, self._metric_of(trial)) for trial in trials]
         return [metric for _, metric in self._asked]
 
     def tell(self, values: Mapping[Metric, float]) -> None:
         """Tell the value of every metric asked for."""
-        with _quiet():
+        with quiet():
             for trial, metric in self._asked:
                 value = values[metric]
                 self._study.tell(trial, math.inf if math.isnan(value) else value)
