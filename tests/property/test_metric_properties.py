@@ -13,7 +13,7 @@ from evop.importance.statistics import SiteStatistics, Statistics
 from evop.metrics.expression import OPERATORS, Expression, of
 from evop.metrics.meta import distinct_meta_metrics, every_meta_metric
 from evop.metrics.parse import parse
-from evop.metrics.simplify import as_ranked, simplified
+from evop.metrics.simplify import OPPOSITES, as_ranked, simplified
 from evop.metrics.values import value
 
 examples = settings(deadline=None, max_examples=400, derandomize=True)
@@ -108,6 +108,19 @@ def test_opposites_leave_the_order_but_for_what_log_adds(tree):
     assert len(simpler.nodes) <= len(tree.nodes)
     pairs = {(node.name, node.arguments[0].name) for node in simpler.nodes if len(node.arguments) == 1}
     assert not pairs & {("exp", "log"), ("log", "exp"), ("ln", "exp"), ("exp", "ln"), ("neg", "neg"), ("sqrt", "sqr")}
+
+
+PLAIN = tuple(name for name in OPERATORS if name not in ("exp", "log", "ln"))
+
+
+@examples
+@given(trees(PLAIN), st.sampled_from(sorted(OPPOSITES)), st.integers(0, 3))
+def test_opposites_at_the_root_turn_no_pair_over(tree, pair, seed):
+    outer, inner = pair
+    whole, terminals = of(outer, of(inner, tree)), numbers(seed)
+    before, after = (computed(each, terminals) for each in (whole, simplified(whole, opposites=True)))
+    if np.isfinite(before).all() and np.isfinite(after).all():
+        assert not_turned_over(before, after)
 
 
 def site_of(seed):

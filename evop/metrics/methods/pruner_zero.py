@@ -34,7 +34,8 @@ class PrunerZero:
     """Breeds trees; it never finishes.
 
     Each generation is bred of the one before: two tournaments choose parents, a subtree of one takes the place of one
-    of the other, and nodes are exchanged for others of as many arguments. Trees that are too deep are bred again.
+    of the other, and nodes are exchanged for others of as many arguments. Trees that are too flat or too deep are bred
+    again.
     What is measured is the tree written more simply; the tree itself breeds on.
 
     As published: operators, terminals (|W|, X not rooted, G), depths from 2 to 4. Ours are: what is named above as
@@ -71,7 +72,7 @@ class PrunerZero:
             for _ in range(len(child)):
                 if random.random() < MUTATION:
                     (child,) = gp.mutNodeReplacement(child, pset=self._primitives)
-            if child.height <= DEEPEST:
+            if SHALLOWEST <= child.height <= DEEPEST:
                 return child
 
     def _parent(self, scores: Sequence[float]) -> Any:
