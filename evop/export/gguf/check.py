@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from evop.errors import EvopError
+from evop.export.child import end_with_parent
 from evop.export.fresh import in_fresh_process
 from evop.export.gguf.runtime import LlamaCpp
 from evop.export.parity import is_ours, load, logits_of, masked_logits, random_ids
@@ -146,7 +147,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--gguf", type=Path, required=True, help="the file")
     parser.add_argument("--context", type=int, required=True, help="positions that the file promises")
     parser.add_argument("--out", type=Path, required=True, help="where to write the report")
+    parser.add_argument("--with-parent", action="store_true", help="end when the standard input is closed")
     options = parser.parse_args(arguments)
+    if options.with_parent:
+        end_with_parent()
     try:
         check(options.gguf, options.model, options.pattern, options.context).write(options.out)
     except EvopError as error:
