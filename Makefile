@@ -20,9 +20,9 @@ demo: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-# Those too that can only be slow.
+# Those too that can only be slow; not those of hours, which are run by hand: -m long.
 test-all: .venv/installed
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not gpu'
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not long and not gpu'
 
 # On the kernels of other processors, with tolerances of half their size.
 test-kernels: .venv/installed

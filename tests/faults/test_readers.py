@@ -192,7 +192,7 @@ def seal(house, name, content):
         manifest.write_bytes(written(signed(said)))
 
 
-@pytest.mark.parametrize("count", [SAMPLE, pytest.param(MANY, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [SAMPLE, pytest.param(MANY, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", READERS)
 def test_bytes_that_moved(house, name, count):
     path, good, manifest = house / name, (house / name).read_bytes(), (house / "set/manifest.json").read_bytes()
@@ -209,7 +209,7 @@ def test_bytes_that_moved(house, name, count):
         (house / "set/manifest.json").write_bytes(manifest if "manifest" not in name else good)
 
 
-@pytest.mark.parametrize("count", [SAMPLE, pytest.param(MANY, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [SAMPLE, pytest.param(MANY, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", STRUCTURED)
 def test_values_that_somebody_changed(house, name, count):
     path, good = house / name, (house / name).read_bytes()
@@ -253,7 +253,7 @@ def test_what_is_no_such_file(house, name):
         aside.replace(path)
 
 
-@pytest.mark.parametrize("count", [SAMPLE, pytest.param(MANY, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [SAMPLE, pytest.param(MANY, marks=pytest.mark.long)])
 def test_cells_of_chats(tmp_path, count):
     """Chats in every form, changed and then kept in a table: Arrow types them all, or refuses."""
 
