@@ -104,3 +104,10 @@ def test_another_calibration_package_is_told_apart(tmp_path):
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode != 0
     assert "another distribution of that name shadows evop's" in done.stderr
+
+
+def test_no_two_files_of_tests_have_one_name():
+    """pytest imports them by name, and refuses the second where folders are no packages."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(names) > 100
+    assert not {name for name in names if names.count(name) > 1}

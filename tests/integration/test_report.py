@@ -221,7 +221,7 @@ def test_a_point_of_the_frontier_is_clicked_and_says_its_groups(browser, frontie
     assert columns(browser, "#groups table", 0) == ["a/0 one"]
     browser.find_element("css selector", "circle[data-name='0.20']").click()
     assert columns(browser, "#groups table", 0) == ["b/<0> two", "a/0 one"]
-    assert "--pattern RUN/points/0.20 " in browser.find_element("id", "command").text
+    assert "--pattern RUN@0.20 " in browser.find_element("id", "command").text
     assert "10.0% removed: a/0 one" in browser.execute_script(
         "return document.querySelector('circle title').textContent"
     )

@@ -49,8 +49,7 @@ def test_with_tolerances_as_much_goes_as_can_unless_a_budget_is_named():
     alone, beside = SearchRecipe.of(tolerate="0.1"), SearchRecipe.of(tolerate="0.1", remove=0.3, objective="cvar")
     assert (alone.remove, alone.objective, alone.unit) == (None, "worst", "tolerance")
     assert (beside.remove, beside.objective, beside.unit) == (0.3, "cvar", "tolerance")
-    with pytest.raises(EvopError, match="give --remove, or --tolerate"):
-        SearchRecipe.of(remove=None)
+    assert SearchRecipe.of(remove=None).remove == 0.25
     with pytest.raises(EvopError, match="both say what counts as one"):
         SearchRecipe.of(tolerate="0.1", scale="random")
 
