@@ -103,7 +103,7 @@ class Cell:
             recipe = calibration_recipe(
                 [name for name in names if (name in kept_away) is away],
                 group_by=["document"], clusters=4, embedder="lexical", hold_out=0.25, passages=9, passage_chars=250,
-                limit=2500, min_group_tokens=120, select_passages=2, audit_passages=12, train_tokens=1000,
+                limit=2500, min_group_tokens=120, select_passages=4, audit_passages=12, train_tokens=1000,
                 seed=self.seed,
             )  # fmt: skip
             build_calibration_set(recipe).save(folder)
