@@ -75,6 +75,14 @@ def test_layers_that_differ(name, grain, tiny_folder, tmp_path):
     assert_same(model, pattern, tmp_path / "x.gguf", read_by(name))
 
 
+@pytest.mark.parametrize("name", UNEVEN)
+def test_whole_layers(name, tiny_folder, tmp_path):
+    model = tiny_folder(name)
+    pattern = write_pattern(tmp_path / "p.json", *removing(model, "layers.1", "layers.2", grain="layer"), model)
+    assert written(model, pattern, tmp_path / "x.gguf").architecture.name == STOCK[name]
+    assert_same(model, pattern, tmp_path / "x.gguf", read_by(name))
+
+
 @pytest.mark.parametrize("case", SILENT)
 @pytest.mark.parametrize("name", ["llama", "qwen3"])
 def test_blocks_that_are_gone(name, case, tiny_folder, tmp_path):
