@@ -178,6 +178,8 @@ RESULTS = {
     ],
     "docs/peers.md": ["peers", "peers-gaps"],
     "docs/objectives.md": ["objectives"],
+    "docs/metrics.md": ["metrics"],
+    "docs/exports.md": ["exports"],
     "docs/recovery.md": ["recovery", "recovery-nll", "recovery-kl"],
     "docs/calibration.md": ["copies", "clusters"],
     "docs/latency.md": ["latency"],
