@@ -20,31 +20,24 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from calibration import CalibrationSet, Recipe
-from calibration.errors import CalibrationError
-from evop.auditing.audit_file import AuditFile
-from evop.errors import EvopError
-from evop.model.sums import refuse_changed
+from damage import AUDITING, REFUSED, damaged
+
+from calibration import Recipe
 from evop.reference import corpus_files, model_dir
-from evop.removal.pattern_file import PatternFile
-from evop.searching.search_file import SearchFile
 from evop.stages.audit import audit
 from evop.stages.calibrate import calibrate
 from evop.stages.heal import heal
 from evop.stages.prune import prune
 from evop.stages.run import run
 from evop.stages.search import search
-from patterns import STRATEGIES, PatternError, TrialLog
+from patterns import STRATEGIES
 
-REFUSED = (EvopError, CalibrationError, PatternError, OSError)
-"""What the command line says on one line."""
 PROMISED = ("trials.jsonl", "pattern.json", "*.safetensors", "config.json", "manifest.json", "passages.parquet")
 PROMISED += ("centroids.npy", "audit.csv")
 OPTIONS = {"max_tokens": 32, "min_group_tokens": 20, "device": "cpu", "dtype": "float32"}
-AUDITING = {"max_tokens": 32, "device": "cpu", "dtype": "float32", "speed": False, "needs": False}
 LIMITS = {"exhaustive": {"grain": "layer", "remove": 0.17}, "greedy": {}, "oneshot": {}}
 HEALING = {"tokens": 1200, "look_every": 400, "batch_tokens": 200, "rank": 4, "max_tokens": 64, "min_group_tokens": 100}
 Stage = Callable[[Path], object]
@@ -173,52 +166,6 @@ def tried(name: str, stage: Stage, base: Path, arguments: argparse.Namespace, ch
     )
 
 
-def damaged(base: Path, flips: int, chance: random.Random) -> Iterator[str]:
-    """Tear and change files of every kind; yields lines of the second table."""
-    home = fresh(base)
-    found, given = base / "run", base / "set"
-    audit(model_dir(), given, found, home / "audit", random_patterns=0, **AUDITING)
-    prune(model_dir(), found, home / "pruned", parity=False)
-    readers: dict[Path, Callable[[], object]] = {
-        given / "manifest.json": lambda: CalibrationSet.load(given).manifest,
-        given / "passages.parquet": lambda: CalibrationSet.load(given).passages,
-        given / "centroids.npy": lambda: CalibrationSet.load(given).centroids.tobytes(),
-        found / "trials.jsonl": lambda: TrialLog.open(found / "trials.jsonl").trials,
-        found / "pattern.json": lambda: PatternFile.read(found / "pattern.json"),
-        found / "search.json": lambda: SearchFile.read(found / "search.json"),
-        home / "audit" / "audit.json": lambda: AuditFile.read(home / "audit" / "audit.json"),
-        home / "pruned" / "model.safetensors": lambda: refuse_changed(home / "pruned"),
-        home / "pruned" / "config.json": lambda: refuse_changed(home / "pruned"),
-    }
-    for path, read in readers.items():
-        content, wanted = path.read_bytes(), read()
-        begins = content.rstrip(b"\n").rfind(b"\n") + 1
-        torn = [content[:end] for end in range(max(begins, len(content) - flips), len(content))]
-        places = (chance.randrange(len(content)) for _ in range(flips))
-        flipped = (content[:at] + bytes([content[at] ^ 1 << chance.randrange(8)]) + content[at + 1 :] for at in places)
-        row = [f"| {path.name} "]
-        for changed in (torn, flipped):
-            counts = Counter(outcome(path, each, read, wanted) for each in changed)
-            row += [str(counts[word]) for word in ("detected", "same", "shorter", "another", "traceback")]
-        path.write_bytes(content)
-        yield " | ".join(row) + " |"
-
-
-def outcome(path: Path, content: bytes, read: Callable[[], object], wanted: object) -> str:
-    """Read a damaged file: what comes of it."""
-    path.write_bytes(content)
-    try:
-        found = read()
-    except REFUSED:
-        return "detected"
-    except Exception:
-        return "traceback"
-    if found == wanted:
-        return "same" if path.name not in ("model.safetensors", "config.json") else "another"
-    is_log = isinstance(found, list) and isinstance(wanted, list) and path.suffix == ".jsonl"
-    return "shorter" if is_log and found == wanted[: len(found)] else "another"
-
-
 def main() -> None:
     """Try what was asked for, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -246,7 +193,7 @@ def main() -> None:
         outcomes = "detected | same | shorter | another | traceback |"
         print(f"\n| file | torn: {outcomes} changed: {outcomes}")
         print("|---|" + "--:|" * 10)
-        for line in damaged(base, arguments.flips, chance):
+        for line in damaged(fresh(base), base / "run", base / "set", arguments.flips, chance):
             print(line, flush=True)
 
 

@@ -145,6 +145,15 @@ class CalibrationSet:
         return draw_clusters(groups, self.passages, self.positions)
 
     @classmethod
+    def opened(cls, given: "str | Path | CalibrationSet") -> "CalibrationSet":
+        """Take a set as it is, or read the one in a folder.
+
+        Raises:
+            CalibrationError: as ``load`` does.
+        """
+        return given if isinstance(given, CalibrationSet) else cls.load(given)
+
+    @classmethod
     def load(cls, folder: str | Path) -> "CalibrationSet":
         """Read a set, checking schema, keys and checksums.
 

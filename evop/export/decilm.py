@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from evop.errors import EvopError
 from evop.export.folder import NewTensor, write_folder
 from evop.export.source import LayerShape, Source
+from evop.removal.space import heads_of
 
 if TYPE_CHECKING:
     import torch
@@ -45,15 +46,15 @@ def refuse_decilm(source: Source) -> None:
         EvopError: with the reason.
     """
     config, layers = source.resolved, source.layers
-    head = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
+    heads, _, head = heads_of(config)
     reasons = {
         f"it holds Llamas, and this is a {source.base_type}": source.base_type not in HELD,
         "it has no biases": any(name.startswith(source.stem) and name.endswith(".bias") for name in source.pieces),
         "it has no sliding window": any(source.family.window(config, i) is not None for i in range(len(layers))),
         "its attention has the query heads of the dense model, and the pattern removes some": any(
-            layer.heads not in (0, config.num_attention_heads) for layer in layers
+            layer.heads not in (0, heads) for layer in layers
         ),
-        "its heads have hidden size / heads numbers": head * config.num_attention_heads != config.hidden_size,
+        "its heads have hidden size / heads numbers": head * heads != config.hidden_size,
         "vLLM reads no first layer without attention": not layers[0].heads,
         f"rope_type {_rope(source)['rope_type']} means something else in older readers": _rope(source)["rope_type"]
         not in ("default", "llama3"),

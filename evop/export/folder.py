@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evop.export.companions import copy_companions
-from evop.export.weights import INDEX, READABLE
+from evop.export.shards import shard_name, write_index, write_shard
 from evop.files.json_file import write_json
 from evop.files.names import CONFIG
-from evop.files.tensors import write_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -54,11 +53,9 @@ def write_folder(folder: Path, like: Path, config: dict[str, Any], tensors: Iter
         shards[tensor.shard].append(tensor)
     places: dict[str, str] = {}
     for number, kept in enumerate(shards.values(), 1):
-        name = f"model-{number:05d}-of-{len(shards):05d}.safetensors" if len(shards) > 1 else "model.safetensors"
+        name = shard_name(number, len(shards))
         made = {tensor.name: tensor.make().contiguous() for tensor in kept}
-        write_tensors(made, folder / name, {"format": "pt"})
-        (folder / name).chmod(READABLE)
+        write_shard(made, folder / name)
         places |= dict.fromkeys(made, name)
     if len(shards) > 1:
-        total = sum(tensor.nbytes for kept in shards.values() for tensor in kept)
-        write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": dict(sorted(places.items()))})
+        write_index(places, sum(tensor.nbytes for kept in shards.values() for tensor in kept), folder)

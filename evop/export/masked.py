@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,9 @@ from evop.errors import EvopError
 from evop.export.folder import NewTensor, write_folder
 from evop.export.plan import LayerPlan
 from evop.export.source import Source
+from evop.export.weights import block_of
 from evop.model.checkpoint import Checkpoint
-from evop.model.families import BLOCK_KINDS, Family
-from evop.removal.cut import Place
+from evop.model.families import Family
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +25,7 @@ def refuse_masked(dense: Checkpoint, family: Family, plan: LayerPlan, source: So
     Raises:
         EvopError: a bias that pruning added, where the dense model has none.
     """
-    places = {new: old for old, new in _names(dense, family, plan).items()}
+    places = set(_Zeros(dense, family, plan, source).names.values())
     added = next((name for name in source.pieces if name not in places), None)
     if added is not None:
         raise EvopError(
@@ -46,63 +47,52 @@ def write_masked(dense: Checkpoint, family: Family, plan: LayerPlan, source: Sou
     Raises:
         OSError: the disk is full or refuses.
     """
-    write_folder(folder, dense.folder, dense.config, _tensors(dense, family, plan, source))
+    write_folder(folder, dense.folder, dense.config, _Zeros(dense, family, plan, source).tensors())
 
 
-def _tensors(dense: Checkpoint, family: Family, plan: LayerPlan, source: Source) -> Iterator[NewTensor]:
-    whole = Source.of_checkpoint(dense)
-    names = _names(dense, family, plan)
-    for old, tensor in dense.tensors.items():
+class _Zeros:
+    """The dense model's tensors, with zeros where something left.
 
-        def make(old: str = old) -> torch.Tensor:
-            if old in names:
-                return _spread(dense, family, plan, source.tensor(names[old]), old)
-            kept = whole.tensor(old)
-            return kept.zero_() if _last(dense, family, old) else kept
+    Attributes:
+        names: name in the dense model of each tensor that stays -> its name in the pruned one.
+    """
 
-        yield NewTensor(old, tensor.nbytes, tensor.shard, make)
+    def __init__(self, dense: Checkpoint, family: Family, plan: LayerPlan, source: Source) -> None:
+        self.dense, self.family, self.plan, self.source = dense, family, plan, source
+        stem = family.stem(dense.tensors)
+        self._blocks = {name: block_of(dense, family, stem, name) for name in dense.tensors}
+        self.names: dict[str, str] = {}
+        for name, found in self._blocks.items():
+            if found is None:
+                self.names[name] = name
+            elif found[0] in plan.places:
+                self.names[name] = f"{stem}{plan.places[found[0]]}.{found[1]}"
 
+    def tensors(self) -> Iterator[NewTensor]:
+        """Yield every tensor of the dense model."""
+        for name, tensor in self.dense.tensors.items():
+            yield NewTensor(name, tensor.nbytes, tensor.shard, partial(self._made, name))
 
-def _names(dense: Checkpoint, family: Family, plan: LayerPlan) -> dict[str, str]:
-    """Name each tensor that stays: its name in the dense model -> in the pruned one."""
-    found, stem = {}, family.stem(dense.tensors)
-    for old in dense.tensors:
-        place = _place(dense, family, old)
-        if place is None:
-            found[old] = old
-        elif place in plan.places:
-            rest = old.removeprefix(stem).partition(".")[2]
-            found[old] = f"{stem}{plan.places[place]}.{rest}"
-    return found
+    def _made(self, name: str) -> torch.Tensor:
+        if name in self.names:
+            return self._spread(name, self.source.tensor(self.names[name]))
+        dense = Source.of_checkpoint(self.dense).tensor(name)
+        return dense.zero_() if self._is_last(name) else dense
 
+    def _is_last(self, name: str) -> bool:
+        """Tell whether a tensor of a block is of the projection whose output is added."""
+        found = self._blocks[name]
+        return found is not None and f".{self.family.block(found[0][0]).out}." in name
 
-def _place(dense: Checkpoint, family: Family, name: str) -> Place | None:
-    """Find the block that a tensor of the dense model belongs to; None outside the layers."""
-    stem = family.stem(dense.tensors)
-    if not name.startswith(stem):
-        return None
-    number, _, rest = name.removeprefix(stem).partition(".")
-    for kind in BLOCK_KINDS:
-        if rest.startswith(tuple(f"{module}." for module in family.block(kind).modules)):
-            return kind, int(number)
-    raise EvopError(f"{dense.name}: tensor {name} belongs to neither the attention nor the MLP of a layer")
+    def _spread(self, name: str, kept: torch.Tensor) -> torch.Tensor:
+        """Put what stays of a tensor back to where it was, zeros around it."""
+        import torch
 
-
-def _last(dense: Checkpoint, family: Family, name: str) -> bool:
-    """Tell whether a tensor of a block is of the projection whose output is added."""
-    place = _place(dense, family, name)
-    return place is not None and f".{family.block(place[0]).out}." in name
-
-
-def _spread(dense: Checkpoint, family: Family, plan: LayerPlan, kept: torch.Tensor, old: str) -> torch.Tensor:
-    """Put what stays of a tensor back to where it was, zeros around it."""
-    import torch
-
-    place, shape = _place(dense, family, old), dense.tensors[old].shape
-    if place is None or tuple(kept.shape) == shape:
-        return kept
-    module, _, parameter = old.removeprefix(family.stem(dense.tensors)).partition(".")[2].rpartition(".")
-    sliced = next(sliced for sliced in family.block(place[0]).slices if sliced.module == module)
-    axis = sliced.axis if parameter == "weight" else 0
-    rows = family.rows(dense.resolved, place[0], sliced, plan.kept[place], shape[axis])
-    return kept.new_zeros(shape).index_copy_(axis, torch.from_numpy(rows), kept)
+        found, shape = self._blocks[name], self.dense.tensors[name].shape
+        if found is None or tuple(kept.shape) == shape:
+            return kept
+        (kind, _), (module, _, parameter) = found[0], found[1].rpartition(".")
+        sliced = next(sliced for sliced in self.family.block(kind).slices if sliced.module == module)
+        axis = sliced.axis if parameter == "weight" else 0
+        rows = self.family.rows(self.dense.resolved, kind, sliced, self.plan.kept[found[0]], shape[axis])
+        return kept.new_zeros(shape).index_copy_(axis, torch.from_numpy(rows), kept)

@@ -11,18 +11,13 @@ import numpy as np
 
 from evop.errors import EvopError
 from evop.export.plan import LayerPlan
-from evop.files.json_file import write_json
-from evop.files.tensors import as_os_error
+from evop.export.shards import shard_name, write_index, write_shard
 from evop.model.checkpoint import Checkpoint, Tensor
-from evop.model.families import BLOCK_KINDS, BlockKind, Family
+from evop.model.families import BLOCK_KINDS, Family
 from evop.removal.cut import Place
 
 if TYPE_CHECKING:
     import torch
-
-READABLE = 0o644
-"""File mode of shards; the safetensors library writes for the owner alone."""
-INDEX = "model.safetensors.index.json"
 
 
 @dataclass(frozen=True)
@@ -76,11 +71,8 @@ def plan_shards(checkpoint: Checkpoint, family: Family, plan: LayerPlan) -> tupl
     for old, tensor in checkpoint.tensors.items():
         kept[tensor.shard].update(pruned.pieces(old, tensor))
     filled = [(source, pieces) for source, pieces in kept.items() if pieces]
-    if len(filled) == 1:
-        return (Shard(filled[0][0], "model.safetensors", filled[0][1]),)
     return tuple(
-        Shard(source, f"model-{i:05d}-of-{len(filled):05d}.safetensors", pieces)
-        for i, (source, pieces) in enumerate(filled, start=1)
+        Shard(source, shard_name(i, len(filled)), pieces) for i, (source, pieces) in enumerate(filled, start=1)
     )
 
 
@@ -98,22 +90,14 @@ def write_weights(checkpoint: Checkpoint, shards: tuple[Shard, ...], folder: Pat
     for shard in shards:
         _write_shard(checkpoint.folder / shard.source, folder / shard.name, shard.pieces)
     if len(shards) > 1:
-        places = {new: shard.name for shard in shards for new in shard.pieces}
-        total = {"total_size": weight_bytes(shards)}
-        write_json(folder / INDEX, {"metadata": total, "weight_map": dict(sorted(places.items()))})
+        write_index({new: shard.name for shard in shards for new in shard.pieces}, weight_bytes(shards), folder)
 
 
 def _write_shard(source: Path, target: Path, pieces: dict[str, Piece]) -> None:
-    from safetensors import SafetensorError, safe_open
-    from safetensors.torch import save_file
+    from safetensors import safe_open
 
     with safe_open(source, framework="pt") as shard:
-        kept = {new: made(shard, piece) for new, piece in pieces.items()}
-        try:
-            save_file(kept, target, metadata=shard.metadata() or {"format": "pt"})
-        except SafetensorError as error:
-            raise as_os_error(error, target) from error
-    target.chmod(READABLE)
+        write_shard({new: made(shard, piece) for new, piece in pieces.items()}, target, shard.metadata())
 
 
 def made(shard: Any, piece: Piece) -> torch.Tensor:
@@ -130,6 +114,24 @@ def made(shard: Any, piece: Piece) -> torch.Tensor:
     if piece.bias is not None:
         tensor = (tensor.float() + torch.from_numpy(piece.bias)).to(tensor.dtype)
     return tensor
+
+
+def block_of(checkpoint: Checkpoint, family: Family, stem: str, name: str) -> tuple[Place, str] | None:
+    """Find the block that a tensor belongs to, and the tensor's name inside the layer; None outside the layers.
+
+    Raises:
+        EvopError: a tensor inside a layer that belongs to no block the family knows.
+    """
+    if not name.startswith(stem):
+        return None
+    number, _, rest = name.removeprefix(stem).partition(".")
+    for kind in BLOCK_KINDS if number.isdecimal() else ():
+        if rest.startswith(tuple(f"{module}." for module in family.block(kind).modules)):
+            return (kind, int(number)), rest
+    raise EvopError(
+        f"{checkpoint.name}: tensor {name} belongs to neither the attention nor the MLP of a {checkpoint.model_type} "
+        "layer; evop cannot tell where it goes and writes nothing"
+    )
 
 
 @dataclass(frozen=True)
@@ -160,17 +162,11 @@ class _Tensors:
 
     def pieces(self, old: str, tensor: Tensor) -> Iterator[tuple[str, Piece]]:
         """Yield what becomes of a tensor: nothing where it leaves with its block, else new names and pieces."""
-        if not old.startswith(self.stem):
+        found = block_of(self.checkpoint, self.family, self.stem, old)
+        if found is None:
             yield old, Piece(old, tensor.shape, tensor.nbytes)
             return
-        number, _, rest = old.removeprefix(self.stem).partition(".")
-        kind = next((kind for kind in BLOCK_KINDS if rest.startswith(self._begins(kind))), None)
-        if kind is None or not number.isdecimal():
-            raise EvopError(
-                f"{self.checkpoint.name}: tensor {old} belongs to neither the attention nor the MLP of a "
-                f"{self.checkpoint.model_type} layer; evop cannot tell where it goes and writes nothing"
-            )
-        block: Place = (kind, int(number))
+        block, rest = found
         new_layer = self.plan.places.get(block)
         if new_layer is None:
             return
@@ -216,6 +212,3 @@ class _Tensors:
             return None
         values = self.plan.weights[one.block].values
         return values if block.out_axis == 1 else values.T
-
-    def _begins(self, kind: BlockKind) -> tuple[str, ...]:
-        return tuple(f"{module}." for module in self.family.block(kind).modules)

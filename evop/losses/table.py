@@ -56,3 +56,12 @@ class LossTable:
 def excess(pruned: Mapping[str, float], dense: Mapping[str, float]) -> dict[str, float]:
     """Subtract the dense model's mean loss from the pruned model's, per group."""
     return {group: pruned[group] - dense[group] for group in dense}
+
+
+def pooled(means: Sequence[Mapping[str, float]], counts: Sequence[Mapping[str, int]]) -> dict[str, float]:
+    """Average each group's mean over splits, by the tokens or questions that each split has of it."""
+    together = {group: sum(count[group] for count in counts) for group in means[0]}
+    return {
+        group: sum(mean[group] * count[group] for mean, count in zip(means, counts, strict=True)) / together[group]
+        for group in means[0]
+    }

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from evop.losses.loss import Loss
 from evop.losses.objectives import TAIL
 from evop.recipes.execution import Execution
-from evop.recipes.option import GROUPS, SEARCHING, UNITS, option
-from evop.recipes.search import LossField, SearchRecipe
+from evop.recipes.option import GROUPS, SEARCHING, option
+from evop.recipes.search import LossField, ObjectiveField, OverField, SearchRecipe, TailField, WidthField
 
 
 class MetricRecipe(Execution):
@@ -22,12 +22,8 @@ class MetricRecipe(Execution):
     deploy: Annotated[str, option("stock: the same share of every layer leaves; any: one ranking over all layers.")] = (
         "any"
     )
-    objective: Annotated[
-        str, option("cvar (mean excess of the groups that lose most), worst (the largest alone) or mean.")
-    ] = "cvar"
-    tail: Annotated[
-        float, option("cvar: share of the groups, those that lose most, that the mean is over.", gt=0, le=1)
-    ] = TAIL
+    objective: ObjectiveField = "cvar"
+    tail: TailField = TAIL
     loss: Annotated[LossField, option("nll, or kl or reconstruction (how far from the dense model; OptiShear's).")] = (
         Loss.named("nll")
     )
@@ -36,13 +32,8 @@ class MetricRecipe(Execution):
     ] = 300
     minutes: Annotated[float | None, option("Minutes to search at most.", gt=0)] = None
     seed: Annotated[int, option("Seed of all that is random in the method.", ge=0)] = 0
-    width_step: Annotated[
-        int | None, option("Widths of thinned MLPs are multiples of it; else up to 256, by size.", UNITS, ge=1)
-    ] = None
-    importance_over: Annotated[
-        Literal["mean", "worst"],
-        option("mean over the groups, or worst: the group where a unit matters most.", UNITS),
-    ] = "mean"
+    width_step: WidthField = None
+    importance_over: OverField = "mean"
     max_tokens: Annotated[int, option("Tokens per passage at most.", GROUPS, ge=2)] = 512
     min_group_tokens: Annotated[
         int, option("Tokens that a group needs, in search and in select, to enter the objective.", GROUPS, ge=1)

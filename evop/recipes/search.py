@@ -31,6 +31,20 @@ def _loss(value: Any) -> Any:
 
 LossField = Annotated[Loss, BeforeValidator(_loss), PlainSerializer(str)]
 """A loss, written as its name."""
+ObjectiveField = Annotated[
+    str, option("cvar (mean excess of the groups that lose most), worst (the largest alone) or mean.")
+]
+TailField = Annotated[
+    float, option("cvar: share of the groups, those that lose most, that the mean is over.", gt=0, le=1)
+]
+WidthField = Annotated[
+    int | None, option("Widths of thinned MLPs are multiples of it; else up to 256, by size.", UNITS, ge=1)
+]
+OverField = Annotated[
+    Literal["mean", "worst"],
+    option("mean over the groups, or worst: the group where a unit matters most.", UNITS),
+]
+"""What a search of patterns and one of metrics ask alike."""
 
 
 class SearchRecipe(BudgetRecipe):
@@ -48,12 +62,8 @@ class SearchRecipe(BudgetRecipe):
             "every pattern where there are at most 200, else it is surrogate."
         ),
     ] = "auto"
-    objective: Annotated[
-        str, option("cvar (mean excess of the groups that lose most), worst (the largest alone) or mean.")
-    ] = "cvar"
-    tail: Annotated[
-        float, option("cvar: share of the groups, those that lose most, that the mean is over.", gt=0, le=1)
-    ] = TAIL
+    objective: ObjectiveField = "cvar"
+    tail: TailField = TAIL
     loss: Annotated[
         LossField,
         option(
@@ -72,9 +82,7 @@ class SearchRecipe(BudgetRecipe):
     ] = "masked"
     seed: Annotated[int, option("Seed of all that is random in the strategy.", ge=0)] = 0
 
-    width_step: Annotated[
-        int | None, option("Widths of thinned MLPs are multiples of it; else up to 256, by size.", UNITS, ge=1)
-    ] = None
+    width_step: WidthField = None
     protect: Annotated[
         tuple[str, ...] | None,
         option("Parts that stay, such as layers.0.attn,layers.11.mlp; or none.", UNITS, shown="as the deploy needs"),
@@ -88,10 +96,7 @@ class SearchRecipe(BudgetRecipe):
             UNITS,
         ),
     ] = "auto"
-    importance_over: Annotated[
-        Literal["mean", "worst"],
-        option("mean over the groups, or worst: the group where a unit matters most.", UNITS),
-    ] = "mean"
+    importance_over: OverField = "mean"
     fitness_on: Annotated[
         Literal["all", "held-out"],
         option(

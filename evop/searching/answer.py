@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from evop.files.json_file import sha256
 from evop.files.names import CORRECTIONS, DROP_LIST, PATTERN, SEARCH
 from evop.fitness.sample import Losses
+from evop.losses.table import pooled
 from evop.recipes.search import SearchRecipe
 from evop.removal.corrections import write_corrections
 from evop.removal.drop_file import write_drop_file
@@ -73,11 +74,7 @@ class Answer:
     def pooled(self) -> list[dict[str, float]]:
         """The excess per group of each finalist on ``search`` and ``select`` together, each token counted alike."""
         splits = self.setup.passages.search.counts_by_group, self.setup.passages.select.counts_by_group
-        pooled = []
-        for judged in self.judged:
-            both = judged.search, self.judge.select.excess(judged.select)
-            pooled.append({group: _mean(both, splits, group) for group in both[0]})
-        return pooled
+        return [pooled((judged.search, self.judge.select.excess(judged.select)), splits) for judged in self.judged]
 
     @property
     def judgement(self) -> Judgement:
@@ -205,9 +202,3 @@ def with_judgements(answer: Answer, best: Sequence[Trial]) -> tuple[Answer, dict
     masked = Answer.chosen(answer.recipe, replace(setup, learning=None), answer.reason, list(best), answer.completed)
     spent = 4 * total + masked.spent["select"]
     return answer.charged(judging=spent), {"refit": answer.judgement, "masked": masked.judgement}
-
-
-def _mean(excesses: Sequence[Losses], counts: Sequence[Mapping[str, int]], group: str) -> float:
-    """Average a group's excess over splits, by the tokens or questions that each has of it."""
-    total = sum(count[group] for count in counts)
-    return sum(excess[group] * count[group] for excess, count in zip(excesses, counts, strict=True)) / total

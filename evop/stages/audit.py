@@ -97,7 +97,7 @@ def _audited(
     options: Mapping[str, Any],
 ) -> AuditResult:
     """Audit, as the only one who writes to the folder."""
-    audited = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
+    audited = CalibrationSet.opened(calibration)
     checkpoint = Checkpoint.find(model, recipe.revision)
     paths = [patterns] if isinstance(patterns, str | Path) else list(patterns)
     candidates, randoms = candidates_of(checkpoint, paths, recipe.random_patterns)

@@ -105,7 +105,7 @@ def _healed(
     """Heal, as the only one who writes to the folder."""
     refuse_what_cannot_heal(recipe)
     refuse_out(out, 0)
-    calibration = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
+    calibration = CalibrationSet.opened(calibration)
     dense, folder = Checkpoint.find(model, recipe.revision), HealingFolder(out)
     given, opened = given_checkpoint(Path(pattern)), open_pattern(pattern, dense)
     loaded = load_model(dense, recipe.device, recipe.dtype, recipe.trust_remote_code)

@@ -18,6 +18,7 @@ from evop.importance.measured import sites_of
 from evop.importance.metric_file import MetricFile, MetricFinalist
 from evop.importance.statistics import gather
 from evop.losses.objectives import objective_of
+from evop.losses.table import pooled
 from evop.metrics.methods import TREES, Asked, make_method
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import LoadedModel, load_model, wider
@@ -73,7 +74,7 @@ def _searched(
     recipe: MetricRecipe, model: str | Path, calibration: str | Path | CalibrationSet, folder: Path, watch: Watch
 ) -> MetricFile:
     """Search, as the only one who writes to the folder."""
-    calibration = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
+    calibration = CalibrationSet.opened(calibration)
     checkpoint = Checkpoint.find(model, recipe.revision)
     space = searched_space(checkpoint, recipe.as_search)
     make_method(recipe.method, Asked(recipe.seed))  # says what is missing before the weights are read
@@ -209,18 +210,12 @@ def _finalist(
     judge: MetricJudge, trial: MetricTrial, selected: Losses, passages: ObjectivePassages, dense: Mapping[str, Losses]
 ) -> MetricFinalist:
     """Judge a finalist on ``select``, and on both splits with every token counted alike."""
-    counts = {split: part.counts_by_group for split, part in _splits(passages).items()}
-
-    def pooled(search: Losses, select: Losses) -> Losses:
-        together = {group: counts["search"][group] + counts["select"][group] for group in search}
-        both = (("search", search), ("select", select))
-        return {
-            group: sum(of[group] * counts[split][group] for split, of in both) / together[group] for group in search
-        }
-
+    counts = [part.counts_by_group for part in _splits(passages).values()]
     return MetricFinalist(
         metric=str(trial.metric),
         search=trial.value,
         select=judge.value(selected, dense["select"]),
-        pooled=judge.value(pooled(trial.losses, selected), pooled(dense["search"], dense["select"])),
+        pooled=judge.value(
+            pooled((trial.losses, selected), counts), pooled((dense["search"], dense["select"]), counts)
+        ),
     )

@@ -48,7 +48,7 @@ def refitted(
     if calibration is None:
         raise EvopError(f"--refit {recipe.refit} learns from text; give --calibration a set made with --train-tokens")
     refuse_out(out, 0)
-    text = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
+    text = CalibrationSet.opened(calibration)
     place = _place(out)
     if not place.is_dir():
         refit_pattern(model, pattern, text, place, report=report, **how)

@@ -90,7 +90,7 @@ def _refitted(
     watch: Callable[[str], None],
 ) -> RefitResult:
     """Refit, as the only one who writes to the folder."""
-    calibration = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
+    calibration = CalibrationSet.opened(calibration)
     checkpoint = Checkpoint.find(model, recipe.revision)
     opened = open_pattern(pattern, checkpoint)
     _refuse(opened, recipe, place)

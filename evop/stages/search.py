@@ -50,7 +50,7 @@ def search(
     """
     recipe, run = SearchRecipe.of(**options), SearchRun(Path(out))
     with alone(run, wait, report):
-        calibration = calibration if isinstance(calibration, CalibrationSet) else CalibrationSet.load(calibration)
+        calibration = CalibrationSet.opened(calibration)
         checkpoint = Checkpoint.find(model, recipe.revision)
         space, table = searched_space(checkpoint, recipe), None
         if recipe.counts_time:

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from evop.errors import EvopError
+from evop.removal.space import heads_of
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +39,7 @@ def frequency_factors(config: Any) -> torch.Tensor | None:
     rope = rope_of(config)
     if rope["rope_type"] != "llama3":
         return None
-    size = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
+    _, _, size = heads_of(config)
     factor, context = rope["factor"], rope["original_max_position_embeddings"]
     low, high = rope["low_freq_factor"], rope["high_freq_factor"]
     waves = 2 * math.pi * rope["rope_theta"] ** (torch.arange(0, size, 2, dtype=torch.float64) / size)

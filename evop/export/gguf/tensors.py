@@ -10,6 +10,7 @@ from evop.errors import EvopError
 from evop.export.gguf.architecture import OUTSIDE, Architecture
 from evop.export.gguf.rope import frequency_factors
 from evop.export.source import LayerShape, Source
+from evop.removal.space import heads_of
 
 if TYPE_CHECKING:
     import torch
@@ -112,8 +113,7 @@ def _idle(source: Source, architecture: Architecture, layer: int, shape: LayerSh
 
 def head_size(source: Source) -> int:
     """Count the numbers of one head."""
-    config = source.resolved
-    return int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
+    return heads_of(source.resolved)[2]
 
 
 def _plain(source: Source, architecture: Architecture, name: str, new: str) -> GgufTensor:

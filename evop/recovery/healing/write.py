@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evop.export.weights import READABLE
+from evop.export.shards import write_shard
 from evop.files.names import AUDIT, HEAL
-from evop.files.tensors import as_os_error
 from evop.model.checkpoint import Checkpoint
 from evop.recovery.heal_file import HealFile
 
@@ -45,14 +44,9 @@ def write_healed(pruned: Checkpoint, weights: Mapping[str, torch.Tensor], file: 
 
 
 def _write_shard(source: Path, target: Path, weights: Mapping[str, torch.Tensor]) -> None:
-    from safetensors import SafetensorError, safe_open
-    from safetensors.torch import save_file
+    from safetensors import safe_open
 
     with safe_open(source, framework="pt") as shard:
         names = list(shard.keys())
         tensors = {name: weights[name].contiguous() if name in weights else shard.get_tensor(name) for name in names}
-        try:
-            save_file(tensors, target, metadata=shard.metadata() or {"format": "pt"})
-        except SafetensorError as error:
-            raise as_os_error(error, target) from error
-    target.chmod(READABLE)
+        write_shard(tensors, target, shard.metadata())

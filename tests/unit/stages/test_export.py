@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from safetensors import safe_open
 from tiny import build, load, logits, random_ids, removing, write_pattern
 from transformers import AutoConfig
 
@@ -162,6 +163,14 @@ def test_the_plugin_of_vllm_makes_the_config_known(model, pattern, out):
     EntryPoint(*point, "vllm.general_plugins").load()()
     export(model, out, pattern, format="decilm")
     assert type(AutoConfig.from_pretrained(out)) is DeciLMConfig
+
+
+@pytest.mark.parametrize("way", ["decilm", "masked"])
+def test_weights_say_their_format(way, model, pattern, out):
+    """Runtimes refuse files whose metadata does not say ``pt``."""
+    export(model, out, pattern, format=way, check=False)
+    with safe_open(out / "model.safetensors", framework="pt") as file:
+        assert file.metadata() == {"format": "pt"}
 
 
 def test_masked_computes_what_was_searched(model, pattern, out):
