@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tiny import load, logits
+from tiny import WINDOW, load, logits, random_ids
 
 from evop.export.gguf.runtime import LlamaCpp
 from evop.export.gguf.write import GgufPlan
@@ -19,7 +19,8 @@ from evop.removal.opened import open_pattern
 
 PLACES = (3, 9, 16, 30)
 """Tokens after which the next one is predicted; the last lies beyond the tiny models' windows."""
-VOCABULARY = 4096
+SLACK = 2.0
+"""Largest difference, in differences that computing in float16 makes in transformers."""
 
 
 def written(model: Path, pattern: Path | None, gguf: Path, bits: str = "f16", quantise: str | None = None) -> GgufPlan:
@@ -65,3 +66,14 @@ def differs(gguf: Path, ids: torch.Tensor, wanted: torch.Tensor) -> float:
         values = np.array([told[token] for token in range(wanted.shape[-1])])
         found.append(np.abs(values - wanted[place - 1].numpy()).max())
     return float(max(found))
+
+
+def read_by(name: str) -> torch.Tensor:
+    """Tokens for a tiny model, within the window where llama.cpp knows of none: int64 [1, length]."""
+    return random_ids(1, WINDOW - 1 if name == "mistral" else 2 * WINDOW)
+
+
+def assert_same(model: Path, pattern: Path | None, gguf: Path, ids: torch.Tensor) -> None:
+    """llama.cpp predicts what transformers does."""
+    wanted, explained = expected(model, pattern, ids)
+    assert differs(gguf, ids, wanted) <= SLACK * explained + 0.002

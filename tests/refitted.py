@@ -1,15 +1,24 @@
-"""Patterns whose last projections got other weights, as a refit gives them."""
+"""Patterns whose last projections got other weights, as a refit gives them, or biases, as ``--compensate`` does."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
+from tiny import ranking
 
+from evop.files.names import CORRECTIONS, PATTERN
+from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
+from evop.model.loaded import load_model
+from evop.removal.compensation import compensated
+from evop.removal.corrections import write_corrections
 from evop.removal.cut import Cut, Weight
 from evop.removal.pattern_facts import RefitNote
+from evop.removal.pattern_file import PatternFile
+from patterns import Pattern, PatternSpace
 
 NOTE = RefitNote(method="chain", ridge=0.1, through=3, calibration="none", tokens=10, anchor=0.0)
 """How they were made, as a pattern file says it."""
@@ -33,3 +42,23 @@ def reweighted(model: torch.nn.Module, cut: Cut, stored: torch.dtype) -> Cut:
             noise = torch.randn(values.shape, generator=generator) * values.std()
             weights[kind, number] = Weight((values + noise).to(stored))
     return replace(cut, weights=weights)
+
+
+def write_corrected(checkpoint: Checkpoint, space: PatternSpace, pattern: Pattern, run: Path, dtype: str) -> None:
+    """What a search that computes in ``dtype`` leaves of a pattern."""
+    loaded, family, rng = (
+        load_model(checkpoint, "cpu", dtype),
+        family_of(checkpoint.model_type),
+        np.random.default_rng(1),
+    )
+    fill = {}
+    for part in space.parts:
+        block = family.block(part.kind)
+        weight = family.layer_list(loaded.model)[part.layer].get_submodule(block.out).weight
+        fill[part.name] = rng.normal(0, 0.3, weight.shape[block.out_axis]).astype(np.float32)
+    cut = compensated(ranking(space).cut_of(space, pattern), loaded, fill)
+    run.mkdir(exist_ok=True)
+    digest = write_corrections(cut, run / CORRECTIONS)
+    how = {"remove": 0.1, "cost": "params", "compensate": "bias", "corrections": digest}
+    file = PatternFile.describe(checkpoint, space, pattern, cut, **how)
+    file.write(run / PATTERN)

@@ -45,10 +45,11 @@ def refuse_decilm(source: Source) -> None:
     Raises:
         EvopError: with the reason.
     """
+    if source.base_type not in HELD:
+        raise _held_not(f"it holds Llamas, and this is a {source.base_type}")
     config, layers = source.resolved, source.layers
     heads, _, head = heads_of(config)
     reasons = {
-        f"it holds Llamas, and this is a {source.base_type}": source.base_type not in HELD,
         "it has no biases": any(name.startswith(source.stem) and name.endswith(".bias") for name in source.pieces),
         "it has no sliding window": any(source.family.window(config, i) is not None for i in range(len(layers))),
         "its attention has the query heads of the dense model, and the pattern removes some": any(
@@ -61,7 +62,11 @@ def refuse_decilm(source: Source) -> None:
     }
     for reason, holds in reasons.items():
         if holds:
-            raise EvopError(f"--format decilm cannot hold this: {reason}; write --format gguf or hf")
+            raise _held_not(reason)
+
+
+def _held_not(reason: str) -> EvopError:
+    return EvopError(f"--format decilm cannot hold this: {reason}; write --format gguf or hf")
 
 
 def decilm_config(source: Source) -> dict[str, Any]:

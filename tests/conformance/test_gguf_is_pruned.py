@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
-from exported import differs, expected, written
-from refitted import NOTE, reweighted
-from tiny import TINY, WINDOW, build, load, random_ids, ranking, removing, write_pattern
+from exported import SLACK, assert_same, differs, expected, read_by, written
+from runtimes import MODELS
+from tiny import TINY, build, removing, write_pattern
 
 from evop.errors import EvopError
 from evop.export.gguf.architecture import ARCHITECTURES
 from evop.export.gguf.runtime import LlamaCpp
 from evop.export.gguf.tensors import IDLE_WIDTH
-from evop.files.names import CORRECTIONS, PATTERN
-from evop.model.checkpoint import Checkpoint
-from evop.removal.corrections import write_corrections
-from evop.removal.pattern_file import PatternFile
-from evop.removal.space import pattern_space
-from patterns import Budget
 
 pytest.importorskip("gguf", reason="gguf is not installed: pip install 'evop[gguf]'")
 pytest.importorskip("xllamacpp", reason="llama.cpp is not installed: pip install 'evop[gguf]'")
 
-UNEVEN = {"llama": "deci", "llama_biased": "deci", "mistral": "deci", "qwen2": "deci", "qwen3": "openelm"}
-STOCK = {"gemma2": "gemma2", "olmo2": "olmo2", **{name: TINY[name][0] for name in UNEVEN}, "mistral": "llama"}
-SLACK = 2.0
-"""Largest difference, in differences that computing in float16 makes in transformers."""
 SILENT = {
     "attention gone": ("layers.1.attn",),
     "first attention gone": ("layers.0.attn",),
@@ -39,48 +28,11 @@ SILENT = {
 """Cases that llama.cpp gets wrong, or refuses, where a block is simply left out."""
 
 
-def read_by(name):
-    """Tokens within the window where llama.cpp knows of none."""
-    return random_ids(1, WINDOW - 1 if name == "mistral" else 2 * WINDOW)
-
-
-def assert_same(model, pattern, gguf, ids):
-    """llama.cpp predicts what transformers does."""
-    wanted, explained = expected(model, pattern, ids)
-    assert differs(gguf, ids, wanted) <= SLACK * explained + 0.002
-
-
-@pytest.mark.parametrize("name", STOCK)
+@pytest.mark.parametrize("name", MODELS)
 def test_dense_models(name, tiny_folder, tmp_path):
     model = tiny_folder(name)
-    assert written(model, None, tmp_path / "x.gguf").architecture.name == STOCK[name]
+    assert written(model, None, tmp_path / "x.gguf").architecture.name == ARCHITECTURES[TINY[name][0]].name
     assert_same(model, None, tmp_path / "x.gguf", read_by(name))
-
-
-@pytest.mark.parametrize(
-    "grain",  # mixed takes heads and channels, so either alone can be slow
-    [
-        "subblock",
-        "mixed",
-        pytest.param("channel", marks=pytest.mark.slow),
-        pytest.param("head", marks=pytest.mark.slow),
-    ],
-)
-@pytest.mark.parametrize("name", UNEVEN)
-def test_layers_that_differ(name, grain, tiny_folder, tmp_path):
-    model = tiny_folder(name)
-    space = pattern_space(Checkpoint.find(model), grain, protect=())
-    pattern = write_pattern(tmp_path / "p.json", space, Budget(space, 0.3).draw(np.random.default_rng(1)), model)
-    assert written(model, pattern, tmp_path / "x.gguf").architecture.name == UNEVEN[name]
-    assert_same(model, pattern, tmp_path / "x.gguf", read_by(name))
-
-
-@pytest.mark.parametrize("name", UNEVEN)
-def test_whole_layers(name, tiny_folder, tmp_path):
-    model = tiny_folder(name)
-    pattern = write_pattern(tmp_path / "p.json", *removing(model, "layers.1", "layers.2", grain="layer"), model)
-    assert written(model, pattern, tmp_path / "x.gguf").architecture.name == STOCK[name]
-    assert_same(model, pattern, tmp_path / "x.gguf", read_by(name))
 
 
 @pytest.mark.parametrize("case", SILENT)
@@ -94,25 +46,6 @@ def test_blocks_that_are_gone(name, case, tiny_folder, tmp_path):
         idle = {tensor.name: tensor for tensor in plan.tensors}["blk.1.ffn_down.weight"]
         assert idle.shape[1] == IDLE_WIDTH
         assert not idle.make().any()
-
-
-def test_stock_patterns_run_as_their_own_architecture(tiny_folder, tmp_path):
-    model = tiny_folder("gemma2")
-    parts = [f"layers.{i}.{kind}" for i in (0, 1) for kind in ("attn", "mlp")]
-    pattern = write_pattern(tmp_path / "p.json", *removing(model, *parts), model)
-    assert written(model, pattern, tmp_path / "x.gguf").architecture.name == "gemma2"
-    assert_same(model, pattern, tmp_path / "x.gguf", read_by("gemma2"))
-
-
-def test_refitted_weights_are_exported(tiny_folder, tmp_path):
-    model = tiny_folder("llama")
-    checkpoint, (space, pattern) = Checkpoint.find(model), removing(model, "layers.1.attn", "layers.2.mlp")
-    cut = reweighted(load(model), ranking(space).cut_of(space, pattern), torch.float32)
-    corrections = write_corrections(cut, tmp_path / CORRECTIONS)
-    how = {"remove": 0.1, "cost": "params", "refit": NOTE, "corrections": corrections}
-    PatternFile.describe(checkpoint, space, pattern, cut, **how).write(tmp_path / PATTERN)
-    written(model, tmp_path / PATTERN, tmp_path / "x.gguf")
-    assert_same(model, tmp_path / PATTERN, tmp_path / "x.gguf", read_by("llama"))
 
 
 def test_stretched_positions(tmp_path):

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import itertools
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from refitted import write_corrected
 from saved import assert_generates_alike, assert_same, assert_saves_again
 from shared import MODELS, shared_folder
 from tiny import MODEL_TYPES, TINY, build, load, logits, random_ids, ranking, removing, write_pattern
@@ -24,10 +24,7 @@ from evop.export.plan import planned
 from evop.files.names import CORRECTIONS
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
-from evop.model.loaded import load_model
 from evop.reference import model_dir
-from evop.removal.compensation import compensated
-from evop.removal.corrections import write_corrections
 from evop.removal.masking import masked
 from evop.removal.pattern_file import PatternFile
 from evop.removal.ranking import Ranking
@@ -127,7 +124,7 @@ def test_a_corrected_mask_equals_what_is_saved(name, grain, deploy, tmp_path, ne
         (pattern, *_) = [pattern for pattern in reversed(_patterns(space)) if space.thinned(pattern)]
         for computed in ("float32", "bfloat16"):
             run = place / computed
-            _write_corrected(checkpoint, space, pattern, run, computed)
+            write_corrected(checkpoint, space, pattern, run, computed)
             file, written = PatternFile.find(run), prune(checkpoint.folder, run, run / "out", parity=False)
             cut = file.cut(run / CORRECTIONS)
             assert file.on(checkpoint) == (space, pattern)
@@ -149,26 +146,6 @@ def _refused(checkpoint: Checkpoint, grain: str, deploy: str) -> str | None:
     except EvopError as error:
         return family_of(checkpoint.model_type).refusal(checkpoint.resolved, grain, deploy) or str(error)
     return None
-
-
-def _write_corrected(checkpoint: Checkpoint, space: PatternSpace, pattern: Pattern, run: Path, dtype: str) -> None:
-    """What a search that computes in ``dtype`` leaves of a pattern."""
-    loaded, family, rng = (
-        load_model(checkpoint, "cpu", dtype),
-        family_of(checkpoint.model_type),
-        np.random.default_rng(1),
-    )
-    fill = {}
-    for part in space.parts:
-        block = family.block(part.kind)
-        weight = family.layer_list(loaded.model)[part.layer].get_submodule(block.out).weight
-        fill[part.name] = rng.normal(0, 0.3, weight.shape[block.out_axis]).astype(np.float32)
-    cut = compensated(ranking(space).cut_of(space, pattern), loaded, fill)
-    run.mkdir()
-    digest = write_corrections(cut, run / CORRECTIONS)
-    how = {"remove": 0.1, "cost": "params", "compensate": "bias", "corrections": digest}
-    file = PatternFile.describe(checkpoint, space, pattern, cut, **how)
-    file.write(run / "pattern.json")
 
 
 @pytest.mark.parametrize("name", TINY)
