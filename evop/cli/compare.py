@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from evop.cli.app import console, say
-from evop.errors import EvopError, first_line
 
 
 def compare(
@@ -16,7 +15,11 @@ def compare(
     audit: Annotated[list[Path] | None, typer.Option(help="An audit to look into; may be repeated.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the whole table to this file.")] = None,
     picture: Annotated[
-        Path | None, typer.Option(help="Draw the worst audited excess against what is removed, to this PNG.")
+        Path | None,
+        typer.Option(
+            help="Draw what is lost over what is removed, to this PNG: the worst audited excess, or with --tolerate "
+            "every domain beside what it may lose."
+        ),
     ] = None,
 ) -> None:
     """Print search runs as one table, with what audits beside them measured."""
@@ -31,16 +34,7 @@ def compare(
             table.to_csv(file, index=False)
         say(f"table: {csv}")
     if picture:
-        from evop.report.frontier_plot import draw_frontier
+        from evop.stages.compare_picture import draw_comparison
 
-        audited = table[table["audit_worst"].notna()]
-        if audited.empty or len(audited.groupby(["model_fingerprint", "calibration", "cost"])) > 1:
-            raise EvopError("--picture needs audited runs of one model, one calibration set and one --cost")
-        with whole(picture) as file:
-            try:
-                draw_frontier(table, file)
-            except ValueError as error:  # matplotlib knows no such format
-                raise EvopError(
-                    f"--picture {picture}: {first_line(error)}; end the name in .png, .svg or .pdf"
-                ) from error
+        draw_comparison(table, picture)
         say(f"picture: {picture}")

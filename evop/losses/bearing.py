@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from calibration.passage import domain_of
 from evop.losses.means import Means
-from evop.losses.worst import Measured, Worst, largest_of
+from evop.losses.worst import Measured, Worst, largest_within
 
 DRAWS = 2000
 """Simulated audits behind an interval."""
@@ -47,6 +48,7 @@ class Bearing:
         loss: what each lost, float64 [groups].
         interval: the ends of each loss's own interval, float64 [2, groups]; NaN for a single document.
         largest: the largest of loss over tolerance, 1 where a group loses just what it may.
+        domains: domain, and kind of its groups -> the largest within them, likewise.
     """
 
     kinds: tuple[str, ...]
@@ -55,6 +57,7 @@ class Bearing:
     loss: np.ndarray
     interval: np.ndarray
     largest: Worst
+    domains: Mapping[tuple[str, str], Worst]
 
     @classmethod
     def of(cls, parts: Sequence[Borne], seed: Sequence[int]) -> Bearing:
@@ -65,14 +68,17 @@ class Bearing:
             seed: of the draws of likely true losses.
         """
         measured = [Measured([part.means], part.noise[:, None], part.tolerance) for part in parts]
-        (largest,) = largest_of(measured, list(seed))
+        places = [(domain_of(group), part.kind) for part in parts for group in part.groups]
+        domains = {place: np.flatnonzero([each == place for each in places]) for place in sorted(set(places))}
+        (largest,), *each = largest_within(measured, list(seed), [np.arange(len(places)), *domains.values()])
         return cls(
-            tuple(part.kind for part in parts for _ in part.groups),
+            tuple(kind for _, kind in places),
             tuple(group for part in parts for group in part.groups),
             np.concatenate([part.tolerance for part in parts]),
             np.concatenate([part.means.value for part in parts]),
             np.concatenate([part.means.interval() for part in parts], axis=1),
             largest,
+            {place: worst for place, (worst,) in zip(domains, each, strict=True)},
         )
 
     @property

@@ -99,19 +99,45 @@ def largest_of(kinds: Sequence[Measured], seed: list[int]) -> list[Worst]:
         kinds: what was measured of each kind, under the same patterns.
         seed: of the draws of true means.
     """
+    every = np.arange(sum(len(kind.patterns[0].value) for kind in kinds))
+    return largest_within(kinds, seed, [every])[0]
+
+
+def largest_within(kinds: Sequence[Measured], seed: list[int], parts: Sequence[np.ndarray]) -> list[list[Worst]]:
+    """Estimate the largest mean of every pattern within parts of the groups, from the draws of all groups together.
+
+    Args:
+        kinds: what was measured of each kind, under the same patterns.
+        seed: of the draws of true means.
+        parts: the groups of each part, by their number in all kinds one after the other, int64 [groups of the part].
+
+    Returns:
+        For each part, what is known of every pattern.
+    """
     value = np.concatenate([_in_units(np.array([m.value for m in kind.patterns]), kind) for kind in kinds], axis=-1)
     draws = len(kinds[0].noise)
     if not all(np.isfinite(kind.patterns[0].spread).any() for kind in kinds):
-        return [_unknown(row, draws) for row in value]
-    parts = [_drawn(kind, [*seed, *[at] * (at > 0)]) for at, kind in enumerate(kinds)]
-    truth, off = (np.concatenate([part[i] for part in parts], axis=-1) for i in range(2))
+        return [[_unknown(row, draws) for row in value[:, part]] for part in parts]
+    drawn = [_drawn(kind, [*seed, *[at] * (at > 0)]) for at, kind in enumerate(kinds)]
+    truth, off = (np.concatenate([each[i] for each in drawn], axis=-1) for i in range(2))
+    return [_largest(value[:, part], truth[..., part], off[..., part]) for part in parts]
+
+
+def _largest(value: np.ndarray, truth: np.ndarray, off: np.ndarray) -> list[Worst]:
+    """Read the largest in two ways.
+
+    Args:
+        value: measured means, float64 [patterns, groups].
+        truth: likely true ones, float64 [draws, patterns, groups].
+        off: errors of simulated audits, likewise.
+    """
     largest, measured = truth.max(axis=-1), value.max(axis=-1)
     above = (truth + off).max(axis=-1) - largest
     given, (less, more) = np.quantile(largest, TAILS, axis=0), np.quantile(above, TAILS, axis=0)
     low, high = (given[0] + measured - more) / 2, (given[1] + measured - less) / 2
     middle = (largest.mean(axis=0) + measured - above.mean(axis=0)) / 2
     again, winners = (value + off).max(axis=-1), truth.argmax(axis=-1)
-    shares = np.array([np.bincount(row, minlength=value.shape[1]) for row in winners.T]) / draws
+    shares = np.array([np.bincount(row, minlength=value.shape[1]) for row in winners.T]) / len(truth)
     return [
         Worst(float(measured[i]), float(middle[i]), float(low[i]), float(high[i]), shares[i], above[:, i], again[:, i])
         for i in range(len(value))

@@ -11,8 +11,10 @@ from markupsafe import Markup
 
 from calibration.visible import visible
 from evop.losses.tolerance import amount
+from evop.report.frontier_lines import FrontierLine
 from evop.report.naming import model_title
-from evop.report.page_parts import seen
+from evop.report.page_parts import Picture, seen
+from evop.report.tolerated_plot import domains_figure
 from evop.searching.frontier_file import SHIPPED, FrontierFile, Point
 from evop.searching.point_file import GroupBorne, Judgement
 
@@ -41,6 +43,7 @@ def frontier_page(frontier: FrontierFile) -> str:
         tolerate=", ".join(frontier.tolerate),
         shipped=SHIPPED[frontier.judge],
         points=points,
+        domains=_domains(frontier),
         line=_y(1.0, top),
         width=WIDTH,
         height=HEIGHT,
@@ -50,6 +53,19 @@ def frontier_page(frontier: FrontierFile) -> str:
         css=Markup((source / "page.css").read_text("utf-8")),
         js=Markup((source / "frontier.js").read_text("utf-8")),
     )
+
+
+def _domains(frontier: FrontierFile) -> Picture | None:
+    """Draw every domain by itself; None where nothing was tried."""
+    lines = FrontierLine.of(frontier)
+    if not lines:
+        return None
+    others = "".join(f", {', '.join(line.name for line in lines[1:])} in the other colour" for _ in lines[1:2])
+    caption = (
+        f"The group of each domain that uses most of what it may lose, {lines[0].name}{others}; the band is the 95% "
+        "interval of the largest loss in the domain, for all its groups together. Dashed: what is tolerated."
+    )
+    return Picture.of(domains_figure(lines), caption, "loss of every domain over what is removed")
 
 
 def _y(share: float, top: float) -> float:

@@ -17,6 +17,8 @@ FAINT, GRID = "#6b6f76", "#d9dbde"
 DENSE, RANDOM = "#8a8f98", "#b0a48f"
 PATTERNS = ("#0b62a4", "#c1440e", "#3b7d2e", "#7b4a9e", "#a07a01", "#0f8585", "#c2418f", "#6f4e37")
 """The first five are told apart by colour-blind readers too; a ninth pattern begins anew."""
+LIMIT, PAPER = "#b3261e", "#fefefe"
+"""The colour of what is tolerated; that of nothing, where a mark is hollow."""
 LONGEST = 40
 """Letters of a group's name in a picture at most."""
 VARIABLES = {
@@ -24,6 +26,8 @@ VARIABLES = {
     GRID: "--grid",
     DENSE: "--dense",
     RANDOM: "--random",
+    LIMIT: "--bad",
+    PAPER: "--card",
     **{colour: f"--pattern-{i}" for i, colour in enumerate(PATTERNS)},
 }
 """Colour in a picture -> the page's variable that takes its place, so that light and dark are one picture."""

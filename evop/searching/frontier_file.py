@@ -19,7 +19,7 @@ WORDS = {
 """What a budget counts, in words."""
 REACHED = {"params": "block_params", "flops": "flops", "kv": "kv", "latency": "latency"}
 """What a budget counts -> the fraction that says how much of it went."""
-SHIPPED = {"masked": "as it is", "refit": "refitted", "healed": "healed"}
+SHIPPED: dict[JudgedAs, str] = {"masked": "as it is", "refit": "refitted", "healed": "healed"}
 """What a pattern was judged as, in words."""
 
 
@@ -67,7 +67,7 @@ class FrontierFile(JsonFile):
         labels: group key -> what a person reads.
     """
 
-    SCHEMA: ClassVar[str] = "evop.frontier/1"
+    SCHEMA: ClassVar[str] = "evop.frontier/2"
     version: str
     model: ModelName
     calibration: str

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from calibration.passage import domain_of
 from evop.files.json_file import JsonFile, JsonPart, sha256
 from evop.files.names import PATTERN
 from evop.losses.bearing import Bearing, Verdict
@@ -34,6 +35,24 @@ class GroupBorne(JsonPart):
     high: float | None
 
 
+class DomainBorne(JsonPart):
+    """One domain: the group of it that uses most of what it may lose, in shares of that.
+
+    ``low`` and ``high`` are the ends of the 95% interval of the largest true share in the domain, for all its groups
+    together; None where every group is a single document.
+    """
+
+    domain: str
+    kind: Literal["text", "item"]
+    tolerance: float
+    """What its groups may lose: nats per token, or share of the questions."""
+    measured: float
+    largest: float
+    """The estimate of the largest true one, without what chance adds to a largest."""
+    low: float | None
+    high: float | None
+
+
 class Judgement(JsonPart):
     """All groups of one pattern beside what they may lose.
 
@@ -41,6 +60,7 @@ class Judgement(JsonPart):
     """
 
     groups: list[GroupBorne]
+    domains: list[DomainBorne]
     measured: float
     """The largest as measured."""
     largest: float
@@ -70,6 +90,7 @@ class Judgement(JsonPart):
                 )
                 for group, kind, tolerance, loss, low, high in rows
             ],
+            domains=_domains(bearing),
             measured=rounded(largest.measured) or 0.0,
             largest=rounded(largest.value) or 0.0,
             low=rounded(largest.low),
@@ -110,7 +131,7 @@ class PointFile(JsonFile):
         pattern_sha256: sha256 of the answer's pattern file.
     """
 
-    SCHEMA: ClassVar[str] = "evop.point/1"
+    SCHEMA: ClassVar[str] = "evop.point/2"
     version: str
     remove: float
     cost: str
@@ -154,6 +175,24 @@ class PointFile(JsonFile):
             limits=limits_of(recipe),
             pattern_sha256=sha256(folder / PATTERN),
         )
+
+
+def _domains(bearing: Bearing) -> list[DomainBorne]:
+    """Write down the domains of a bearing; all groups of a domain and a kind have one tolerance."""
+    rows = zip(bearing.groups, bearing.kinds, bearing.tolerance, strict=True)
+    tolerance = {(domain_of(group), kind): float(each) for group, kind, each in rows}
+    return [
+        DomainBorne(
+            domain=domain,
+            kind="text" if kind == "text" else "item",
+            tolerance=tolerance[domain, kind],
+            measured=rounded(worst.measured) or 0.0,
+            largest=rounded(worst.value) or 0.0,
+            low=rounded(worst.low),
+            high=rounded(worst.high),
+        )
+        for (domain, kind), worst in bearing.domains.items()
+    ]
 
 
 def limits_of(recipe: SearchRecipe) -> dict[str, float | int | str | None]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from evop.errors import EvopError
 from evop.files.json_file import paths_of, sha256
-from evop.files.names import PATTERN, SEARCH, TRIALS
+from evop.files.names import PATTERN, POINTS, SEARCH, TRIALS
 from evop.losses.loss import Loss
 from evop.removal.pattern_file import PatternFile
 from evop.removal.size import budget_name, size_words
@@ -36,6 +36,9 @@ SETTINGS = (
     *("elitism", "patience", "max_tokens", "dtype", "cost"),
 )
 """What else tells searches apart, as the header of their log names it; None where this search has no such thing."""
+
+DEPTHS = ("*", "*/*", *(f"{depth}/{POINTS}/*" for depth in ("*", "*/*")))
+"""Where runs lie in a folder of some, such as a recipe's ``out``; of a search by tolerances, the budgets it tried."""
 
 
 @one_error
@@ -95,7 +98,7 @@ def runs_of(paths: str | Path | Sequence[str | Path]) -> list[Path]:
         elif (place / TRIALS).is_file():
             raise EvopError(f"{place}: the search has not finished; run its command again")
         else:
-            inner = sorted(path.parent for depth in ("*", "*/*") for path in place.glob(f"{depth}/{SEARCH}"))
+            inner = sorted(path.parent for depth in DEPTHS for path in place.glob(f"{depth}/{SEARCH}"))
         if not inner:
             raise EvopError(f"{place}: no finished search there; expected a search run, or a folder of them")
         runs |= {run.resolve(): run for run in inner if run.resolve() not in runs}

@@ -300,7 +300,9 @@ def test_bad_recipes_and_comparisons_are_one_line(road, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
     assert "no finished search there" in refused(here("compare", tmp_path))
     assert "no audit.json there" in refused(here("compare", road / "run", "--audit", tmp_path))
-    assert "--picture needs audited runs" in refused(here("compare", road / "run", "--picture", tmp_path / "p.png"))
+    assert "--picture needs runs of one model" in refused(
+        here("compare", road / "run", "--picture", tmp_path / "p.png")
+    )
 
 
 def test_a_full_disk_is_one_line(road, tmp_path):

@@ -9,12 +9,13 @@ import subprocess
 import sys
 
 import pytest
+from borne import frontier as frontier_of
+from borne import judgement
 from plan_of_the_house import ROOT
 from sets import small_set
 
 from evop.reference import model_dir
 from evop.report.frontier_page import frontier_page
-from evop.searching.frontier_file import FrontierFile
 from evop.stages.audit import audit
 from evop.stages.search import search
 
@@ -186,24 +187,8 @@ def test_the_files_of_an_audit_give_its_page_in_another_process(report):
 @pytest.fixture(scope="module")
 def frontier(tmp_path_factory):
     """A frontier of two budgets, of which one is too much."""
-    rows = [
-        {"group": "a/0", "kind": "text", "tolerance": 0.1, "loss": 0.05, "low": 0.02, "high": 0.08},
-        {"group": "b/<0>", "kind": "item", "tolerance": 0.03, "loss": 0.06, "low": None, "high": None},
-    ]
-    ends = {"measured": 0.5, "largest": 0.5, "low": 0.2, "high": 0.8, "worst_group": "a/0"}
-    within, open_ = ({"groups": rows[:n], **ends, "verdict": word} for n, word in ((1, "within"), (2, "open")))
-    shared = {"evaluations": 1, "tokens": 10, "pattern_sha256": ""}
-    points = [
-        {"name": name, "remove": float(name), "removed": float(name), "judgements": {"masked": judged}, **shared}
-        for name, judged in (("0.10", within), ("0.20", open_))
-    ]
-    file = FrontierFile.model_validate(
-        {
-            **{"version": "0", "model": {"name": "m", "revision": None, "fingerprint": "f"}, "calibration": "c"},
-            **{"cost": "params", "tolerate": ["0.1"], "judge": "masked", "answer": "0.10", "unmet": []},
-            **{"edges": {"masked": "0.10"}, "points": points, "labels": {"a/0": "a/0 one", "b/<0>": "b/<0> two"}},
-        }
-    )
+    points = {"0.10": judgement({"law": 0.5}), "0.20": judgement({"law": 0.5, "sums": 2.0})}
+    file = frontier_of({name: {"masked": judged} for name, judged in points.items()})
     place = tmp_path_factory.mktemp("frontier") / "frontier.html"
     place.write_text(frontier_page(file))
     return place
@@ -218,10 +203,22 @@ def test_a_point_of_the_frontier_is_clicked_and_says_its_groups(browser, frontie
     asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
     assert {url for url in asked if not url.startswith("data:")} == {frontier.as_uri()}
     assert browser.get_log("browser") == []
-    assert columns(browser, "#groups table", 0) == ["a/0 one"]
+    assert columns(browser, "#groups table", 0) == ["law/0 <words>"]
     browser.find_element("css selector", "circle[data-name='0.20']").click()
-    assert columns(browser, "#groups table", 0) == ["b/<0> two", "a/0 one"]
+    assert columns(browser, "#groups table", 0) == ["sums/0 <words>", "law/0 <words>"]
     assert "--pattern RUN@0.20 " in browser.find_element("id", "command").text
-    assert "10.0% removed: a/0 one" in browser.execute_script(
+    assert "10.0% removed: law/0 <words>" in browser.execute_script(
         "return document.querySelector('circle title').textContent"
     )
+
+
+def test_the_panels_of_the_domains_choose_points_too(browser, frontier):
+    browser.get(frontier.as_uri())
+    panels = browser.find_element("css selector", "#domains svg")
+    assert {"law", "sums", "0.1", "3"} <= {text.text for text in panels.find_elements("css selector", "text")}
+    chosen = "return [...document.querySelectorAll('#domains .chosen')].map(e => e.id)"
+    assert browser.execute_script(chosen) == ["point:0.10:law:text:0"]
+    dot = browser.find_element("id", "point:0.20:law:text:0")
+    browser.execute_script("arguments[0].dispatchEvent(new MouseEvent('click'))", dot)
+    assert set(browser.execute_script(chosen)) == {"point:0.20:law:text:0", "point:0.20:sums:item:0"}
+    assert browser.find_element("id", "named").text == "20.0% removed"

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from sets import small_set
@@ -18,6 +19,7 @@ from evop.searching.frontier_file import FrontierFile
 from evop.searching.point_file import PointFile
 from evop.stages.audit import audit
 from evop.stages.compare import compare
+from evop.stages.compare_picture import draw_comparison, frontier_lines
 from evop.stages.prune import prune
 from evop.stages.run import run as run_recipe
 from evop.stages.search import SearchResult, search
@@ -134,8 +136,37 @@ def test_an_audit_says_whether_it_held(run, calibration, tmp_path):
     row = next(row for row in tight.file.borne if row.split == "audit")
     assert (row.verdict, row.tolerate) == ("beyond", ["0.001"])
     assert "did not hold, and that is more than chance" in (tmp_path / "tight" / "report.html").read_text()
+
+
+def test_a_comparison_draws_what_every_domain_pays(run, tmp_path):
+    result, _ = run
     frame = compare(result.folder)
     assert set(frame["run"]) == {point.name for point in result.frontier.points}
+    places = [Path(folder) for folder in frame["folder"]]
+    (line,) = frontier_lines(places)
+    assert (line.name, line.answer) == ("as it is", result.frontier.answer)
+    assert {domain for domain, _ in line.domains} == {"code_python", "legal_statute", "math_word"}
+    for point in line.points:
+        judged = point.judgements["masked"]
+        shares = [row.loss / row.tolerance for row in judged.groups]
+        assert max(each.measured for each in judged.domains) == pytest.approx(max(shares), abs=1e-5)
+        assert all(each.low <= each.measured <= each.high for each in judged.domains)
+    draw_comparison(frame, tmp_path / "frontier.svg")
+    drawn = (tmp_path / "frontier.svg").read_text()
+    assert all(f"point:{point.name}:legal_statute:text:0" in drawn for point in result.frontier.points)
+    # Searches at one budget each make a line too; the folder of a recipe that holds them is read through.
+    loose = shutil.copytree(places[0], tmp_path / "loose")
+    other = shutil.copytree(places[1], tmp_path / "other")
+    assert [point.name for point in frontier_lines([other, loose])[0].points] == ["loose", "other"]
+    assert [line.name for line in frontier_lines([loose, *places])] == ["as it is", "other runs, as it is"]
+    shutil.copytree(result.folder, tmp_path / "out" / "runs" / "cell")
+    assert set(compare(tmp_path / "out")["run"]) == set(frame["run"])
+    (loose / "point.json").unlink()
+    assert frontier_lines([loose, *places]) == []
+    with pytest.raises(EvopError, match=r"needs runs of one model, .* or all searched with --tolerate"):
+        draw_comparison(compare([loose, result.folder]), tmp_path / "none.png")
+    with pytest.raises(EvopError, match=r"end the name in \.png, \.svg or \.pdf"):
+        draw_comparison(frame, tmp_path / "none.what")
 
 
 def test_a_point_is_pruned_by_its_name(run, tmp_path):

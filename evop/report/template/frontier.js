@@ -1,7 +1,9 @@
 const points = JSON.parse(document.getElementById("data").textContent).points;
+const panelDots = document.querySelectorAll('[id^="point:"]');
 function choose(name) {
   const point = points.find(each => each.name === name);
   document.querySelectorAll("circle.point").forEach(dot => dot.classList.toggle("chosen", dot.dataset.name === name));
+  panelDots.forEach(dot => dot.classList.toggle("chosen", dot.id.startsWith(`point:${name}:`)));
   document.getElementById("named").textContent = `${(100 * point.removed).toFixed(1)}% removed`;
   document.getElementById("words").textContent = point.words + ".";
   document.getElementById("command").textContent = `evop prune --model MODEL --pattern RUN@${name} --out pruned`;
@@ -21,4 +23,5 @@ document.querySelectorAll("circle.point").forEach(dot => {
   dot.addEventListener("click", () => choose(dot.dataset.name));
   dot.addEventListener("keydown", event => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); choose(dot.dataset.name); } });
 });
+panelDots.forEach(dot => dot.addEventListener("click", () => choose(dot.id.split(":")[1])));
 if (points.length) choose((points.find(each => each.answer) || points[0]).name);
