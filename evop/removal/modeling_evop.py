@@ -7,11 +7,14 @@ architecture that was pruned and puts something that adds nothing where a block 
 * ``evop_parts``: what the architecture calls its layers and blocks, and which modules shrink where units are gone.
 
 ``EvopLlamaConfig``, ``EvopLlamaModel``, ``EvopLlamaForCausalLM``, ``EvopGPT2LMHeadModel`` and their like for any other
-architecture of transformers are made when first asked for.
+architecture of transformers are made when first asked for. Each model class says in ``_layer_cls`` and
+``_skip_descriptors`` what an open change of transformers (its pull request 45332) needs to build such layers itself.
 """
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from typing import Any
 
 import torch
@@ -58,16 +61,31 @@ class AbsentFirst(Absent):
         return super().forward(hidden_states)
 
 
+def skip_descriptors(config: Any) -> dict[str, dict[str, Any]]:
+    """List what takes the place of each module of a layer that skips a kind of block.
+
+    Args:
+        config: of the model.
+
+    Returns:
+        ``"attention"`` or ``"mlp"`` -> name of a module inside the layer -> what makes its replacement.
+    """
+    parts = {kind: config.evop_parts[kind] for kind in ("attention", "mlp")}
+    return {
+        kind: {block["main"]: partial(Absent, block["returns"]), **dict.fromkeys(block["norms"], nn.Identity)}
+        for kind, block in parts.items()
+    }
+
+
 def remove_parts(model: Any) -> None:
     """Swap what ``model.config`` says is gone, and give the attentions that stay their places in the cache."""
     config, parts = model.config, model.config.evop_parts
     layers: Any = model.get_submodule(parts["layers"].removeprefix(f"{model.base_model_prefix}."))
     skips = [set(getattr(config.per_layer_config[i], "skip", ())) for i in range(len(layers))]
+    replacements = skip_descriptors(config)
     for layer, skip in zip(layers, skips, strict=True):
-        for kind in skip:
-            setattr(layer, parts[kind]["main"], Absent(parts[kind]["returns"]))
-            for norm in parts[kind]["norms"]:
-                setattr(layer, norm, nn.Identity())
+        for name, make in (each for kind in skip for each in replacements[kind].items()):
+            setattr(layer, name, make())
     for kind in ("attention", "mlp"):
         for i, kept in parts[kind].get("units", {}).get("kept", {}).items():
             shrink(layers[int(i)], parts[kind], kept, config.per_layer_config[int(i)])
@@ -156,7 +174,13 @@ def _config_class(base: Any, name: str) -> Any:
 
 def _model_class(base: Any, name: str) -> Any:
     def initialise(self: Any, config: Any) -> None:
-        base.__init__(self, config)
+        # A transformers that gives each layer a config of its own must find layers alike: they are shrunk here, once.
+        differs = config.to_dict()["per_layer_config"]
+        config.per_layer_config = None
+        try:
+            base.__init__(self, config)
+        finally:
+            config.per_layer_config = differs
         remove_parts(getattr(self, self.base_model_prefix, self))
 
     looked_up = (get_checkpoint_conversion_mapping(key) for key in (base.__name__, base.config_class.model_type))
@@ -165,4 +189,7 @@ def _model_class(base: Any, name: str) -> Any:
         register_checkpoint_conversion_mapping(name, renamed, overwrite=True)
     config_name = f"{PREFIX}{base.config_class.__name__}"
     config_class = globals().get(config_name) or __getattr__(config_name)
-    return type(name, (base,), {"__init__": initialise, "config_class": config_class, "__module__": __name__})
+    inside = {"__init__": initialise, "config_class": config_class, "__module__": __name__}
+    layer = getattr(sys.modules[base.__module__], base._no_split_modules[0])
+    described = {"_layer_cls": layer, "_skip_descriptors": property(lambda self: skip_descriptors(self.config))}
+    return type(name, (base,), {**inside, **described})
