@@ -12,7 +12,7 @@ NUMERICAL := $(addprefix tests/,\
   conformance/test_masked_is_pruned.py conformance/test_shared_is_alone.py unit/importance unit/model unit/losses \
   unit/evaluator unit/removal/test_compensation.py unit/removal/test_masking.py unit/searching/test_scale.py)
 
-.PHONY: demo test test-all test-kernels check clean
+.PHONY: demo test test-all test-kernels test-transformers check clean
 
 demo: .venv/installed
 	$(BIN)/evop demo --out demo
@@ -29,6 +29,12 @@ test-kernels: .venv/installed
 	env EVOP_HEADROOM=2 $(SSE) $(BIN)/python -m pytest -n 2 --dist worksteal -k 'not bounds_change' $(NUMERICAL)
 	env EVOP_HEADROOM=2 $(AVX2) $(BIN)/python -m pytest -n 2 --dist worksteal -k 'not bounds_change' $(NUMERICAL)
 
+# What evop writes, loaded by the newest transformers that vLLM 0.33 takes, in an environment of its own without evop.
+test-transformers: .venv/installed
+	$(PYTHON) -m venv .venv-older
+	.venv-older/bin/pip install --quiet torch 'transformers<5.21' accelerate
+	env EVOP_OTHER_PYTHON=$(CURDIR)/.venv-older/bin/python $(BIN)/python -m pytest tests/conformance/test_fresh_process.py
+
 check: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -42,4 +48,4 @@ check: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv demo build *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .venv-older demo build *.egg-info .pytest_cache .ruff_cache .mypy_cache

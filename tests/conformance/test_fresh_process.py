@@ -5,30 +5,51 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 import torch
+import transformers
+from runtimes import HEALED, KINDS
 from tiny import TINY, load, logits, random_ids, ranking, removing, write_pattern
 
+import evop
+import evop.hf
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
 from evop.reference import model_dir
 from evop.removal.masking import masked
+from evop.stages.export import export
 from evop.stages.prune import prune
 from patterns import Pattern
 
+OTHER = os.environ.get("EVOP_OTHER_PYTHON")
+"""A python with another transformers, such as the newest that vLLM takes; ``make test-transformers`` makes one."""
+PYTHONS = [
+    pytest.param(sys.executable, id="this transformers"),
+    pytest.param(
+        OTHER,
+        id="another transformers",
+        marks=pytest.mark.skipif(not OTHER, reason="EVOP_OTHER_PYTHON names no python: make test-transformers"),
+    ),
+]
 WITHOUT_EVOP = """
 import sys
 sys.modules["evop"] = None  # any import of evop now fails
 import torch
+import transformers
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
 torch.set_num_threads(1)
 ids, *folders = sys.argv[1:]
 ids = torch.load(ids, weights_only=True)
 for folder in folders:
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, trust_remote_code=True).eval()
-    base = AutoModel.from_pretrained(folder, dtype=torch.float32, trust_remote_code=True).eval()
+    how = dict(dtype=torch.float32, trust_remote_code=True)
+    if getattr(AutoConfig.from_pretrained(folder, trust_remote_code=True), "attn_logit_softcapping", None):
+        how["attn_implementation"] = "eager"  # transformers 5.20 leaves the bound out otherwise, of a dense model too
+    model = AutoModelForCausalLM.from_pretrained(folder, **how).eval()
+    base = AutoModel.from_pretrained(folder, **how).eval()
     with torch.inference_mode():
         logits = model(input_ids=ids, use_cache=False).logits
         hidden = base(input_ids=ids, use_cache=False).last_hidden_state
@@ -38,6 +59,7 @@ for folder in folders:
         assert torch.equal(model.generate(ids, **how), model.generate(ids, use_cache=False, **how)), folder
     torch.save(logits, folder + ".pt")
 assert {"patterns", "calibration"}.isdisjoint(sys.modules)
+print(transformers.__version__)
 """
 
 
@@ -62,7 +84,8 @@ def test_prune_checks_itself_in_a_fresh_process(parts, kind, tmp_path):
     assert len(lines) == 3
 
 
-def test_hetero_loads_without_evop(tiny_folder, tmp_path):
+@pytest.mark.parametrize("python", PYTHONS)
+def test_hetero_loads_without_evop(python, tiny_folder, tmp_path):
     """Blocks that are gone and, where the model can hold it, others that are thinned."""
     parts = ("layers.0.attn", "layers.1.mlp", "layers.2.attn", "layers.2.mlp")
     ids, expected = random_ids(), {}
@@ -76,12 +99,70 @@ def test_hetero_loads_without_evop(tiny_folder, tmp_path):
         assert prune(folder, file, tmp_path / name, parity=False).kind == "hetero"
         with masked(load(folder), family, ranking(space).cut_of(space, pattern)) as dense:
             expected[name] = logits(dense, ids)
-    torch.save(ids, tmp_path / "ids.pt")
-    environment = {**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules"), "HF_HUB_OFFLINE": "1"}
-    folders = [str(tmp_path / name) for name in expected]
-    command = [sys.executable, "-c", WITHOUT_EVOP, str(tmp_path / "ids.pt"), *folders]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
+    assert_computed_without_evop(python, ids, expected, tmp_path)
+
+
+@pytest.mark.parametrize("python", PYTHONS[1:])
+def test_every_kind_of_pattern_loads_there(python, tiny_folder, tmp_path):
+    """Those of the table of what runs where, as they are pruned and with zeros."""
+    ids, expected = random_ids(), {}
+    for number, kind in enumerate(KINDS):
+        (made := tmp_path / f"made-{number}").mkdir()
+        pattern = KINDS[kind](tiny_folder("llama"), made)
+        if kind == HEALED:
+            pattern.rename(tmp_path / f"hf-{number}")
+        else:
+            export(tiny_folder("llama"), tmp_path / f"hf-{number}", pattern, check=False)
+        expected[f"hf-{number}"] = logits(load(tmp_path / f"hf-{number}"), ids)
+        if "compensate" not in kind and kind != HEALED:
+            export(tiny_folder("llama"), tmp_path / f"masked-{number}", pattern, format="masked", check=False)
+            expected[f"masked-{number}"] = expected[f"hf-{number}"]
+    assert_computed_without_evop(python, ids, expected, tmp_path)
+
+
+def assert_computed_without_evop(python, ids, expected, folder):
+    """A fresh process computes the same of checkpoints in a folder: name -> logits."""
+    torch.save(ids, folder / "ids.pt")
+    environment = {**os.environ, "HF_MODULES_CACHE": str(folder / "modules"), "HF_HUB_OFFLINE": "1"}
+    if python == OTHER:
+        environment.pop("PYTHONPATH", None)
+    command = [python, "-c", WITHOUT_EVOP, str(folder / "ids.pt"), *(str(folder / name) for name in expected)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, check=False)
     assert done.returncode == 0, done.stderr
-    for name, wanted in expected.items():
-        found = torch.load(tmp_path / f"{name}.pt", weights_only=True)
-        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4 * float(wanted.std()))
+    assert (done.stdout.strip() == transformers.__version__) == (python == sys.executable)
+    found = {name: torch.load(folder / f"{name}.pt", weights_only=True) for name in expected}
+    apart = {name: float((found[name] - wanted).abs().max() / wanted.std()) for name, wanted in expected.items()}
+    assert max(apart.values()) <= 1e-4, apart
+
+
+PLUGIN = """
+import sys
+from importlib.metadata import entry_points
+
+from transformers import AutoConfig, AutoModelForCausalLM
+
+decilm, hetero, metadata = sys.argv[1:]
+sys.path.insert(0, metadata)
+(plugin,) = (point for point in entry_points(group="vllm.general_plugins") if point.name == "evop")
+for _ in range(2):  # vLLM does so in every process, and in some of them twice
+    plugin.load()()
+assert AutoConfig.from_pretrained(decilm).block_configs[1].attention.no_op
+AutoModelForCausalLM.from_pretrained(hetero)
+"""
+
+
+def test_the_plugin_of_vllm_is_registered(tiny_folder, tmp_path):
+    """What vLLM does with the entry point; vLLM itself is not here. Neither folder asks to trust its code then."""
+    project = tomllib.loads((Path(evop.__file__).parent.parent / "pyproject.toml").read_text())["project"]
+    (metadata := tmp_path / "evop-0.dist-info").mkdir()
+    points = project["entry-points"]["vllm.general_plugins"].items()
+    lines = ["[vllm.general_plugins]", *(f"{name} = {target}" for name, target in points)]
+    (metadata / "entry_points.txt").write_text("\n".join(lines))
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: evop\nVersion: 0\n")
+    model = tiny_folder("llama")
+    pattern = write_pattern(tmp_path / "p.json", *removing(model, "layers.1.attn"), model)
+    for way in ("decilm", "hf"):
+        export(model, tmp_path / way, pattern, format=way, check=False)
+    command = [sys.executable, "-c", PLUGIN, *(str(tmp_path / name) for name in ("decilm", "hf")), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    assert done.returncode == 0, done.stderr

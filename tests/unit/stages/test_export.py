@@ -6,9 +6,6 @@ import json
 import resource
 import shutil
 import sys
-import tomllib
-from importlib.metadata import EntryPoint
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -17,7 +14,6 @@ from safetensors import safe_open
 from tiny import build, load, logits, random_ids, removing, write_pattern
 from transformers import AutoConfig
 
-import evop
 from evop.errors import EvopError
 from evop.export.configuration_decilm import DeciLMConfig
 from evop.export.gguf import ggml
@@ -154,15 +150,6 @@ def test_decilm_says_what_each_layer_holds(model, out, tmp_path):
     assert (out / "configuration_decilm.py").is_file()
     json.dumps(config.to_dict())
     assert AutoConfig.from_pretrained(out, trust_remote_code=True).block_configs[2].ffn.no_op
-
-
-def test_the_plugin_of_vllm_makes_the_config_known(model, pattern, out):
-    """What vLLM does with the entry point; vLLM itself is not here."""
-    project = tomllib.loads((Path(evop.__file__).parent.parent / "pyproject.toml").read_text())["project"]
-    (point,) = project["entry-points"]["vllm.general_plugins"].items()
-    EntryPoint(*point, "vllm.general_plugins").load()()
-    export(model, out, pattern, format="decilm")
-    assert type(AutoConfig.from_pretrained(out)) is DeciLMConfig
 
 
 @pytest.mark.parametrize("way", ["decilm", "masked"])
