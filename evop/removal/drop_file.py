@@ -13,7 +13,7 @@ from pathlib import Path
 
 from evop.errors import EvopError
 from evop.files.json_file import whole
-from evop.files.names import DROP_LIST
+from evop.files.names import CONFIG, DROP_LIST
 from evop.files.person_text import person_text
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import BLOCK_KINDS, BlockKind, family_of
@@ -21,6 +21,7 @@ from evop.removal.cut import part_name, places
 from evop.removal.pattern_file import PatternFile
 from evop.removal.ranking import Ranking
 from evop.removal.space import layer_count, pattern_space
+from evop.removal.traced import traced_pattern
 from patterns import Pattern, PatternSpace
 
 WORDS: dict[str, tuple[BlockKind, ...]] = {"none": (), "attn": ("attn",), "mlp": ("mlp",), "attn+mlp": BLOCK_KINDS}
@@ -34,13 +35,16 @@ _MOST_DIGITS = 9
 def read_pattern(path: str | Path, checkpoint: Checkpoint) -> PatternFile:
     """Read the pattern a person names: a pattern file, a search run's folder, a drop file or list of layers (``.txt``).
 
-    The last two say nothing of how the pattern was found: deploy is ``any``, ``remove`` is what the pattern reaches,
-    and there is no claim.
+    Drop files and lists say nothing of how the pattern was found: deploy is ``any``, ``remove`` is what the pattern
+    reaches, and there is no claim. Nor do checkpoints that another tool pruned, by whose weights the pattern is found.
 
     Raises:
-        EvopError: nothing there, not such a file, or a drop file for another number of layers.
+        EvopError: nothing there, not such a file, a drop file for another number of layers, or a checkpoint whose
+            weights do not say what left.
     """
     place = Path(path)
+    if place.name == CONFIG:
+        return traced_pattern(place.parent, checkpoint)
     if place.suffix != ".txt" or place.is_dir():
         return PatternFile.find(place)
     space, pattern = _read(place, checkpoint)

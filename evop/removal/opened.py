@@ -23,7 +23,7 @@ class OpenedPattern:
 
     Attributes:
         path: the path as it was given: a file, or a search run's folder.
-        place: the file that was read.
+        place: the file that was read; the config of a checkpoint that another tool pruned.
         file: what the file says.
         space: the space of the pattern, on the model; it knows neither which units matter nor the time parts take.
         pattern: the pattern, in that space.
@@ -42,8 +42,13 @@ class OpenedPattern:
 
     @cached_property
     def sha256(self) -> str:
-        """Sha256 of the file that was read."""
-        return sha256(self.place)
+        """Sha256 of the file that was read; of a checkpoint by whose weights the pattern was found, its fingerprint."""
+        return Checkpoint.find(self.place.parent).fingerprint if self.is_traced else sha256(self.place)
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether no file says the pattern, but the weights of a checkpoint that another tool pruned."""
+        return self.place.name == CONFIG
 
     @property
     def run(self) -> Path | None:
@@ -62,6 +67,8 @@ class OpenedPattern:
 
         Refitted weights are none of them: the checkpoint holds them already; the account of the refit is.
         """
+        if self.is_traced:
+            return {}
         files = {DROP_LIST if self.place.suffix == ".txt" else PATTERN: self.place}
         if self.file.corrections is not None and not self.cut.weights and self.checkpoint is None:
             files[CORRECTIONS] = self.place.with_name(CORRECTIONS)
@@ -76,17 +83,20 @@ def open_pattern(path: str | Path, checkpoint: Checkpoint) -> OpenedPattern:
     """Read a pattern and everything that belongs to it, and bring it onto its model.
 
     Args:
-        path: a pattern file, a search run's folder, a drop list (``.txt``), or a point of a search by tolerances,
-            ``RUN@0.20``.
+        path: a pattern file, a search run's folder, a drop list (``.txt``), a point of a search by tolerances,
+            ``RUN@0.20``, or a checkpoint; of one that another tool pruned, the weights say the pattern.
         checkpoint: the model.
 
     Raises:
         EvopError: nothing there, a pattern of another model, or biases or weights that are missing or another
-            pattern's.
+            pattern's; or a checkpoint whose weights do not say what left.
     """
     path = _place_of(path)
     family_of(checkpoint.model_type)  # of an architecture that nobody can prune, say that first
-    file, place = read_pattern(path, checkpoint), inside(path, PATTERN)
+    place = inside(path, PATTERN)
+    if not place.is_file() and (path / CONFIG).is_file():
+        path = place = path / CONFIG
+    file = read_pattern(path, checkpoint)
     space, pattern = file.on(checkpoint)
     corrections = place.with_name(CORRECTIONS)
     weights = file.refit is not None or file.compensate == "obs"

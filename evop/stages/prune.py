@@ -64,7 +64,8 @@ def prune(
 
     Args:
         model: a Hugging Face folder or hub name.
-        pattern: a ``pattern.json``, a search run's folder, or a drop file (``layer_drop_config.txt``).
+        pattern: a ``pattern.json``, a search run's folder, a drop file (``layer_drop_config.txt``), or a checkpoint
+            that another tool pruned.
         out: the new checkpoint's folder.
         audit: an audit of this pattern, for the model card.
         refit: how the weights that stay make up for what left; a ``--refit`` of ``evop refit``, or ``"none"``.
@@ -103,6 +104,8 @@ def _pruned(
     opened = open_pattern(pattern, checkpoint)
     audited, labels = None if audit is None else _audit_of(opened, audit), _labels(opened.path, report)
     _refuse_checkpoint(opened)
+    if opened.is_traced:
+        report(f"its weights say what left: {', '.join(opened.file.words)}; the dense model's are written")
     timed_as_searched(opened)  # refuses a table of times that is missing, or another one
     pruning = Pruning.planned(checkpoint, opened)
     with drafted(out, pruning.bytes) as draft:

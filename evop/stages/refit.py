@@ -63,7 +63,7 @@ def refit(
 
     Args:
         model: a Hugging Face folder or hub name.
-        pattern: a pattern file, a search run's folder, a drop file, or a pruned checkpoint.
+        pattern: a pattern file, a search run's folder, a drop file, or a pruned checkpoint, another tool's alike.
         calibration: a calibration set with text to learn from (``--train-tokens``), or its folder.
         out: folder for the pattern and its weights.
         report: is given one line per step.
@@ -95,6 +95,8 @@ def _refitted(
     opened = open_pattern(pattern, checkpoint)
     _refuse(opened, recipe, place)
     recipe = recipe.model_copy(update={"max_tokens": recipe.max_tokens or _max_tokens(opened)})
+    if opened.is_traced:
+        report(f"its weights say what left: {', '.join(opened.file.words)}; the dense model's are refitted")
     held_out = _held_out(opened, calibration)
     loaded = load_model(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
     folder = RefitFolder.beside(place, _identity(opened, calibration, recipe, loaded))
