@@ -46,6 +46,10 @@ class AuditedPattern(JsonPart):
     """Tokens that the kept weights of a healed checkpoint have learned from."""
 
 
+REFITTED = "random refitted"
+"""How the names of random patterns begin that were refitted."""
+
+
 class GroupRow(JsonPart):
     """One group of one split under one pattern; losses in nats per token, or as the share of questions answered
     wrongly."""

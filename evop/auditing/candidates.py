@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from calibration import CalibrationSet
-from evop.auditing.audit_rows import AuditedPattern
+from evop.auditing.audit_rows import REFITTED, AuditedPattern
 from evop.auditing.itself import is_checkpoint, open_checkpoint
 from evop.auditing.split_losses import SplitLosses
 from evop.errors import EvopError
@@ -132,7 +132,7 @@ def _name(place: Path, found: list[Candidate]) -> str:
     whole = place.resolve()
     name = whole.name if place.is_dir() else whole.parent.name if in_a_run else place.stem
     above = [f"{whole.parent.name}/{name}"] if place.is_dir() else []
-    taken = {candidate.name for candidate in found} | {"random"}
+    taken = {candidate.name for candidate in found} | {"random", REFITTED}
     numbered = (f"{name} ({number})" for number in itertools.count(len(found) + 1))
     names = (name, *above, *itertools.islice(numbered, len(taken) + 1))
     return next(free for free in names if free not in taken)

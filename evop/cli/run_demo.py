@@ -67,7 +67,8 @@ def _walk(out: Path, console: PlainConsole) -> None:
         print_refit(console, refit(model_dir(), run, built, refitted, report=say, watch=show).file)
 
     head("\n4. audit", "passages and whole clusters that nothing was searched, chosen or fitted on")
-    print_audit(console, audit(model_dir(), built, [run, refitted], audited, random_patterns=RANDOM_PATTERNS).file)
+    how = {"random_patterns": RANDOM_PATTERNS, "random_refitted": 0}
+    print_audit(console, audit(model_dir(), built, [run, refitted], audited, **how).file)
 
     head("\n5. prune", "a smaller checkpoint, checked in a fresh process")
     prune(model_dir(), refitted, pruned, audit=audited, report=say)

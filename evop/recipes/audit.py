@@ -22,6 +22,10 @@ class AuditRecipe(Execution):
     random_patterns: Annotated[
         int, option("Random patterns of equal size to hold each pattern against; 0 for none.", ge=0)
     ] = 20
+    random_refitted: Annotated[
+        int,
+        option("Random patterns that are refitted beside a refitted pattern, by the set's text to learn from.", ge=0),
+    ] = 3
     tolerate: Annotated[
         Tolerated,
         option(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evop.auditing.audit_file import HELD_OUT, AuditFile
-from evop.auditing.audit_rows import AuditedPattern, GroupRow, SummaryRow
+from evop.auditing.audit_rows import REFITTED, AuditedPattern, GroupRow, SummaryRow
 from evop.report.borne import borne_words
 
 
@@ -54,10 +54,10 @@ def _on_text(audit: AuditFile, pattern: AuditedPattern) -> list[str]:
     ]
     random = audit.random_of(pattern.random, "audit", "text")
     if random is not None:
-        worst = random.worst
+        worst, refitted = random.worst, ", refitted as it is" if random.name.startswith(REFITTED) else ""
         sentences.append(
-            f"Of {random.patterns} random patterns of this size, the worst group loses {worst.median:.3f} in the "
-            f"median ({worst.least:.3f} to {worst.most:.3f}), {_times(worst.median, summary.worst)}."
+            f"Of {random.patterns} random patterns of this size{refitted}, the worst group loses {worst.median:.3f} in "
+            f"the median ({worst.least:.3f} to {worst.most:.3f}), {_times(worst.median, summary.worst)}."
         )
     for split, what in {"unseen": "clusters", HELD_OUT: "domains"}.items():
         apart = audit.summary_of(pattern.name, split, "text")

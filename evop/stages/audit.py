@@ -17,6 +17,7 @@ from evop.auditing.audit_file import AuditFile
 from evop.auditing.candidates import Candidate, candidates_of, most_tokens
 from evop.auditing.harness import HarnessTasks, refuse_tasks
 from evop.auditing.measure import Auditor, metric_of
+from evop.auditing.random_refits import RandomRefits
 from evop.auditing.tolerance import measured, warnings
 from evop.errors import EvopError
 from evop.files.lock import Writing
@@ -106,6 +107,8 @@ def _audited(
     _warn_of_other_sets(candidates, audited, report)
     dense = HeldModel(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
     tolerated = _tolerated(recipe, candidates, audited)
+    refits = RandomRefits(audited, dense, recipe.random_refitted, max_tokens, recipe.batch_size, report)
+    candidates, randoms = refits.beside(candidates, randoms)
     auditor = Auditor(audited, dense, candidates, randoms, max_tokens, metric, recipe.batch_size, report, tolerated)
     command = _command(model, calibration, paths, folder, options)
     heals = {candidate.name: candidate.heal for candidate in candidates if candidate.heal is not None}
