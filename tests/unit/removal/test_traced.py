@@ -75,10 +75,10 @@ def test_units_in_another_order_and_dtype_are_the_same_units(tiny_folder, tmp_pa
 
 def test_a_width_of_no_ladder_of_the_model_has_a_step_of_its_own(tiny_folder, tmp_path):
     model = tiny_folder("llama")
-    cut = pruned(model, tmp_path / "out", "channel", [], {f"layers.{n}.mlp": 1 for n in range(4)}, width_step=11)
+    cut = pruned(model, tmp_path / "out", "channel", [], {f"layers.{n}.mlp": 2 for n in range(4)}, width_step=11)
     found = traced(tmp_path / "out", model)
     assert found.cut.kept == cut.kept
-    assert found.file.width_step == 11
+    assert len(found.cut.kept["mlp", 0]) == found.file.width_step == 33
 
 
 def test_units_and_blocks_that_were_set_to_zero_have_left(tiny_folder, tmp_path):
