@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from rich.text import Text
 
@@ -67,8 +68,8 @@ def _walk(out: Path, console: PlainConsole) -> None:
         print_refit(console, refit(model_dir(), run, built, refitted, report=say, watch=show).file)
 
     head("\n4. audit", "passages and whole clusters that nothing was searched, chosen or fitted on")
-    how = {"random_patterns": RANDOM_PATTERNS, "random_refitted": 0}
-    print_audit(console, audit(model_dir(), built, [run, refitted], audited, **how).file)
+    drawn: dict[str, Any] = {"random_patterns": RANDOM_PATTERNS, "random_refitted": 0}
+    print_audit(console, audit(model_dir(), built, [run, refitted], audited, **drawn).file)
 
     head("\n5. prune", "a smaller checkpoint, checked in a fresh process")
     prune(model_dir(), refitted, pruned, audit=audited, report=say)
