@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import field_validator
 
+from evop.recipes.count import read_count
 from evop.recipes.execution import Execution
 from evop.recipes.option import GROUPS, LEARNING, option
 
@@ -17,8 +17,6 @@ WIDTH = 192
 """Hidden size of the embedded model, on which they were chosen."""
 LOOKS = 20
 """How often all groups are looked at where nobody says how often."""
-UNITS = {"": 1, "k": 1_000, "M": 1_000_000, "B": 1_000_000_000}
-COUNT = re.compile(r"(\d+(?:\.\d+)?)([kMB]?)")
 
 
 class HealRecipe(Execution):
@@ -70,11 +68,7 @@ class HealRecipe(Execution):
     @classmethod
     def _as_typed(cls, value: Any) -> Any:
         """Read ``500k`` and ``2M``, as on the command line; ``auto`` is None."""
-        if not isinstance(value, str) or value == "auto":
-            return None if value == "auto" else value
-        if not (found := COUNT.fullmatch(value)):
-            raise ValueError("expected a number of tokens such as 500k or 2M")
-        return int(float(found[1]) * UNITS[found[2]])
+        return read_count(value)
 
     @field_validator("look_every")
     @classmethod

@@ -10,6 +10,7 @@ from evop.errors import EvopError
 from evop.losses.loss import Loss
 from evop.losses.objectives import TAIL
 from evop.recipes.budget import BudgetRecipe
+from evop.recipes.count import read_count
 from evop.recipes.option import GROUPS, RUNNING, SEARCHING, UNITS, option
 
 CACHE_MB = 1024
@@ -77,9 +78,17 @@ class SearchRecipe(BudgetRecipe):
         option("Distinct patterns to measure at most; 400 without a limit, unless the strategy ends by itself.", ge=1),
     ] = None
     judge: Annotated[
-        Literal["masked", "refit"],
-        option("masked: finalists are judged as searched; refit: refitted, by text kept with --train-tokens."),
+        Literal["masked", "refit", "healed"],
+        option(
+            "masked: finalists are judged as searched; refit: refitted, by text kept with --train-tokens; healed, with "
+            "--tolerate alone: those near the edge are healed, too."
+        ),
     ] = "masked"
+    heal_tokens: Annotated[
+        int | None,
+        option("Tokens that each healing of --judge healed learns from, such as 500k.", SEARCHING, shown="1M", ge=1),
+        BeforeValidator(read_count),
+    ] = None
     seed: Annotated[int, option("Seed of all that is random in the strategy.", ge=0)] = 0
 
     width_step: WidthField = None
@@ -178,6 +187,20 @@ class SearchRecipe(BudgetRecipe):
     def _one_unit(self) -> Self:
         if self.tolerate and self.scale != "none":
             raise ValueError(f"--scale {self.scale} and --tolerate both say what counts as one; leave one out")
+        return self
+
+    @model_validator(mode="after")
+    def _healed_at_an_edge(self) -> Self:
+        if self.judge != "healed":
+            if self.heal_tokens is not None:
+                raise ValueError("--heal-tokens is of --judge healed, which is not given; give it, or leave it out")
+        elif not (self.tolerate and self.seeks_largest):
+            raise ValueError(
+                "--judge healed heals the candidates at the edge of what --tolerate allows, so it goes with --tolerate "
+                "alone; where it is said how much is to go, search by --judge refit, then run evop heal on the answer"
+            )
+        elif self.loss.text not in (None, "nll"):
+            raise ValueError(f"--judge healed measures text by its own next words; leave --loss {self.loss.name} out")
         return self
 
     @property

@@ -36,15 +36,20 @@ class FrontierLine:
         return [line for line in lines if line.points]
 
     @property
+    def start(self) -> float:
+        """Where the line begins: at nothing, which costs nothing; NaN where only points at the edge were judged so."""
+        return float("nan") if self.judge == "healed" else 0.0
+
+    @property
     def removed(self) -> np.ndarray:
-        """What each point removes, nothing first: float64 [1 + points]."""
-        return np.array([0.0, *(point.removed for point in self.points)])
+        """What each point removes, the start first: float64 [1 + points]."""
+        return np.array([self.start, *(point.removed for point in self.points)])
 
     @property
     def worst(self) -> np.ndarray:
         """The largest of loss over tolerance, and its interval's ends: float64 [3, 1 + points]."""
         judged = [point.judgements[self.judge] for point in self.points]
-        return _columns([(each.measured, each.low, each.high) for each in judged])
+        return _columns(self.start, [(each.measured, each.low, each.high) for each in judged])
 
     def domain(self, domain: str, kind: str) -> np.ndarray | None:
         """Take one domain's loss and its interval's ends, in its unit: float64 [3, 1 + points]; None if it has none."""
@@ -52,7 +57,7 @@ class FrontierLine:
         if (domain, kind) not in self.domains:
             return None
         ends = [(np.nan,) * 3 if each is None else (each.measured, each.low, each.high) for each in found]
-        return _columns(ends) * self.domains[domain, kind] * scale_of(kind)
+        return _columns(self.start, ends) * self.domains[domain, kind] * scale_of(kind)
 
     def has_interval(self, point: Point, domain: str, kind: str) -> bool:
         """Tell whether a domain of a point has an interval; of single documents it has none."""
@@ -75,9 +80,12 @@ def judged_so(points: Sequence[Point], judge: JudgedAs) -> tuple[Point, ...]:
     return tuple(sorted((point for point in points if judge in point.judgements), key=lambda point: point.removed))
 
 
-def _columns(ends: Sequence[tuple[float, float | None, float | None]]) -> np.ndarray:
-    """Lay measured values and the ends of their intervals side by side, with nothing lost where nothing is removed."""
-    rows = [(0.0, 0.0, 0.0), *((value, *(value if end is None else end for end in more)) for value, *more in ends)]
+def _columns(start: float, ends: Sequence[tuple[float, float | None, float | None]]) -> np.ndarray:
+    """Lay measured values and the ends of their intervals side by side, the start of the line first."""
+    rows = [
+        (start, start, start),
+        *((value, *(value if end is None else end for end in more)) for value, *more in ends),
+    ]
     return np.array(rows).T
 
 

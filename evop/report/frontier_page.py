@@ -14,7 +14,7 @@ from evop.losses.tolerance import amount
 from evop.report.frontier_lines import FrontierLine
 from evop.report.naming import model_title
 from evop.report.page_parts import Picture, seen
-from evop.report.tolerated_plot import domains_figure
+from evop.report.tolerated_plot import domains_figure, interval_word
 from evop.searching.frontier_file import SHIPPED, FrontierFile, Point
 from evop.searching.point_file import GroupBorne, Judgement
 
@@ -60,10 +60,10 @@ def _domains(frontier: FrontierFile) -> Picture | None:
     lines = FrontierLine.of(frontier)
     if not lines:
         return None
-    others = "".join(f", {', '.join(line.name for line in lines[1:])} in the other colour" for _ in lines[1:2])
     caption = (
-        f"The group of each domain that uses most of what it may lose, {lines[0].name}{others}; the band is the 95% "
-        "interval of the largest loss in the domain, for all its groups together. Dashed: what is tolerated."
+        f"The group of each domain that uses most of what it may lose. A {interval_word(lines)} is the 95% interval of "
+        "the largest loss in the domain, for all its groups together; a point is filled where all of it is within what "
+        "is tolerated, the dashed line."
     )
     return Picture.of(domains_figure(lines), caption, "loss of every domain over what is removed")
 
@@ -75,7 +75,9 @@ def _y(share: float, top: float) -> float:
 
 def _point(frontier: FrontierFile, point: Point) -> dict[str, Any]:
     """List what the page says of a point."""
-    judged = point.judgements[frontier.judge]
+    as_judged = frontier.judged(point)
+    judged = point.judgements[as_judged]
+    how = "" if as_judged == frontier.judge else f"{SHIPPED[as_judged]}, "
     measured = judged.measured
     return {
         "name": point.name,
@@ -85,7 +87,7 @@ def _point(frontier: FrontierFile, point: Point) -> dict[str, Any]:
         "measured": measured,
         "low": measured if judged.low is None else judged.low,
         "high": measured if judged.high is None else judged.high,
-        "words": visible(judged.words(frontier.labels)),
+        "words": visible(how + judged.words(frontier.labels)),
         "groups": _groups(judged, frontier),
     }
 

@@ -48,13 +48,10 @@ def tolerated_figure(lines: Sequence[FrontierLine], cost: str, model: str = "") 
     top = figure.add_subplot(grid[0, :])
     _worst(top, lines)
     top.set_xlabel(f"removed of {WORDS.get(cost, WORDS['params'])}", fontsize=9)
-    band = "band" if len(lines) <= BANDS else "bar"
-    words = f"passages that no search saw ({band}: 95% interval; filled: all of it is within)"
+    words = f"passages that no search saw ({interval_word(lines)}: 95% interval; filled: all of it is within)"
     top.set_title(drawable(", ".join(filter(None, [model, words]))), loc="left", fontsize=9)
     _panels(figure, grid, across, domains, lines)
-    handles = {handle.get_label(): handle for handle in top.get_legend_handles_labels()[0]}
-    names = [*(drawable(line.name) for line in lines), TOLERATED]
-    figure.legend([handles[name] for name in names], names, loc="outside upper left", ncols=4, frameon=False)
+    _legend(figure, top, lines)
     return figure
 
 
@@ -63,9 +60,23 @@ def domains_figure(lines: Sequence[FrontierLine]) -> Figure:
     domains = _domains(lines)
     across = min(ACROSS, max(len(domains), 1))
     rows = max(1, -(-len(domains) // across))
-    figure = new_figure(9.6, 0.5 + 1.9 * rows)
-    _panels(figure, figure.add_gridspec(1 + rows, across, height_ratios=[0.001, *[1.9] * rows]), across, domains, lines)
+    figure = new_figure(9.6, 0.7 + 1.9 * rows)
+    grid = figure.add_gridspec(1 + rows, across, height_ratios=[0.001, *[1.9] * rows])
+    _panels(figure, grid, across, domains, lines)
+    _legend(figure, figure.axes[0], lines)
     return figure
+
+
+def interval_word(lines: Sequence[FrontierLine]) -> str:
+    """Say how the intervals of so many lines are drawn."""
+    return "band" if len(lines) <= BANDS else "bar"
+
+
+def _legend(figure: Figure, axis: Axes, lines: Sequence[FrontierLine]) -> None:
+    """Name the lines over the picture, by those of one panel, which may lack some."""
+    handles = {str(handle.get_label()): handle for handle in axis.get_legend_handles_labels()[0]}
+    names = [name for name in (*(drawable(line.name) for line in lines), TOLERATED) if name in handles]
+    figure.legend([handles[name] for name in names], names, loc="outside upper left", ncols=4, frameon=False)
 
 
 def _domains(lines: Sequence[FrontierLine]) -> list[tuple[str, str]]:
@@ -121,7 +132,9 @@ def _dots(
     for point, value, filled in zip(line.points, values[1:], within, strict=True):
         if np.isnan(value):  # a point that has no such domain
             continue
-        (dot,) = axis.plot([point.removed], [value], MARKS[at % len(MARKS)], ms=size, mew=0.24 * size, zorder=6)
+        (dot,) = axis.plot(
+            [point.removed], [value], MARKS[at % len(MARKS)], ms=size, mew=0.24 * size, zorder=7 - 0.1 * at
+        )
         dot.set(color=colour, markerfacecolor=colour if filled else PAPER, gid=f"point:{point.name}:{gid}:{at}")
 
 
@@ -167,14 +180,14 @@ def _panel(axis: Axes, domain: str, kind: str, lines: Sequence[FrontierLine]) ->
     for at, line in enumerate(lines):
         found = line.domain(domain, kind)
         if found is not None:
-            _draw(axis, line.removed, found, at, len(lines))
+            _draw(axis, line.removed, found, at, len(lines), label=drawable(line.name))
             tolerance = line.domains[domain, kind] * scale_of(kind)
             known = [line.has_interval(point, domain, kind) for point in line.points]
             within = [has and bool(high <= tolerance) for has, high in zip(known, found[2, 1:], strict=True)]
             _dots(axis, line, found[0], within, at, size=3.6, gid=f"{domain}:{kind}")
             tolerances[tolerance] = None
     for tolerance in tolerances:
-        axis.axhline(tolerance, color=LIMIT, lw=1.1, ls=(0, (6, 3)))
+        axis.axhline(tolerance, color=LIMIT, lw=1.1, ls=(0, (6, 3)), label=TOLERATED)
         place: dict[str, Any] = {"xycoords": axis.get_yaxis_transform(), "textcoords": "offset points"}
         axis.annotate(f"{tolerance:.3g}", (0, tolerance), (3, 2), color=LIMIT, fontsize=7, **place)
     axis.set_title(short(domain), fontsize=8.5, loc="left", pad=4)

@@ -21,12 +21,16 @@ from evop.files.names import (
     MOMENTS_OF_HALVES,
     ORDERS,
     ORDERS_OF_HALVES,
+    POINTS,
     TIMINGS,
     TRIALS,
 )
 from evop.removal.ranking import Ranking
 from evop.timing.table import LatencyTable
 from patterns import TrialLog
+
+STORE = "store"
+"""The folder in which the budgets of a search by tolerances share what they measured."""
 
 
 class SearchRun:
@@ -166,3 +170,14 @@ def _seconds(row: bytes) -> float:
 def _short(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "…"
+
+
+def refuse_another_kind(folder: Path) -> None:
+    """Check that a folder is new, or of a search by tolerances.
+
+    Raises:
+        EvopError: it holds something else.
+    """
+    present = {path.name for path in folder.iterdir()} - {LOCK} if folder.is_dir() else set()
+    if folder.is_file() or not (POINTS in present or present <= {STORE, LATENCY}):
+        raise EvopError(f"--out {folder} is not empty and holds no search by tolerances; choose a new folder")

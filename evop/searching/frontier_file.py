@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from evop.files.json_file import JsonFile, JsonPart
-from evop.files.names import FRONTIER, POINTS
+from evop.files.names import FRONTIER, HEALED, POINTS
 from evop.removal.pattern_facts import ModelName
 from evop.searching.point_file import JudgedAs, Judgement, PointFile
 
@@ -35,6 +35,8 @@ class Point(JsonPart):
     evaluations: int
     tokens: int
     pattern_sha256: str
+    healed_tokens: int | None = None
+    """Tokens that its healing learned from; None where its answer was not healed."""
 
     @classmethod
     def of(cls, name: str, file: PointFile) -> Point:
@@ -47,6 +49,7 @@ class Point(JsonPart):
             evaluations=file.evaluations,
             tokens=file.tokens,
             pattern_sha256=file.pattern_sha256,
+            healed_tokens=file.healed_tokens,
         )
 
 
@@ -67,7 +70,7 @@ class FrontierFile(JsonFile):
         labels: group key -> what a person reads.
     """
 
-    SCHEMA: ClassVar[str] = "evop.frontier/2"
+    SCHEMA: ClassVar[str] = "evop.frontier/3"
     version: str
     model: ModelName
     calibration: str
@@ -90,6 +93,10 @@ class FrontierFile(JsonFile):
         """Find a point by its name; None for no name."""
         return next((point for point in self.points if point.name == name), None)
 
+    def judged(self, point: Point) -> JudgedAs:
+        """Say what a point was judged as: as what is shipped, or else as what comes next to it."""
+        return next(judge for judge in self.edges if judge in point.judgements)
+
     @property
     def tokens(self) -> int:
         """Tokens that all searches scored, each as if it ran alone."""
@@ -103,7 +110,7 @@ class FrontierFile(JsonFile):
     @property
     def statement(self) -> list[str]:
         """Say what can go, what stands in the way of more, and what it took; one sentence each."""
-        return [*self._edge(self.judge), *self._beside(), self._took()]
+        return [*self._edge(self.judge), *self._healed(), *self._beside(), self._took()]
 
     def _edge(self, judge: JudgedAs) -> list[str]:
         """Say how much can go of a pattern that is shipped so, and why no more."""
@@ -129,6 +136,18 @@ class FrontierFile(JsonFile):
                 much = "nothing could" if best is None else f"{best.removed:.1%} can"
                 sentences.append(f"Judged {SHIPPED[judge]}, {much} go.")
         return sentences
+
+    def _healed(self) -> list[str]:
+        """Say where the healed model lies, and what healing took."""
+        if self.judge != "healed":
+            return []
+        healed = [point for point in self.points if point.healed_tokens is not None]
+        answers = "1 answer was" if len(healed) == 1 else f"{len(healed)} answers were"
+        tokens = sum(point.healed_tokens or 0 for point in healed)
+        took = f"{answers} healed, from {tokens:,} tokens in all."
+        if self.answer is None:
+            return [took]
+        return [f"The healed model lies in {POINTS}/{self.answer}/{HEALED} of the run; {took}"]
 
     def _took(self) -> str:
         tried = ", ".join(f"{point.remove:.0%}" for point in self.points)

@@ -129,9 +129,10 @@ class PointFile(JsonFile):
         stopped: why it stopped.
         limits: how long it might go on, and what decides its answer beside its log.
         pattern_sha256: sha256 of the answer's pattern file.
+        healed_tokens: tokens that its healing learned from; None where it was not healed.
     """
 
-    SCHEMA: ClassVar[str] = "evop.point/2"
+    SCHEMA: ClassVar[str] = "evop.point/3"
     version: str
     remove: float
     cost: str
@@ -143,6 +144,13 @@ class PointFile(JsonFile):
     stopped: str
     limits: dict[str, float | int | str | None]
     pattern_sha256: str
+    healed_tokens: int | None = None
+
+    @property
+    def unhealed(self) -> PointFile:
+        """The account without what a healing came to."""
+        judgements = {judge: judged for judge, judged in self.judgements.items() if judge != "healed"}
+        return self.model_copy(update={"judgements": judgements, "healed_tokens": None})
 
     @classmethod
     def of(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+
+import torch
 
 from calibration import CalibrationSet
 from evop.errors import EvopError
@@ -68,6 +71,13 @@ class Searcher:
             self._loaded = load_model(plan.checkpoint, recipe.device, dtype, recipe.trust_remote_code)
             _refuse_offloaded(self._loaded, recipe)
         return self._loaded
+
+    def let_go(self) -> None:
+        """Free the memory of the model; the next search loads it again."""
+        self._loaded = None
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
 
 def _refuse_offloaded(loaded: LoadedModel, recipe: SearchRecipe) -> None:

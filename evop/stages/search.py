@@ -9,9 +9,10 @@ from typing import Any
 
 from calibration import CalibrationSet
 from evop.files.lock import Writing
+from evop.files.names import POINTS
 from evop.model.checkpoint import Checkpoint
 from evop.recipes.search import SearchRecipe
-from evop.searching.folder import SearchRun
+from evop.searching.folder import SearchRun, refuse_another_kind
 from evop.searching.plan import SearchPlan, searched_space
 from evop.searching.progress import Watch
 from evop.searching.result import SearchResult
@@ -19,6 +20,8 @@ from evop.stages.one_error import one_error
 from evop.stages.one_search import Searcher
 from evop.stages.tolerated import tolerated_search
 from evop.timing.chosen_table import table_of_run
+from evop.timing.table import LatencyTable
+from patterns import PatternSpace
 
 __all__ = ["SearchResult", "alone", "run_plan", "search"]
 
@@ -52,11 +55,30 @@ def search(
     with alone(run, wait, report):
         calibration = CalibrationSet.opened(calibration)
         checkpoint = Checkpoint.find(model, recipe.revision)
-        space, table = searched_space(checkpoint, recipe), None
-        if recipe.counts_time:
-            run.refuse_another({"cost": recipe.costs})
-            table = table_of_run(checkpoint, space, recipe, run.folder, run.header, report)
+        space = searched_space(checkpoint, recipe)
+        table = _times(checkpoint, space, recipe, run, report) if recipe.counts_time else None
         return run_plan(SearchPlan.of(checkpoint, recipe, space, table), calibration, run, watch, report)
+
+
+def _times(
+    checkpoint: Checkpoint, space: PatternSpace, recipe: SearchRecipe, run: SearchRun, report: Callable[[str], None]
+) -> LatencyTable:
+    """Choose the table of times, and measure it if need be; budgets of a search by tolerances share one.
+
+    Raises:
+        EvopError: a folder that holds something else, or a table that does not fit.
+    """
+    if not recipe.seeks_largest:
+        run.refuse_another({"cost": recipe.costs})
+        return table_of_run(checkpoint, space, recipe, run.folder, run.header, report)
+    refuse_another_kind(run.folder)
+    # Such a search has a log for every budget and none of its own: its table is kept before the first of them begins.
+    begun = run.latency.is_file() or (run.folder / POINTS).is_dir()
+    table = table_of_run(checkpoint, space, recipe, run.folder, {} if begun else None, report)
+    if not begun:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        table.write(run.latency)
+    return table
 
 
 def alone(run: SearchRun, wait: bool, report: Callable[[str], None]) -> AbstractContextManager[None]:

@@ -11,12 +11,11 @@ from calibration import CalibrationSet
 from calibration.seeded import generator
 from evop.errors import EvopError
 from evop.files.json_file import sha256, whole
-from evop.files.lock import LOCK
-from evop.files.names import CORRECTIONS, DROP_LIST, FRONTIER, LATENCY, PATTERN, POINT, POINTS, SEARCH, TRIALS
+from evop.files.names import CORRECTIONS, DROP_LIST, FRONTIER, LATENCY, PATTERN, POINT, SEARCH, TRIALS
 from evop.removal.pattern_facts import ModelName
 from evop.report.frontier_page import frontier_page
-from evop.searching.bisection import FIRST, STEPS, next_budget
-from evop.searching.folder import SearchRun
+from evop.searching.bisection import FIRST, STEPS, next_budget, next_healed
+from evop.searching.folder import STORE, SearchRun, refuse_another_kind
 from evop.searching.frontier_file import SHIPPED, FrontierFile, Point, point_folder
 from evop.searching.plan import SearchPlan
 from evop.searching.point_file import JudgedAs, PointFile, limits_of
@@ -24,12 +23,14 @@ from evop.searching.progress import Watch
 from evop.searching.result import SearchResult
 from evop.searching.search_file import SearchFile
 from evop.stages.one_search import Searcher
+from evop.stages.tolerated_healed import MOST, Healer
 from evop.version import __version__
 from patterns import Pattern, PatternError, TrialLog, finalists
 
 STARTS = 3
 """Patterns of each neighbouring budget that a search begins with."""
-STORE = "store"
+SEARCHED: dict[JudgedAs, JudgedAs] = {"masked": "masked", "refit": "refit", "healed": "refit"}
+"""What patterns are judged as -> what the search of each budget judges them as: what is healed is refitted first."""
 PAGE = "frontier.html"
 """The frontier as a picture to choose from."""
 
@@ -56,8 +57,10 @@ class ToleratedSearch:
 
     def __post_init__(self) -> None:
         recipe = self.plan.recipe
-        shared = recipe.model_copy(update={"store": recipe.store or str(self.folder / STORE)})
-        self.plan = replace(self.plan, recipe=shared)
+        self.judge: JudgedAs = recipe.judge
+        self.healer = Healer(self.plan, self.searcher, self.report) if self.judge == "healed" else None
+        searched = {"store": recipe.store or str(self.folder / STORE), "judge": SEARCHED[self.judge]}
+        self.plan = replace(self.plan, recipe=recipe.model_copy(update=searched))
 
     def run(self) -> SearchResult:
         """Find the edge, and write the frontier; then the answer, if anything can go.
@@ -66,12 +69,15 @@ class ToleratedSearch:
             EvopError: nothing can go, or the folder holds something else.
             KeyboardInterrupt: a search was stopped by Ctrl-C; what it measured so far is kept.
         """
-        self._refuse_another()
-        judge: JudgedAs = self.plan.recipe.judge
-        edges = {judge: self._edge(judge)}
-        if judge != "masked":
-            edges["masked"] = self._edge("masked")
-        frontier = self._frontier(judge, {name: None if at is None else name_of(at) for name, at in edges.items()})
+        refuse_another_kind(self.folder)
+        if self.healer is not None:
+            self.healer.refuse_early()
+        edges: dict[JudgedAs, int | None] = {}
+        for judge in dict.fromkeys((SEARCHED[self.judge], "masked")):
+            edges[judge] = self._edge(judge)
+        if self.healer is not None:
+            edges = {"healed": self._healed_edge(self.healer, edges["refit"]), **edges}
+        frontier = self._frontier(self.judge, {name: None if at is None else name_of(at) for name, at in edges.items()})
         with whole(self.folder / PAGE) as page:
             page.write_text(frontier_page(frontier), encoding="utf-8")
         frontier.write(self.folder / FRONTIER)
@@ -95,11 +101,32 @@ class ToleratedSearch:
                 return max(within, key=self._removed, default=None)
             self._try(at, judge)
 
+    def _healed_edge(self, healer: Healer, edge: int | None) -> int | None:
+        """Heal answers near an edge until the largest within what is tolerated is known, or enough were healed."""
+        verdicts: dict[int, str] = {}
+        while len(verdicts) < MOST:
+            within = [at for at, verdict in verdicts.items() if verdict == "within"]
+            beyond = [at for at in verdicts if at not in within] + list(self.unmet)
+            reached = [max(at, round(STEPS * self._removed(at))) for at in within]
+            at = next_healed(reached, beyond, self.points, edge or 0)
+            if at is None:
+                break
+            self._try(at, "refit")
+            if at not in self.unmet:
+                run = SearchRun(point_folder(self.folder, name_of(at)))
+                self.points[at] = healer.healed(run, self.points[at])
+                verdicts[at] = self.points[at].judgements["healed"].verdict
+                self._tell(at, "healed")
+        within = [at for at, verdict in verdicts.items() if verdict == "within"]
+        return max(within, key=self._removed, default=None)
+
     def _removed(self, at: int) -> float:
         return Point.of("", self.points[at]).removed
 
     def _try(self, at: int, judge: JudgedAs) -> None:
         """Search at a budget, unless that was done before."""
+        if at in self.points:
+            return
         try:
             plan = self.plan.at(at / STEPS)
         except PatternError as error:
@@ -115,15 +142,23 @@ class ToleratedSearch:
             if result.interrupted:
                 raise KeyboardInterrupt
             done = PointFile.read(run.folder / POINT)
-        self.points[at] = done
-        labels = SearchFile.read(run.folder / SEARCH).groups
-        self.report(f"{at / STEPS:.0%} ({SHIPPED[judge]}): {done.judgements[judge].words(labels)}")
+        self.points[at] = done if self.healer is not None and self.healer.is_done(run) else done.unhealed
+        self._tell(at, judge)
+
+    def _tell(self, at: int, judge: JudgedAs) -> None:
+        labels = SearchFile.read(point_folder(self.folder, name_of(at)) / SEARCH).groups
+        words = self.points[at].judgements[judge].words(labels)
+        self.report(f"{at / STEPS:.0%} ({SHIPPED[judge]}): {words}")
 
     def _done(self, run: SearchRun, plan: SearchPlan) -> PointFile | None:
         """Read what came of a budget before; None where its search has not ended, or may now go on for longer."""
         if not (run.folder / POINT).is_file() or not (run.folder / PATTERN).is_file():
             return None
-        point, account = PointFile.read(run.folder / POINT), SearchFile.read(run.folder / SEARCH)
+        try:
+            point = PointFile.read(run.folder / POINT)
+        except EvopError:  # of an older version: judged anew, from the log
+            return None
+        account = SearchFile.read(run.folder / SEARCH)
         same = point.tolerate == list(plan.recipe.tolerate) and point.limits == limits_of(plan.recipe)
         whole = point.pattern_sha256 == sha256(run.folder / PATTERN) and account.trials_sha256 == sha256(run.trials)
         model, calibration = self.plan.checkpoint.fingerprint, self.searcher.calibration.fingerprint
@@ -163,20 +198,12 @@ class ToleratedSearch:
 
     def _answer(self, point: Path) -> None:
         """Copy the pattern of a point, and what belongs to it, to where the pattern of a run lies; the pattern last."""
-        for name in (CORRECTIONS, LATENCY, DROP_LIST, PATTERN):
+        for name in (CORRECTIONS, DROP_LIST, PATTERN):
             (self.folder / name).unlink(missing_ok=True)
-            if (point / name).is_file():
+        # The times are the same for all points, and may be there already: of one that was stopped they must not go.
+        for name in (CORRECTIONS, LATENCY, DROP_LIST, PATTERN):
+            if (point / name).is_file() and not (self.folder / name).is_file():
                 shutil.copyfile(point / name, self.folder / name)
-
-    def _refuse_another(self) -> None:
-        """Check that the folder is new, or of a search by tolerances.
-
-        Raises:
-            EvopError: it holds something else.
-        """
-        present = {path.name for path in self.folder.iterdir()} - {LOCK} if self.folder.is_dir() else set()
-        if self.folder.is_file() or not (POINTS in present or present <= {STORE, LATENCY}):
-            raise EvopError(f"--out {self.folder} is not empty and holds no search by tolerances; choose a new folder")
 
 
 def tolerated_search(

@@ -43,11 +43,10 @@ class Adapters:
         Raises:
             EvopError: peft is not installed.
         """
-        try:
-            from peft import LoraConfig, inject_adapter_in_model
-            from peft.tuners.lora import LoraLayer
-        except ImportError as error:
-            raise EvopError("--train lora needs peft, which is not installed; pip install 'evop[heal]'") from error
+        refuse_without_peft()
+        from peft import LoraConfig, inject_adapter_in_model
+        from peft.tuners.lora import LoraLayer
+
         config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(modules), lora_dropout=0.0)
         # peft draws from the global state, which is nobody's to disturb.
         with torch.random.fork_rng(), warnings.catch_warnings():
@@ -73,3 +72,15 @@ class Adapters:
         finally:
             for layer in self.layers.values():
                 layer.enable_adapters(True)
+
+
+def refuse_without_peft() -> None:
+    """Check that peft is there.
+
+    Raises:
+        EvopError: it is not.
+    """
+    try:
+        import peft  # noqa: F401
+    except ImportError as error:
+        raise EvopError("--train lora needs peft, which is not installed; pip install 'evop[heal]'") from error

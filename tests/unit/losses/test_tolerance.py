@@ -56,6 +56,18 @@ def test_with_tolerances_as_much_goes_as_can_unless_a_budget_is_named():
         SearchRecipe.of(tolerate="0.1", scale="random")
 
 
+def test_healed_goes_with_tolerances_alone():
+    asked = SearchRecipe.of(tolerate="0.1", judge="healed", heal_tokens="500k")
+    assert (asked.judge, asked.heal_tokens) == ("healed", 500_000)
+    for options in ({}, {"tolerate": "0.1", "remove": 0.2}, {"tolerate": "0.1", "fit_in": "4GiB"}):
+        with pytest.raises(EvopError, match="search by --judge refit, then run evop heal on the answer"):
+            SearchRecipe.of(judge="healed", **options)
+    with pytest.raises(EvopError, match="leave --loss kl out"):
+        SearchRecipe.of(tolerate="0.1", judge="healed", loss="kl")
+    with pytest.raises(EvopError, match="--heal-tokens is of --judge healed"):
+        SearchRecipe.of(tolerate="0.1", heal_tokens="500k")
+
+
 def borne(value, tolerance, spread=0.05, documents=12, kind="text"):
     count = len(value)
     means = Means(np.array(value), np.full(count, spread), np.full(count, float(documents)))

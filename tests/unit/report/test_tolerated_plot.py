@@ -5,6 +5,7 @@ import pytest
 from borne import frontier, judgement
 
 from evop.report.frontier_lines import FrontierLine
+from evop.report.frontier_page import frontier_page
 from evop.report.style import LIMIT
 from evop.report.tolerated_plot import domains_figure, tolerated_figure
 
@@ -77,6 +78,21 @@ def test_refitted_and_as_it_is_are_two_lines_the_shipped_one_first():
     assert {text.get_text() for text in figure.axes[0].texts} == {"30.0% can go", "20.0% can go"}
     assert len(drawn(figure.axes[1])) == 2
     assert len(limits(figure.axes[1])) == 1
+
+
+def test_what_was_healed_at_the_edge_alone_is_no_line_from_nothing_on():
+    points = {name: {"masked": judgement(shares), "refit": judgement(shares)} for name, shares in SHARES.items()}
+    points["0.20"]["healed"] = judgement({"code": 0.4, "law": 0.2, "sums": 0.1})
+    file = frontier(points, "refit").model_copy(update={"judge": "healed"})
+    file = file.model_copy(update={"edges": {"healed": "0.20", **file.edges}, "answer": "0.20"})
+    lines = FrontierLine.of(file)
+    assert [line.name for line in lines] == ["healed", "refitted", "as it is"]
+    assert lines[0].removed == pytest.approx([np.nan, 0.2], nan_ok=True)
+    figure = tolerated_figure(lines, "params")
+    figure.draw_without_rendering()
+    assert "(bar: 95% interval" in figure.axes[0].get_title(loc="left")
+    assert "30.0% removed: refitted, code/0" in frontier_page(file)
+    assert "20.0% removed: code/0" in frontier_page(file)
 
 
 def test_of_single_documents_there_is_no_interval_and_a_domain_that_lacks_is_left_out():

@@ -216,3 +216,32 @@ def test_a_table_is_read_from_a_run_too(measured):
     space = timed_as_searched(open_pattern(found.folder, checkpoint))
     table = given_or_measured(checkpoint, space, recipe, print)
     assert table.fingerprint == found.pattern.latency
+
+
+def test_budgets_of_a_search_by_tolerances_share_one_table(calibration, tmp_path):
+    """Times differ whenever they are measured: were they measured twice, the second search would be another one."""
+    asked = {**BY_TIME, **SHORT, "tolerate": 0.8, "deploy": "any"}
+
+    def kept(folder):
+        names = ("trials.jsonl", "pattern.json", "latency.json", "point.json", "frontier.json", "frontier.html")
+        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.name in names}
+
+    def timed(folder):
+        lines = []
+        search(model_dir(), calibration, folder, report=lines.append, **asked)
+        return sum(line.startswith("timing every level") for line in lines)
+
+    assert timed(tmp_path / "run") == 1
+    before = kept(tmp_path / "run")
+    points = [name for name in before if name.startswith("points/") and name.endswith("/latency.json")]
+    assert len(points) > 1
+    assert {before[name] for name in points} == {before["latency.json"]}
+    # Killed before it had answered, it goes on by the same times.
+    for place in (tmp_path / "run", tmp_path / "run" / "points" / "0.20"):
+        for name in ("frontier.json", "frontier.html", "pattern.json", "point.json"):
+            (place / name).unlink(missing_ok=True)
+    assert timed(tmp_path / "run") == 0
+    assert kept(tmp_path / "run") == before
+    (tmp_path / "run" / "latency.json").unlink()
+    with pytest.raises(EvopError, match=r"latency\.json is missing, the times this search counts its budget with"):
+        timed(tmp_path / "run")
