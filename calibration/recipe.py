@@ -11,6 +11,8 @@ READING, GROUPS, LEARNING = "How text is read and split", "What a group holds", 
 """Headings of the options that not everybody needs."""
 FEWEST_DOCUMENTS = 3
 """Documents that a domain needs: search, select and audit take one each."""
+DOMAIN_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+"""What a domain or a task may be called."""
 
 
 class DomainSource(BaseModel):
@@ -25,7 +27,7 @@ class DomainSource(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: str = Field(pattern=DOMAIN_NAME)
     source: str = Field(min_length=1)
     group_by: str | None = None
 
@@ -42,7 +44,7 @@ class TaskSource(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: str = Field(pattern=DOMAIN_NAME)
     source: str = Field(min_length=1)
     columns: dict[Literal["query", "choices", "gold", "document", "domain", "cluster"], str] = Field(
         default_factory=dict

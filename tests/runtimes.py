@@ -154,7 +154,7 @@ class Verdict:
 
 RUNS, SHOULD = Verdict("runs"), Verdict("should")
 UNEVEN = Verdict("no", "llama.cpp wants its layers alike", "layers that differ, and llama.cpp runs no such")
-NO_BIASES = Verdict("no", "llama.cpp's `openelm` has no biases", "openelm, which has no biases")
+NO_BIASES = Verdict("no", "llama.cpp's `openelm` has no biases", "llama.cpp's openelm has none")
 NO_HEADS = Verdict("no", "fewer heads in all layers would become wider ones", "no head_dim of its own")
 ONE_NORM = Verdict("no", "one norm goes over all heads", "one norm goes over all queries")
 QUERIES = Verdict("no", "queries have the heads of the dense model", "the query heads of the dense model")

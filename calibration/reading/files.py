@@ -35,10 +35,10 @@ def checked_sha256(path: Path) -> str:
         CalibrationError: the file is missing, no file, empty, a text file that is not UTF-8, or one with a line that
             is too long to hold in memory.
     """
+    if not is_there(path):
+        raise CalibrationError(f"{path}: no such file; check the path")
     if path.is_dir():
         raise CalibrationError(f"{path}: is a folder, expected a file; name one of its files")
-    if not path.exists():
-        raise CalibrationError(f"{path}: no such file; check the path")
     if not path.is_file():
         raise CalibrationError(f"{path}: is a pipe or a device, expected a file; save what it gives to a file first")
     try:
@@ -51,6 +51,14 @@ def checked_sha256(path: Path) -> str:
     if size == 0:
         raise CalibrationError(f"{path}: the file is empty, expected text")
     return digest
+
+
+def is_there(path: str | Path) -> bool:
+    """Tell whether a file is there; what no file can be called is not."""
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def opened(path: Path) -> BinaryIO:

@@ -8,7 +8,7 @@ from typing import Any
 
 from calibration.errors import CalibrationError
 from calibration.reading.chats import CHAT_COLUMNS, Messages, content_of, tools_of
-from calibration.reading.files import FORMATS, checked_sha256, file_format
+from calibration.reading.files import FORMATS, checked_sha256, file_format, is_there
 from calibration.reading.harness import PREFIX, HarnessTask
 from calibration.reading.origins import HubDataset, LocalFile, Origin
 
@@ -159,15 +159,15 @@ def open_source(domain: str, spec: str, group_by: str | None = None, what: str =
     if what == "task" and spec.startswith(PREFIX):
         return Source(domain, spec, HarnessTask.open(where, spec), group_by=group_by)
     path, column, only = spec, None, None
-    if not Path(spec).exists() and (chosen := _ONLY.match(spec)):
+    if not is_there(spec) and (chosen := _ONLY.match(spec)):
         path, only = chosen["spec"], (chosen["column"], chosen["value"])
-    if not Path(path).exists() and ":" in path:
+    if not is_there(path) and ":" in path:
         path, column = path.rsplit(":", 1)
     if file_format(path):
         file = LocalFile(where, Path(path), checked_sha256(Path(path)))
         return Source(domain, spec, file, column, group_by, only)
     parts = spec.split(":")
-    if Path(path).exists() or Path(parts[0]).exists():
+    if is_there(path) or is_there(parts[0]):
         raise CalibrationError(f"{where}: not a known format ({', '.join(FORMATS)}, or .gz of one)")
     if not _HUB.match(parts[0]) or len(parts) > 4:
         raise CalibrationError(

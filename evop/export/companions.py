@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from evop.export.config import REMOTE_FILE
+
 KEPT = (
     "tokenizer*",
     "special_tokens_map.json",
@@ -27,8 +29,9 @@ KEPT = (
 
 
 def companions(folder: Path) -> list[Path]:
-    """List the files that go along, relative to the folder, sorted."""
+    """List the files that go along, relative to the folder, sorted; evop's own code goes only where it is needed."""
     paths = {path for pattern in KEPT for path in folder.glob(pattern) if path.is_file()}
+    paths.discard(folder / REMOTE_FILE.name)
     return sorted(path.relative_to(folder) for path in paths)
 
 

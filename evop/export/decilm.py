@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from evop.errors import EvopError
 from evop.export.folder import NewTensor, write_folder
-from evop.export.source import LayerShape, Source
+from evop.export.source import LayerShape, Source, activation_of
 from evop.removal.space import heads_of
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def refuse_decilm(source: Source) -> None:
     config, layers = source.resolved, source.layers
     heads, _, head = heads_of(config)
     reasons = {
+        f"vLLM's MLPs compute silu, and these {activation_of(config)}": activation_of(config) != "silu",
         "it has no biases": any(name.startswith(source.stem) and name.endswith(".bias") for name in source.pieces),
         "it has no sliding window": any(source.family.window(config, i) is not None for i in range(len(layers))),
         "its attention has the query heads of the dense model, and the pattern removes some": any(

@@ -64,12 +64,17 @@ def drafted_file(out: Path, needed: int) -> Iterator[Path]:
     Raises:
         EvopError: ``out`` is there, or the disk is or gets too full.
     """
-    if out.exists() or out.is_symlink():
-        raise EvopError(f"--out {out} is there already; choose a new name")
+    _refuse_taken(out)
     _refuse_room(out, needed)
     with _beside(out) as folder, _said(out, needed):
         yield folder / out.name
+        _refuse_taken(out)  # by somebody else, meanwhile
         (folder / out.name).rename(out)
+
+
+def _refuse_taken(out: Path) -> None:
+    if is_there(out):
+        raise EvopError(f"--out {out} is there already; choose a new name")
 
 
 @contextmanager
@@ -102,13 +107,33 @@ def is_full(error: Exception) -> bool:
     return getattr(error, "errno", None) in FULL or any(words in str(error) for words in FULL_WORDS)
 
 
+def is_there(out: Path, option: str = "--out") -> bool:
+    """Tell whether a name is taken, by a link that leads nowhere too.
+
+    Args:
+        out: the name.
+        option: where it was given.
+
+    Raises:
+        EvopError: nothing can have such a name, or nobody may look.
+    """
+    try:
+        out.lstat()
+        return True
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise EvopError(f"{option} {str(out)!r}: no file can be there ({reason}); choose another name") from error
+
+
 def refuse_out(out: Path, needed: int) -> None:
     """Refuse a folder that is there already or cannot fit.
 
     Raises:
         EvopError: ``out`` holds something, or the disk is too full.
     """
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+    if is_there(out) and not (out.is_dir() and not any(out.iterdir())):
         raise EvopError(f"--out {out} is there already and not an empty folder; choose a new one")
     _refuse_room(out, needed)
 

@@ -96,8 +96,8 @@ def check(dense: Path, pruned: Path, pattern: Path | None, trust_remote_code: bo
     """
     before, after = Checkpoint.find(dense), Checkpoint.find(pruned)
     cut = Cut() if pattern is None else open_pattern(pattern, before).cut
-    ids = random_ids(Source.of_checkpoint(before).resolved)
-    dtype = dtype_of(before, cut)
+    source = Source.of_checkpoint(before)
+    ids, dtype = random_ids(source.resolved), dtype_of(source, cut)
 
     model = load(dense, dtype, trust_remote_code or is_ours(before))
     dense_speed, dense_parameters = _tokens_per_second(model, ids), model.num_parameters()
@@ -149,19 +149,20 @@ def random_ids(config: Any) -> torch.Tensor:
     return torch.randint(int(config.vocab_size), (SEQUENCES, length), generator=generator)
 
 
-def dtype_of(checkpoint: Checkpoint, cut: Cut) -> str:
+def dtype_of(source: Source, cut: Cut) -> str:
     """Choose ``float32`` where it fits in memory or blocks are changed, else what the weights are stored in.
 
     A block that is gone adds exact zeros, so the two models agree in any dtype; sums over fewer units round otherwise.
     """
     if cut.changed:
         return "float32"
-    stored = str(checkpoint.resolved.dtype or "float32").removeprefix("torch.")
+    stored = str(source.resolved.dtype or "float32").removeprefix("torch.")
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
         return "float32"
-    return "float32" if 4 * checkpoint.parameters * WORKING_SPACE < memory else stored
+    parameters = sum(tensor.numel for tensor in source.checkpoint.tensors.values())
+    return "float32" if 4 * parameters * WORKING_SPACE < memory else stored
 
 
 def is_ours(checkpoint: Checkpoint) -> bool:

@@ -132,3 +132,8 @@ class Source:
         width = own.get(self.family.width, self.family.units(whole, "mlp"))
         attends = "attention" not in skip
         return LayerShape(heads * attends, groups * attends, width * ("mlp" not in skip))
+
+
+def activation_of(config: Any) -> str:
+    """Name what the MLPs of a gated architecture compute in the middle."""
+    return str(getattr(config, "hidden_activation", None) or config.hidden_act)

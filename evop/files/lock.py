@@ -82,10 +82,9 @@ class Writing:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)  # whoever was waited for may have taken it away
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-            except OSError as error:
-                raise EvopError(
-                    f"--out {self.out}: cannot write there ({error.strerror}); choose another folder"
-                ) from error
+            except (OSError, ValueError) as error:  # a ValueError of a name that no file can have
+                reason = getattr(error, "strerror", None) or error
+                raise EvopError(f"--out {self.out}: cannot write there ({reason}); choose another folder") from error
             try:
                 self._take(descriptor)
                 if _is_still(descriptor, path):  # else its last owner deleted it: what is locked is no name any more

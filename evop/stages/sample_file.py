@@ -7,7 +7,7 @@ from pathlib import Path
 from calibration import CalibrationSet
 from calibration.reading.sample_file import sample_lines
 from evop.errors import EvopError
-from evop.export.draft import drafted_file
+from evop.export.draft import drafted_file, is_there
 from evop.stages.one_error import one_error
 
 
@@ -19,7 +19,7 @@ def refuse_export(path: Path) -> None:
     """
     if path.suffix != ".jsonl":
         raise EvopError(f"--export {path}: expected the name of a .jsonl file")
-    if path.exists():
+    if is_there(path, "--export"):
         raise EvopError(f"--export {path} is there already; choose a new name")
 
 

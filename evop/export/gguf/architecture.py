@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from evop.errors import EvopError
-from evop.export.source import Source
+from evop.export.source import Source, activation_of
 
 OUTSIDE = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
 """Modules outside the layers -> their names in GGUF."""
@@ -43,6 +43,9 @@ class Architecture:
         uneven: name of the architecture for layers that differ; None where llama.cpp has none.
         windowed: whether llama.cpp knows of sliding windows here.
         one_more: whether norms are stored less one.
+        activation: what the MLPs compute in the middle; llama.cpp is not told.
+        biased: whether projections may have biases.
+        capped: config keys that must have a number, because llama.cpp takes one of its own where there is none.
     """
 
     name: str
@@ -51,18 +54,31 @@ class Architecture:
     uneven: str | None = None
     windowed: bool = False
     one_more: bool = False
+    activation: str = "silu"
+    biased: bool = False
+    capped: tuple[str, ...] = ()
 
 
 ARCHITECTURES: dict[str, Architecture] = {
-    "llama": Architecture("llama", rotated=True, uneven="deci"),
-    "mistral": Architecture("llama", rotated=True, uneven="deci"),
-    "qwen2": Architecture("qwen2", uneven="deci"),
+    "llama": Architecture("llama", rotated=True, uneven="deci", biased=True),
+    "mistral": Architecture("llama", rotated=True, uneven="deci", biased=True),
+    "qwen2": Architecture("qwen2", uneven="deci", biased=True),
     "qwen3": Architecture("qwen3", {**LLAMA, **NORMED}, uneven="openelm"),
-    "gemma2": Architecture("gemma2", SANDWICH, windowed=True, one_more=True),
+    "gemma2": Architecture(
+        "gemma2",
+        SANDWICH,
+        windowed=True,
+        one_more=True,
+        activation="gelu_pytorch_tanh",
+        capped=("attn_logit_softcapping", "final_logit_softcapping"),
+    ),
     "olmo2": Architecture("olmo2", {**LLAMA, **NORMED, **AFTER}),
 }
 """``model_type`` -> the architecture of llama.cpp that computes it."""
-UNEVEN = {"deci": Architecture("deci", rotated=True), "openelm": Architecture("openelm", {**LLAMA, **NORMED})}
+UNEVEN = {
+    "deci": Architecture("deci", rotated=True, biased=True),
+    "openelm": Architecture("openelm", {**LLAMA, **NORMED}),
+}
 
 
 def architecture_of(source: Source) -> Architecture:
@@ -75,20 +91,53 @@ def architecture_of(source: Source) -> Architecture:
     if stock is None:
         known = ", ".join(ARCHITECTURES)
         raise EvopError(f"--format gguf: {source.base_type} cannot be written yet; {known} can")
+    _refuse_untold(source, stock)
     if source.uniform and not _added_bias(source):
-        return stock
+        return _with_biases(source, stock)
     if stock.uneven is None:
         raise EvopError(
             f"--format gguf: the pattern leaves layers that differ, and llama.cpp runs no such {source.base_type}; "
             "search with --deploy stock, or write --format hf, which runs in transformers"
         )
-    if stock.uneven == "openelm" and (not source.tied or _added_bias(source) or _biases(source)):
-        what = "no head of its own beside the embeddings" if not source.tied else "no biases"
+    if stock.uneven == "openelm" and not source.tied:
         raise EvopError(
-            f"--format gguf: layers that differ run as llama.cpp's openelm, which has {what}, as this "
-            f"{source.base_type} needs; search with --deploy stock, or write --format hf"
+            "--format gguf: layers that differ run as llama.cpp's openelm, which has no head of its own beside the "
+            f"embeddings, as this {source.base_type} needs; search with --deploy stock, or write --format hf"
         )
-    return UNEVEN[stock.uneven]
+    return _with_biases(source, UNEVEN[stock.uneven])
+
+
+def _refuse_untold(source: Source, stock: Architecture) -> None:
+    """Refuse a model of which llama.cpp would take for granted what is not so.
+
+    Raises:
+        EvopError: with what it takes for granted.
+    """
+    activation = activation_of(source.resolved)
+    if activation != stock.activation:
+        raise EvopError(
+            f"--format gguf: the MLPs compute {activation}, and llama.cpp {stock.activation} in every "
+            f"{source.base_type}; write --format hf"
+        )
+    if missing := next((key for key in stock.capped if not getattr(source.resolved, key)), None):
+        raise EvopError(
+            f"--format gguf: {missing} is not set, and llama.cpp takes a number of its own in every "
+            f"{source.base_type} without; write --format hf"
+        )
+
+
+def _with_biases(source: Source, architecture: Architecture) -> Architecture:
+    """Give back the architecture.
+
+    Raises:
+        EvopError: it has no biases, and the pruned model has.
+    """
+    if not architecture.biased and (_added_bias(source) or _biases(source)):
+        raise EvopError(
+            f"--format gguf: this {source.base_type} has biases, and llama.cpp's {architecture.name} has none; "
+            "write --format hf"
+        )
+    return architecture
 
 
 def _added_bias(source: Source) -> bool:

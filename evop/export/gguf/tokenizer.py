@@ -127,12 +127,16 @@ class GgufTokenizer:
     def template(self) -> str | None:
         """The chat template, or None where there is none."""
         for name in TEMPLATES:
-            if (self.checkpoint.folder / name).is_file():
-                return (self.checkpoint.folder / name).read_text(encoding="utf-8")
+            if (path := self.checkpoint.folder / name).is_file():
+                try:
+                    return path.read_text(encoding="utf-8")
+                except UnicodeDecodeError as error:
+                    raise EvopError(f"{path} is not UTF-8 ({error.reason}); copy the model again") from error
         given = self.settings.get("chat_template")
         if isinstance(given, list):
-            return next((one["template"] for one in given if one.get("name") == "default"), None)
-        return given
+            named = [one for one in given if isinstance(one, dict) and one.get("name") == "default"]
+            given = named[0].get("template") if named else None
+        return given if isinstance(given, str) else None
 
     @property
     def spaced(self) -> bool:
@@ -181,13 +185,15 @@ class GgufTokenizer:
         Raises:
             EvopError: another kind of tokenizer, more tokens than embeddings, or a way of parting text without a name.
         """
-        model = self.content.get("model") or {}
-        where = f"--format gguf: {self.checkpoint.name}"
-        if model.get("type") != "BPE":
-            raise EvopError(f"{where} has a tokenizer of type {model.get('type')!r}, and BPE alone can be written")
-        most = max([*model["vocab"].values(), *(added["id"] for added in self.added)])
+        model = self.content.get("model")
+        where, kind = f"--format gguf: {self.checkpoint.name}", model.get("type") if isinstance(model, dict) else None
+        if kind != "BPE":
+            raise EvopError(f"{where} has a tokenizer of type {kind!r}, and BPE alone can be written")
+        self._alone.get_vocab_size()  # refuses one that is broken
+        most = max([*self.content["model"]["vocab"].values(), *(added["id"] for added in self.added)], default=-1)
         if most >= self.size:
             raise EvopError(f"{where} has a token {most}, and embeddings for {self.size}; resize them first")
+        self.template  # noqa: B018 - refuses one that cannot be read, before anything is written
         if self.bytewise:
             name_of_splitting(self.content)
         elif not self._by_score():

@@ -19,6 +19,7 @@ from evop.errors import EvopError
 from evop.export import parity
 from evop.export import write as writing
 from evop.export.parity import Beside, ParityReport, check
+from evop.export.source import Source
 from evop.model.checkpoint import Checkpoint
 from evop.removal.cut import Cut
 from evop.stages import prune as stage
@@ -217,4 +218,4 @@ def test_sums_over_fewer_units_are_compared_in_float32(cut, dtype, tmp_path, mon
     """On a machine too small for the weights in float32, a pattern of whole blocks is compared as stored."""
     checkpoint = Checkpoint.find(build("llama", tmp_path / "model", dtype=torch.bfloat16))
     monkeypatch.setattr(os, "sysconf", lambda name: 1)
-    assert parity.dtype_of(checkpoint, cut) == dtype
+    assert parity.dtype_of(Source.of_checkpoint(checkpoint), cut) == dtype

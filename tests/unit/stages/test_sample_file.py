@@ -67,6 +67,14 @@ def test_files_that_cannot_be_written(tmp_path):
         ([{"text": "a"}], "no column 'domain'; it has: text"),
         ([{"domain": "a", "text": "b"}, {"domain": None, "text": "b"}], "row 2 has no domain"),
         ([{"domain": "a", "other": "b"}], "no rows with text or messages"),
+        ([{"domain": "a", "text": "b"}, {"domain": "c", "text": ""}], "no row of domain c has text or messages"),
+        *(
+            (
+                [{"domain": name, "text": "b"}],
+                f"row 1: domain {str(name)[:9]!r}.*the first a letter or digit; rename it",
+            )
+            for name in ("law:eu", "a=b", "my law", "a/b", "日本語", "..", " a", 3)
+        ),
     ],
 )
 def test_files_that_cannot_be_read(rows, words, tmp_path):
@@ -79,3 +87,46 @@ def test_a_column_to_choose_rows_by_that_is_not_there(tmp_path):
     (tmp_path / "x.jsonl").write_text(json.dumps({"text": "five words are in here"}) + "\n")
     with pytest.raises(CalibrationError, match="no column 'domain' to choose rows by"):
         read_passages(calibration_recipe([f"a={tmp_path / 'x.jsonl'}:text:domain=a"]))
+
+
+def test_files_of_other_systems_are_read(tmp_path):
+    """A byte-order mark, lines that end in two signs, empty lines, rows twice."""
+    rows = "".join(
+        json.dumps({"domain": "a", "text": f"these are five words, number {i}"}) + "\r\n\r\n" for i in range(3)
+    )
+    file = tmp_path / "a:b=c d.jsonl"
+    file.write_bytes(("\ufeff" + rows + rows).encode())
+    assert sorted(p.text[-1] for p in read_passages(calibration_recipe(*domains_in(file))).passages) == ["0", "1", "2"]
+
+
+def test_documents_are_kept_domain_by_domain(tmp_path):
+    """That one domain has none is no reason to part the documents of another."""
+    rows = [{"domain": "a", "document": "d", "text": "x"}, {"domain": "a", "text": "y"}, {"domain": "b", "text": "z"}]
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert domains_in(tmp_path / "x.jsonl")[1] == ["a=document"]
+
+
+def test_every_passage_is_one_line_to_every_reader():
+    text = "a line\u2028another\x85and\u2029one more, 漢字"
+    (line,) = sample_lines([Passage.of("a", "d", text=text)])
+    assert len(line.splitlines()) == 1
+    assert json.loads(line)["text"] == text
+    assert "漢字" in line
+
+
+def test_a_table_of_no_rows_is_refused(tmp_path):
+    (tmp_path / "x.txt").write_text("words")
+    with pytest.raises(CalibrationError, match=r"expected one of .jsonl, .json, .parquet, .csv with domain"):
+        domains_in(tmp_path / "x.txt")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + ".jsonl", "a\0b.jsonl"])
+def test_sources_that_no_file_can_be_called(name):
+    with pytest.raises(CalibrationError, match=r"no such file|neither a file"):
+        read_passages(calibration_recipe([f"a={name}"]))
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".jsonl", "a\0b.jsonl"])
+def test_a_name_for_the_sample_that_no_file_can_have(name, tmp_path):
+    with pytest.raises(EvopError, match="no file can be there"):
+        export_sample(small_set(), tmp_path / name)
