@@ -13,6 +13,7 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 LEAVES = {
     "calibration_set": (),
     "who_suffers": ("who_suffers/worst/pattern.json", "who_suffers/mean/pattern.json"),
+    "smallest_model": ("smallest_model/run/frontier.html", "smallest_model/pruned/model.safetensors"),
     "two_patterns": ("two_patterns/audit/report.html", "two_patterns/pruned/model.safetensors"),
 }
 """What is there afterwards."""
@@ -22,7 +23,13 @@ def test_every_notebook_is_run():
     assert {path.stem for path in NOTEBOOKS.glob("*.ipynb")} == set(LEAVES)
 
 
-SHORTER = {r"(limit=)\d+": 200, r"(\bpassages=)\d+": 6, r"(\baudit_passages=)\d+": 4, r"(\baudit_items=)\d+": 8}
+SHORTER = {
+    r"(limit=)\d+": 200,
+    r"(\bpassages=)\d+": 6,
+    r"(\baudit_passages=)\d+": 4,
+    r"(\baudit_items=)\d+": 8,
+    r"(\bevaluations=)\d+": 6,
+}
 """What a number in a notebook becomes where all that is asked is whether its cells run."""
 SHORT_CLOCK = "import evop.timing.speed\nevop.timing.speed.ROUNDS = (2, 2)\n"
 
