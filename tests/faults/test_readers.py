@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+from collections import Counter
 
 import pandas as pd
 import pytest
@@ -164,22 +165,31 @@ STRUCTURED = [name for name in READERS if name.endswith((".json", ".jsonl", ".ya
 
 
 def assert_total(read, path):
-    """What reads a file reads it, or raises what the command line prints as one line."""
+    """What reads a file reads it, or raises what the command line prints as one line; returns which."""
     try:
         read(path)
     except (EvopError, CalibrationError, PatternError):
-        return
+        return "refused"
     except OSError as error:
         if error.errno is None:
             raise
+        return "refused"
+    return "read"
 
 
-def examples(strategy, count, test):
-    """Run a test on so many examples, the same every time."""
+def examples(strategy, count, test, record_property):
+    """Run a test on so many examples, the same every time; what came of them stands in the report of the tests."""
+    found = Counter()
+
+    def counted(example):
+        found[test(example)] += 1
+
     every = settings(
         max_examples=count, deadline=None, derandomize=True, database=None, suppress_health_check=[*HealthCheck]
     )
-    every(given(strategy)(test))()
+    every(given(strategy)(counted))()
+    for outcome in ("read", "refused"):
+        record_property(outcome, found[outcome])
 
 
 def seal(house, name, content):
@@ -194,16 +204,16 @@ def seal(house, name, content):
 
 @pytest.mark.parametrize("count", [SAMPLE, pytest.param(MANY, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", READERS)
-def test_bytes_that_moved(house, name, count):
+def test_bytes_that_moved(house, name, count, record_property):
     path, good, manifest = house / name, (house / name).read_bytes(), (house / "set/manifest.json").read_bytes()
     READERS[name](path)
 
     def test(content):
         seal(house, name, content)
-        assert_total(READERS[name], path)
+        return assert_total(READERS[name], path)
 
     try:
-        examples(damaged(good), count, test)
+        examples(damaged(good), count, test, record_property)
     finally:
         path.write_bytes(good)
         (house / "set/manifest.json").write_bytes(manifest if "manifest" not in name else good)
@@ -211,7 +221,7 @@ def test_bytes_that_moved(house, name, count):
 
 @pytest.mark.parametrize("count", [SAMPLE, pytest.param(MANY, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", STRUCTURED)
-def test_values_that_somebody_changed(house, name, count):
+def test_values_that_somebody_changed(house, name, count, record_property):
     path, good = house / name, (house / name).read_bytes()
     lines = name.endswith(LINES)
     if name.endswith(".yaml"):
@@ -222,10 +232,10 @@ def test_values_that_somebody_changed(house, name, count):
     def test(content):
         rows = content if lines and isinstance(content, list) else [content]
         path.write_bytes(signed_lines(rows) if lines else b"".join(written(signed(row)) + b"\n" for row in rows))
-        assert_total(READERS[name], path)
+        return assert_total(READERS[name], path)
 
     try:
-        examples(changed(value), count, test)
+        examples(changed(value), count, test, record_property)
     finally:
         path.write_bytes(good)
 
@@ -254,7 +264,7 @@ def test_what_is_no_such_file(house, name):
 
 
 @pytest.mark.parametrize("count", [SAMPLE, pytest.param(MANY, marks=pytest.mark.long)])
-def test_cells_of_chats(tmp_path, count):
+def test_cells_of_chats(tmp_path, count, record_property):
     """Chats in every form, changed and then kept in a table: Arrow types them all, or refuses."""
 
     def test(rows):
@@ -262,10 +272,12 @@ def test_cells_of_chats(tmp_path, count):
         try:
             pd.DataFrame({"messages": rows}).to_parquet(path)
         except Exception:  # what Arrow cannot hold is in no file
-            return
-        assert_total(READERS["chats.parquet"], path)
+            return "in no file"
+        return assert_total(READERS["chats.parquet"], path)
 
-    examples(st.lists(changed(CALLS) | changed(CHATS[0]["messages"]), min_size=1, max_size=3), count, test)
+    examples(
+        st.lists(changed(CALLS) | changed(CHATS[0]["messages"]), min_size=1, max_size=3), count, test, record_property
+    )
 
 
 def test_a_reader_that_raises_something_else_is_seen(tmp_path):

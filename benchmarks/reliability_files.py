@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pandas as pd
+
 from calibration import CalibrationSet
 from calibration.errors import CalibrationError
 from evop.auditing.audit_file import AuditFile
@@ -21,11 +23,12 @@ from patterns import PatternError, TrialLog
 
 REFUSED = (EvopError, CalibrationError, PatternError, OSError)
 """What the command line says on one line."""
+OUTCOMES = ("detected", "same", "shorter", "another", "traceback")
 AUDITING = {"max_tokens": 32, "device": "cpu", "dtype": "float32", "speed": False, "needs": False}
 
 
-def damaged(home: Path, found: Path, given: Path, flips: int, chance: random.Random) -> Iterator[str]:
-    """Tear and change files of every kind; yields lines of a table.
+def damaged(home: Path, found: Path, given: Path, flips: int, chance: random.Random) -> Iterator[dict[str, object]]:
+    """Tear and change files of every kind; yields rows of a table.
 
     Args:
         home: an empty folder to audit and prune in.
@@ -53,12 +56,20 @@ def damaged(home: Path, found: Path, given: Path, flips: int, chance: random.Ran
         torn = [content[:end] for end in range(max(begins, len(content) - flips), len(content))]
         places = (chance.randrange(len(content)) for _ in range(flips))
         flipped = (content[:at] + bytes([content[at] ^ 1 << chance.randrange(8)]) + content[at + 1 :] for at in places)
-        row = [f"| {path.name} "]
-        for changed in (torn, flipped):
+        row: dict[str, object] = {"file": path.name}
+        for how, changed in (("torn", torn), ("changed", flipped)):
             counts = Counter(outcome(path, each, read, wanted) for each in changed)
-            row += [str(counts[word]) for word in ("detected", "same", "shorter", "another", "traceback")]
+            row |= {f"{how} {word}": counts[word] for word in OUTCOMES}
         path.write_bytes(content)
-        yield " | ".join(row) + " |"
+        yield row
+
+
+def table(frame: pd.DataFrame) -> str:
+    """What came of it, a row a file."""
+    lines = ["| file | " + " | ".join(f"{how}: {word}" for how in ("torn", "changed") for word in OUTCOMES) + " |"]
+    lines.append("|---|" + "--:|" * 2 * len(OUTCOMES))
+    lines += ["| " + " | ".join(map(str, row)) + " |" for row in frame.itertuples(index=False)]
+    return "\n".join(lines) + "\n"
 
 
 def outcome(path: Path, content: bytes, read: Callable[[], object], wanted: object) -> str:
