@@ -140,7 +140,7 @@ def tried(name: str, stage: Stage, base: Path, asked: argparse.Namespace) -> dic
             time.sleep(chance.uniform(0, seconds))
             os.kill(child, signal.SIGKILL)
             found["hit"] += ended(child) == -signal.SIGKILL
-        # A stage that was through before it could be killed refuses to write over what is there: that is the same bytes.
+        # A stage that was through before it could be killed may refuse to write over what is there.
         found["resumed"] += ended(begun(stage, home)) in (0, 2) and promised(home) == wanted
         found["left over"] += left(home)
         shutil.rmtree(home)

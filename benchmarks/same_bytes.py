@@ -1,10 +1,11 @@
-"""A fixed road at two revisions: what it writes before a change and after it, file by file.
+"""A fixed road walked twice, at two revisions or with other threads: what it writes, file by file.
 
 The road calibrates on embedded corpora, searches by every strategy and every grain, audits and prunes, on the embedded
-model with fixed seeds. Both revisions walk it on this machine, one after the other, so that nothing but the code
+model with fixed seeds. Both walk it on this machine, one after the other, so that nothing but the code (or the threads)
 differs. Times, and the names of folders in a page's command line, are left out of the comparison; nothing else is.
 
     python benchmarks/same_bytes.py --before 8a1cb64 --out same_bytes
+    python benchmarks/same_bytes.py --threads 2 --out same_bytes      # this revision, with one thread and with two
 
 ``RENAMED`` says which keys have another name today; both files are read with the new ones. What follows from the bytes
 of such a file, its sha256 in other files, is compared as being there.
@@ -46,7 +47,7 @@ SEARCHES = {
 }
 RENAMED = {"trials.jsonl": {"effort": "fidelity"}, "search.json": {"cut": "truncated"}}
 """File -> key at the older revision -> its name today."""
-TIMES = re.compile(rb'"(seconds|at|tokens_per_second|measured_at)": ?[^,}\]]+')
+TIMES = re.compile(rb'"(threads|seconds|at|tokens_per_second|measured_at)": ?[^,}\]]+')
 VERSIONS = re.compile(r'"schema": "(evop\.[\w.]+)/\d+"')
 TEXT = (".json", ".jsonl", ".md", ".html", ".csv")
 UNCOMPARED = {"timings.jsonl", "speed.json"}
@@ -55,9 +56,9 @@ PAGES = {"report.html", "README.md", "audit.png"}
 """Pages and pictures for people: their words may change. They are named where they differ, and do not count."""
 
 
-def walk(tree: Path, out: Path) -> None:
-    """Walk the road with the code of one tree."""
-    environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+def walk(tree: Path, out: Path, threads: int) -> None:
+    """Walk the road with the code of one tree, and so many threads."""
+    environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": str(threads), "COLUMNS": "120"}
 
     def evop(*words: str) -> None:
         done = subprocess.run([sys.executable, "-m", "evop", *words], cwd=out, env=environment, capture_output=True)
@@ -114,16 +115,17 @@ def differences(before: Path, after: Path) -> list[str]:
 def main() -> None:
     """Compare two revisions, and end with an error where they differ."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--before", required=True, help="the older revision, or a tree of it")
+    parser.add_argument("--before", default=ROOT, help="the older revision, or a tree of it; this one otherwise")
+    parser.add_argument("--threads", type=int, default=1, help="of the second walk; the first has one")
     parser.add_argument("--out", type=Path, required=True, help="a folder for what both write")
     asked = parser.parse_args()
     tree = Path(asked.before)
     if not tree.is_dir():
         tree = asked.out / "tree"
         subprocess.run(["git", "-C", ROOT, "worktree", "add", "--detach", tree, asked.before], check=True)
-    for place, code in ((asked.out / "before", tree.resolve()), (asked.out / "after", ROOT)):
+    for place, code, threads in ((asked.out / "before", tree.resolve(), 1), (asked.out / "after", ROOT, asked.threads)):
         if not place.exists():
-            walk(code, place)
+            walk(code, place, threads)
     different = differences(asked.out / "before", asked.out / "after")
     pages = [line for line in different if Path(line.split(":")[0]).name in PAGES]
     others = [line for line in different if line not in pages]

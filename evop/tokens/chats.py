@@ -11,6 +11,10 @@ from jinja2 import TemplateError, TemplateSyntaxError
 from calibration.passage import Passage
 from evop.errors import EvopError, first_line
 from evop.tokens.ids import known_ids, text_ids
+from evop.tokens.time_limit import within
+
+LONGEST = 10.0
+"""Seconds of processor time for one chat: a template is code from the model's folder, and may have no end."""
 
 
 def chat_ids(passage: Passage, messages: Sequence[Mapping[str, Any]], tokenizer: Any, **options: bool) -> list[int]:
@@ -42,7 +46,10 @@ def chat_text(passage: Passage, messages: Sequence[Mapping[str, Any]], tokenizer
     refused: Exception | None = None
     for chat in (objects, written) if written != objects else (objects,):
         try:
-            text = str(tokenizer.apply_chat_template(chat, tools=tools, tokenize=False, **options))
+            with within(LONGEST):
+                text = str(tokenizer.apply_chat_template(chat, tools=tools, tokenize=False, **options))
+        except TimeoutError as error:
+            raise _refusal(passage, tokenizer, error) from error
         except Exception as error:  # a template raises whatever its expressions do
             refused = refused or error
             continue

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from evop.errors import EvopError
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_model, load_tokenizer
 from evop.reference import model_dir
+from evop.tokens import chats
 from evop.tokens.chats import chat_text
 from evop.tokens.passages import tokenize
 
@@ -269,3 +271,15 @@ def test_whatever_a_template_raises_is_one_line(folder, template, says):
     tokenizer.chat_template = template
     with pytest.raises(EvopError, match=says):
         chat_text(passage(messages=CHAT), CHAT, tokenizer)
+
+
+def test_a_template_without_end_is_one_line(folder, monkeypatch):
+    monkeypatch.setattr(chats, "LONGEST", 0.2)
+    tokenizer = load_tokenizer(Checkpoint.find(folder))
+    loops = "".join(f"{{% for {name} in range(99999) %}}" for name in "abc")
+    tokenizer.chat_template = f"{loops}{'{% endfor %}' * 3}"
+    with pytest.raises(
+        EvopError, match=r"d#1 \(TimeoutError: it computed for more than 0.2 seconds"
+    ):
+        chat_text(passage(messages=CHAT), CHAT, tokenizer)
+    assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
