@@ -205,7 +205,10 @@ def _read_manifest(place: Path) -> Manifest:
         raise CalibrationError(f"{path}: cannot be read: {one_line(error)}; build the set again") from error
     schema = values.get("schema") if isinstance(values, dict) else None
     if schema != SCHEMA:
-        raise CalibrationError(f"{path}: unknown schema {schema!r}; expected {SCHEMA}")
+        raise CalibrationError(
+            f"{path}: unknown schema {schema!r}, expected {SCHEMA!r}: of another version of evop, or no set; "
+            "build it again with evop calibrate"
+        )
     if not is_unchanged(values):
         raise CalibrationError(
             f"{path}: was changed since evop wrote it: its content does not have the checksum that stands in it; copy "

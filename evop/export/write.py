@@ -72,6 +72,6 @@ class Pruning:
         claimed = self.opened.file.removed_params
         if before - after != claimed:
             raise EvopError(
-                f"the checkpoint lacks {before - after:,} parameters, the pattern says it removes {claimed:,}; the "
-                "pattern file was changed by hand: search again"
+                f"the checkpoint lacks {before - after:,} parameters, the pattern says it removes {claimed:,}; "
+                f"nothing was written: please report it with the {PATTERN} and the model's config.json"
             )

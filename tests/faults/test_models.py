@@ -278,8 +278,6 @@ def test_a_template_without_end_is_one_line(folder, monkeypatch):
     tokenizer = load_tokenizer(Checkpoint.find(folder))
     loops = "".join(f"{{% for {name} in range(99999) %}}" for name in "abc")
     tokenizer.chat_template = f"{loops}{'{% endfor %}' * 3}"
-    with pytest.raises(
-        EvopError, match=r"d#1 \(TimeoutError: it computed for more than 0.2 seconds"
-    ):
+    with pytest.raises(EvopError, match=r"d#1 \(TimeoutError: it computed for more than 0.2 seconds"):
         chat_text(passage(messages=CHAT), CHAT, tokenizer)
     assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
