@@ -42,8 +42,8 @@ def unreadable_tokenizer(checkpoint: Checkpoint, error: Exception, trusted: bool
         )
     if WHOLE not in there and (models := there & {*SENTENCEPIECE}):
         return EvopError(
-            f"{name} has its tokenizer as {min(models)} alone, which cannot be read here ({first_line(error)}); pip "
-            f"install sentencepiece protobuf, or save it with AutoTokenizer where it loads, which writes {WHOLE}"
+            f"{name} has its tokenizer as {min(models)} alone, which cannot be read here; pip install sentencepiece "
+            f"protobuf, or save it with AutoTokenizer where it loads, which writes {WHOLE}"
         )
     return EvopError(
         f"{name} has no tokenizer transformers can read ({first_line(error)}); see whether "
