@@ -42,7 +42,7 @@ class LossTable:
     def sums(self) -> tuple[np.ndarray, np.ndarray]:
         """Add losses and counts up per group: float64 [groups] and int64 [groups]."""
         at = {name: i for i, name in enumerate(self.names)}
-        index = np.array([at[group] for group in self.groups])
+        index = np.array([at[group] for group in self.groups], dtype=np.int64)
         sums = np.bincount(index, weights=self.loss, minlength=len(at))
         counts = np.bincount(index, weights=self.counts, minlength=len(at)).astype(np.int64)
         return sums, counts
