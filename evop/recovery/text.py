@@ -68,6 +68,17 @@ class LearningText:
         """Number of tokens that are scored."""
         return self.passages.total
 
+    def at_most(self, tokens: int) -> LearningText:
+        """Take a part of the text of about so many tokens: the same share of every domain, one passage at the least."""
+        passages, share = self.passages, min(1.0, max(0, tokens) / self.tokens)
+        taken: list[int] = []
+        for domain in dict.fromkeys(self.domains):
+            mine = [at for at, each in enumerate(self.domains) if each == domain]
+            count = max(1, int(share * len(mine)))
+            # Evenly over its passages, which are in the order of its clusters.
+            taken += [mine[len(mine) * number // count] for number in range(count)]
+        return LearningText(passages.take(sorted(taken)))
+
     @cached_property
     def domains(self) -> tuple[str, ...]:
         """The domain of each passage."""

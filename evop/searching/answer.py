@@ -197,7 +197,7 @@ def with_judgements(answer: Answer, best: Sequence[Trial]) -> tuple[Answer, dict
         The answer, charged for it, and what came of it by what was judged.
     """
     setup, total = answer.setup, answer.setup.passages.select.total
-    if setup.learning is None:
+    if setup.refits.learning is None:
         return answer.charged(judging=2 * total), {"masked": answer.judgement}
     masked = Answer.chosen(answer.recipe, replace(setup, learning=None), answer.reason, list(best), answer.completed)
     spent = 4 * total + masked.spent["select"]

@@ -63,7 +63,7 @@ class Judge:
         Raises:
             EvopError: no finalist has a loss.
         """
-        found = self._refitted(best) if self.setup.learning is not None else self._masked(best)
+        found = self._refitted(best) if self.setup.refits.learning is not None else self._masked(best)
         sound = [judged for judged in found if judged.select.failed is None]
         if not sound:
             advice = wider(self.setup.fitness.sample.evaluator.loaded.dtype, "remove less, or give another --seed")
@@ -74,13 +74,13 @@ class Judge:
         """Count the tokens that judging so many finalists scores, by purpose."""
         passages = self.setup.passages
         tokens = {"select": (1 + finalists) * passages.select.total}
-        if self.setup.learning is not None:
-            tokens["refit"] = finalists * refit_tokens(self.setup.learning, passages.search)
+        if self.setup.refits.learning is not None:
+            tokens["refit"] = finalists * refit_tokens(self.setup.refits.learning, passages.search)
         return tokens
 
     def note(self, cut: Cut) -> RefitNote | None:
         """Say how the weights of a finalist were refitted; None where they were not."""
-        learning = self.setup.learning
+        learning = self.setup.refits.learning
         if learning is None or not cut.weights:
             return None
         through, fingerprint = max(layer for _, layer in cut.weights), self.setup.calibration.fingerprint
@@ -109,7 +109,7 @@ class Judge:
         ]
 
     def _refit(self, cut: Cut) -> Cut:
-        evaluator, learning = self.select.sample.evaluator, self.setup.learning
+        evaluator, learning = self.select.sample.evaluator, self.setup.refits.learning
         assert learning is not None, "nothing to learn from"
         weights = evaluator.backoff(
             lambda batch_tokens: ChainRefit(

@@ -109,7 +109,7 @@ class SearchLoop:
     def _conclude(self, strategy: Strategy, reason: str) -> SearchResult:
         """Choose among the finalists on ``select``, and write the answer."""
         setup = self.setup
-        best = finalists(setup.log.trials, self.fitness.sample.full.passages)
+        best = finalists(setup.log.trials, self.fitness.sample.full.passages, setup.refits.most)
         completed = [] if best else self._completed(strategy, reason)
         self.watch(Progress("selecting", len({trial.pattern for trial in setup.log.trials})))
         answer = Answer.chosen(self.recipe, setup, reason, best or completed, completed)

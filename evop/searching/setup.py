@@ -22,19 +22,19 @@ from evop.losses.objectives import objective_of
 from evop.losses.table import excess
 from evop.model.loaded import LoadedModel
 from evop.recipes.search import SearchRecipe
-from evop.recovery.text import LearningText, refit_tokens
 from evop.searching.folder import SearchRun
 from evop.searching.identity import identity_asked, identity_found
 from evop.searching.moments import moment_texts, moment_tokens
-from evop.searching.passages import ObjectivePassages, at_chance, held_out_domains, objective_passages
+from evop.searching.passages import ObjectivePassages, at_chance, objective_passages
 from evop.searching.plan import SearchPlan
 from evop.searching.progress import Progress, Watch
 from evop.searching.rankings import folds_of, notes_on_folds, ranking_tokens, rankings_of, samples_of
+from evop.searching.refits import FinalistRefits
 from evop.searching.sample_size import RANDOM_PATTERNS, asks_for_sample_size, measured_sample_size, note_on
 from evop.searching.search_file import SampleSize
 from evop.searching.tolerated import tolerated
 from evop.tokens.passages import TokenPassages
-from patterns import FINALISTS, Budget, Pattern, TrialLog
+from patterns import Budget, Pattern, TrialLog
 
 SCALE_PATTERNS = 32
 """Number of random patterns whose median excess is the unit of ``--scale random``."""
@@ -51,7 +51,7 @@ class SearchSetup:
         fitness: judges patterns on ``search``.
         log: the trials, and what follows from the identity.
         tokens: purpose -> tokens scored for it before the first pattern.
-        learning: the text that finalists are refitted by; None where they are judged as they were searched.
+        refits: the text that finalists are refitted by, and how many of them are.
         sample_size: whether the search sample is large enough; None where that was not measured.
         notes: lines that a person would like to know before the search begins.
         starts: patterns that the search begins with, beside what its strategy begins with.
@@ -63,7 +63,7 @@ class SearchSetup:
     fitness: Fitness
     log: TrialLog
     tokens: Mapping[str, int]
-    learning: LearningText | None
+    refits: FinalistRefits
     sample_size: SampleSize | None
     notes: tuple[str, ...]
     starts: tuple[Pattern, ...] = ()
@@ -80,8 +80,8 @@ class SearchSetup:
 
     def reserve(self, finalists: int) -> int:
         """Count the tokens that the end of a search takes: choosing among finalists, or completing a pattern."""
-        judging = _judging(self.tolerates, self.learning) * self.passages.select.total
-        return _reserve(finalists, self.passages, self.learning) + judging
+        holding = self.refits.holdings(self.tolerates) * self.passages.select.total
+        return self.refits.reserve(finalists, self.passages) + holding
 
     @property
     def tolerates(self) -> bool:
@@ -109,8 +109,8 @@ def set_up(
     folds = folds_of(recipe, passages.search)
     texts = moment_texts(recipe, calibration, loaded.tokenizer, samples_of(passages.search, folds))
     tokens = {**_tokens_before(recipe, passages.search, folds), **moment_tokens(evaluator, texts)}
-    learning = _learning(recipe, calibration, loaded)
-    _refuse_too_few_tokens(recipe, passages, tokens, learning)
+    refits = FinalistRefits.within(recipe, calibration, loaded, passages)
+    _refuse_too_few_tokens(recipe, passages, tokens, refits)
     rankings = rankings_of(recipe, run, evaluator, passages.search, folds, texts, watch)
     evaluator = evaluator.with_ranking(rankings.whole)
     budget = replace(plan.budget, space=evaluator.space)
@@ -134,8 +134,8 @@ def set_up(
     log = run.log(identity, derived, rankings.all, plan.table)
     size = measured_sample_size(fitness, budget) if asks_for_sample_size(recipe) else None
     on_size = note_on(size, recipe, calibration.manifest.recipe) if size else ""
-    told = tuple(filter(None, [*other_machine, *notes_on_folds(recipe, folds), on_size]))
-    return SearchSetup(calibration, budget, passages, fitness, log, tokens, learning, size, told, plan.starts)
+    told = tuple(filter(None, [*other_machine, *notes_on_folds(recipe, folds), on_size, refits.note]))
+    return SearchSetup(calibration, budget, passages, fitness, log, tokens, refits, size, told, plan.starts)
 
 
 def _tokens_before(recipe: SearchRecipe, search: TokenPassages, folds: Folds | None) -> dict[str, int]:
@@ -148,36 +148,11 @@ def _tokens_before(recipe: SearchRecipe, search: TokenPassages, folds: Folds | N
     }
 
 
-def _learning(recipe: SearchRecipe, calibration: CalibrationSet, loaded: LoadedModel) -> LearningText | None:
-    """Take the text that finalists are refitted by, where they are; nothing of a domain that is held out.
-
-    Raises:
-        EvopError: the set has none.
-    """
-    if recipe.judge != "refit":
-        return None
-    held_out = held_out_domains(calibration, recipe.hold_out_domain)
-    return LearningText.of(calibration, loaded.tokenizer, recipe.max_tokens, held_out)
-
-
-def _reserve(finalists: int, passages: ObjectivePassages, learning: LearningText | None) -> int:
-    """Count the tokens that the dense model and the finalists take on ``select``; without any, a completed pattern."""
-    completing = 0 if finalists else passages.search.total
-    refitting = 0 if learning is None else refit_tokens(learning, passages.search)
-    return passages.select.total + max(1, finalists) * (passages.select.total + refitting) + completing
-
-
-def _judging(tolerates: bool, learning: LearningText | None) -> int:
-    """Count how often ``select`` is read at most to hold an answer against tolerances, as it is and refitted."""
-    as_it_is = 2 * tolerates
-    return as_it_is if learning is None else 2 * as_it_is + (1 + FINALISTS) * tolerates
-
-
 def _refuse_too_few_tokens(
-    recipe: SearchRecipe, passages: ObjectivePassages, tokens: Mapping[str, int], learning: LearningText | None
+    recipe: SearchRecipe, passages: ObjectivePassages, tokens: Mapping[str, int], refits: FinalistRefits
 ) -> None:
-    least = sum(tokens.values()) + passages.search.total + _reserve(0, passages, learning)
-    least += _judging(bool(recipe.tolerate), learning) * passages.select.total
+    least = sum(tokens.values()) + passages.search.total + refits.reserve(0, passages)
+    least += refits.holdings(bool(recipe.tolerate)) * passages.select.total
     if recipe.tokens is not None and recipe.tokens < least:
         raise EvopError(
             f"--tokens {recipe.tokens:,} is too few for one pattern: with the dense model, what ranks units and the "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from sets import small_set
 
@@ -11,6 +13,7 @@ from evop.files.names import CORRECTIONS
 from evop.losses.table import excess
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_model
+from evop.recovery.text import LearningText
 from evop.reference import model_dir
 from evop.removal.cut import Cut
 from evop.removal.opened import open_pattern
@@ -60,6 +63,34 @@ def test_an_answer_judged_again_is_of_the_same_search(learning, tmp_path):
     assert (tmp_path / "run" / "trials.jsonl").read_bytes() == log
     assert (tmp_path / "run" / CORRECTIONS).is_file()
     assert refitted.pattern.claim.pooled < masked.pattern.claim.pooled
+
+
+def test_with_few_tokens_several_finalists_are_refitted_by_a_part_of_the_text(learning, tmp_path):
+    tokenizer = load_model(Checkpoint.find(model_dir()), "cpu", "float32").tokenizer
+    size = {split: tokenize(learning.split(split), tokenizer, 64).total for split in ("search", "select", "train")}
+    tokens = 30 * size["search"] + 8 * size["select"]
+    assert 4 * (3 * size["train"] + size["search"] + size["select"]) > tokens / 2
+    lines = []
+    asked = {**ASKED, "evaluations": None, "tokens": tokens}
+    found = search(model_dir(), learning, tmp_path / "run", **asked, report=lines.append)
+    account = SearchFile.read(tmp_path / "run" / "search.json")
+    assert len(account.finalists) >= 4
+    assert account.tokens["total"] <= tokens
+    assert account.tokens["refit"] <= tokens / 2
+    assert 0 < found.pattern.refit.tokens < size["train"]
+    assert account.tokens["refit"] == len(account.finalists) * (3 * found.pattern.refit.tokens + size["search"])
+    assert any(f"{found.pattern.refit.tokens:,} of the {size['train']:,} tokens" in line for line in lines)
+
+
+def test_a_part_of_the_text_is_the_same_share_of_every_domain(learning):
+    tokenizer = load_model(Checkpoint.find(model_dir()), "cpu", "float32").tokenizer
+    whole = LearningText.of(learning, tokenizer, 64)
+    part = whole.at_most(whole.tokens // 3)
+    assert 0.2 * whole.tokens < part.tokens <= 0.4 * whole.tokens
+    counts = [Counter(text.domains) for text in (whole, part)]
+    assert all(counts[0][domain] // 3 - 1 <= counts[1][domain] <= counts[0][domain] // 3 + 1 for domain in counts[0])
+    assert set(Counter(whole.at_most(0).domains).values()) == {1}
+    assert whole.at_most(10 * whole.tokens).passages.ids == whole.passages.ids
 
 
 def test_nothing_is_learned_of_a_domain_that_is_held_out(learning, tmp_path):
