@@ -22,6 +22,7 @@ from evop.searching.judging import Judge, Judged
 from evop.searching.passages import held_out_domains
 from evop.searching.plan import memory_of
 from evop.searching.point_file import JudgedAs, Judgement
+from evop.searching.refits import FinalistRefits
 from evop.searching.search_file import Finalist, SearchFile
 from evop.searching.setup import SearchSetup
 from evop.version import __version__
@@ -199,6 +200,7 @@ def with_judgements(answer: Answer, best: Sequence[Trial]) -> tuple[Answer, dict
     setup, total = answer.setup, answer.setup.passages.select.total
     if setup.refits.learning is None:
         return answer.charged(judging=2 * total), {"masked": answer.judgement}
-    masked = Answer.chosen(answer.recipe, replace(setup, learning=None), answer.reason, list(best), answer.completed)
+    as_searched = replace(setup, refits=FinalistRefits())
+    masked = Answer.chosen(answer.recipe, as_searched, answer.reason, list(best), answer.completed)
     spent = 4 * total + masked.spent["select"]
     return answer.charged(judging=spent), {"refit": answer.judgement, "masked": masked.judgement}
