@@ -14,6 +14,7 @@ from torch import nn
 from calibration.passage import domain_of
 from evop.evaluator import Evaluator
 from evop.importance.batch import Batch, group_batches
+from evop.importance.massive import ordinary
 from evop.importance.measured import sites_of
 from evop.importance.site import Site, on_cpu
 from evop.model.loaded import LoadedModel
@@ -37,9 +38,9 @@ def moment_passes(sizes: Sequence[int]) -> int:
 def gathered_moments(evaluator: Evaluator, passages: TokenPassages) -> Iterator[tuple[str, np.ndarray]]:
     """Gather the second moments at the sites of a space's thinned parts: mean of ``x x'``, not centred.
 
-    Every domain has equal weight, whatever its tokens. The first token of a passage is left out: what many models give
-    it is so much larger than all else that little but it would be fitted. Memory: ``SUMS_BYTES``, or the sums of one
-    site where they are more.
+    Every domain has equal weight, whatever its tokens. The first token of a passage is left out, and so are others with
+    massive activations: these are so much larger than all else that little but them would be fitted. Memory:
+    ``SUMS_BYTES``, or the sums of one site where they are more.
 
     Args:
         evaluator: the dense model, and the space.
@@ -96,6 +97,7 @@ def _add(
     """Add what runs into a site, row by row, so that no passage's share depends on its batch."""
     for row, group in zip(batch.real(args[0]), batch.groups, strict=True):
         counted = row[1:]
+        counted = counted[ordinary(counted)]
         product = (counted.T @ counted).to(sums.device)
         sums.add_(product.double(), alpha=float(shares[group]))
 

@@ -32,7 +32,8 @@ class ChainRefit:
         d = argmin sum w |a (W + d)ᵀ - (R - x)|² + ridge · mean(diagonal of sum w a aᵀ) · |d|²
 
     The new weight is W + d, rounded as it is stored, and x goes through it before the next block is solved; so each
-    makes up for what those before it could not. Behind a norm, see ``NormBehind``.
+    makes up for what those before it could not. Behind a norm, see ``NormBehind``. The sum is over the tokens but the
+    first of every passage and those of which a or R - x is massive: one such token can outweigh twenty thousand.
 
     ``chain`` refits every block from the first change on. ``single`` refits those alone that something left from or
     behind. Two more, for comparison, change these blocks too, but not as freely: ``replaceme`` by a map of what they

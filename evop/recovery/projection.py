@@ -119,7 +119,7 @@ class Projection:
         if self._norm is not None:
             error = error / self._norm.gain
             inputs = inputs / self._norm.size(before, whole)[rows]
-        self._sums.add(inputs, error, batch.weights.to(out.device))
+        self._sums.add(inputs, error, batch.counts(inputs, error))
 
     def weight(self, ridge: float) -> Weight:
         """Solve for the new weight.

@@ -9,6 +9,7 @@ import torch
 
 from evop.evaluator.layer_stack import LayerStack
 from evop.evaluator.prefixes import DENSE, GONE, State
+from evop.importance.massive import ordinary
 from evop.model.families import BLOCK_KINDS
 from evop.recovery.blocks import Step
 from evop.recovery.text import LearningText
@@ -25,11 +26,27 @@ class Batch:
         rows: places in the flattened positions that count, int64 [n]: no padding, and no first token, on which models
             put activations a thousand times as large.
         weights: what each of them counts, float64 [n].
+        lengths: how many of them each passage has, one after the other.
     """
 
     layout: Layout
     rows: torch.Tensor
     weights: torch.Tensor
+    lengths: tuple[int, ...]
+
+    def counts(self, *values: torch.Tensor) -> torch.Tensor:
+        """Say what each row counts: nothing, where one of the values is massive beside those of its passage.
+
+        Args:
+            values: what is known of each row, each [n, some number].
+
+        Returns:
+            float64 [n], where the values lie.
+        """
+        weights = self.weights.to(values[0].device)
+        for known in values:
+            weights = weights * torch.cat([ordinary(passage) for passage in known.split(self.lengths)])
+        return weights
 
 
 def batches_of(text: LearningText, batch_tokens: int) -> list[Batch]:
@@ -39,8 +56,9 @@ def batches_of(text: LearningText, batch_tokens: int) -> list[Batch]:
         layout = lay_out(text.passages, batch)
         longest = layout.ids.shape[1]
         rows = [torch.arange(1, len(text.passages.ids[i])) + at * longest for at, i in enumerate(batch)]
-        weights = [torch.full((len(text.passages.ids[i]) - 1,), float(text.weights[i])) for i in batch]
-        made.append(Batch(layout, torch.cat(rows), torch.cat(weights).double()))
+        lengths = tuple(len(each) for each in rows)
+        weights = [torch.full((length,), float(text.weights[i])) for i, length in zip(batch, lengths, strict=True)]
+        made.append(Batch(layout, torch.cat(rows), torch.cat(weights).double(), lengths))
     return made
 
 

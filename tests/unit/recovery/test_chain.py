@@ -225,3 +225,20 @@ def test_steps_of_a_parallel_model_are_layers():
         ((("mlp", 1),), 1, 3, True),
         ((("attn", 3), ("mlp", 3)), 3, 4, False),
     ]
+
+
+def test_a_token_with_massive_activations_does_not_outweigh_the_others(asked):
+    """One token of a thousand, far out in the embeddings as some are in the middle of real models."""
+    loaded, cut = asked("llama")
+    text = text_of()
+    ids = [list(row) for row in text.passages.ids]
+    loud = next(token for token in range(loaded.model.config.vocab_size) if not any(token in row for row in ids))
+    with torch.no_grad():
+        loaded.model.get_input_embeddings().weight[loud] *= 1000
+    plain = ChainRefit(loaded, cut, text).weights(0.001)
+    ids[3][7] = loud
+    shaken = LearningText(replace(text.passages, ids=tuple(map(tuple, ids))))
+    found = ChainRefit(loaded, cut, shaken).weights(0.001)
+    quiet = torch.tensor(text.passages.ids)
+    after, wanted = (distance(loaded.model, replace(cut, weights=each), quiet) for each in (found, plain))
+    assert after < 1.1 * wanted
