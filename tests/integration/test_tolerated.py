@@ -228,9 +228,11 @@ def test_healed_it_says_all_three_and_goes_on_where_it_was(calibration, tmp_path
     killed(calibration, tmp_path / "cut" / "run")
     search(model_dir(), calibration, tmp_path / "cut" / "run", **asked)
     assert kept(tmp_path / "cut" / "run") == kept(whole.folder)
-    before = {path: path.stat().st_mtime_ns for path in whole.folder.rglob("*.safetensors")}
+    # The answer is copied out of its point again; the points themselves are not touched.
+    points = whole.folder / "points"
+    before = {path: path.stat().st_mtime_ns for path in points.rglob("*.safetensors")}
     search(model_dir(), calibration, whole.folder, **asked)
-    assert {path: path.stat().st_mtime_ns for path in whole.folder.rglob("*.safetensors")} == before
+    assert {path: path.stat().st_mtime_ns for path in points.rglob("*.safetensors")} == before
     other = search(model_dir(), calibration, whole.folder, **{**asked, "judge": "refit", "heal_tokens": None})
     assert list(other.frontier.edges) == ["refit", "masked"]
     assert all("healed" not in point.judgements for point in other.frontier.points)
