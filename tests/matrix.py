@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-GRAINS = ("layer", "subblock", "head", "channel", "mixed")
+GRAINS = ("layer", "subblock", "head", "channel", "mixed", "weight")
 PROPERTY = "cell"
 """Under this name a test hands its record on: with its report, so that it crosses from a worker of pytest-xdist."""
 LEGEND = (

@@ -34,7 +34,7 @@ ASKED = ("dense_accuracy", "accuracy", "accuracy_low", "accuracy_high")
 class AuditFile(JsonFile):
     """An audit: its patterns, one row per group, one row per split and kind of groups; random patterns beside them."""
 
-    SCHEMA: ClassVar[str] = "evop.audit/6"
+    SCHEMA: ClassVar[str] = "evop.audit/7"
     version: str
     model: ModelName
     calibration: str

@@ -10,6 +10,7 @@ from evop.files.json_file import JsonPart
 from evop.losses.bearing import Verdict
 from evop.recovery.recovered import Recovery
 from evop.removal.pattern_facts import Claim, FitNote, ReachedFractions
+from evop.removal.zeros_file import Zeros
 
 
 class AuditedPattern(JsonPart):
@@ -42,6 +43,8 @@ class AuditedPattern(JsonPart):
     """Hash of what leaves: patterns that take out the same agree in it, however they were recovered."""
     checkpoint: str | None = None
     """Fingerprint of the checkpoint that was measured by its own weights; None where the dense model was masked."""
+    zeros: Zeros | None = None
+    """Weights that left one by one, and are zero; None where units left."""
     healed_tokens: int | None = None
     """Tokens that the kept weights of a healed checkpoint have learned from."""
 

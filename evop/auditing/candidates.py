@@ -24,6 +24,7 @@ from evop.removal.opened import OpenedPattern, open_pattern
 from evop.removal.pattern_facts import ReachedFractions
 from evop.removal.pattern_file import PatternFile
 from evop.removal.ranking import Ranking
+from evop.removal.zeros_file import Zeros
 from evop.timing.chosen_table import timed_as_searched
 from patterns import Pattern, PatternError, PatternSpace
 
@@ -51,6 +52,11 @@ class Candidate:
     def file(self) -> PatternFile:
         """The pattern file."""
         return self.opened.file
+
+    @property
+    def zeros(self) -> Zeros | None:
+        """The weights that left one by one; None where units did."""
+        return None if self.opened.zeros is None else self.opened.zeros.zeros
 
     @property
     def recovery(self) -> Recovery:
@@ -165,7 +171,8 @@ def described(
         left=_left(candidate),
         random=candidate.beside,
         recovery=candidate.recovery,
-        parts=parts_digest(candidate.file),
+        parts=parts_digest(candidate.file, candidate.zeros),
+        zeros=candidate.zeros,
         checkpoint=None if candidate.itself is None else candidate.itself.fingerprint,
         healed_tokens=None if candidate.heal is None else candidate.heal.best_at,
         asked=candidate.file.asked,

@@ -119,7 +119,7 @@ class Auditor:
         """
         alike: dict[tuple[str, frozenset[Place]], list[str]] = {}
         for candidate in self.candidates:
-            shape = parts_digest(candidate.file), frozenset(candidate.cut.bias)
+            shape = parts_digest(candidate.file, candidate.zeros), frozenset(candidate.cut.bias)
             alike.setdefault(shape, []).append(candidate.name)
         cuts = {candidate.name: candidate.cut for candidate in self.candidates}
         timed = time_patterns(self.dense.loaded, {names[0]: cuts[names[0]] for names in alike.values()}, self.report)

@@ -16,7 +16,7 @@ from evop.evaluator.branch_masks import BranchMasks
 from evop.evaluator.prefixes import DENSE, GONE, Changed, State
 from evop.model.families import BlockKind, Family
 from evop.removal.cut import Place
-from evop.removal.masking import Refitted, Swap, block_swaps, changed, swapped
+from evop.removal.masking import Refitted, Reweighted, Swap, block_swaps, changed, matrix_swaps, swapped
 from evop.tokens.batches import Layout
 
 COPIED_BYTES = 4 << 30
@@ -176,7 +176,7 @@ class LayerStack:
             return []
         if (layer, block, state) not in self._swaps:
             made = self._make_swaps(layer, block, state)
-            self._copied += sum(swap.module.weight.nbytes for swap in made if isinstance(swap.module, Refitted))
+            self._copied += sum(swap.module.weight.nbytes for swap in made if isinstance(swap.module, Refitted | Reweighted))
             if self._copied > COPIED_BYTES:
                 self._forget_swaps()
             self._swaps[layer, block, state] = made
@@ -190,6 +190,8 @@ class LayerStack:
         place: Place = (block, layer)
         if not isinstance(state, Changed):
             return block_swaps(self.layers[layer], self.family.block(block))
+        if state.matrices:
+            return matrix_swaps(self.layers[layer], state.matrices)
         bias = None if state.bias is None else np.frombuffer(state.bias, dtype=np.float32)
         changes = state.units, bias, state.weight
         return [changed(self.layers[layer], self.family, self.model, place, *changes)]

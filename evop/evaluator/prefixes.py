@@ -18,11 +18,13 @@ class Changed(NamedTuple):
         units: indices of the units that stay, or None for all of them.
         bias: bytes of the float32 bias that makes up for the others, or None.
         weight: the new weight of the last projection, or None.
+        matrices: names of matrices that have other weights, and these.
     """
 
     units: tuple[int, ...] | None
     bias: bytes | None = None
     weight: Weight | None = None
+    matrices: tuple[tuple[str, Weight], ...] = ()
 
 
 State = str | Changed
@@ -73,6 +75,8 @@ def state_of(cut: Cut, place: Place) -> State:
     """Say what a cut makes of a block."""
     if place in cut.gone:
         return GONE
+    if place in cut.matrices:
+        return Changed(None, matrices=tuple(cut.matrices[place].items()))
     if place not in cut.kept and place not in cut.weights:
         return DENSE
     bias = cut.bias.get(place)

@@ -47,6 +47,7 @@ class LayerPlan:
         kept: thinned blocks of the dense model -> the units that stay.
         bias: thinned blocks of the dense model -> the bias their last projection gets, float32 [hidden].
         weights: kept blocks of the dense model -> the new weight of their last projection; the others keep theirs.
+        matrices: whole blocks of the dense model -> name of a matrix inside the layer -> its new weight, with zeros.
         format: ``"stock"``, or ``"hetero"`` where a layer lacks a block or differs from others in its counts.
     """
 
@@ -54,6 +55,7 @@ class LayerPlan:
     kept: Mapping[Place, tuple[int, ...]]
     bias: Mapping[Place, np.ndarray]
     weights: Mapping[Place, Weight]
+    matrices: Mapping[Place, Mapping[str, Weight]]
     format: Format
 
     @classmethod
@@ -91,13 +93,13 @@ class LayerPlan:
             pairs = zip(kept[::2], kept[1::2], strict=True)
             new = tuple(NewLayer(attn, mlp) for (_, attn), (_, mlp) in pairs)
             if not parallel or all(layer.attn == layer.mlp for layer in new):
-                return cls(new, cut.kept, cut.bias, cut.weights, "stock" if alike else "hetero")
+                return cls(new, cut.kept, cut.bias, cut.weights, cut.matrices, "stock" if alike else "hetero")
         stays, there = dict.fromkeys(layer for _, layer in kept), set(kept)
         new = tuple(
             NewLayer(layer if ("attn", layer) in there else None, layer if ("mlp", layer) in there else None)
             for layer in stays
         )
-        return cls(new, cut.kept, cut.bias, cut.weights, "hetero")
+        return cls(new, cut.kept, cut.bias, cut.weights, cut.matrices, "hetero")
 
     @cached_property
     def places(self) -> dict[Place, int]:

@@ -206,7 +206,9 @@ class _Tensors:
         return self.plan.bias.get(one.block) if one.module == self.family.block(one.block[0]).out else None
 
     def _weight(self, one: _InBlock) -> torch.Tensor | None:
-        """Find what the weight of a last projection is instead, the way round it is stored; None where it stays."""
+        """Find what a weight is instead, the way round it is stored; None where it stays."""
+        if one.parameter == "weight" and (matrix := self.plan.matrices.get(one.block, {}).get(one.module)) is not None:
+            return matrix.values
         block = self.family.block(one.block[0])
         if one.parameter != "weight" or one.module != block.out or one.block not in self.plan.weights:
             return None

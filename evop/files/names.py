@@ -28,6 +28,8 @@ MOMENTS_OF_HALVES = ("moments-0.npz", "moments-1.npz")
 """What the least-squares weights of levels are made of, where a search has such."""
 CORRECTIONS = "corrections.safetensors"
 """The biases and the refitted weights that belong to a pattern."""
+ZEROS = "zeros.json"
+"""Which weights of a checkpoint are zero, and by which metric they left."""
 HEAL = "heal.json"
 """The account of a healing, in the checkpoint that it made."""
 REFIT = "refit.json"

@@ -138,7 +138,7 @@ def metric_importance(
     combine, importances = over_of(over), {}
     assert importance.metric is not None
     assert statistics is not None or not importance.needs_data
-    share = _shares(importance.metric, statistics) if importance.by_group and statistics else None
+    share = shares_of(importance.metric, statistics) if importance.by_group and statistics else None
     for site_scores in scores:
         site = site_scores.site
         values = site_scores.of(importance.of(site))
@@ -157,7 +157,7 @@ def metric_importance(
     return importances
 
 
-def _shares(metric: Metric, statistics: Statistics) -> np.ndarray | None:
+def shares_of(metric: Metric, statistics: Statistics) -> np.ndarray | None:
     """Say what each group counts, by its domain: float64 [groups]; None where all count alike.
 
     Raises:
@@ -184,5 +184,6 @@ __all__ = [
     "metric_importance",
     "over_of",
     "scores_of",
+    "shares_of",
     "unit_importance",
 ]

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 
 UNITS = "What may leave"
+WEIGHTS = "Weights one by one, with --grain weight"
 SEARCHING = "How it is searched"
 GROUPS = "What is measured on"
 TIME = "Budgets of time"

@@ -8,6 +8,7 @@ from typing import Literal
 
 from evop.recovery.heal_file import HealFile
 from evop.removal.pattern_file import PatternFile
+from evop.removal.zeros_file import Zeros
 
 Recovery = Literal["none", "refitted", "healed"]
 """A refitted model has weights solved in closed form; a healed one has learned, refitted before or not."""
@@ -25,12 +26,17 @@ def recovery_of(file: PatternFile, heal: HealFile | None) -> Recovery:
     return "none" if file.refit is None else "refitted"
 
 
-def parts_digest(file: PatternFile) -> str:
-    """Hash what leaves: two patterns of one model agree in it if they take out the same blocks and units.
+def parts_digest(file: PatternFile, zeros: Zeros | None = None) -> str:
+    """Hash what leaves: two patterns of one model agree in it if they take out the same blocks, units and weights.
+
+    Args:
+        file: the pattern.
+        zeros: the weights that left one by one; None where units did.
 
     Returns:
         Sha256, in hexadecimal, whatever was refitted or healed since.
     """
     cut = file.cut_alone
-    content = [sorted(cut.gone), sorted((*place, list(units)) for place, units in cut.kept.items())]
+    content: list[object] = [sorted(cut.gone), sorted((*place, list(units)) for place, units in cut.kept.items())]
+    content += [] if zeros is None else [zeros.masks]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -1,4 +1,8 @@
-"""``corrections.safetensors``: the biases and weights that belong to a pattern, beside its file."""
+"""``corrections.safetensors``: the biases and weights that belong to a pattern, beside its file.
+
+A block's bias and the weight of its last projection are called ``layers.3.mlp.bias`` and ``layers.3.mlp.weight``; any
+matrix of it that has zeros, ``layers.3.mlp/mlp.up_proj``.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,9 @@ from evop.removal.cut import Cut, Place, Weight, part_name, place_of
 if TYPE_CHECKING:
     import torch
 
+MATRIX = "/"
+"""What stands between a block and one of its matrices in a tensor's name."""
+
 
 def write_corrections(cut: Cut, path: Path) -> str:
     """Write the biases and weights of a cut, and return the file's sha256."""
@@ -27,12 +34,16 @@ def write_corrections(cut: Cut, path: Path) -> str:
             tensors[f"{part_name(*place)}.bias"] = torch.from_numpy(cut.bias[place])
         if place in cut.weights:
             tensors[f"{part_name(*place)}.weight"] = cut.weights[place].values.contiguous()
+        for name, weight in cut.matrices.get(place, {}).items():
+            tensors[f"{part_name(*place)}{MATRIX}{name}"] = weight.values.contiguous()
     write_tensors(tensors, path)
     return sha256(path)
 
 
-def read_corrections(path: Path | None, expected: str) -> tuple[dict[Place, np.ndarray], dict[Place, Weight]]:
-    """Read the biases and the weights that belong to a pattern.
+def read_corrections(
+    path: Path | None, expected: str
+) -> tuple[dict[Place, np.ndarray], dict[Place, Weight], dict[Place, dict[str, Weight]]]:
+    """Read the biases, the weights and the matrices that belong to a pattern.
 
     Raises:
         EvopError: missing, another pattern's, or none.
@@ -47,8 +58,13 @@ def read_corrections(path: Path | None, expected: str) -> tuple[dict[Place, np.n
         raise EvopError(f"{path} belongs to another pattern: its sha256 is not {expected[:12]}…; copy both again")
     biases: dict[Place, np.ndarray] = {}
     weights: dict[Place, Weight] = {}
+    matrices: dict[Place, dict[str, Weight]] = {}
     try:
         for name, tensor in load_file(path).items():
+            block, is_matrix, module = name.partition(MATRIX)
+            if is_matrix:
+                matrices.setdefault(place_of(block), {})[module] = Weight(tensor)
+                continue
             part, _, what = name.rpartition(".")
             if what == "weight":
                 weights[place_of(part)] = Weight(tensor)
@@ -56,4 +72,4 @@ def read_corrections(path: Path | None, expected: str) -> tuple[dict[Place, np.n
                 biases[place_of(part)] = tensor.numpy()
     except Exception as error:  # safetensors raises what the file makes it raise
         raise EvopError(f"{path} holds no corrections ({first_line(error)}); copy both again") from error
-    return biases, weights
+    return biases, weights, matrices

@@ -24,10 +24,10 @@ Place = tuple[BlockKind, int]
 
 @dataclass(frozen=True, eq=False)  # by identity: two cuts that share one agree in that block
 class Weight:
-    """The weight that the last projection of a block has got anew.
+    """The weight that a projection has got anew.
 
     Attributes:
-        values: [hidden, features that stay], in the dtype that it is stored in, on the CPU.
+        values: of a last projection [hidden, features that stay]; in the dtype that it is stored in.
     """
 
     values: torch.Tensor
@@ -43,17 +43,20 @@ class Cut:
         bias: thinned blocks -> what is added to the output of their last projection in place of what its missing
             inputs gave on average, float32 [hidden]. Thinned blocks that are not named get nothing.
         weights: blocks that stay, thinned or not -> the new weight of their last projection; the others keep theirs.
+        matrices: whole blocks -> name of a matrix inside the decoder layer -> its new weight, with zeros, the way round
+            that the model keeps it; a block with such weights is in none of the others.
     """
 
     gone: frozenset[Place] = frozenset()
     kept: Mapping[Place, tuple[int, ...]] = field(default_factory=dict)
     bias: Mapping[Place, np.ndarray] = field(default_factory=dict)
     weights: Mapping[Place, Weight] = field(default_factory=dict)
+    matrices: Mapping[Place, Mapping[str, Weight]] = field(default_factory=dict)
 
     @property
     def changed(self) -> tuple[Place, ...]:
         """Blocks that stay, but not as they were."""
-        return tuple(sorted(self.kept.keys() | self.weights.keys()))
+        return tuple(sorted(self.kept.keys() | self.weights.keys() | self.matrices.keys()))
 
 
 def places(part: Part) -> tuple[Place, ...]:

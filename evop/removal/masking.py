@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import nn
+from torch.func import functional_call
 from torch.nn import functional
 
 from evop.model.families import Family
@@ -64,6 +65,23 @@ class Refitted(nn.Module):
         return functional.linear(kept, self.weight, self.bias)
 
 
+class Reweighted(nn.Module):
+    """Stands where a matrix was that has got another weight of its own shape.
+
+    Args:
+        inner: the module; it computes with the weight as it would with its own.
+        weight: the weight, the way round that the module keeps it.
+    """
+
+    def __init__(self, inner: nn.Module, weight: torch.Tensor) -> None:
+        super().__init__()
+        self.inner, self.weight = inner, weight
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """Project."""
+        return functional_call(self.inner, {"weight": self.weight}, (hidden_states,))
+
+
 class Swap(NamedTuple):
     """A module to stand in for another."""
 
@@ -108,7 +126,9 @@ def masked(model: nn.Module, family: Family, cut: Cut) -> Iterator[nn.Module]:
                 swaps.append(Swap(layers, str(layer), AbsentLayer()))
             continue
         swaps += block_swaps(layers[layer], family.block(kind))
-    for place in cut.changed:
+    for (_, layer), matrices in cut.matrices.items():
+        swaps += matrix_swaps(layers[layer], matrices.items())
+    for place in sorted(cut.kept.keys() | cut.weights.keys()):
         changes = cut.kept.get(place), cut.bias.get(place), cut.weights.get(place)
         swaps.append(changed(layers[place[1]], family, model, place, *changes))
     with swapped(swaps):
@@ -119,6 +139,15 @@ def block_swaps(layer: nn.Module, block: Block) -> list[Swap]:
     """List the stand-ins for the modules of a block that is gone."""
     norms = [Swap.at(layer, norm, nn.Identity()) for norm in block.norms]
     return [*norms, Swap.at(layer, block.main, Absent(block.returns))]
+
+
+def matrix_swaps(layer: nn.Module, matrices: Iterable[tuple[str, Weight]]) -> list[Swap]:
+    """List the stand-ins for matrices of a decoder layer that have other weights: name -> weight."""
+    swaps = []
+    for name, weight in matrices:
+        inner = layer.get_submodule(name)
+        swaps.append(Swap.at(layer, name, Reweighted(inner, weight.values.to(inner.get_parameter("weight")))))
+    return swaps
 
 
 def changed(

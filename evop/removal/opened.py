@@ -8,12 +8,14 @@ from pathlib import Path
 
 from evop.errors import EvopError
 from evop.files.json_file import inside, sha256
-from evop.files.names import CONFIG, CORRECTIONS, DROP_LIST, LATENCY, PATTERN, POINTS, REFIT, TRIALS
+from evop.files.names import CONFIG, CORRECTIONS, DROP_LIST, LATENCY, PATTERN, POINTS, REFIT, TRIALS, ZEROS
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
+from evop.model.families.family import WEIGHT
 from evop.removal.cut import Cut
 from evop.removal.drop_file import read_pattern
 from evop.removal.pattern_file import PatternFile
+from evop.removal.zeros_file import ZerosFile
 from patterns import Pattern, PatternSpace
 
 
@@ -28,8 +30,9 @@ class OpenedPattern:
         space: the space of the pattern, on the model; it knows neither which units matter nor the time parts take.
         pattern: the pattern, in that space.
         cut: what the pattern takes out of the model, biases and refitted weights included.
-        checkpoint: the folder of the checkpoint whose weights were refitted by this pattern, where the file lies in
-            one; the cut lacks them then.
+        checkpoint: the folder of the checkpoint whose weights were refitted by this pattern, or have zeros, where the
+            file lies in one; the cut lacks them then.
+        zeros: the account of weights that are zero; None at other grains than ``weight``.
     """
 
     path: Path
@@ -39,6 +42,7 @@ class OpenedPattern:
     pattern: Pattern
     cut: Cut
     checkpoint: Path | None = None
+    zeros: ZerosFile | None = None
 
     @cached_property
     def sha256(self) -> str:
@@ -70,13 +74,19 @@ class OpenedPattern:
         if self.is_traced:
             return {}
         files = {DROP_LIST if self.place.suffix == ".txt" else PATTERN: self.place}
-        if self.file.corrections is not None and not self.cut.weights and self.checkpoint is None:
+        if self.file.corrections is not None and not self._has_weights and self.checkpoint is None:
             files[CORRECTIONS] = self.place.with_name(CORRECTIONS)
         if self.file.latency is not None:
             files[LATENCY] = self.latency
         if self.file.refit is not None and self.place.with_name(REFIT).is_file():
             files[REFIT] = self.place.with_name(REFIT)
+        if self.zeros is not None:
+            files[ZEROS] = self.place.with_name(ZEROS)
         return files
+
+    @property
+    def _has_weights(self) -> bool:
+        return bool(self.cut.weights or self.cut.matrices)
 
 
 def open_pattern(path: str | Path, checkpoint: Checkpoint) -> OpenedPattern:
@@ -99,10 +109,15 @@ def open_pattern(path: str | Path, checkpoint: Checkpoint) -> OpenedPattern:
     file = read_pattern(path, checkpoint)
     space, pattern = file.on(checkpoint)
     corrections = place.with_name(CORRECTIONS)
-    weights = file.refit is not None or file.compensate == "obs"
+    weights = file.refit is not None or file.compensate == "obs" or file.grain == WEIGHT
+    zeros = ZerosFile.beside(place) if file.grain == WEIGHT else None
+    if file.grain == WEIGHT and pattern != space.dense:
+        raise EvopError(f"{place} removes parts and is of --grain {WEIGHT}, at which none leaves; it was changed by hand")
+    if file.grain == WEIGHT and zeros is None:
+        raise EvopError(f"{place} says that weights left one by one, but no {ZEROS} beside it says which; copy both")
     if weights and not corrections.is_file() and place.with_name(CONFIG).is_file():
-        return OpenedPattern(Path(path), place, file, space, pattern, file.cut_alone, place.parent)
-    return OpenedPattern(Path(path), place, file, space, pattern, file.cut(corrections))
+        return OpenedPattern(Path(path), place, file, space, pattern, file.cut_alone, place.parent, zeros)
+    return OpenedPattern(Path(path), place, file, space, pattern, file.cut(corrections), zeros=zeros)
 
 
 def _place_of(path: str | Path) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 from evop.errors import EvopError, refuse_unknown
 from evop.model.checkpoint import Checkpoint, Tensor
 from evop.model.families import BLOCK_KINDS, BlockKind, Family, family_of
-from evop.model.families.family import GRAINS
+from evop.model.families.family import GRAINS, WEIGHT
 from evop.removal.cut import part_name
 from evop.removal.ladder import head_ladder, width_ladder
 from patterns import Cost, Part, PatternSpace
@@ -35,7 +35,7 @@ def pattern_space(
 
     Args:
         checkpoint: the model.
-        grain: one of ``GRAINS``.
+        grain: one of ``GRAINS``; or ``WEIGHT``, at which no part leaves.
         deploy: ``"any"``, ``"balanced"`` or ``"stock"``.
         protect: names of parts that stay dense; None for the default of the deploy.
         width_step: what the widths of thinned MLPs are multiples of; None for a step that suits the model.
@@ -54,7 +54,7 @@ def pattern_space(
     if grain in THINNED:
         ladders = _ladders(checkpoint, family, grain, deploy, width_step)
         parts = [costs.thinned_part(kind, layer, ladder) for layer in layers for kind, ladder in ladders.items()]
-    elif grain == "subblock":
+    elif grain in ("subblock", WEIGHT):
         parts = [costs.block_part(kind, layer) for layer in layers for kind in BLOCK_KINDS]
     else:
         parts = [costs.layer_part(layer) for layer in layers]
@@ -82,7 +82,7 @@ def _refuse(
     Raises:
         EvopError: it does not.
     """
-    refuse_unknown("--grain", grain, GRAINS)
+    refuse_unknown("--grain", grain, (*GRAINS, WEIGHT))
     if reason := family.refusal(checkpoint.resolved, grain, deploy):
         raise EvopError(f"{checkpoint.name} does not hold --grain {grain} under --deploy {deploy}: {reason}")
     if width_step is not None and "mlp" not in THINNED.get(grain, ()):

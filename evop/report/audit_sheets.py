@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from evop.auditing.audit_file import AuditFile
 from evop.auditing.audit_rows import GroupRow, HarnessRow, RandomRow, SummaryRow
 from evop.auditing.harness_rows import ALL
-from evop.removal.size import size_words
+from evop.removal.size import bytes_words, size_words
 from evop.removal.space import COST_CONTEXT
+from evop.removal.zeros_file import Zeros
 from evop.report.naming import row_name
 from evop.report.sheet import Cell, Row, Sheet, chance, count, estimate, number, spread
 
@@ -149,18 +150,29 @@ def removed_sheet(audit: AuditFile) -> Sheet:
     """Lay out one line per pattern: what share of the model is gone."""
     heads = ["pattern", "asked: reached, of the blocks", "block parameters", "all parameters"]
     heads += ["FLOPs per token", "KV cache"]
+    zeros = any(pattern.zeros is not None for pattern in audit.patterns)
     timed = any(pattern.reached.latency is not None for pattern in audit.patterns)
     rows = []
     for pattern in audit.patterns:
         gone = pattern.reached
         shares = [gone.block_params, gone.params, gone.flops, gone.kv, *([gone.latency] if timed else [])]
         names = Cell(row_name(pattern)), Cell(size_words(pattern))
-        rows.append(Row((*names, *(number(_percent(share), 1, "%") for share in shares))))
+        cells = [*names, *(number(_percent(share), 1, "%") for share in shares)]
+        rows.append(Row((*cells, *(_zero_cells(pattern.zeros) if zeros else ()))))
     legend = f"FLOPs and KV cache at {COST_CONTEXT:,} tokens of context"
     heads += ["predicted time"] if timed else []
+    heads += ["weights that are zero", "matrices as stored", "if packed"] if zeros else []
+    legend += "; zeros are stored and multiplied by a stock runtime: nothing is smaller or faster" if zeros else ""
     fits = {pattern.fit.words for pattern in audit.patterns if pattern.fit is not None}
     legend += "".join(f"; bytes are of {words}" for words in sorted(fits))
     return Sheet("what is removed", tuple(heads), tuple(rows), legend, names=2)
+
+
+def _zero_cells(zeros: Zeros | None) -> tuple[Cell, ...]:
+    if zeros is None:
+        return Cell("–"), Cell("–"), Cell("–")
+    share = number(_percent(zeros.zeros / zeros.weights), 1, "%")
+    return share, Cell(bytes_words(zeros.stored_bytes)), Cell(bytes_words(zeros.packed_bytes))
 
 
 def harness_sheet(audit: AuditFile) -> Sheet:

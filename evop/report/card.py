@@ -18,9 +18,12 @@ from evop.model.checkpoint import Checkpoint
 from evop.removal.pattern_file import PatternFile
 from evop.removal.size import asked_and_reached
 from evop.removal.space import COST_CONTEXT
+from evop.removal.zeros_file import ZerosFile
 from evop.report.audit_sheets import group_sheet
+from evop.report.parity_section import parity_section
 from evop.report.recovered import WORDS, recovered_rows
 from evop.report.sheet import Cell, Row, Sheet, code, markdown, words
+from evop.report.zeros_card import zeros_again, zeros_found, zeros_title
 from evop.version import __version__
 
 TAGS = ["pruned", "evop", "structured-pruning"]
@@ -43,6 +46,7 @@ class CardFacts:
         parity: the result of the check, or None where it was left out.
         audit: an audit of this pattern, or None.
         labels: group key -> what a person reads, as far as known.
+        zeros: the account of weights that left one by one; None where units did.
     """
 
     checkpoint: Checkpoint
@@ -53,6 +57,7 @@ class CardFacts:
     parity: ParityReport | None
     audit: AuditFile | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    zeros: ZerosFile | None = None
 
     @property
     def hub_name(self) -> str | None:
@@ -66,10 +71,10 @@ def model_card(facts: CardFacts, pattern_sha256: str) -> str:
     sections = [
         _title(facts),
         _loading(facts),
-        _removed(facts),
+        _removed(facts) if facts.zeros is None else zeros_found(facts.zeros),
         _found(facts),
         _groups(facts, pattern_sha256),
-        _parity(facts),
+        parity_section(facts.parity, facts.parameters, facts.bytes),
         _reproduce(facts),
     ]
     return f"---\n{_front_matter(facts)}\n---\n\n" + "\n\n".join(section for section in sections if section) + "\n"
@@ -99,6 +104,8 @@ def _base_card(folder: Path) -> dict[str, Any]:
 def _title(facts: CardFacts) -> str:
     name = facts.hub_name or facts.checkpoint.folder.resolve().name
     before, after = facts.parameters
+    if facts.zeros is not None:
+        return f"# {words(name)}, with zeros\n\n{code(name)}: {zeros_title(facts.zeros)} Made by evop {__version__}."
     return (
         f"# {words(name)}, pruned\n\n"
         f"{code(name)} with {before - after:,} of its {before:,} parameters removed by evop {__version__}: "
@@ -223,28 +230,11 @@ def _audited(audit: AuditFile, pattern_sha256: str) -> str:
     return "\n\n".join(parts)
 
 
-def _parity(facts: CardFacts) -> str:
-    if facts.parity is None:
-        return "## Parity\n\nNot checked."
-    p = facts.parity
-    speed = p.tokens_per_second
-    beside = {
-        "parameters": facts.parameters,
-        "weight files, bytes": facts.bytes,
-        f"tokens per second (forward pass, {p.device})": (speed.dense, speed.pruned),
-    }
-    rows = [Row((Cell(what), *(Cell(f"{value:,.0f}") for value in pair))) for what, pair in beside.items()]
-    return (
-        "## Parity\n\n"
-        f"The dense model with the pattern masked against this checkpoint loaded again, {p.tokens} random tokens, "
-        f"{p.dtype} on {p.device}: largest logit difference {p.difference:.2g} ({p.ratio:.2g} of the logits' standard "
-        f"deviation), greedy tokens {'agree' if p.greedy_agrees else 'differ'}.\n\n"
-        + markdown(Sheet("", ("", "dense", "pruned"), tuple(rows)))
-    )
-
-
 def _reproduce(facts: CardFacts) -> str:
     revision = f" --revision {facts.checkpoint.revision}" if facts.checkpoint.revision else ""
     command = f"evop prune --model {shlex.quote(facts.checkpoint.name)}{revision} --pattern pattern.json --out DIR"
+    with_what = "\n\nwith the `pattern.json` in this folder."
+    if facts.zeros is not None:
+        command, with_what = zeros_again(facts.checkpoint, facts.zeros), ""
     shown = visible(command).replace("\n", "\\n")  # on one line, so that nothing in it ends the block
-    return f"## Making it again\n\n```\n{shown}\n```\n\nwith the `pattern.json` in this folder."
+    return f"## Making it again\n\n```\n{shown}\n```{with_what}"

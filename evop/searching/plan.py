@@ -10,6 +10,7 @@ from evop.importance.measured import default_importance, refuse_importance
 from evop.importance.metric_file import metric_named
 from evop.losses.objectives import TAIL, objective_of
 from evop.model.checkpoint import Checkpoint
+from evop.model.families.family import WEIGHT
 from evop.recipes.search import SearchRecipe
 from evop.removal.memory import Memory
 from evop.removal.space import THINNED, pattern_space
@@ -124,6 +125,11 @@ def searched_space(checkpoint: Checkpoint, recipe: SearchRecipe) -> PatternSpace
             options without ``--cost latency``, or an engine that is not there.
         PatternError: an unknown deploy, or a part to protect that is not there.
     """
+    if recipe.grain == WEIGHT:
+        raise EvopError(
+            f"--grain {WEIGHT}: no search chooses which weights leave one by one; evop prune --grain {WEIGHT} does by a "
+            f"metric, and evop metric --grain {WEIGHT} searches that"
+        )
     objective_of(recipe.objective, recipe.tail)
     if recipe.objective != "cvar" and recipe.tail != TAIL:
         raise EvopError(f"--tail is of --objective cvar, not of {recipe.objective}; leave one of them out")

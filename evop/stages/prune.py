@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from calibration import CalibrationSet
 from evop.auditing.audit_file import AuditFile
@@ -18,11 +19,13 @@ from evop.files.lock import Writing
 from evop.files.names import AUDIT, HEAL, SEARCH
 from evop.model.checkpoint import Checkpoint
 from evop.model.sums import write_sums
+from evop.recipes.weights import WeightRecipe, refuse_grain, refuse_weight_options, refuse_weights
 from evop.removal.opened import OpenedPattern, open_pattern
 from evop.report.card import CardFacts, model_card
 from evop.searching.search_file import SearchFile
 from evop.stages.one_error import one_error
 from evop.stages.prune_refit import forget_refitted, refitted, refuse_idle
+from evop.stages.prune_weights import forget_weights, pattern_of_weights
 from evop.timing.chosen_table import timed_as_searched
 
 
@@ -48,45 +51,57 @@ class PruneResult:
 @one_error
 def prune(
     model: str | Path,
-    pattern: str | Path,
+    pattern: str | Path | None,
     out: str | Path,
     *,
+    grain: str | None = None,
     audit: str | Path | None = None,
     refit: str = "none",
     calibration: str | Path | CalibrationSet | None = None,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
     report: Callable[[str], None] = lambda line: None,
     parity: bool = True,
     wait: bool = False,
+    **options: Any,
 ) -> PruneResult:
-    """Write the checkpoint of a pattern: shard by shard, whole or not at all.
+    """Write the checkpoint of a pattern, or one with zeros: shard by shard, whole or not at all.
 
     Args:
         model: a Hugging Face folder or hub name.
         pattern: a ``pattern.json``, a search run's folder, a drop file (``layer_drop_config.txt``), or a checkpoint
-            that another tool pruned.
+            that another tool pruned; None with ``grain``.
         out: the new checkpoint's folder.
+        grain: ``"weight"`` instead of a pattern: weights leave one by one, and become zero. None otherwise.
         audit: an audit of this pattern, for the model card.
-        refit: how the weights that stay make up for what left; a ``--refit`` of ``evop refit``, or ``"none"``.
-        calibration: a calibration set with text to learn from, or its folder; for ``refit`` alone.
-        revision: branch, tag or commit of a hub model.
-        trust_remote_code: whether the dense model may run code of its own in the parity check.
+        refit: how the weights that stay make up for what left; a ``--refit`` of ``evop refit``, or ``"none"``; with
+            ``grain``, ``"least-squares"``.
+        calibration: a calibration set with text to learn from, or its folder; for ``refit``, and for the metric of
+            ``grain``.
         report: is given one line per step.
         parity: whether to check, in a fresh process, that the checkpoint computes what was searched.
         wait: whether to wait for another process that writes to the folder; else that is an error.
+        **options: the fields of ``WeightRecipe``; without ``grain``, ``revision`` and ``trust_remote_code`` alone.
 
     Raises:
         EvopError: bad input, a full disk, a checkpoint that does not compute what was searched, or another writer.
     """
-    refuse_idle(refit, calibration, audit)
+    recipe = WeightRecipe.of(**options)
+    if grain is not None:
+        refuse_grain(grain)
+        refuse_weights(pattern, refit, audit)
+    else:
+        refuse_idle(pattern, refit, calibration, audit)
+        refuse_weight_options(options)
+    revision, trust = recipe.revision, recipe.trust_remote_code
     safe = f"nothing is under {out} yet, and the same command writes it anew"
     with Writing("prune", Path(out), safe, wait, report).beside():
-        if refit != "none":
-            how = {"refit": refit, "revision": revision, "trust_remote_code": trust_remote_code}
+        if grain is not None:
+            pattern = pattern_of_weights(model, calibration, Path(out), recipe, refit, report)
+        elif refit != "none":
+            how = {"refit": refit, "revision": revision, "trust_remote_code": trust}
             pattern = refitted(model, pattern, calibration, Path(out), how, report)
-        result = _pruned(Checkpoint.find(model, revision), pattern, Path(out), audit, report, parity, trust_remote_code)
+        result = _pruned(Checkpoint.find(model, revision), pattern, Path(out), audit, report, parity, trust)
         forget_refitted(Path(out))
+        forget_weights(Path(out))
     report(_summary(result))
     return result
 
@@ -172,6 +187,8 @@ def _refuse_checkpoint(opened: OpenedPattern) -> None:
             "pruned by, to write that again, unhealed"
         )
     if opened.checkpoint is not None:
+        if opened.zeros is not None:
+            raise EvopError(f"--pattern {opened.path}: its weights are zero already, in the checkpoint that it lies in")
         raise EvopError(
             f"--pattern {opened.path}: the pattern of a refitted checkpoint, whose weights lie in the checkpoint "
             "alone; give the folder that it was pruned from, or refit it again"
@@ -205,6 +222,7 @@ def _card(pruning: Pruning, audited: AuditFile | None, labels: Mapping[str, str]
         parity=result.parity,
         audit=audited,
         labels=labels,
+        zeros=pruning.opened.zeros,
     )
     return model_card(facts, pruning.opened.sha256)
 

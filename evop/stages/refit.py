@@ -130,6 +130,11 @@ def _refuse(opened: OpenedPattern, recipe: RefitRecipe, out: Path) -> None:
     """Refuse what cannot be refitted from the dense model's weights, and the text of an anchor without a share."""
     if recipe.anchor_text is not None and not recipe.anchor:
         raise EvopError(f"--anchor-text {recipe.anchor_text}: its share is 0; give --anchor too, such as 0.2")
+    if opened.zeros is not None:
+        raise EvopError(
+            f"--pattern {opened.path} has zeros, and a refit of last projections would fill them; prune again with "
+            "--refit least-squares, which keeps them, or evop heal"
+        )
     if opened.checkpoint is not None and opened.file.compensate != "none":
         raise EvopError(
             f"--pattern {opened.path}: what compensates (--compensate {opened.file.compensate}) lies in the weights of "

@@ -71,6 +71,9 @@ class Block:
 GRAINS = ("layer", "subblock", "head", "channel", "mixed")
 """Every granularity a pattern may have; a family says which of them it cannot hold, and why."""
 
+WEIGHT = "weight"
+"""The grain at which no unit leaves, but weights one by one, which become zero. No search chooses patterns of it."""
+
 
 def always(config: Any) -> bool:
     """Answer yes, whatever the config says."""
