@@ -30,4 +30,8 @@ def metric(model: Model, calibration: SetFolder, out: Out, wait: Wait = False, *
             f"{finalist.metric}"
         )
     say(f"metric: {found.metric}")
-    say(f"evop search --model {model} --calibration {calibration} --grain {found.grain} --importance {out}")
+    command = f"evop search --model {model} --calibration {calibration} --grain {found.grain}"
+    if found.sparsity:
+        how = "sparsity" if ":" in found.sparsity else "remove"
+        command = f"evop prune --model {model} --calibration {calibration} --grain weight --{how} {found.sparsity}"
+    say(f"{command} --importance {out}")

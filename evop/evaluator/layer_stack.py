@@ -176,7 +176,9 @@ class LayerStack:
             return []
         if (layer, block, state) not in self._swaps:
             made = self._make_swaps(layer, block, state)
-            self._copied += sum(swap.module.weight.nbytes for swap in made if isinstance(swap.module, Refitted | Reweighted))
+            self._copied += sum(
+                swap.module.weight.nbytes for swap in made if isinstance(swap.module, Refitted | Reweighted)
+            )
             if self._copied > COPIED_BYTES:
                 self._forget_swaps()
             self._swaps[layer, block, state] = made

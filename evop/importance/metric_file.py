@@ -44,7 +44,8 @@ class MetricFile(JsonFile):
         method: how it was searched.
         grain: what left by it.
         deploy: what the pruned model had to be.
-        remove: fraction of the decoder's parameters that left.
+        remove: fraction of the decoder's parameters that left; of every row, where weights left one by one.
+        sparsity: of weights, what was zero of every row: that fraction, or N:M; else empty.
         objective: what was minimised.
         tail: share of the groups that ``cvar`` averages over.
         loss: what was measured.
@@ -59,7 +60,7 @@ class MetricFile(JsonFile):
         trials_sha256: sha256 of the log that this file answers for.
     """
 
-    SCHEMA: ClassVar[str] = "evop.metric/1"
+    SCHEMA: ClassVar[str] = "evop.metric/2"
     version: str
     model: ModelName
     calibration: str
@@ -68,6 +69,7 @@ class MetricFile(JsonFile):
     grain: str
     deploy: str
     remove: float
+    sparsity: str
     objective: str
     tail: float
     loss: str

@@ -19,6 +19,7 @@ from evop.metrics.expression import TERMINALS
 from evop.metrics.metric import Metric
 from evop.metrics.published import PUBLISHED
 from evop.metrics.values import value
+from evop.removal.cut import Place
 from evop.removal.matrices import Masks, Matrix
 from evop.removal.sparsity import Sparsity
 from evop.tokens.passages import TokenPassages
@@ -85,9 +86,7 @@ class WeightScores:
     ) -> WeightScores:
         """Measure what metrics read, in one pass; float32 [out, in] a matrix where there are gradients."""
         sites = [_site(matrix) for matrix in matrices]
-        return cls(
-            matrices, gather(model, sites, passages, batch_tokens, gradients=gradients, of_weights=gradients)
-        )
+        return cls(matrices, gather(model, sites, passages, batch_tokens, gradients=gradients, of_weights=gradients))
 
     def of(self, matrix: Matrix, metric: Metric | None) -> torch.Tensor:
         """Compute a metric at a matrix: float32 at least, [out, in]; None is a metric drawn at random."""
@@ -106,14 +105,14 @@ class WeightScores:
         Raises:
             EvopError: a metric that is no number somewhere, or rows that do not part into groups of M.
         """
-        masks: dict[tuple[str, int], dict[str, torch.Tensor]] = {}
+        masks: dict[Place, dict[str, torch.Tensor]] = {}
         for matrix in self.matrices:
             scores = self.of(matrix, metric)
             if torch.isnan(scores).any():
                 raise EvopError(f"--importance {metric}: it is no number at some weights of {matrix.key}; use another")
             stays = sparsity.stays(scores, matrix.place[1], matrix.key)
-            masks.setdefault(matrix.place, {})[matrix.name] = stays.cpu()  # type: ignore[index]
-        return masks  # type: ignore[return-value]
+            masks.setdefault(matrix.place, {})[matrix.name] = stays.cpu()
+        return masks
 
     def _measured(self, matrix: Matrix, metric: Metric, name: str) -> torch.Tensor:
         statistics = self.statistics

@@ -37,6 +37,10 @@ class HealRecipe(Execution):
     patience: Annotated[int, option("Looks without a better worst group after which it ends; 0: never.", ge=0)] = 5
     seed: Annotated[int, option("Seed of all that is random.", ge=0)] = 0
 
+    zeros: Annotated[
+        Literal["keep", "fill"],
+        option("keep: weights that evop prune --grain weight made zero stay zero; fill: they learn too.", LEARNING),
+    ] = "keep"
     rank: Annotated[int, option("Rank of the changes, with --train lora.", LEARNING, ge=1)] = 32
     learning_rate: Annotated[
         float | None,

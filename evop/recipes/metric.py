@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
+
+from pydantic import model_validator
 
 from evop.losses.loss import Loss
 from evop.losses.objectives import TAIL
+from evop.model.families.family import WEIGHT
 from evop.recipes.execution import Execution
 from evop.recipes.option import GROUPS, SEARCHING, option
 from evop.recipes.search import LossField, ObjectiveField, OverField, SearchRecipe, TailField, WidthField
+from evop.recipes.weights import NOfM
+from evop.removal.sparsity import Sparsity
 
 
 class MetricRecipe(Execution):
@@ -18,7 +23,11 @@ class MetricRecipe(Execution):
         "exhaustive"
     )
     remove: Annotated[float, option("Fraction of the decoder blocks to remove.")] = 0.25
-    grain: Annotated[Literal["channel", "head", "mixed"], option("channel, head or mixed.")] = "channel"
+    sparsity: NOfM = None
+    grain: Annotated[
+        Literal["channel", "head", "mixed", "weight"],
+        option("channel, head or mixed; or weight: weights that leave one by one, as evop prune --grain weight."),
+    ] = "channel"
     deploy: Annotated[str, option("stock: the same share of every layer leaves; any: one ranking over all layers.")] = (
         "any"
     )
@@ -42,8 +51,26 @@ class MetricRecipe(Execution):
         bool, option("pruner-zero: take out operators that undo one another, such as exp of log.", SEARCHING)
     ] = True
 
+    mutation: Annotated[
+        Literal["node", "regrow"],
+        option("pruner-zero: node: a node is exchanged; regrow: a part grows anew, as in tiny_gp.", SEARCHING),
+    ] = "node"
+
+    @model_validator(mode="after")
+    def _one_way_to_say_it(self) -> Self:
+        if self.sparsity is not None and (self.grain != WEIGHT or "remove" in self.model_fields_set):
+            raise ValueError("--sparsity is for --grain weight, instead of --remove; leave one of them out")
+        return self
+
+    @property
+    def asked(self) -> Sparsity:
+        """How many weights leave, at grain ``weight``."""
+        return Sparsity.read(self.sparsity or self.remove)
+
     @property
     def as_search(self) -> SearchRecipe:
         """The search whose one ranking a metric gives: what may leave, and what is measured on."""
         same = {name: getattr(self, name) for name in MetricRecipe.model_fields if name in SearchRecipe.model_fields}
+        if self.grain == WEIGHT:
+            same["grain"] = "channel"  # no search is of weights; what is measured on is the same
         return SearchRecipe.of(**{**same, "strategy": "oneshot", "protect": "none"})

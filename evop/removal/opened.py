@@ -112,7 +112,9 @@ def open_pattern(path: str | Path, checkpoint: Checkpoint) -> OpenedPattern:
     weights = file.refit is not None or file.compensate == "obs" or file.grain == WEIGHT
     zeros = ZerosFile.beside(place) if file.grain == WEIGHT else None
     if file.grain == WEIGHT and pattern != space.dense:
-        raise EvopError(f"{place} removes parts and is of --grain {WEIGHT}, at which none leaves; it was changed by hand")
+        raise EvopError(
+            f"{place} removes parts and is of --grain {WEIGHT}, at which none leaves; it was changed by hand"
+        )
     if file.grain == WEIGHT and zeros is None:
         raise EvopError(f"{place} says that weights left one by one, but no {ZEROS} beside it says which; copy both")
     if weights and not corrections.is_file() and place.with_name(CONFIG).is_file():

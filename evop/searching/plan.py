@@ -127,8 +127,8 @@ def searched_space(checkpoint: Checkpoint, recipe: SearchRecipe) -> PatternSpace
     """
     if recipe.grain == WEIGHT:
         raise EvopError(
-            f"--grain {WEIGHT}: no search chooses which weights leave one by one; evop prune --grain {WEIGHT} does by a "
-            f"metric, and evop metric --grain {WEIGHT} searches that"
+            f"--grain {WEIGHT}: no search chooses which weights leave one by one; evop prune --grain {WEIGHT} does, by "
+            f"a metric, and evop metric --grain {WEIGHT} searches that"
         )
     objective_of(recipe.objective, recipe.tail)
     if recipe.objective != "cvar" and recipe.tail != TAIL:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,19 @@ from evop.importance import scores_of
 from evop.importance.measured import sites_of
 from evop.importance.metric_file import MetricFile, MetricFinalist
 from evop.importance.statistics import gather
+from evop.importance.weights import WeightScores
 from evop.losses.objectives import objective_of
 from evop.losses.table import pooled
 from evop.metrics.methods import TREES, Asked, make_method
 from evop.model.checkpoint import Checkpoint
+from evop.model.families.family import WEIGHT
 from evop.model.loaded import LoadedModel, load_model, wider
 from evop.recipes.metric import MetricRecipe
 from evop.removal.cut import Cut
+from evop.removal.matrices import matrices_of
 from evop.removal.pattern_facts import ModelName
-from evop.searching.metrics.judge import Losses, MetricJudge
+from evop.removal.space import pattern_space
+from evop.searching.metrics.judge import Judge, Losses, MetricJudge, WeightJudge
 from evop.searching.metrics.loop import MetricLoop
 from evop.searching.metrics.trial import MetricLog, MetricTrial
 from evop.searching.passages import ObjectivePassages, objective_passages
@@ -76,7 +80,8 @@ def _searched(
     """Search, as the only one who writes to the folder."""
     calibration = CalibrationSet.opened(calibration)
     checkpoint = Checkpoint.find(model, recipe.revision)
-    space = searched_space(checkpoint, recipe.as_search)
+    of_weights = recipe.grain == WEIGHT
+    space = pattern_space(checkpoint, WEIGHT) if of_weights else searched_space(checkpoint, recipe.as_search)
     make_method(recipe.method, Asked(recipe.seed))  # says what is missing before the weights are read
     watch(Progress("loading"))
     loaded = load_model(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
@@ -87,7 +92,8 @@ def _searched(
     watch(Progress("dense"))
     dense = {split: judge.losses([Cut()], part)[0] for split, part in _splits(passages).items()}
     domains = tuple(sorted({domain_of(group) for group in passages.groups}))
-    method = make_method(recipe.method, Asked(recipe.seed, domains=domains, opposites=recipe.opposites))
+    asked = Asked(recipe.seed, of_weights, domains, recipe.opposites, recipe.mutation)
+    method = make_method(recipe.method, asked)
     stop = Stop(recipe.evaluations, None, recipe.minutes)
     loop = MetricLoop(method, judge, passages.search, dense["search"], log, stop)
     loop.on_trial = lambda trial: watch(Progress("searching", loop.measured, share=stop.share(loop.measured, 0)))
@@ -140,18 +146,26 @@ def _log(folder: Path, identity: Mapping[str, Any]) -> MetricLog:
     return log
 
 
-def _judge(recipe: MetricRecipe, loaded: LoadedModel, space: PatternSpace, passages: ObjectivePassages) -> MetricJudge:
+def _judge(recipe: MetricRecipe, loaded: LoadedModel, space: PatternSpace, passages: ObjectivePassages) -> Judge:
     """Gather what the metrics read, in one pass over the search sample."""
     evaluator = search_evaluator(recipe.as_search, loaded, space)
-    sites, trees = sites_of(loaded, space, coupled=False), recipe.method in TREES
-    statistics = evaluator.backoff(
-        lambda batch_tokens: gather(
-            loaded.model, sites, passages.search.as_text(), batch_tokens, gradients=trees, of_weights=trees
-        )
+    objective, trees, text = (
+        objective_of(recipe.objective, recipe.tail),
+        recipe.method in TREES,
+        passages.search.as_text(),
     )
-    objective = objective_of(recipe.objective, recipe.tail)
+    if recipe.grain == WEIGHT:
+        matrices = matrices_of(loaded)
+        found = evaluator.backoff(
+            lambda batch_tokens: WeightScores.gathered(loaded.model, matrices, text, batch_tokens, gradients=trees)
+        )
+        return WeightJudge(evaluator, objective, recipe.asked, found)
+    sites = sites_of(loaded, space, coupled=False)
+    statistics = evaluator.backoff(
+        lambda batch_tokens: gather(loaded.model, sites, text, batch_tokens, gradients=trees, of_weights=trees)
+    )
     scores = scores_of(sites, statistics)
-    return MetricJudge(evaluator, recipe.remove, recipe.importance_over, objective, scores, statistics)
+    return MetricJudge(evaluator, objective, recipe.remove, recipe.importance_over, scores, statistics)
 
 
 def _answer(
@@ -173,8 +187,7 @@ def _answer(
         advice = wider(loop.judge.evaluator.loaded.dtype, "remove less")
         raise EvopError(f"no metric has a value ({failed}); give more --evaluations, or {advice}")
     best = sorted(sound, key=lambda trial: trial.value)[:FINALISTS]
-    cuts = [cut for trial in best if isinstance(cut := loop.judge.cut(trial.metric), Cut)]
-    selected = loop.judge.losses(cuts, passages.select)
+    selected = _selected(loop.judge, best, passages)
     finalists = [
         _finalist(loop.judge, trial, losses, passages, dense) for trial, losses in zip(best, selected, strict=True)
     ]
@@ -194,6 +207,7 @@ def _answer(
         **{
             name: getattr(recipe, name) for name in ("method", "grain", "deploy", "remove", "objective", "tail", "seed")
         },
+        sparsity=str(recipe.asked) if recipe.grain == WEIGHT else "",
         loss=recipe.loss.name,
         over=recipe.importance_over,
         stopped=reason,
@@ -206,8 +220,17 @@ def _answer(
     )
 
 
+def _selected(judge: Judge, best: Sequence[MetricTrial], passages: ObjectivePassages) -> list[Losses]:
+    """Measure the best metrics on ``select``, as many together as the judge holds."""
+    found: list[Losses] = []
+    for first in range(0, len(best), judge.at_once):
+        cuts = [judge.cut(trial.metric) for trial in best[first : first + judge.at_once]]
+        found += judge.losses([cut for cut in cuts if isinstance(cut, Cut)], passages.select)
+    return found
+
+
 def _finalist(
-    judge: MetricJudge, trial: MetricTrial, selected: Losses, passages: ObjectivePassages, dense: Mapping[str, Losses]
+    judge: Judge, trial: MetricTrial, selected: Losses, passages: ObjectivePassages, dense: Mapping[str, Losses]
 ) -> MetricFinalist:
     """Judge a finalist on ``select``, and on both splits with every token counted alike."""
     counts = [part.counts_by_group for part in _splits(passages).values()]

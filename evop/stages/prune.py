@@ -89,14 +89,17 @@ def prune(
         refuse_grain(grain)
         refuse_weights(pattern, refit, audit)
     else:
-        refuse_idle(pattern, refit, calibration, audit)
+        if pattern is None:
+            raise EvopError("--pattern is missing: give a search run or a pattern file; or --grain weight")
+        refuse_idle(refit, calibration, audit)
         refuse_weight_options(options)
     revision, trust = recipe.revision, recipe.trust_remote_code
     safe = f"nothing is under {out} yet, and the same command writes it anew"
     with Writing("prune", Path(out), safe, wait, report).beside():
         if grain is not None:
             pattern = pattern_of_weights(model, calibration, Path(out), recipe, refit, report)
-        elif refit != "none":
+        assert pattern is not None
+        if grain is None and refit != "none":
             how = {"refit": refit, "revision": revision, "trust_remote_code": trust}
             pattern = refitted(model, pattern, calibration, Path(out), how, report)
         result = _pruned(Checkpoint.find(model, revision), pattern, Path(out), audit, report, parity, trust)

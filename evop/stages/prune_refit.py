@@ -19,14 +19,12 @@ from evop.removal.opened import open_pattern
 from evop.stages.refit import refit as refit_pattern
 
 
-def refuse_idle(pattern: object, refit: str, calibration: object, audit: object) -> None:
+def refuse_idle(refit: str, calibration: object, audit: object) -> None:
     """Refuse options that say nothing together.
 
     Raises:
-        EvopError: no pattern, text to learn from and nothing that learns, or the audit of what is refitted only now.
+        EvopError: text to learn from and nothing that learns, or the audit of what is refitted only now.
     """
-    if pattern is None:
-        raise EvopError("--pattern is missing: a pattern file or a search run; or --grain weight, for weights alone")
     if refit == "none" and calibration is not None:
         raise EvopError("--calibration is what --refit learns from; give --refit auto too, or leave it out")
     if refit != "none" and audit is not None:

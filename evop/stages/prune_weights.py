@@ -1,4 +1,4 @@
-"""The weights of ``evop prune --grain weight``: a pattern in a hidden folder beside the checkpoint, until that is there.
+"""The weights of ``evop prune --grain weight``: a pattern in a hidden folder, until the checkpoint is there.
 
 A pattern of weights lies on the disk as a refitted one does, so that what is written, checked in a fresh process and
 audited goes the way that every pattern goes.
@@ -33,8 +33,8 @@ from evop.removal.matrices import Masks, Matrix, matrices_of, zeroed
 from evop.removal.pattern_facts import RefitNote
 from evop.removal.pattern_file import PatternFile
 from evop.removal.ranking import Ranking
-from evop.removal.sparsity import Sparsity
 from evop.removal.space import pattern_space
+from evop.removal.sparsity import Sparsity
 from evop.removal.zeros_file import Zeros, ZerosFile
 from evop.searching.passages import objective_passages
 from evop.tokens.passages import TokenPassages
@@ -177,9 +177,7 @@ def _text(calibration: str | Path | CalibrationSet | None, passes: int, refit: s
     return text
 
 
-def _write(
-    place: Path, checkpoint: Checkpoint, cut: Cut, account: ZerosFile, learned: LearningText | None
-) -> None:
+def _write(place: Path, checkpoint: Checkpoint, cut: Cut, account: ZerosFile, learned: LearningText | None) -> None:
     """Write the pattern, its weights and the account, whole or not at all."""
     space = pattern_space(checkpoint, WEIGHT)
     note = None

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from deap import gp
 from optuna.samplers import NSGAIIISampler
 
 from evop.metrics.meta import AXES, meta_metric
@@ -120,6 +121,34 @@ def test_pruner_zeros_published_metric_and_what_leaves_by_it(kept):
 )
 def test_pruner_zeros_opposing_operations(tree, written):
     assert str(simplified(metric_of_tree(tree), opposites=True)) == written
+
+
+def test_tiny_gps_mutation_lets_one_part_grow_anew_down_the_first_arguments(monkeypatch):
+    """In tiny_gp a node mutates with 0.2, else its left child is asked; a right one only where there is no left."""
+    method = make_method("pruner-zero", Asked(3, mutation="regrow"))
+    for chances, kept in (
+        ([0.1], "{}"),
+        ([0.2, 0.1], "mul({}, mms(G))"),
+        ([0.2, 0.2, 0.19], "mul(abs({}), mms(G))"),
+        (
+            [0.2, 0.2, 0.2, 0.2],
+            "mul(abs(mul(W, W)), mms(G))",
+        ),  # the first W has no arguments: it ends, G is never asked
+    ):
+        tree = gp.PrimitiveTree.from_string("mul(abs(mul(W, W)), mms(G))", pruner_zero.primitives())
+        drawn = iter(chances)
+        with monkeypatch.context() as patch, method._drawing():
+            patch.setattr(pruner_zero.random, "random", lambda drawn=drawn: next(drawn))
+            found = str(method._regrown(tree))
+        assert next(drawn, None) is None, "as many nodes were asked as there are chances"
+        before, after = kept.partition("{}")[::2]
+        assert found.startswith(before)
+        assert found.endswith(after)
+        if "{}" in kept:
+            grown = found[len(before) : len(found) - len(after)]
+            assert gp.PrimitiveTree.from_string(grown, pruner_zero.primitives()).height == 2
+        else:
+            assert found == kept
 
 
 def test_pruner_zeros_numbers_are_its_own_or_tiny_gps():

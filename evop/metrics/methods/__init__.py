@@ -30,12 +30,14 @@ class Asked:
         by_row: whether weights are ranked row by row, or units.
         domains: the domains of the calibration set, sorted.
         opposites: whether operators that undo one another are taken out of trees.
+        mutation: ``node``: a node of a tree is exchanged; ``regrow``: a part of it grows anew.
     """
 
     seed: int
     by_row: bool = False
     domains: tuple[str, ...] = ()
     opposites: bool = True
+    mutation: str = "node"
 
 
 METHODS: dict[str, str] = {

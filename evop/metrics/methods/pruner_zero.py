@@ -39,7 +39,7 @@ class PrunerZero:
     What is measured is the tree written more simply; the tree itself breeds on.
 
     As published: operators, terminals (|W|, X not rooted, G), depths from 2 to 4. Ours are: what is named above as
-    tiny_gp's; mutation that exchanges a node, which the paper names, for tiny_gp's regrown subtrees; trees that are
+    tiny_gp's; mutation that exchanges a node, which the paper names, unless tiny_gp's is asked for; trees that are
     simplified where they are measured, so that two writings of a metric count once.
 
     Source: Pruner-Zero (Dong et al., arXiv 2406.02924), figure 2, and its code, which lacks the search; by DEAP.
@@ -47,6 +47,7 @@ class PrunerZero:
 
     def __init__(self, asked: Asked) -> None:
         self._own, self._opposites = random.Random(asked.seed), asked.opposites
+        self._mutated = {"node": self._exchanged, "regrow": self._regrown}[asked.mutation]
         self._primitives = primitives()
         with self._drawing():
             self._trees = [self._drawn() for _ in range(POPULATION)]
@@ -69,11 +70,30 @@ class PrunerZero:
             child = gp.PrimitiveTree(self._parent(scores))
             if random.random() < CROSSOVER:
                 child, _ = gp.cxOnePoint(child, gp.PrimitiveTree(self._parent(scores)))
-            for _ in range(len(child)):
-                if random.random() < MUTATION:
-                    (child,) = gp.mutNodeReplacement(child, pset=self._primitives)
+            child = self._mutated(child)
             if SHALLOWEST <= child.height <= DEEPEST:
                 return child
+
+    def _exchanged(self, child: Any) -> Any:
+        """Exchange as many nodes as chance says for others of as many arguments."""
+        for _ in range(len(child)):
+            if random.random() < MUTATION:
+                (child,) = gp.mutNodeReplacement(child, pset=self._primitives)
+        return child
+
+    def _regrown(self, child: Any) -> Any:
+        """Let one part grow anew, as tiny_gp does: on the way down the first arguments, each node as likely.
+
+        It is two deep, for the shallowest tree of Pruner-Zero is. tiny_gp goes on with a second argument only where
+        there is no first, so that it never does.
+        """
+        for at, node in enumerate(child):  # a tree lies in the order of its first arguments
+            if random.random() < MUTATION:
+                child[child.searchSubtree(at)] = gp.genFull(self._primitives, SHALLOWEST, SHALLOWEST)
+                break
+            if not node.arity:
+                break
+        return child
 
     def _parent(self, scores: Sequence[float]) -> Any:
         entrants = tools.selRandom(range(POPULATION), TOURNAMENT)

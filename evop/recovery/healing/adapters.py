@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
+from torch.func import functional_call
 
 from evop.errors import EvopError
 
@@ -24,13 +25,23 @@ class Adapters:
     Attributes:
         layers: name of each changed weight in the checkpoint -> peft's layer around its projection.
         parameters: what is trained, by name.
+        stays: name of a weight -> where it may change, bool, the way round it is stored; anywhere if it is not named.
     """
 
     layers: Mapping[str, Any]
     parameters: dict[str, nn.Parameter]
+    stays: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     @classmethod
-    def put(cls, model: nn.Module, modules: Sequence[str], rank: int, seed: int, stored: Mapping[int, str]) -> Adapters:
+    def put(
+        cls,
+        model: nn.Module,
+        modules: Sequence[str],
+        rank: int,
+        seed: int,
+        stored: Mapping[int, str],
+        stays: Mapping[str, torch.Tensor],
+    ) -> Adapters:
         """Put a low-rank change, zero at first, onto every projection named.
 
         Args:
@@ -39,6 +50,7 @@ class Adapters:
             rank: rank of each change.
             seed: decides what the first factors begin with.
             stored: identity of each projection's weight -> its name in the checkpoint.
+            stays: name there -> where the weight may change; the others may anywhere.
 
         Raises:
             EvopError: peft is not installed.
@@ -56,11 +68,14 @@ class Adapters:
         found = [module for module in model.modules() if isinstance(module, LoraLayer)]
         layers = {stored[id(layer.get_base_layer().weight)]: layer for layer in found}
         parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
-        return cls(layers, parameters)
+        for name in stays:
+            _keep_zeros(layers[name], stays[name])
+        return cls(layers, parameters, stays)
 
     def change(self, name: str) -> torch.Tensor:
         """Compute what is added to a weight, the way round it is stored."""
-        return self.layers[name].get_delta_weight(NAME)
+        change: torch.Tensor = self.layers[name].get_delta_weight(NAME)
+        return change * self.stays[name] if name in self.stays else change
 
     @contextmanager
     def off(self) -> Iterator[None]:
@@ -84,3 +99,20 @@ def refuse_without_peft() -> None:
         import peft  # noqa: F401
     except ImportError as error:
         raise EvopError("--train lora needs peft, which is not installed; pip install 'evop[heal]'") from error
+
+
+def _keep_zeros(layer: Any, stays: torch.Tensor) -> None:
+    """Let a low-rank change reach the weights alone that stay, while it is learned as when it is merged.
+
+    Source: SPP (Lu et al., arXiv 2405.16057), for that zeros are kept by what is trained; there rows and columns of the
+    weight are scaled, here its low-rank change is masked.
+    """
+
+    def forward(hidden_states: torch.Tensor) -> torch.Tensor:
+        if layer.disable_adapters:
+            return layer.base_layer(hidden_states)
+        inner = layer.get_base_layer()
+        weight = inner.weight + layer.get_delta_weight(NAME) * stays
+        return functional_call(inner, {"weight": weight}, (hidden_states,))
+
+    layer.forward = forward

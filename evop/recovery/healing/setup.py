@@ -24,6 +24,7 @@ from evop.recovery.healing.student import Student
 from evop.recovery.healing.target_cache import TargetCache
 from evop.recovery.healing.text import HealingText
 from evop.removal.opened import OpenedPattern
+from evop.removal.zeros_file import ZerosFile
 from evop.tokens.passages import TokenPassages
 
 AT_ONCE = {"cpu": 512, "cuda": 4096, "mps": 2048}
@@ -50,7 +51,16 @@ def set_up(
             f"--max-tokens {recipe.max_tokens} is more than the {positions} positions of {pruned.name}; give at most "
             f"{positions}"
         )
-    student = Student.load(pruned, recipe.train, recipe.rank, recipe.seed, dense.device, recipe.trust_remote_code)
+    keep_zeros = recipe.zeros == "keep" and ZerosFile.beside(pruned.folder / PATTERN) is not None
+    student = Student.load(
+        pruned,
+        recipe.train,
+        recipe.rank,
+        recipe.seed,
+        dense.device,
+        recipe.trust_remote_code,
+        keep_zeros=keep_zeros,
+    )
     at_once = recipe.batch_size * recipe.max_tokens if recipe.batch_size else AT_ONCE[dense.device.type]
     losses = text_losses(
         lambda ids: dense.model(input_ids=ids, use_cache=False).logits, passages.select, dense.device, at_once

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -46,6 +47,8 @@ class Student:
         seed: int = 0,
         device: torch.device | None = None,
         trust_remote_code: bool = False,
+        *,
+        keep_zeros: bool = False,
     ) -> Student:
         """Load a pruned checkpoint, and choose what is trained.
 
@@ -56,6 +59,7 @@ class Student:
             seed: decides what they begin with.
             device: where the model runs; the CPU if None.
             trust_remote_code: whether the checkpoint may run code of its own.
+            keep_zeros: whether weights of the decoder's matrices that are zero stay zero.
 
         Raises:
             EvopError: transformers cannot load it, or ``lora`` and peft is not installed.
@@ -63,13 +67,16 @@ class Student:
         model = _loaded(checkpoint, trust_remote_code).to(device or torch.device("cpu"))
         names = _trained(model, _family(checkpoint), train)
         changed = {name: parameter for name, parameter in model.named_parameters() if name in names}
-        if train != "lora":
-            for parameter in changed.values():
-                parameter.requires_grad_(True)
-            return cls(checkpoint, model, _as_stored(checkpoint, model, changed))
         stored = _as_stored(checkpoint, model, changed)
+        stays = _stays(checkpoint, stored) if keep_zeros else {}
+        if train != "lora":
+            for name, parameter in stored.items():
+                parameter.requires_grad_(True)
+                if name in stays:  # without weight decay, what has no gradient does not move
+                    parameter.register_hook(partial(torch.mul, stays[name]))
+            return cls(checkpoint, model, stored)
         own = {id(parameter): name for name, parameter in stored.items()}
-        adapters = Adapters.put(model, [name.removesuffix(".weight") for name in names], rank, seed, own)
+        adapters = Adapters.put(model, [name.removesuffix(".weight") for name in names], rank, seed, own, stays)
         return cls(checkpoint, model, stored, adapters)
 
     @property
@@ -156,6 +163,12 @@ def _trained(model: nn.Module, family: Family, train: str) -> list[str]:
         if module.weight.dim() == 2 and (train == "lora" or name.endswith(outputs))
     ]
     return [f"{name}.weight" for name in linear]
+
+
+def _stays(checkpoint: Checkpoint, stored: Mapping[str, nn.Parameter]) -> dict[str, torch.Tensor]:
+    """Say which weights of a decoder's matrices are not zero: name -> bool, the way round that they are stored."""
+    begins = _family(checkpoint).stem(checkpoint.tensors)
+    return {name: weight.data != 0 for name, weight in stored.items() if name.startswith(begins) and weight.dim() == 2}
 
 
 def _as_stored(

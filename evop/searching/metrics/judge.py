@@ -1,11 +1,12 @@
-"""What a metric is judged by: the one pattern that it ranks, measured on passages."""
+"""What a metric is judged by: the one pattern that it ranks, or the weights that leave by it, measured on passages."""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,11 +15,13 @@ from evop.evaluator import Evaluator
 from evop.importance import Importance, metric_importance
 from evop.importance.scores import SiteScores
 from evop.importance.statistics import Statistics
+from evop.importance.weights import WeightScores, digest_of
 from evop.losses.objectives import Objective
 from evop.losses.table import excess
 from evop.metrics.metric import Metric
-from evop.removal.cut import Cut
+from evop.removal.cut import Cut, Place, Weight
 from evop.removal.ranking import Ranking
+from evop.removal.sparsity import Sparsity
 from evop.tokens.passages import TokenPassages
 from patterns import Budget, make_strategy
 
@@ -26,22 +29,50 @@ Losses = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class MetricJudge:
+class Judge(ABC):
     """Judges metrics.
 
     Attributes:
         evaluator: the dense model, and the space; it knows no ranking.
+        objective: makes a number of the groups' excess.
+    """
+
+    evaluator: Evaluator
+    objective: Objective
+    at_once: ClassVar[int] = 16
+    """Cuts that are held in memory, and measured together, at most."""
+
+    @abstractmethod
+    def cut(self, metric: Metric) -> Cut | str:
+        """Cut what a metric says leaves first; or say why it says nothing."""
+
+    @abstractmethod
+    def key(self, cut: Cut) -> Any:
+        """Say what a cut takes out of a model: two metrics whose cuts agree in it are one."""
+
+    def losses(self, cuts: Sequence[Cut], passages: TokenPassages) -> list[Losses]:
+        """Measure cuts: the mean loss per group of each."""
+        return [table.by_group for table in self.evaluator.of_cuts(cuts, passages)]
+
+    def value(self, losses: Losses, dense: Losses) -> float:
+        """Compute the objective; infinite where a loss is not a number."""
+        excesses = np.array(list(excess(losses, dense).values()))
+        return self.objective(excesses) if np.isfinite(excesses).all() else math.inf
+
+
+@dataclass(frozen=True)
+class MetricJudge(Judge):
+    """Judges metrics by the units that leave.
+
+    Attributes:
         remove: fraction of the decoder's parameters that leaves.
         over: how groups are combined.
-        objective: makes a number of the groups' excess.
         scores: what computes metrics at the sites.
         statistics: what was measured there.
     """
 
-    evaluator: Evaluator
     remove: float
     over: str
-    objective: Objective
     scores: Sequence[SiteScores]
     statistics: Statistics
 
@@ -59,16 +90,42 @@ class MetricJudge:
         (pattern,) = make_strategy("oneshot", Budget(space, self.remove), 0).ask()
         return ranking.cut_of(space, pattern)
 
-    def losses(self, cuts: Sequence[Cut], passages: TokenPassages) -> list[Losses]:
-        """Measure cuts: the mean loss per group of each."""
-        return [table.by_group for table in self.evaluator.of_cuts(cuts, passages)]
-
-    def value(self, losses: Losses, dense: Losses) -> float:
-        """Compute the objective; infinite where a loss is not a number."""
-        excesses = np.array(list(excess(losses, dense).values()))
-        return self.objective(excesses) if np.isfinite(excesses).all() else math.inf
+    def key(self, cut: Cut) -> Any:
+        """Say which blocks and units leave."""
+        return cut.gone, tuple(sorted(cut.kept.items()))
 
 
-def key_of(cut: Cut) -> Any:
-    """Say what a cut takes out of a model: two metrics whose cuts agree in it are one."""
-    return cut.gone, tuple(sorted(cut.kept.items()))
+@dataclass(frozen=True)
+class WeightJudge(Judge):
+    """Judges metrics by the weights that leave one by one.
+
+    Attributes:
+        sparsity: how many of every row.
+        scores: what metrics read at every matrix.
+    """
+
+    sparsity: Sparsity
+    scores: WeightScores
+    at_once: ClassVar[int] = 1  # a cut is a copy of the decoder
+
+    def cut(self, metric: Metric) -> Cut | str:
+        """Set the weights to zero that ``evop prune --grain weight --importance METRIC`` does; or say why it cannot."""
+        try:
+            masks = self.scores.masks(metric, self.sparsity)
+        except EvopError as error:
+            return str(error)
+        found: dict[Place, dict[str, Weight]] = {}
+        for matrix in self.scores.matrices:
+            stays = masks[matrix.place][matrix.name].to(matrix.weight.device)
+            values = matrix.turned(matrix.weight.masked_fill(~stays, 0))
+            found.setdefault(matrix.place, {})[matrix.name] = Weight(values)
+        return Cut(matrices=found)
+
+    def key(self, cut: Cut) -> str:
+        """Hash which weights are zero."""
+        return digest_of(
+            {
+                place: {name: (weight.values != 0).cpu() for name, weight in matrices.items()}
+                for place, matrices in cut.matrices.items()
+            }
+        )

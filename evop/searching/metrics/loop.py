@@ -12,13 +12,11 @@ from evop.metrics.methods import Method
 from evop.metrics.metric import Metric
 from evop.metrics.simplify import simplified
 from evop.removal.cut import Cut
-from evop.searching.metrics.judge import Losses, MetricJudge, key_of
+from evop.searching.metrics.judge import Judge, Losses
 from evop.searching.metrics.trial import MetricLog, MetricTrial
 from evop.tokens.passages import TokenPassages
 from patterns import Stop
 
-BATCH = 16
-"""Metrics measured together at most: what is measured is on the disk when they are done."""
 BARREN_ROUNDS = 50
 """Rounds in a row that ask for nothing that cuts anew, after which the search ends."""
 
@@ -40,7 +38,7 @@ class MetricLoop:
     """
 
     method: Method
-    judge: MetricJudge
+    judge: Judge
     passages: TokenPassages
     dense: Losses
     log: MetricLog
@@ -101,10 +99,10 @@ class MetricLoop:
         reason = None
         for metric in fresh:
             cut = self.judge.cut(metric)
-            key = cut if isinstance(cut, str) else key_of(cut)
+            key = cut if isinstance(cut, str) else self.judge.key(cut)
             if isinstance(cut, Cut) and key not in self.cuts and key not in new:
                 reason = self.stop.reason(self.measured + len(new), 0, 0)
-                if reason or len(new) == BATCH:
+                if reason or len(new) == self.judge.at_once:
                     break
                 new[key] = cut
             planned.append((metric, cut, key))
@@ -130,7 +128,7 @@ class MetricLoop:
     def _enter(self, metric: Metric, trial: MetricTrial, cut: Cut | None) -> None:
         self.trials[metric] = trial
         if cut is not None:
-            self.cuts[key_of(cut)] = trial
+            self.cuts[self.judge.key(cut)] = trial
         self.on_trial(trial)
 
 
