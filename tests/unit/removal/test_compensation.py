@@ -76,7 +76,8 @@ def test_the_file_gives_back_what_was_written(bias, weights, tmp_path):
     cut = replace(CUT, bias=bias, weights=weights)
     digest = write_corrections(cut, tmp_path / CORRECTIONS)
     assert digest == sha256(tmp_path / CORRECTIONS) == write_corrections(cut, tmp_path / "again.safetensors")
-    found, reweighted = read_corrections(tmp_path / CORRECTIONS, digest)
+    found, reweighted, matrices = read_corrections(tmp_path / CORRECTIONS, digest)
+    assert not matrices
     assert found.keys() == bias.keys()
     assert all(np.array_equal(found[place], bias[place]) and found[place].dtype == np.float32 for place in bias)
     assert reweighted.keys() == weights.keys()

@@ -8,12 +8,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from sets import small_set
-from tiny import removing, write_pattern
+from tiny import random_ids, removing, write_pattern
 
 from evop.auditing.audit_file import AuditFile
 from evop.errors import EvopError
 from evop.files.names import METRIC
 from evop.importance.metric_file import MetricFile
+from evop.model.checkpoint import Checkpoint
+from evop.recovery.healing.student import Student
 from evop.removal.least_squares import least_squares, least_squares_of_rows
 from evop.report.audit_sheets import removed_sheet
 from evop.stages.audit import audit
@@ -114,17 +116,39 @@ def test_an_audit_measures_zeros_beside_what_is_smaller(model, zeros, tmp_path):
     assert "50% of the weights zero, none removed" in (tmp_path / "audit" / "report.html").read_text()
 
 
-@pytest.mark.parametrize(("train", "kept"), [("lora", "keep"), ("full", "keep"), ("lora", "fill")])
-def test_healing_keeps_the_zeros_unless_it_is_told_to_fill_them(train, kept, model, zeros, tmp_path):
-    text = small_set(train_tokens=600)
+@pytest.mark.parametrize("train", ["lora", "full"])
+def test_healing_keeps_the_zeros(train, model, zeros, tmp_path):
     how = {"tokens": 300, "look_every": 150, "batch_tokens": 100, "max_tokens": 32, "min_group_tokens": 50, "rank": 4}
-    how |= {"learning_rate": 1e-3, "device": "cpu", "dtype": "float32"}
-    heal(model, zeros[0], text, tmp_path / "healed", train=train, zeros=kept, **how)
+    how |= {"device": "cpu", "dtype": "float32"}
+    heal(model, zeros[0], small_set(train_tokens=600), tmp_path / "healed", train=train, **how)
     before, after = (load_file(place / "model.safetensors") for place in (zeros[0], tmp_path / "healed"))
     changed = [name for name in before if not torch.equal(before[name], after[name]) and ".layers." in name]
-    filled = sum(int(after[name][before[name] == 0].count_nonzero()) for name in changed)
     assert changed
-    assert (filled > 0) == (kept == "fill")
+    assert not any(after[name][before[name] == 0].any() for name in changed)
+
+
+@pytest.mark.parametrize("train", ["lora", "full", "outputs"])
+def test_what_is_learned_step_by_step_keeps_zeros_and_plain_training_fills_them(train, zeros):
+    """And what is learned by is what is merged: the masked change, to rounding."""
+    checkpoint, ids = Checkpoint.find(zeros[0]), random_ids()
+    filled = {}
+    for keeps in (True, False):
+        student = Student.load(checkpoint, train, rank=4, keep_zeros=keeps)
+        optimizer = torch.optim.AdamW(student.trained.values(), 0.01, weight_decay=0.0)
+        for _ in range(3):
+            optimizer.zero_grad()
+            student.predict(ids).logsumexp(-1).mean().backward()
+            optimizer.step()
+        before, after = load_file(zeros[0] / "model.safetensors"), student.weights()
+        inside = [name for name in after if ".layers." in name and after[name].dim() == 2]
+        assert not any(torch.equal(before[name], after[name]) for name in inside)
+        filled[keeps] = sum(int(after[name][before[name] == 0].count_nonzero()) for name in inside)
+        with torch.no_grad():
+            learned = student.predict(ids)
+            with student.holding(after):
+                torch.testing.assert_close(student.predict(ids), learned, rtol=1e-4, atol=1e-3)
+    assert filled[True] == 0
+    assert filled[False] > 0
 
 
 def test_a_metric_that_was_searched_for_weights_is_what_they_leave_by(model, tmp_path):
