@@ -53,6 +53,7 @@ HOW: dict[str, Any] = {"dtype": "float32", "device": "cpu", "batch_size": 4}
 CONTENDERS: dict[str, dict[str, Any]] = {
     "single refit": {"refit": "single", "ridge": 0.1, "anchor": 0},
     "ReplaceMe": {"refit": "replaceme", "ridge": 0.1, "anchor": 0},
+    "LinearPatch": {"refit": "linearpatch", "ridge": 0.1, "anchor": 0},
     "chain, no anchor": {"refit": "chain", "ridge": 0.1, "anchor": 0},
     "auto": {"refit": "auto"},
 }

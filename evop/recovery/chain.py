@@ -18,7 +18,7 @@ from evop.recovery.streams import Streams, batches_of, dense_states
 from evop.recovery.text import LearningText
 from evop.removal.cut import Cut, Place, Weight
 
-METHODS = ("chain", "single", "replaceme", "diagonal")
+METHODS = ("chain", "single", "replaceme", "linearpatch", "diagonal")
 """Ways to refit, as ``--refit`` names them."""
 
 
@@ -36,14 +36,17 @@ class ChainRefit:
     first of every passage and those of which a or R - x is massive: one such token can outweigh twenty thousand.
 
     ``chain`` refits every block from the first change on. ``single`` refits those alone that something left from or
-    behind. Two more, for comparison, change these blocks too, but not as freely: ``replaceme`` by a map of what they
-    put out, hidden x hidden; ``diagonal`` by a factor for each channel.
+    behind. Three more, for comparison, change these blocks too, but not as freely: ``replaceme`` by a map of what they
+    put out, hidden x hidden; ``diagonal`` by a factor for each channel; ``linearpatch`` by a factor for each channel
+    of what they put out after a Hadamard transform, which spreads single large channels over all.
 
     Memory, beside the model: twice tokens x hidden numbers for the streams, and in float64 twice features² and twice
     features x hidden numbers of one projection.
 
     Source: ridge regression on the residual stream, one sweep of SparseGPT-like layerwise solving; ReplaceMe
-    (arXiv 2505.02819) for the map folded into the projection before a gap.
+    (arXiv 2505.02819) for the map folded into the projection before a gap; LinearPatch (arXiv 2505.24680) for factors
+    behind a Hadamard transform, which it puts on the residual stream; that fits no stock model, so that here they act
+    on what the block adds to it, and are solved for instead of taken from mean magnitudes.
 
     Attributes:
         loaded: the dense model.

@@ -20,6 +20,8 @@ from evop.removal.masking import features_of
 
 FREE = ("chain", "single")
 """Methods that change every number of a weight."""
+FACTORS = ("diagonal", "linearpatch")
+"""Methods that change a weight by one factor a channel of what it puts out."""
 
 
 @dataclass
@@ -119,7 +121,10 @@ class Projection:
         if self._norm is not None:
             error = error / self._norm.gain
             inputs = inputs / self._norm.size(before, whole)[rows]
-        self._sums.add(inputs, error, batch.counts(inputs, error))
+        counts = batch.counts(inputs, error)
+        if self.method == "linearpatch":
+            inputs, error = hadamard(inputs), hadamard(error)
+        self._sums.add(inputs, error, counts)
 
     def weight(self, ridge: float) -> Weight:
         """Solve for the new weight.
@@ -127,9 +132,35 @@ class Projection:
         Raises:
             EvopError: inputs that are not finite.
         """
-        if self.method == "diagonal":
-            new = self.old * (1 + self._sums.factors(ridge).to(self.old)[:, None])
+        if self.method in FACTORS:
+            turned = hadamard if self.method == "linearpatch" else _as_it_is
+            factors = self._sums.factors(ridge).to(self.old)
+            new = self.old + turned(turned(self.old.T) * factors).T
         else:
             change = self._sums.solved(ridge).T.to(self.old)
             new = self.old + (change if self.method in FREE else change @ self.old)
         return Weight(new.to(self.dtype).cpu().contiguous())
+
+
+def hadamard(values: torch.Tensor) -> torch.Tensor:
+    """Transform the last axis by a Hadamard matrix over the root of its order; done twice, it is undone.
+
+    The largest power of two that goes into the length is the order: channels are transformed in runs of so many.
+
+    Args:
+        values: [..., channels].
+
+    Source: Sylvester's construction, as a fast Walsh-Hadamard transform.
+    """
+    channels = values.shape[-1]
+    order = channels & -channels
+    out, half = values.reshape(-1, order), 1
+    while half < order:
+        first, second = out.reshape(-1, order // (2 * half), 2, half).unbind(2)
+        out = torch.stack([first + second, first - second], 2).reshape(-1, order)
+        half *= 2
+    return (out / order**0.5).reshape(values.shape)
+
+
+def _as_it_is(values: torch.Tensor) -> torch.Tensor:
+    return values

@@ -15,7 +15,9 @@ from evop.model.families import family_of
 from evop.model.loaded import load_model
 from evop.recovery.blocks import stops_of
 from evop.recovery.chain import METHODS, ChainRefit
+from evop.recovery.projection import Projection, hadamard
 from evop.recovery.solve import NormalSums
+from evop.recovery.streams import batches_of
 from evop.recovery.text import LearningText
 from evop.removal.cut import Cut
 from evop.removal.masking import masked
@@ -151,6 +153,29 @@ def test_every_method_comes_closer_and_a_strong_ridge_changes_nothing(method, as
     )
     bound = ChainRefit(loaded, cut, text_of(), method).weights(1e9)
     assert distance(loaded.model, replace(cut, weights=bound), ids) == pytest.approx(before, rel=1e-3)
+
+
+@pytest.mark.parametrize("channels", [32, 192, 7])
+def test_a_hadamard_transform_undoes_itself_and_keeps_lengths(channels):
+    values = torch.randn(5, channels, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    turned = hadamard(values)
+    assert torch.allclose(hadamard(turned), values)
+    assert torch.allclose(turned.norm(dim=1), values.norm(dim=1))
+    matrix = hadamard(torch.eye(channels, dtype=torch.float64))
+    assert set((matrix != 0).sum(1).tolist()) == {channels & -channels}
+    assert torch.allclose(matrix, matrix.T)
+
+
+def test_linearpatch_solves_for_a_factor_of_each_turned_channel(tiny_folder):
+    """A block whose output is to be twice as large: every factor is 2, whatever the transform."""
+    loaded = load_model(Checkpoint.find(tiny_folder("llama")), "cpu", "float32")
+    layer = loaded.model.model.layers[2]
+    projection = Projection.of(loaded, layer, ("mlp", 2), Cut(), "linearpatch")
+    read = torch.randn(1, 40, 48, generator=torch.Generator().manual_seed(0))
+    out = read @ layer.mlp.down_proj.weight.detach().T
+    batch = batches_of(text_of(1, 40), 512)[0]
+    projection.add(batch, read, out, (torch.zeros_like(out), out, 2 * out))
+    assert torch.allclose(projection.weight(1e-9).values, 2 * projection.old, atol=1e-5)
 
 
 def test_what_is_done_is_not_done_again(asked):
