@@ -25,7 +25,7 @@ from evop.recipes.search import SearchRecipe
 from evop.searching.folder import SearchRun
 from evop.searching.identity import identity_asked, identity_found
 from evop.searching.moments import moment_texts, moment_tokens
-from evop.searching.passages import ObjectivePassages, at_chance, held_out_domains, objective_passages
+from evop.searching.passages import ObjectivePassages, at_chance, objective_passages
 from evop.searching.plan import SearchPlan
 from evop.searching.progress import Progress, Watch
 from evop.searching.rankings import folds_of, notes_on_folds, ranking_tokens, rankings_of, samples_of
