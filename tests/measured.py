@@ -84,12 +84,6 @@ def least_as_pruned(smollm2):
     return lost.loc[lost["audit worst"].idxmin(), "contender"] == "default"
 
 
-def half_back(smollm2):
-    """Whether a refit gives back about half of what the worst audited group lost."""
-    lost = smollm2.set_index("contender")["audit worst"]
-    return 0.4 < 1 - lost["default, refitted"] / lost["default"] < 0.6
-
-
 def by_loss(smollm2):
     """What the worst audited group loses, searched by kl and by nll, as pruned; then refitted."""
     lost = smollm2.set_index("contender")["audit worst"]
@@ -161,7 +155,6 @@ CHECKS = {
     "Median [range]": lambda rivals: (main_rows(rivals)["seed"].nunique(),),
     "audit is": sizes,
     "As pruned the default": least_as_pruned,
-    "Refitted, half": half_back,
     "it loses": by_loss,
     "Every search may": lambda rivals: (main_rows(rivals)["tokens"].max() / 1e6,),
     "`genetic` measures": genetic,

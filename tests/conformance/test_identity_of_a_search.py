@@ -62,7 +62,7 @@ FREE = {
     "profile": True,
 }
 """Options that decide nothing of what is written, and values to go on with."""
-ELSEWHERE = {"device", "engine", "workers", "store", "revision", "trust_remote_code", "judge"}
+ELSEWHERE = {"device", "engine", "workers", "store", "revision", "trust_remote_code", "judge", "heal_tokens"}
 """The same, which tests of their own are about; the revision is part of the model's identity."""
 TIMES = {"latency_batch", "latency_context", "latency_decode", "latency_table"}
 """They make the table of times, whose fingerprint is identity where the budget counts time."""
