@@ -77,7 +77,7 @@ class SparseRefit:
             for _, batch, _, _ in streams.through(step, dense_states(step)):
                 for key, read in seen:
                     inputs = read.flatten(0, -2).float()[batch.rows.to(read.device)]
-                    sums[key].add(inputs, inputs.new_zeros(len(inputs), 0), batch.weights.to(inputs.device))
+                    sums[key].add(inputs, inputs.new_zeros(len(inputs), 0), batch.counts(inputs))
                 seen.clear()
         found: dict[Place, dict[str, Weight]] = {place: {} for place in step}
         for matrix, weight in stored_weights(self.loaded, matrices):
