@@ -1,8 +1,7 @@
 """Weights that leave one by one, so that metrics can be compared where they were published. No command of its own.
 
-evop removes whole units. Here the least important weights of every row of every matrix of the decoder become zero, half
-of them or two of four, and the model is measured as it is then. A stock runtime gains nothing by that: the zeros are
-stored and multiplied like other numbers.
+What ``evop prune --grain weight`` writes as a checkpoint is measured here in place, many metrics one after the other. A
+stock runtime gains nothing by such zeros: they are stored and multiplied like other numbers.
 
 What is not as in the releases: statistics are those of the dense model for every layer (they run each layer pruned
 before they measure the next), a matrix's values of every input are means over groups of equal weight, and gradients are
@@ -27,7 +26,8 @@ from evop.importance.statistics import gather
 from evop.metrics.expression import Expression
 from evop.metrics.values import value
 from evop.model.loaded import LoadedModel
-from evop.removal.least_squares import DAMPING
+from evop.removal.least_squares import least_squares_of_rows
+from evop.removal.sparsity import Sparsity
 from evop.tokens.batches import IGNORED, padded
 from evop.tokens.passages import TokenPassages
 
@@ -107,7 +107,7 @@ class WeightMasks:
             if torch.isnan(scores).any():
                 return None
             share = shares if isinstance(shares, float | str) else shares[int(site.part.partition(".")[0])]
-            masks.append(kept(scores, share))
+            masks.append(Sparsity.read(share).stays(scores, 0))
         return masks
 
     @contextmanager
@@ -159,7 +159,7 @@ class WeightMasks:
         """Fit what stays of every row so that its output on the dense model's inputs changes least; zeros stay zero."""
         moments = self._moments(text)
         return [
-            fitted(site.weight.double(), moments[id(site)], mask).float()
+            least_squares_of_rows(site.weight.double(), moments[id(site)], mask).float()
             for site, mask in zip(self.sites, masks, strict=True)
         ]
 
@@ -191,39 +191,3 @@ class WeightMasks:
 def _batches(passages: TokenPassages) -> list[range]:
     """Passages side by side, of whatever groups."""
     return [range(at, min(at + ROWS, len(passages.ids))) for at in range(0, len(passages.ids), ROWS)]
-
-
-def fitted(weight: torch.Tensor, moments: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Fit every row by ``evop.removal.least_squares``'s formula, all rows at once: as many weights stay of each.
-
-    Args:
-        weight: float64 [out, in].
-        moments: second moments of the inputs, float64 [in, in].
-        mask: which weights stay, bool [out, in].
-
-    Returns:
-        float64 [out, in], zero where the mask is.
-    """
-    stays = mask.nonzero()[:, 1].view(len(mask), -1)
-    inside = moments[stays[:, :, None], stays[:, None, :]]
-    inside.diagonal(dim1=-2, dim2=-1).add_(DAMPING * moments.diagonal().mean())
-    lost = ((weight * ~mask) @ moments).gather(1, stays)
-    change = torch.cholesky_solve(lost[:, :, None], torch.linalg.cholesky(inside))[:, :, 0]
-    return torch.zeros_like(weight).scatter_(1, stays, weight.gather(1, stays) + change)
-
-
-def kept(scores: torch.Tensor, share: Share) -> torch.Tensor:
-    """Say which weights of every row stay: all but its least important ones, the first of equals leaving first.
-
-    Args:
-        scores: how much every weight matters, [out, in].
-        share: the fraction that leaves, rounded down to whole weights; or N:M, where N of M neighbours stay.
-
-    Returns:
-        bool [out, in].
-    """
-    if isinstance(share, str):
-        stay, of = map(int, share.split(":"))
-        return kept(scores.reshape(-1, of), (of - stay) / of).reshape(scores.shape)
-    leave = scores.argsort(dim=-1, stable=True)[:, : int(scores.shape[1] * share + 1e-9)]
-    return torch.ones_like(scores, dtype=torch.bool).scatter_(1, leave, False)

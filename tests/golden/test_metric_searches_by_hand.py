@@ -14,6 +14,7 @@ from evop.metrics.methods.pruner_zero import metric_of_tree
 from evop.metrics.parse import parse
 from evop.metrics.simplify import simplified
 from evop.metrics.values import value
+from evop.removal.sparsity import Sparsity
 
 W = torch.tensor([[3.0, -4.0, 0.0, 1.0], [0.5, 0.25, -2.0, 1.0]])
 X = torch.tensor([[4.0, 1.0, 9.0, 16.0]])
@@ -23,14 +24,8 @@ TERMINALS = {"W": W, "X": X, "G": G}
 
 @pytest.fixture(scope="module")
 def kept():
-    """Which weights of every row stay, as the benchmark of metrics has it."""
-    from measured import ROOT
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "benchmarks"))
-        import weight_masks
-
-        yield weight_masks.kept
+    """Which weights of every row stay."""
+    return lambda scores, asked: Sparsity.read(asked).stays(scores, 0)
 
 
 def test_what_leaves_by_optishears_metric(kept):
