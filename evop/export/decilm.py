@@ -123,7 +123,7 @@ def _tensors(source: Source) -> Iterator[NewTensor]:
         axis = {"gate_proj": 0, "up_proj": 0, "down_proj": 1}.get(name.split(".")[-2])
         more = 0 if axis is None else padded(piece.shape[axis]) - piece.shape[axis]
         size = piece.nbytes if not more else piece.nbytes * padded(piece.shape[axis or 0]) // piece.shape[axis or 0]
-        yield NewTensor(name, size, file.name, partial(_widened, source, name, axis, more))
+        yield NewTensor(source.called(name), size, file.name, partial(_widened, source, name, axis, more))
 
 
 def _widened(source: Source, name: str, axis: int | None, more: int) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """mergekit's YAML: a stack of layers taken from the dense model.
 
-Source: mergekit, ``merge_method: passthrough``, whose ``layer_range`` leaves out its second number.
+Source: mergekit, ``merge_method: passthrough``, whose ``layer_range`` leaves out its second number, and
+whose names of models may end in ``@`` and a commit, or in ``+`` and an adapter.
 """
 
 from __future__ import annotations
@@ -32,6 +33,13 @@ def mergekit_yaml(checkpoint: Checkpoint, cut: Cut) -> str:
             ranges[-1][1] = layer + 1
         else:
             ranges.append([layer, layer + 1])
-    slices = [{"sources": [{"model": checkpoint.name, "layer_range": ends}]} for ends in ranges]
+    slices = [{"sources": [{"model": _called(checkpoint), "layer_range": ends}]} for ends in ranges]
     dtype = str(checkpoint.resolved.dtype or "float32").removeprefix("torch.")
     return yaml.safe_dump({"slices": slices, "merge_method": "passthrough", "dtype": dtype}, sort_keys=False)
+
+
+def _called(checkpoint: Checkpoint) -> str | dict[str, dict[str, str]]:
+    """Name the model: with its commit where it is the hub's, in parts where its name has mergekit's own signs."""
+    if checkpoint.revision is not None:
+        return f"{checkpoint.name}@{checkpoint.revision}"
+    return {"model": {"path": checkpoint.name}} if {"@", "+"} & set(checkpoint.name) else checkpoint.name

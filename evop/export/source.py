@@ -108,6 +108,11 @@ class Source:
         """What the tensor names of all layers begin with, the last dot included."""
         return self.family.stem(self.pieces)
 
+    def called(self, name: str) -> str:
+        """Say what the causal model calls a tensor; files of a base model leave out what it is called inside that."""
+        missing = self.family.layers.removesuffix(self.stem.removesuffix("."))
+        return name if name.startswith("lm_head") else f"{missing}{name}"
+
     @property
     def tied(self) -> bool:
         """Whether the output head is the table of embeddings."""

@@ -60,7 +60,7 @@ def _outside(source: Source, architecture: Architecture) -> Iterator[GgufTensor]
     for name in source.pieces:
         if name.startswith(source.stem):
             continue
-        module, _, parameter = name.rpartition(".")
+        module, _, parameter = source.called(name).rpartition(".")
         if module == "lm_head" and source.tied:
             continue
         if module not in OUTSIDE:

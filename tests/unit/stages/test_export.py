@@ -9,14 +9,11 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-import yaml
 from runtimes import HEALED, KINDS
 from safetensors import safe_open
 from tiny import TINY, build, load, logits, random_ids, removing, write_pattern
-from transformers import AutoConfig
 
 from evop.errors import EvopError
-from evop.export.configuration_decilm import DeciLMConfig
 from evop.export.draft import drafted_file
 from evop.export.gguf import ggml
 from evop.export.gguf.runtime import LlamaCpp
@@ -26,7 +23,7 @@ from evop.removal.masking import masked
 from evop.removal.opened import open_pattern
 from evop.stages.export import export
 
-pytest.importorskip("gguf", reason="gguf is not installed: pip install 'evop[gguf]'")
+gguf = pytest.importorskip("gguf", reason="gguf is not installed: pip install 'evop[gguf]'")
 
 
 @pytest.fixture
@@ -203,30 +200,6 @@ def test_a_build_without_the_quantiser(model, out, monkeypatch):
     pytest.importorskip("xllamacpp", reason="llama.cpp is not installed: pip install 'evop[gguf]'")
     monkeypatch.setattr(ggml, "QUANTISER", "no_such_function")
     refused("this build of xllamacpp hides no_such_function; write --bits q8_0", model, out, **Q4)
-
-
-def test_mergekit_is_told_which_layers_stay(model, out, tmp_path):
-    export(model, out, removed_layer(model, tmp_path), format="mergekit")
-    told = yaml.safe_load(out.read_text())
-    assert [one["sources"][0]["layer_range"] for one in told["slices"]] == [[0, 1], [2, 4]]
-    assert told["merge_method"] == "passthrough"
-
-
-def test_decilm_says_what_each_layer_holds(model, out, tmp_path):
-    """Its config is read by the class that goes along, and every reader's formula gives the width of the tensors."""
-    uneven = write_pattern(tmp_path / "uneven.json", *removing(model, "layers.2.mlp", "layers.1.attn"), model)
-    export(model, out, uneven, format="decilm")
-    config = DeciLMConfig.from_pretrained(out)
-    blocks, tensors = config.block_configs, Checkpoint.find(out).tensors
-    assert [block.ffn.no_op for block in blocks] == [False, False, True, False]
-    assert [block.attention.no_op for block in blocks] == [False, True, False, False]
-    assert blocks[0].attention.n_heads_in_group == config.num_attention_heads // 2
-    width = int(2 * blocks[0].ffn.ffn_mult * config.hidden_size / 3)
-    assert -(-width // 256) * 256 == tensors["model.layers.0.mlp.up_proj.weight"].shape[0] == 256
-    assert not [name for name in tensors if name.startswith(("model.layers.2.mlp", "model.layers.1.self_attn"))]
-    assert (out / "configuration_decilm.py").is_file()
-    json.dumps(config.to_dict())
-    assert AutoConfig.from_pretrained(out, trust_remote_code=True).block_configs[2].ffn.no_op
 
 
 @pytest.mark.parametrize("way", ["decilm", "masked"])
