@@ -16,7 +16,7 @@ from calibration.passage import domain_of
 from calibration.seeded import generator
 from evop.errors import EvopError, refuse_unknown
 from evop.importance.over_groups import OVERS, over_of
-from evop.metrics.expression import BY_GROUP, TERMINALS, Expression
+from evop.metrics.expression import BY_GROUP, OF_GRADIENTS, OF_WEIGHTS, TERMINALS, Expression
 from evop.metrics.metric import Metric
 from evop.metrics.published import PUBLISHED
 
@@ -69,12 +69,12 @@ class Importance:
     @property
     def needs_gradients(self) -> bool:
         """Whether the statistics must hold gradients."""
-        return bool(self.terminals & {"D", "G"})
+        return bool(self.terminals & OF_GRADIENTS)
 
     @property
     def of_weights(self) -> bool:
         """Whether the statistics must hold gradients of weights."""
-        return "G" in self.terminals
+        return bool(self.terminals & OF_WEIGHTS)
 
 
 def importance_of(name: str) -> Importance:
@@ -158,21 +158,22 @@ def metric_importance(
 
 
 def shares_of(metric: Metric, statistics: Statistics) -> np.ndarray | None:
-    """Say what each group counts, by its domain: float64 [groups]; None where all count alike.
+    """Say what each group counts, by its own name or its domain's: float64 [groups]; None where all count alike.
 
     Raises:
-        EvopError: a domain that is not there, or none that counts.
+        EvopError: a domain or group that is not there, or none that counts.
     """
-    by_domain: Mapping[str, float] = metric.by_domain
-    if not by_domain:
+    named: Mapping[str, float] = metric.by_name
+    if not named:
         return None
     domains = [domain_of(group) for group in statistics.groups]
-    if unknown := sorted(set(by_domain) - set(domains)):
-        known = ", ".join(sorted(set(domains)))
-        raise EvopError(f"metric {metric}: no domain is called {unknown[0]}; there are {known}")
-    share = np.array([by_domain.get(domain, 1.0) for domain in domains])
+    if unknown := sorted(set(named) - set(domains) - set(statistics.groups)):
+        known = ", ".join(sorted({*domains, *statistics.groups}))
+        raise EvopError(f"metric {metric}: no domain or group is called {unknown[0]}; there are {known}")
+    groups = zip(statistics.groups, domains, strict=True)
+    share = np.array([named.get(group, named.get(domain, 1.0)) for group, domain in groups])
     if not share.any():
-        raise EvopError(f"metric {metric}: no domain counts; give one of them a share above 0")
+        raise EvopError(f"metric {metric}: no group counts; give one of them a share above 0")
     return share
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from evop.importance.site import Site, on_cpu, widened
-from evop.importance.statistics import SiteStatistics
-from evop.metrics.expression import BY_GROUP, Expression
+from evop.importance.statistics import MEASURED, SiteStatistics
+from evop.metrics.expression import BY_GROUP, OF_WEIGHTS, Expression
 from evop.metrics.values import apply
 
 
@@ -86,12 +86,9 @@ class SiteScores:
             norm = torch.linalg.vector_norm(torch.stack(norms), dim=0, keepdim=True)
             return torch.from_numpy(on_cpu(norm, f"{self.site.part}: a weight"))
         assert statistics is not None, f"{name} was not measured"
-        if name == "G":
-            assert statistics.weight_gradient is not None, "gradients of the weights were not measured"
-            return statistics.weight_gradient
-        of_groups = {"X": statistics.square, "V": statistics.variance, "D": statistics.gradient}[name]
-        assert of_groups is not None, "gradients were not measured"
-        return torch.from_numpy(of_groups[[group]])
+        found = getattr(statistics, MEASURED[name])
+        assert found is not None, "gradients were not measured"
+        return found if name in OF_WEIGHTS else torch.from_numpy(found[[group]])
 
     def known(self, expression: Expression) -> torch.Tensor | None:
         """Find what was computed of the weights alone, if it is no larger than a row."""

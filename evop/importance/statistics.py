@@ -18,6 +18,16 @@ from evop.importance.site import Site, on_cpu, widened
 from evop.tokens.batches import IGNORED
 from evop.tokens.passages import TokenPassages
 
+MEASURED = {
+    "X": "square",
+    "V": "variance",
+    "D": "gradient",
+    "S": "square_sum",
+    "G": "weight_gradient",
+    "R": "gradient_sum",
+}
+"""Terminals of metrics that are measured -> what they are called in the statistics of a site."""
+
 
 @dataclass(frozen=True)
 class SiteStatistics:
@@ -31,17 +41,38 @@ class SiteStatistics:
         weight_gradient: of the weight as ``Site.weight`` gives it, root mean square over passages of the gradient of a
             passage's mean next-token loss, every group of equal weight, float32 [out, F], on its device; None where
             it was not gathered.
+        tokens: number of tokens of each group, int64 [groups].
+        passages: number of passages of each group, int64 [groups].
     """
 
     mean: np.ndarray
     variance: np.ndarray
     gradient: np.ndarray | None
     weight_gradient: torch.Tensor | None = None
+    tokens: np.ndarray | None = None
+    passages: np.ndarray | None = None
 
     @property
     def square(self) -> np.ndarray:
         """Mean square of each feature."""
         return self.variance + self.mean**2
+
+    @property
+    def square_sum(self) -> np.ndarray:
+        """Sum of squares of each feature over a passage, mean over the passages of each group."""
+        assert self.tokens is not None
+        assert self.passages is not None
+        return self.square * (self.tokens / self.passages)[:, None]
+
+    @property
+    def gradient_sum(self) -> torch.Tensor:
+        """A hundred times the root of the sum of squares of the weight's gradient over all passages, [out, F].
+
+        Source: Pruner-Zero's code, which sums (100 g)^2; groups of equal weight, as ``weight_gradient`` has them.
+        """
+        assert self.weight_gradient is not None, "gradients of the weights were not measured"
+        assert self.passages is not None
+        return self.weight_gradient * (100 * float(np.sqrt(self.passages.sum())))
 
     @property
     def rms(self) -> np.ndarray:
@@ -95,7 +126,8 @@ def gather(
     """
     groups = tuple(passages.tokens_by_group)
     assert gradients or not of_weights
-    counted = [1 / (len(groups) * passages.groups.count(group)) for group in groups] if of_weights else None
+    number = np.array([passages.groups.count(group) for group in groups])
+    counted = [1 / (len(groups) * count) for count in number] if of_weights else None
     sums = {site.part: _Sums(site, len(groups), gradients, counted) for site in sites}
     device = next(model.parameters()).device
     tokens = np.zeros(len(groups), dtype=np.int64)
@@ -106,7 +138,7 @@ def gather(
     for part, running in sums.items():
         assert np.array_equal(running.tokens, tokens), f"{part}: its projection did not run once a forward pass"
     scored = np.array(list(passages.tokens_by_group.values()))
-    return Statistics(groups, tokens, {part: running.statistics(scored) for part, running in sums.items()})
+    return Statistics(groups, tokens, {part: running.statistics(scored, number) for part, running in sums.items()})
 
 
 def _run(model: nn.Module, sites: Sequence[Site], sums: Mapping[str, _Sums], batch: Batch, gradients: bool) -> None:
@@ -199,8 +231,9 @@ class _Sums:
             product = (gradient.T @ row) / max(1, int(length) - 1)
             self.weight_squares.add_(product.square_(), alpha=self.shares[int(group)])
 
-    def statistics(self, scored: np.ndarray) -> SiteStatistics:
-        """Divide the sums by their tokens; ``scored`` is the number of scored tokens of each group."""
+    def statistics(self, scored: np.ndarray, passages: np.ndarray) -> SiteStatistics:
+        """Divide the sums by their tokens; given are the scored tokens and the passages of each group."""
         gradient = None if self.gradient is None else self.gradient / scored[:, None]
         root = None if self.weight_squares is None else self.weight_squares.sqrt()
-        return SiteStatistics(self.mean, self.deviation / self.tokens[:, None], gradient, root)
+        variance = self.deviation / self.tokens[:, None]
+        return SiteStatistics(self.mean, variance, gradient, root, self.tokens, passages)

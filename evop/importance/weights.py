@@ -14,8 +14,8 @@ from calibration.seeded import generator
 from evop.errors import EvopError, refuse_unknown
 from evop.importance import RANDOM, shares_of
 from evop.importance.site import Site, widened
-from evop.importance.statistics import SiteStatistics, Statistics, gather
-from evop.metrics.expression import TERMINALS
+from evop.importance.statistics import MEASURED, SiteStatistics, Statistics, gather
+from evop.metrics.expression import BY_ROW, OF_GRADIENTS, TERMINALS
 from evop.metrics.metric import Metric
 from evop.metrics.published import PUBLISHED
 from evop.metrics.values import value
@@ -26,8 +26,6 @@ from evop.tokens.passages import TokenPassages
 
 OF_WEIGHTS = (*(name for name, named in PUBLISHED.items() if named.weights), RANDOM)
 """The metrics of weights that have a name."""
-MEASURED = {"X": "square", "V": "variance", "D": "gradient"}
-"""Terminals of the inputs -> what they are called in the statistics of a site."""
 
 
 def weight_metric(name: str) -> Metric | None:
@@ -55,7 +53,7 @@ def weight_metric(name: str) -> Metric | None:
 def passes_of(metrics: Sequence[Metric | None]) -> int:
     """Count how often the passages go through the model for some metrics; a backward pass counts as two."""
     read = frozenset[str]().union(*(metric.expression.terminals for metric in metrics if metric))
-    return 3 if read & {"D", "G"} else int(bool(read & MEASURED.keys()))
+    return 3 if read & OF_GRADIENTS else int(bool(read & MEASURED.keys()))
 
 
 @dataclass
@@ -118,11 +116,11 @@ class WeightScores:
         statistics = self.statistics
         assert statistics is not None, f"{name} was not measured"
         site: SiteStatistics = statistics.sites[matrix.key]
-        if name == "G":
-            assert site.weight_gradient is not None
-            return site.weight_gradient
-        values, share = getattr(site, MEASURED[name]), shares_of(metric, statistics)
-        mean = np.average(values, axis=0, weights=share)
+        found = getattr(site, MEASURED[name])
+        assert found is not None, f"{name} was not measured"
+        if name in BY_ROW:
+            return found
+        mean = np.average(found, axis=0, weights=shares_of(metric, statistics))
         return torch.from_numpy(mean).float()[None]
 
 

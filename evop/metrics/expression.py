@@ -12,15 +12,23 @@ TERMINALS: dict[str, str] = {
     "V": "variance of each input, by group, [1, in]",
     "D": "what the loss changes, to first order, when an input is gated off, by group, [1, in]",
     "G": "root mean square of the weight's gradient over passages, [out, in]",
+    "S": "sum of squares of each input over a passage, mean over passages, by group, [1, in]",
+    "R": "a hundred times the root of the sum of squares of the weight's gradient over passages, [out, in]",
     "N": "norm of all weights that leave with a unit, [1, units]",
 }
-"""What a metric is made of -> what it is. ``D`` is the sum over a column of W times the gradient, in nats."""
-BY_GROUP = frozenset("XVD")
+"""What a metric is made of -> what it is. ``D`` is the sum over a column of W times the gradient, in nats. ``S`` is
+what the code of OptiShear and Pruner-Zero calls X, ``R`` what that of Pruner-Zero calls G; a metric with ``exp`` in it,
+or with a sum, tells them from ``X`` and ``G``."""
+BY_GROUP = frozenset("XVDS")
 """Terminals that every group has its own of."""
-BY_ROW = frozenset("WG")
+BY_ROW = frozenset("WGR")
 """Terminals that differ from row to row of a matrix."""
-NEVER_NEGATIVE = frozenset("XVGN")
+NEVER_NEGATIVE = frozenset("XVGNSR")
 """Terminals that are never below zero."""
+OF_WEIGHTS = frozenset("GR")
+"""Terminals that take gradients of weights."""
+OF_GRADIENTS = OF_WEIGHTS | {"D"}
+"""Terminals that take a backward pass."""
 
 SYMBOLS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 """Operator of two values -> its symbol."""

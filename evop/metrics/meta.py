@@ -29,7 +29,7 @@ AXES: dict[str, tuple[str, ...]] = {
     "beta": COEFFICIENTS,
 }
 """What a metric of the space is chosen by -> the choices."""
-WEIGHT, INPUT = of("abs", of("W")), of("X")
+WEIGHT, INPUT, INPUT_SUM = of("abs", of("W")), of("X"), of("S")
 
 
 def meta_metric(f: str, g: str, alpha: str, beta: str, *, faithful: bool = False) -> Expression:
@@ -40,8 +40,8 @@ def meta_metric(f: str, g: str, alpha: str, beta: str, *, faithful: bool = False
         g: what is done to sqrt(X).
         alpha: what f is divided by, a name of ``COEFFICIENTS``, of |W|.
         beta: what g is divided by, of X itself, not of its root, as in the release.
-        faithful: whether "no coefficient" is A / A, as in the release: no number wherever a weight or an input is
-            exactly 0. Else it is 1.
+        faithful: whether it is the release's: "no coefficient" is A / A, no number wherever a weight or an input is
+            exactly 0, and not 1; the squares of inputs are summed over a passage (``S``), and not averaged (``X``).
 
     Example:
         >>> str(meta_metric("no_op", "no_op", "relative_sum", "no_coe"))
@@ -49,9 +49,10 @@ def meta_metric(f: str, g: str, alpha: str, beta: str, *, faithful: bool = False
 
     Source: OptiShear (Liu et al., arXiv 2502.10735), meta pruning metric, and its code.
     """
-    root = of("sqrt", INPUT)
+    squares = INPUT_SUM if faithful else INPUT
+    root = of("sqrt", squares)
     left = _divided(_applied(f, WEIGHT), alpha, WEIGHT, faithful)
-    return of("mul", left, _divided(_applied(g, root), beta, INPUT, faithful))
+    return of("mul", left, _divided(_applied(g, root), beta, squares, faithful))
 
 
 def _applied(function: str, value: Expression) -> Expression:
@@ -74,18 +75,19 @@ def _divided(value: Expression, coefficient: str, whole: Expression, faithful: b
     return of("div", value, by)
 
 
-def every_meta_metric() -> list[Expression]:
+def every_meta_metric(*, faithful: bool = False) -> list[Expression]:
     """List all 2,401 metrics of the space."""
-    return [meta_metric(*choices) for choices in product(*AXES.values())]
+    return [meta_metric(*choices, faithful=faithful) for choices in product(*AXES.values())]
 
 
-def distinct_meta_metrics(*, by_row: bool) -> list[Expression]:
+def distinct_meta_metrics(*, by_row: bool, faithful: bool = False) -> list[Expression]:
     """List metrics of the space that may rank differently, each in the first of its writings.
 
     Args:
         by_row: whether weights are ranked row by row, where 324 are left, or units, where 504 are.
+        faithful: whether they are as released.
     """
     found: dict[Expression, Expression] = {}
-    for metric in every_meta_metric():
+    for metric in every_meta_metric(faithful=faithful):
         found.setdefault(as_ranked(metric, by_row=by_row), metric)
     return list(found.values())

@@ -11,16 +11,17 @@ from evop.metrics.expression import Expression
 from evop.metrics.parse import parse
 
 SHARES = " @ "
-"""What stands between the expression and the shares of domains."""
+"""What stands between the expression and the shares of domains and groups."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """An expression, and how much each domain counts where groups are combined.
+    """An expression, and how much each group counts where groups are combined.
 
     Attributes:
         expression: what is computed of every group.
-        shares: pairs of a domain and what its groups count, from 0 to 1; domains that are not named count 1.
+        shares: pairs of a domain, or of one group, and what it counts, from 0 to 1. A group's own share goes before its
+            domain's; what is not named counts 1.
 
     Example:
         >>> str(Metric.parse("abs(W)*sqrt(X) @ code=0.5,law=0"))
@@ -42,21 +43,21 @@ class Metric:
 
     def __str__(self) -> str:
         """Write the metric as ``parse`` reads it."""
-        shares = ",".join(f"{domain}={share:g}" for domain, share in self.shares)
+        shares = ",".join(f"{name}={share:g}" for name, share in self.shares)
         return f"{self.expression}{SHARES}{shares}" if shares else str(self.expression)
 
     @property
-    def by_domain(self) -> Mapping[str, float]:
-        """Domain -> its share, of those that are named."""
+    def by_name(self) -> Mapping[str, float]:
+        """Domain or group -> its share, of those that are named."""
         return dict(self.shares)
 
 
 def _share(pair: str) -> tuple[str, float]:
-    domain, equals, number = pair.strip().rpartition("=")
+    name, equals, number = pair.strip().rpartition("=")
     try:
         share = float(number)
     except ValueError:
         share = math.nan
-    if not equals or not domain or not 0 <= share <= 1:
-        raise EvopError(f"metric: share {pair.strip()!r}; expected DOMAIN=NUMBER, from 0 to 1, such as code=0.5")
-    return domain, share
+    if not equals or not name or not 0 <= share <= 1:
+        raise EvopError(f"metric: share {pair.strip()!r}; expected NAME=NUMBER, from 0 to 1, such as code=0.5")
+    return name, share

@@ -56,6 +56,10 @@ class MetricRecipe(Execution):
         option("pruner-zero: node: a node is exchanged; regrow: a part grows anew, as in tiny_gp.", SEARCHING),
     ] = "node"
 
+    faithful: Annotated[
+        bool, option("Quirks of OptiShear's and Pruner-Zero's code too: inputs summed over passages, A / A.", SEARCHING)
+    ] = False
+
     @model_validator(mode="after")
     def _one_way_to_say_it(self) -> Self:
         if self.sparsity is not None and (self.grain != WEIGHT or "remove" in self.model_fields_set):

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from calibration import CalibrationSet
-from calibration.passage import domain_of
 from evop.errors import EvopError
 from evop.files.json_file import sha256
 from evop.files.lock import LOCK, Writing
@@ -91,8 +90,8 @@ def _searched(
     judge = _judge(recipe, loaded, space, passages)
     watch(Progress("dense"))
     dense = {split: judge.losses([Cut()], part)[0] for split, part in _splits(passages).items()}
-    domains = tuple(sorted({domain_of(group) for group in passages.groups}))
-    asked = Asked(recipe.seed, of_weights, domains, recipe.opposites, recipe.mutation)
+    groups = tuple(sorted(passages.groups))
+    asked = Asked(recipe.seed, of_weights, groups, recipe.opposites, recipe.mutation, recipe.faithful)
     method = make_method(recipe.method, asked)
     stop = Stop(recipe.evaluations, None, recipe.minutes)
     loop = MetricLoop(method, judge, passages.search, dense["search"], log, stop)

@@ -3,11 +3,13 @@
 import inspect
 import math
 
+import numpy as np
 import pytest
 import torch
 from deap import gp
 from optuna.samplers import NSGAIIISampler
 
+from evop.importance.statistics import SiteStatistics
 from evop.metrics.meta import AXES, meta_metric
 from evop.metrics.methods import Asked, make_method, optishear, pruner_zero
 from evop.metrics.methods.pruner_zero import metric_of_tree
@@ -19,7 +21,7 @@ from evop.removal.sparsity import Sparsity
 W = torch.tensor([[3.0, -4.0, 0.0, 1.0], [0.5, 0.25, -2.0, 1.0]])
 X = torch.tensor([[4.0, 1.0, 9.0, 16.0]])
 G = torch.tensor([[1.0, 2.0, 3.0, 4.0], [5.0, 4.0, 3.0, 2.0]])
-TERMINALS = {"W": W, "X": X, "G": G}
+TERMINALS = {"W": W, "X": X, "G": G, "S": X}
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +98,18 @@ def test_pruner_zeros_published_metric_and_what_leaves_by_it(kept):
     # Its G is the root of a sum of squares of gradients a hundred times as large; ours of a mean. It scales alike.
     theirs = value(published, {**TERMINALS, "G": 100 * math.sqrt(128) * G})
     torch.testing.assert_close(theirs, scores)
+
+
+def test_faithful_terminals_by_hand():
+    """Two passages of 3 tokens, one of 6: of mean square 2 a token, a passage sums to 2 x 12 / 3 = 8."""
+    here = SiteStatistics(
+        np.zeros((1, 1)), np.array([[2.0]]), None, torch.tensor([[0.5]]), np.array([12]), np.array([3])
+    )
+    assert here.square_sum.tolist() == [[8]]
+    assert here.gradient_sum.item() == pytest.approx(100 * math.sqrt(3 * 0.5**2))
+    # exp sees the size: by X it is e^2 times the weight, as released e^8.
+    assert str(metric_of_tree("mul(W, exp(X))", faithful=True)) == "|W| * exp(S)"
+    assert str(metric_of_tree("add(G, X)", faithful=True)) == "R + S"
 
 
 @pytest.mark.parametrize(

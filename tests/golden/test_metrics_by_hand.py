@@ -80,8 +80,8 @@ def test_optishears_metric_by_hand():
     assert torch.allclose(score("pow", "no_op", "no_coe", "relative_sum"), squared * torch.tensor([2 / 9, 1 / 6]))
     assert torch.allclose(score("pow", "no_op", "frobenius_norm", "to_mean_scalar"),
                           squared / math.sqrt(50) * torch.tensor([2 / 2.5, 1 / 2.5]))  # fmt: skip
-    # The release's A / A is no number where a weight is 0; ours is 1.
-    quirk = score("no_op", "no_op", "no_coe", "no_coe", faithful=True)
+    # The release's A / A is no number where a weight is 0; ours is 1. Its X is a sum over a passage, here of one token.
+    quirk = value(meta_metric("no_op", "no_op", "no_coe", "no_coe", faithful=True), {"W": W, "S": X})
     assert quirk[0].tolist() == [6, 4]
     assert math.isnan(quirk[1, 0])
     assert quirk[1, 1] == 5

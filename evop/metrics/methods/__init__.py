@@ -28,16 +28,18 @@ class Asked:
     Attributes:
         seed: seed of all that is random in it.
         by_row: whether weights are ranked row by row, or units.
-        domains: the domains of the calibration set, sorted.
+        groups: the groups of the calibration set, sorted.
         opposites: whether operators that undo one another are taken out of trees.
         mutation: ``node``: a node of a tree is exchanged; ``regrow``: a part of it grows anew.
+        faithful: whether metrics have the quirks of the code that was released.
     """
 
     seed: int
     by_row: bool = False
-    domains: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     opposites: bool = True
     mutation: str = "node"
+    faithful: bool = False
 
 
 METHODS: dict[str, str] = {

@@ -17,7 +17,9 @@ class Exhaustive:
     """Asks for every metric of OptiShear's space that may rank differently from all others, once."""
 
     def __init__(self, asked: Asked) -> None:
-        self._left = [Metric(expression) for expression in distinct_meta_metrics(by_row=asked.by_row)]
+        self._left = [
+            Metric(expression) for expression in distinct_meta_metrics(by_row=asked.by_row, faithful=asked.faithful)
+        ]
 
     def ask(self) -> Sequence[Metric]:
         """Return the next metrics of the list."""
@@ -32,14 +34,14 @@ class RandomMetrics:
     """Draws metrics from OptiShear's space, each of the four choices by itself; it never finishes."""
 
     def __init__(self, asked: Asked) -> None:
-        self._rng = generator("metrics", asked.seed)
+        self._rng, self._faithful = generator("metrics", asked.seed), asked.faithful
 
     def ask(self) -> Sequence[Metric]:
         """Draw a round."""
-        return [
-            Metric(meta_metric(*(choices[self._rng.integers(len(choices))] for choices in AXES.values())))
-            for _ in range(ROUND)
-        ]
+        return [Metric(meta_metric(*self._drawn(), faithful=self._faithful)) for _ in range(ROUND)]
+
+    def _drawn(self) -> list[str]:
+        return [choices[self._rng.integers(len(choices))] for choices in AXES.values()]
 
     def tell(self, values: Mapping[Metric, float]) -> None:
         """Learn nothing."""

@@ -18,6 +18,7 @@ class OptiShear(Study):
 
     As published: population 50, uniform crossover with probability 0.9, mutation of one choice in four, one objective;
     300 metrics are one random generation and five bred ones. Ours is: a seed, so that a search can be repeated.
+    ``faithful``: inputs are summed over a passage, and "no coefficient" is A / A.
 
     Source: OptiShear (Liu et al., arXiv 2502.10735), and its code, which takes Optuna's sampler with its defaults.
     """
@@ -25,6 +26,6 @@ class OptiShear(Study):
     def __init__(self, asked: Asked) -> None:
         super().__init__(
             lambda: NSGAIIISampler(population_size=POPULATION, seed=asked.seed),
-            lambda trial: Metric(meta_metric(**suggested(trial))),
+            lambda trial: Metric(meta_metric(**suggested(trial), faithful=asked.faithful)),
             POPULATION,
         )

@@ -42,11 +42,13 @@ class PrunerZero:
     tiny_gp's; mutation that exchanges a node, which the paper names, unless tiny_gp's is asked for; trees that are
     simplified where they are measured, so that two writings of a metric count once.
 
+    ``faithful``: X and G are summed over passages, as its code has them, so that ``exp`` and sums see their size.
+
     Source: Pruner-Zero (Dong et al., arXiv 2406.02924), figure 2, and its code, which lacks the search; by DEAP.
     """
 
     def __init__(self, asked: Asked) -> None:
-        self._own, self._opposites = random.Random(asked.seed), asked.opposites
+        self._own, self._opposites, self._faithful = random.Random(asked.seed), asked.opposites, asked.faithful
         self._mutated = {"node": self._exchanged, "regrow": self._regrown}[asked.mutation]
         self._primitives = primitives()
         with self._drawing():
@@ -100,7 +102,7 @@ class PrunerZero:
         return self._trees[min(entrants, key=lambda at: scores[at] if not math.isnan(scores[at]) else math.inf)]
 
     def _expression(self, tree: Any) -> Expression:
-        return simplified(metric_of_tree(str(tree)), opposites=self._opposites)
+        return simplified(metric_of_tree(str(tree), faithful=self._faithful), opposites=self._opposites)
 
     @contextmanager
     def _drawing(self) -> Iterator[None]:
@@ -134,12 +136,18 @@ def primitives() -> Any:
     return found
 
 
-def metric_of_tree(tree: str) -> Expression:
-    """Read a tree as Pruner-Zero writes it, in which W is the absolute value of the weight."""
-    return _absolute(parse(tree))
+def metric_of_tree(tree: str, *, faithful: bool = False) -> Expression:
+    """Read a tree as Pruner-Zero writes it, in which W is the absolute value of the weight.
+
+    Args:
+        tree: the line.
+        faithful: whether its X and G are sums over passages, as in its code, and not means.
+    """
+    return _read(parse(tree), {"X": "S", "G": "R"} if faithful else {})
 
 
-def _absolute(expression: Expression) -> Expression:
+def _read(expression: Expression, names: Mapping[str, str]) -> Expression:
     if expression.name == "W":
         return of("abs", expression)
-    return Expression(expression.name, tuple(map(_absolute, expression.arguments)))
+    arguments = (_read(argument, names) for argument in expression.arguments)
+    return Expression(names.get(expression.name, expression.name), tuple(arguments))

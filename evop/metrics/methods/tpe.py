@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from optuna.samplers import TPESampler
 
+from calibration.passage import domain_of
 from evop.metrics.meta import meta_metric
 from evop.metrics.methods import Asked
 from evop.metrics.methods.study import Study, suggested
@@ -13,6 +15,8 @@ from evop.metrics.metric import Metric
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares that a domain may count."""
+IN, OUT = "in", "out"
+"""What may become of a cluster."""
 
 
 class Tpe(Study):
@@ -23,24 +27,42 @@ class Tpe(Study):
 
     def __init__(self, asked: Asked) -> None:
         super().__init__(
-            lambda: TPESampler(seed=asked.seed), lambda trial: Metric(meta_metric(**suggested(trial))), size=1
+            lambda: TPESampler(seed=asked.seed),
+            lambda trial: Metric(meta_metric(**suggested(trial), faithful=asked.faithful)),
+            size=1,
         )
 
 
 class AdaPruner(Study):
-    """Searches a metric and how much each domain's text counts in it, together, by the same estimators.
+    """Searches a metric and which text counts how much in it, together, by the same estimators.
 
     AdaPruner searches a calibration subset and the parameters of a metric jointly. Its code is not public, so ours are:
-    the metrics, which are OptiShear's, and the subset, which is a share of every domain from 0 to 1 in quarters.
+    the metrics, which are OptiShear's, and the subset, which is a share of every domain from 0 to 1 in quarters, and of
+    its clusters those that are in.
 
     Source: AdaPruner (AAAI 2025, arXiv 2503.06184), by its abstract.
     """
 
     def __init__(self, asked: Asked) -> None:
         def metric_of(trial: Any) -> Metric:
-            expression = meta_metric(**suggested(trial))
-            shares = [(domain, trial.suggest_categorical(f"share {domain}", SHARES)) for domain in asked.domains]
-            # Shares say how domains count beside each other; where none would, all count.
+            expression = meta_metric(**suggested(trial), faithful=asked.faithful)
+            shares = [share for domain, groups in clusters.items() for share in _shares(trial, domain, groups)]
+            # Shares say how groups count beside each other; where none would, all count.
             return Metric(expression, tuple(shares) if any(share for _, share in shares) else ())
 
+        clusters: dict[str, list[str]] = {}
+        for group in asked.groups:
+            clusters.setdefault(domain_of(group), []).append(group)
+
         super().__init__(lambda: TPESampler(seed=asked.seed), metric_of, size=1)
+
+
+def _shares(trial: Any, domain: str, groups: Sequence[str]) -> Iterator[tuple[str, float]]:
+    """Let a trial choose what a domain counts, and which of its clusters are in."""
+    share = trial.suggest_categorical(f"share {domain}", SHARES)
+    if len(groups) == 1:
+        yield domain, share
+        return
+    for group in groups:
+        stays = trial.suggest_categorical(f"cluster {group}", (IN, OUT)) == IN
+        yield group, share * stays

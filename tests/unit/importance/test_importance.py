@@ -246,19 +246,6 @@ def test_what_a_person_names_is_a_metric(case, tmp_path):
         metric_named(str(tmp_path / "gone.json"))
 
 
-def test_a_domain_counts_by_its_share(case):
-    _, sites, statistics = case
-    law = gather(case[0], sites, PASSAGES.only(["law"]), 64, gradients=False)
-    alone = unit_importance("wanda", "mean", sites, law, 0)
-    shared = unit_importance("|W| * sqrt(X) @ code=0,rare=0", "mean", sites, statistics, 0)
-    for part in alone:
-        np.testing.assert_allclose(shared[part], alone[part], rtol=1e-4)
-    with pytest.raises(EvopError, match="no domain is called sea; there are code, law, rare"):
-        unit_importance("|W| * sqrt(X) @ sea=0", "mean", sites, statistics, 0)
-    with pytest.raises(EvopError, match="no domain counts"):
-        unit_importance("|W| * sqrt(X) @ code=0,law=0,rare=0", "mean", sites, statistics, 0)
-
-
 def test_a_metric_below_zero_ranks_as_it_is(case):
     model, sites, _ = case
     law = gather(model, sites, PASSAGES.only(["law"]), 64, gradients=False)

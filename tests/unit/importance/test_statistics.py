@@ -83,6 +83,7 @@ def test_statistics_are_those_of_every_passage_alone(model, batch_tokens):
             close(there.rms[g], np.sqrt((inputs**2).mean(axis=0)))
             close(there.variance[g], inputs.var(axis=0))
             close(there.gradient[g], gradient, 1e-4)
+            close(there.square_sum[g], (inputs**2).sum(axis=0) / PASSAGES.groups.count(group))
 
 
 def test_forward_alone_gives_the_same_without_gradients(model):

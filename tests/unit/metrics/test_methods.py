@@ -10,8 +10,10 @@ import torch
 
 from evop.errors import EvopError
 from evop.metrics.meta import every_meta_metric
-from evop.metrics.methods import METHODS, Asked, make_method
+from evop.metrics.methods import METHODS, TREES, Asked, make_method
 from evop.metrics.methods.pruner_zero import DEEPEST, metric_of_tree
+
+GROUPS = ("code/0", "code/1", "law/0")
 
 
 def length(metric):
@@ -20,7 +22,7 @@ def length(metric):
 
 
 def asked(name, rounds, seed=0, **options):
-    method, found = make_method(name, Asked(seed, domains=("code", "law"), **options)), []
+    method, found = make_method(name, Asked(seed, groups=GROUPS, **options)), []
     for _ in range(rounds):
         metrics = list(method.ask())
         found.append(metrics)
@@ -63,11 +65,21 @@ def test_trees_are_pruner_zeros():
 
 
 def test_adapruner_chooses_text_too():
-    metrics = [metric for metrics in asked("adapruner", 12) for metric in metrics]
-    shares = {share for metric in metrics for share in metric.by_domain.values()}
+    metrics = [metric for metrics in asked("adapruner", 12, seed=1) for metric in metrics]
+    shares = {share for metric in metrics for share in metric.by_name.values()}
     assert shares <= {0, 0.25, 0.5, 0.75, 1}
     assert len(shares) > 2
-    assert all(set(metric.by_domain) in ({"code", "law"}, set()) for metric in metrics)
+    # The one cluster of law is in or out with it; those of code leave one by one.
+    assert all(set(metric.by_name) in ({"code/0", "code/1", "law"}, set()) for metric in metrics)
+    assert any(metric.by_name.get("code/0") != metric.by_name.get("code/1") for metric in metrics)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_faithful_metrics_read_what_the_releases_read(name):
+    """Their inputs, and Pruner-Zero's gradients, are summed over passages."""
+    metrics = [metric for metrics in asked(name, 2, faithful=True) for metric in metrics]
+    read = {terminal for metric in metrics for terminal in metric.expression.terminals}
+    assert read == ({"W", "S", "R"} if name in TREES else {"W", "S"})
 
 
 def test_an_unknown_method_is_refused():

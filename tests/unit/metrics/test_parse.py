@@ -39,13 +39,13 @@ def test_a_line_is_read_and_written(line, written):
         ("sqrt(W", r"found the end at character 7, expected '\)'"),
         ("|W", r"found the end at character 3, expected '\|'"),
         ("sqrt(W, X)", "found sqrt of 2 at character 1, expected 1 arguments"),
-        ("W * y", "found 'y' at character 5, expected one of W, X, V, D, G, N"),
+        ("W * y", "found 'y' at character 5, expected one of W, X, V, D, G, S, R, N"),
         ("cube(W)", "found 'cube' at character 1, expected one of add, sub"),
         ("2 * W", "found '2' at character 1, expected a name, .*a metric has no numbers"),
         ("(" * 80 + "W" + ")" * 80, "more than 60 brackets within brackets"),
         ("W+" * 1500 + "W", "3,001 characters; expected at most 2,000"),
-        ("W @ code", "share 'code'; expected DOMAIN=NUMBER, from 0 to 1"),
-        ("W @ code=2", "share 'code=2'; expected DOMAIN=NUMBER"),
+        ("W @ code", "share 'code'; expected NAME=NUMBER, from 0 to 1"),
+        ("W @ code=2", "share 'code=2'; expected NAME=NUMBER"),
     ],
 )
 def test_what_is_no_metric_is_refused_in_one_line(line, message):
@@ -56,6 +56,6 @@ def test_what_is_no_metric_is_refused_in_one_line(line, message):
 
 def test_shares_are_read_and_written():
     metric = Metric.parse("W*X @ my code=0.5, law=0")
-    assert metric.by_domain == {"my code": 0.5, "law": 0}
+    assert metric.by_name == {"my code": 0.5, "law": 0}
     assert str(metric) == "W * X @ my code=0.5,law=0"
     assert Metric.parse(str(metric)) == metric
