@@ -13,7 +13,7 @@ from evop.auditing.audit_rows import REFITTED, AuditedPattern
 from evop.auditing.itself import is_checkpoint, open_checkpoint
 from evop.auditing.split_losses import SplitLosses
 from evop.errors import EvopError
-from evop.files.names import DROP_LIST, PATTERN
+from evop.files.names import DROP_LIST, HEALED, PATTERN, POINTS
 from evop.losses.loss import Loss
 from evop.model.checkpoint import Checkpoint
 from evop.recipes.search import SearchRecipe
@@ -132,11 +132,16 @@ def _at_random(candidate: Candidate, count: int) -> tuple[Cut, ...]:
 def _name(place: Path, found: list[Candidate]) -> str:
     """Name a pattern as no other is named: after the folder, or the file; a folder, if need be, with the one above.
 
-    A search and the checkpoint made of it often lie in folders of one name.
+    A point of a search by tolerances is named as it is pruned, ``RUN@0.20``. A search and the checkpoint made of it
+    often lie in folders of one name.
     """
     in_a_run = place.name in (PATTERN, DROP_LIST)
     whole = place.resolve()
     name = whole.name if place.is_dir() else whole.parent.name if in_a_run else place.stem
+    if not place.exists():  # a point by its name, RUN@0.20
+        name = place.name
+    elif name == HEALED and whole.parent.parent.name == POINTS:
+        name = f"{whole.parent.parent.parent.name}@{whole.parent.name}, healed"
     above = [f"{whole.parent.name}/{name}"] if place.is_dir() else []
     taken = {candidate.name for candidate in found} | {"random", REFITTED}
     numbered = (f"{name} ({number})" for number in itertools.count(len(found) + 1))

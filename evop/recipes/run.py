@@ -6,9 +6,9 @@ import itertools
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from calibration import DomainSource, Recipe, TaskSource
 from evop.errors import EvopError
@@ -44,7 +44,8 @@ class RunRecipe(Execution):
         heal: the fields of ``HealRecipe``, to heal what is pruned; or False for no healing.
         audit: the fields of ``AuditRecipe``, or False for no audit.
         prune: ``"best"`` writes one checkpoint per budget, of the cell that claims least on ``select``; ``"all"`` one
-            per cell; ``"none"`` none. What is refitted is pruned so, and what is pruned is healed.
+            per cell; ``"none"`` none. What is refitted is pruned so, and what is pruned is healed; what a search by
+            ``judge: healed`` has judged is taken as it is.
     """
 
     model: str
@@ -123,6 +124,17 @@ class RunRecipe(Execution):
         recipe = STAGES[str(info.field_name)]
         fields = tuple(name for name in recipe.model_fields if name not in EXECUTION)
         return section(recipe, _without_execution(value, fields)).model_dump(include=set(fields))
+
+    @model_validator(mode="after")
+    def _healed_once(self) -> Self:
+        asked = [stage for stage in ("refit", "heal") if getattr(self, stage) is not False]
+        if asked and self.search["judge"] == "healed":
+            raise RecipeError(
+                (asked[0],),
+                "search.judge is healed, so that what is judged and written was refitted and healed already; leave "
+                f"{' and '.join(asked)} out, or say judge: refit",
+            )
+        return self
 
     @property
     def execution(self) -> dict[str, Any]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from calibration.visible import visible
+from evop.files.names import HEALED
 from evop.losses.tolerance import amount
 from evop.report.frontier_lines import FrontierLine
 from evop.report.naming import model_title
 from evop.report.page_parts import Picture, seen
 from evop.report.tolerated_plot import domains_figure, interval_word
-from evop.searching.frontier_file import SHIPPED, FrontierFile, Point
+from evop.searching.frontier_file import SHIPPED, FrontierFile, Point, point_folder
 from evop.searching.point_file import GroupBorne, Judgement
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 720, 360, 56, 40
@@ -88,8 +90,25 @@ def _point(frontier: FrontierFile, point: Point) -> dict[str, Any]:
         "low": measured if judged.low is None else judged.low,
         "high": measured if judged.high is None else judged.high,
         "words": visible(how + judged.words(frontier.labels)),
+        **_command(frontier, point),
         "groups": _groups(judged, frontier),
     }
+
+
+def _command(frontier: FrontierFile, point: Point) -> dict[str, str]:
+    """Say what makes a point's model: RUN, MODEL and SET stand for what the search was given."""
+    pattern = f"--model MODEL --pattern RUN@{point.name}"
+    prune = f"evop prune {pattern} --out pruned"
+    if "healed" not in point.judgements:
+        return {"how": "This pattern as a checkpoint:", "command": prune}
+    if point.name == frontier.answer:
+        how = (
+            f"The healed model lies in {point_folder(Path('RUN'), point.name) / HEALED}: copy the folder. Its pattern, "
+            "refitted and not healed, as a checkpoint:"
+        )
+        return {"how": how, "command": prune}
+    how = "It was healed and judged; its weights were not kept. This heals it again, from the search's N --heal-tokens:"
+    return {"how": how, "command": f"evop heal {pattern} --calibration SET --tokens N --out healed"}
 
 
 def _groups(judged: Judgement, frontier: FrontierFile) -> list[dict[str, Any]]:

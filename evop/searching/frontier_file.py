@@ -144,10 +144,11 @@ class FrontierFile(JsonFile):
         healed = [point for point in self.points if point.healed_tokens is not None]
         answers = "1 answer was" if len(healed) == 1 else f"{len(healed)} answers were"
         tokens = sum(point.healed_tokens or 0 for point in healed)
-        took = f"{answers} healed, from {tokens:,} tokens in all."
+        took = f"{answers} healed, from {tokens:,} tokens in all"
         if self.answer is None:
-            return [took]
-        return [f"The healed model lies in {POINTS}/{self.answer}/{HEALED} of the run; {took}"]
+            return [f"{took}; no weights were kept."]
+        kept = "" if len(healed) == 1 else "; its weights alone were kept"
+        return [f"The healed model lies in {POINTS}/{self.answer}/{HEALED} of the run; {took}{kept}."]
 
     def _took(self) -> str:
         tried = ", ".join(f"{point.remove:.0%}" for point in self.points)
@@ -167,3 +168,15 @@ class FrontierFile(JsonFile):
 def point_folder(run: Path, name: str) -> Path:
     """Name the folder of a point of a run."""
     return run / POINTS / name
+
+
+def healed_answer(run: Path) -> Path | None:
+    """Name the healed checkpoint that a search by tolerances has judged its answer as; None for any other search.
+
+    Raises:
+        EvopError: the frontier cannot be read.
+    """
+    frontier = FrontierFile.find(run)
+    if frontier is None or frontier.answer is None or frontier.judge != "healed":
+        return None
+    return point_folder(run, frontier.answer) / HEALED

@@ -27,6 +27,7 @@ from evop.model.held import HeldModel
 from evop.recipes.audit import AuditRecipe
 from evop.report.page import page
 from evop.stages.audit_folder import AuditFolder
+from evop.stages.judged_healed import judged_healed, unhealed_words
 from evop.stages.one_error import one_error
 from evop.timing.speed_file import SpeedFile
 
@@ -105,6 +106,7 @@ def _audited(
     tasks, folder = _tasks(recipe), _folder(out)
     max_tokens, metric = recipe.max_tokens or most_tokens(candidates), recipe.metric or metric_of(candidates)
     _warn_of_other_sets(candidates, audited, report)
+    _warn_of_healed(candidates, report)
     dense = HeldModel(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
     tolerated = _tolerated(recipe, candidates, audited)
     refits = RandomRefits(audited, dense, recipe.random_refitted, max_tokens, recipe.batch_size, report)
@@ -152,6 +154,15 @@ def _warn_of_other_sets(
         learned = {domain_of(group) for group in heal.curve[0].excess} if heal is not None else set()
         if origin is not None and (both := sorted(learned & set(origin.held_out))):
             report(f"{candidate.name} learned from {', '.join(both)}, which its search had held out")
+
+
+def _warn_of_healed(candidates: Sequence[Candidate], report: Callable[[str], None]) -> None:
+    """Say of every pattern that was judged healed that it is not what was judged, unless that is audited beside it."""
+    beside = {candidate.itself.folder.resolve() for candidate in candidates if candidate.itself is not None}
+    for candidate in candidates:
+        judged = None if candidate.itself is not None else judged_healed(candidate.opened)
+        if judged is not None and judged.resolve() not in beside:
+            report(f"{unhealed_words(candidate.opened, judged)}; audit it too: --pattern {judged}")
 
 
 def _tolerated(

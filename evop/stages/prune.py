@@ -23,6 +23,7 @@ from evop.recipes.weights import WeightRecipe, refuse_grain, refuse_weight_optio
 from evop.removal.opened import OpenedPattern, open_pattern
 from evop.report.card import CardFacts, model_card
 from evop.searching.search_file import SearchFile
+from evop.stages.judged_healed import judged_healed, unhealed_words
 from evop.stages.one_error import one_error
 from evop.stages.prune_refit import forget_refitted, refitted, refuse_idle
 from evop.stages.prune_weights import forget_weights, pattern_of_weights
@@ -124,6 +125,8 @@ def _pruned(
     _refuse_checkpoint(opened)
     if opened.is_traced:
         report(f"its weights say what left: {', '.join(opened.file.words)}; the dense model's are written")
+    if (healed := judged_healed(opened)) is not None:
+        report(f"{unhealed_words(opened, healed)}; to ship that, copy the folder")
     timed_as_searched(opened)  # refuses a table of times that is missing, or another one
     pruning = Pruning.planned(checkpoint, opened)
     with drafted(out, pruning.bytes) as draft:

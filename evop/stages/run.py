@@ -24,6 +24,7 @@ from evop.searching.progress import Watch
 from evop.stages.calibrate import calibrate
 from evop.stages.compare import compare
 from evop.stages.one_error import one_error
+from evop.stages.run_checkpoints import checkpoints
 from evop.stages.run_folder import RunFolder
 from evop.stages.run_recovery import heals, refits
 from evop.stages.run_set import refuse_another_set
@@ -102,7 +103,7 @@ def _run(
     if recipe.refit is not False or recipe.heal is not False:
         LearningText.refuse_without_text(calibration)  # now, and not after the searches
     steps = RunSteps(recipe, folder, checkpoint, calibration, {**untimed, **timed}, report, watching)
-    for step in itertools.chain(steps.searches(), refits(steps), heals(steps), steps.audits(), steps.checkpoints()):
+    for step in itertools.chain(steps.searches(), refits(steps), heals(steps), steps.audits(), checkpoints(steps)):
         step.take(report)
     return _concluded(recipe, folder, tuple(steps.chosen))
 

@@ -1,8 +1,7 @@
-"""The steps of a run, one after the other: searches, audits, checkpoints; what is done is not done again."""
+"""The steps of a run: searches and audits, and what all steps share; what is done is not done again."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -15,17 +14,17 @@ from evop.auditing.audit_file import AuditFile
 from evop.auditing.itself import is_checkpoint
 from evop.errors import EvopError
 from evop.files.json_file import sha256
-from evop.files.names import AUDIT, PATTERN, TRIALS
+from evop.files.names import PATTERN, TRIALS
 from evop.model.checkpoint import Checkpoint
 from evop.recipes.audit import AuditRecipe
 from evop.recipes.cell import Cell
 from evop.recipes.run import RunRecipe
 from evop.searching.folder import SearchRun
+from evop.searching.frontier_file import healed_answer
 from evop.searching.plan import SearchPlan
 from evop.searching.progress import Watch
 from evop.searching.result import SearchResult
 from evop.stages.audit import audit
-from evop.stages.prune import prune
 from evop.stages.run_folder import RunFolder
 from evop.stages.search import alone, run_plan
 from patterns import PatternError
@@ -98,26 +97,24 @@ class RunSteps:
             head = f"audit {number} of {len(self.recipe.budgets)}: {place.name}"
             yield Step(head, self._is_audited(place, cells, options), self._audit(head, place, cells, options))
 
-    def checkpoints(self) -> Iterator[Step]:
-        """List a checkpoint of every cell that is chosen; the searches have to be done."""
-        for number, (place, cell) in enumerate(self.chosen.items(), 1):
-            head = f"checkpoint {number} of {len(self.chosen)}: {place.name}, the pattern of {cell.name}"
-            yield Step(head, self._is_pruned(place, cell), self._prune(head, place, cell))
-
     @cached_property
     def chosen(self) -> dict[Path, Cell]:
         """Folder of a checkpoint -> the cell that it is made of; chosen once, when the searches are done."""
         if self.recipe.prune == "none":
             return {}
         if self.recipe.prune == "all":
-            return {self.folder.pruned(cell): cell for cell in self.recipe.cells}
+            return {self._checkpoint(cell): cell for cell in self.recipe.cells}
         budgets = self.recipe.budgets.items()
-        return {self.folder.pruned(budget): min(cells, key=self._claimed) for budget, cells in budgets}
+        return {self._checkpoint(budget): min(cells, key=self._claimed) for budget, cells in budgets}
 
     @property
     def refits(self) -> bool:
         """Whether the answer of every search is refitted."""
         return self.recipe.refit is not False
+
+    def shipped(self, cell: Cell) -> Path | None:
+        """Find the healed checkpoint that the search of a cell has judged; None where it judged a pattern."""
+        return healed_answer(self.folder.search(cell))
 
     def say(self, line: str) -> None:
         """Report a line of a step, under the head of it."""
@@ -147,7 +144,10 @@ class RunSteps:
                 return False
             try:
                 account = SearchResult.read(self.folder.search(cell)).account
+                shipped = self.shipped(cell)
             except EvopError:  # a file is missing, or of another version: the search writes them again from its log
+                return False
+            if shipped is not None and not is_checkpoint(shipped):
                 return False
             return (account.model.fingerprint, account.calibration) == self._parents
 
@@ -180,40 +180,15 @@ class RunSteps:
     def _audited(self, cells: tuple[Cell, ...]) -> list[Path]:
         """List what an audit measures: the patterns of cells, and the checkpoints that were healed of them."""
         patterns = [place for cell in cells for place in self.folder.patterns(cell, self.refits)]
+        patterns += [shipped for cell in cells if (shipped := self.shipped(cell)) is not None]
         if self.recipe.heal is False:
             return patterns
         return patterns + [self.folder.healed(place) for place, cell in self.chosen.items() if cell in cells]
 
-    def _prune(self, head: str, place: Path, cell: Cell) -> Callable[[], None]:
-        def do() -> None:
-            self.report(head)
-            if (place / PATTERN).is_file():
-                shutil.rmtree(place)
-            prune(
-                self.recipe.model,
-                self.folder.patterns(cell, self.refits)[-1],
-                place,
-                audit=None if self.recipe.audit is False else self.folder.audit(cell.recipe.budget_name),
-                revision=self.recipe.revision,
-                trust_remote_code=self.recipe.trust_remote_code,
-                report=self.say,
-            )
-
-        return do
-
-    def _is_pruned(self, place: Path, cell: Cell) -> Callable[[], bool]:
-        """Make the question whether a checkpoint holds the pattern, and the audit, that there are now."""
-
-        def is_done() -> bool:
-            sources = {PATTERN: self.folder.patterns(cell, self.refits)[-1] / PATTERN}
-            if self.recipe.audit is not False:
-                sources[AUDIT] = self.folder.audit(cell.recipe.budget_name) / AUDIT
-            elif (place / AUDIT).is_file():
-                return False
-            pairs = [(place / name, source) for name, source in sources.items()]
-            return all(copy.is_file() and sha256(copy) == sha256(source) for copy, source in pairs)
-
-        return is_done
+    def _checkpoint(self, chosen: str | Cell) -> Path:
+        """Name the folder of a checkpoint by what it is: pruned, or healed where searches judge what they healed."""
+        place = self.folder.pruned(chosen)
+        return self.folder.healed(place) if self.recipe.search["judge"] == "healed" else place
 
     def _claimed(self, cell: Cell) -> float:
         """Read what the search of a cell claims on ``select``; of one that removes as much as can go, what stays."""

@@ -104,21 +104,30 @@ class ToleratedSearch:
     def _healed_edge(self, healer: Healer, edge: int | None) -> int | None:
         """Heal answers near an edge until the largest within what is tolerated is known, or enough were healed."""
         verdicts: dict[int, str] = {}
-        while len(verdicts) < MOST:
+        while True:
             within = [at for at, verdict in verdicts.items() if verdict == "within"]
+            best = max(within, key=self._removed, default=None)
             beyond = [at for at in verdicts if at not in within] + list(self.unmet)
             reached = [max(at, round(STEPS * self._removed(at))) for at in within]
-            at = next_healed(reached, beyond, self.points, edge or 0)
-            if at is None:
-                break
+            at = next_healed(reached, beyond, self.points, edge or 0) if len(verdicts) < MOST else None
+            is_done = at is None and (best is None or healer.is_kept(self._run(best)))
+            for other in self.points if is_done else verdicts:
+                if other != best:  # nobody can use its weights
+                    healer.forget(self._run(other))
+            if is_done:
+                return best
+            if at is None:  # the answer's weights were lost: they are made and judged again
+                assert best is not None
+                at, self.points[best] = best, self.points[best].unhealed
             self._try(at, "refit")
             if at not in self.unmet:
-                run = SearchRun(point_folder(self.folder, name_of(at)))
-                self.points[at] = healer.healed(run, self.points[at])
+                self.points[at] = healer.healed(self._run(at), self.points[at])
                 verdicts[at] = self.points[at].judgements["healed"].verdict
                 self._tell(at, "healed")
-        within = [at for at, verdict in verdicts.items() if verdict == "within"]
-        return max(within, key=self._removed, default=None)
+
+    def _run(self, at: int) -> SearchRun:
+        """Find the search of a budget."""
+        return SearchRun(point_folder(self.folder, name_of(at)))
 
     def _removed(self, at: int) -> float:
         return Point.of("", self.points[at]).removed
@@ -133,7 +142,7 @@ class ToleratedSearch:
             self.unmet.add(at)
             self.report(f"{at / STEPS:.0%}: {error}")
             return
-        run = SearchRun(point_folder(self.folder, name_of(at)))
+        run = self._run(at)
         done = self._done(run, plan)
         if done is None:
             # A search that was begun before goes on from what it began with, whatever its neighbours have found since.

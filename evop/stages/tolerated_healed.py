@@ -6,13 +6,14 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from calibration import CalibrationSet
 from evop.auditing.itself import held
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.files.json_file import sha256
-from evop.files.names import HEALED, PATTERN, POINT
+from evop.files.names import HEALED, HEALED_ACCOUNT, PATTERN, POINT
 from evop.model.checkpoint import Checkpoint
 from evop.model.held import HeldModel
 from evop.recipes.execution import Execution
@@ -78,8 +79,12 @@ class Healer:
         refuse_without_peft()
 
     def is_done(self, run: SearchRun) -> bool:
-        """Tell whether the answer of a budget, as it is now, was healed so before."""
+        """Tell whether the answer of a budget, as it is now, was healed so before; its weights may be gone."""
         return self._account(run) is not None
+
+    def is_kept(self, run: SearchRun) -> bool:
+        """Tell whether the weights of an answer that was healed so are there."""
+        return self.is_done(run) and (run.folder / HEALED).is_dir()
 
     def healed(self, run: SearchRun, point: PointFile) -> PointFile:
         """Heal the answer of a budget and judge what came of it, unless that was done before.
@@ -90,24 +95,36 @@ class Healer:
         Raises:
             EvopError: the answer cannot be healed, or loses what is no number.
         """
+        if "healed" in point.judgements and self.is_done(run):
+            return point
         place = run.folder / HEALED
-        if not self.is_done(run):
-            shutil.rmtree(place, ignore_errors=True)
+        if not self.is_kept(run):
+            delete_healed(run.folder)
             self.searcher.let_go()
             asked = self.recipe.model_dump()
             heal(self.plan.checkpoint.name, run.folder, self.calibration, place, report=self.report, **asked)
         account = self._account(run)
         assert account is not None, "healed just now"
-        if "healed" not in point.judgements:
-            judged = {**point.judgements, "healed": self._judged(run)}
-            point = point.model_copy(update={"judgements": judged, "healed_tokens": account.tokens})
-            point.write(run.folder / POINT)
+        judged = {**point.judgements, "healed": self._judged(run)}
+        point = point.model_copy(update={"judgements": judged, "healed_tokens": account.tokens})
+        point.write(run.folder / POINT)
         return point
+
+    def forget(self, run: SearchRun) -> None:
+        """Delete the healed weights of a budget that cannot be the answer; what they came to stays.
+
+        The account goes to ``healed.json``, so that the same command does not heal again what it has judged.
+        """
+        account = self._account(run)
+        if account is not None and (run.folder / HEALED).is_dir():
+            account.write(run.folder / HEALED_ACCOUNT)
+        delete_healed(run.folder, but_the_account=account is not None)
 
     def _account(self, run: SearchRun) -> HealFile | None:
         """Read how the answer of a budget was healed; None where it was not, or otherwise."""
+        kept = run.folder / HEALED_ACCOUNT
         try:
-            file = HealFile.of(run.folder / HEALED)
+            file = HealFile.read(kept) if kept.is_file() else HealFile.of(run.folder / HEALED)
         except EvopError:
             return None
         asked = self.recipe.model_dump(mode="json")
@@ -132,3 +149,21 @@ class Healer:
         if not tables[1].finite:
             raise EvopError(f"losses of {run.folder / HEALED} are not finite; heal less, by fewer --heal-tokens")
         return judgement(found.select, tables[0], tables[1].loss, tolerance)
+
+
+def delete_healed(point: Path, but_the_account: bool = False) -> None:
+    """Delete the healed checkpoint of a budget, and the account of one that was deleted before.
+
+    The name goes first: wherever a kill comes, the folder of that name is whole or not there.
+
+    Args:
+        point: the folder of the budget's search.
+        but_the_account: whether that stays.
+    """
+    gone = point / f".{HEALED}.gone"
+    shutil.rmtree(gone, ignore_errors=True)
+    if (point / HEALED).is_dir():
+        (point / HEALED).rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+    if not but_the_account:
+        (point / HEALED_ACCOUNT).unlink(missing_ok=True)

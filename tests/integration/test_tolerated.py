@@ -1,20 +1,15 @@
 """How much can go so that no group loses more than it may: searched, killed, gone on with, audited, pruned."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 from sets import small_set
+from tolerated_runs import kept, killed
 
 from evop.errors import EvopError
 from evop.recipes.run import RunRecipe
-from evop.recovery.heal_file import HealFile
 from evop.reference import model_dir
 from evop.searching.frontier_file import FrontierFile
 from evop.searching.point_file import PointFile
@@ -24,7 +19,6 @@ from evop.stages.compare_picture import draw_comparison, frontier_lines
 from evop.stages.prune import prune
 from evop.stages.run import run as run_recipe
 from evop.stages.search import SearchResult, search
-from evop.stages.tolerated_healed import MOST
 
 ASKED = {
     "tolerate": {"default": 0.8, "code_python": 0.7},
@@ -104,30 +98,10 @@ def test_what_is_done_is_not_done_again(run, calibration):
     assert SearchResult.read(result.folder).pattern == result.pattern
 
 
-def kept(folder):
-    """What a search by tolerances leaves that no clock decides."""
-    names = ("trials.jsonl", "pattern.json", "frontier.json", "point.json", "frontier.html")
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.name in names}
-
-
-def begun(calibration, out, words):
-    """Begin a search as a command."""
-    command = [sys.executable, "-m", "evop", "search", "--model", str(model_dir()), "--calibration", str(calibration)]
-    command += ["--out", str(out), *words, "--strategy", "random", "--deploy", "any", "--max-tokens", "32"]
-    command += ["--min-group-tokens", "20", "--device", "cpu", "--dtype", "float32"]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ))
-
-
 def test_killed_and_run_again_it_writes_the_same_bytes(run, calibration, tmp_path):
     words = ["--tolerate", "0.8", "--tolerate", "code_python=0.7", "--evaluations", "6"]
-    process = begun(calibration, tmp_path / "run", words)
-    deadline = time.monotonic() + 120
-    while len(list(tmp_path.glob("run/points/*/trials.jsonl"))) < 2 and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (tmp_path / "run" / "frontier.json").exists()
+    two_begun = lambda: len(list(tmp_path.glob("run/points/*/trials.jsonl"))) >= 2  # noqa: E731
+    killed(calibration, tmp_path / "run", words, two_begun, 120)
     search(model_dir(), calibration, tmp_path / "run", **ASKED)
     assert kept(tmp_path / "run") == kept(run[0].folder)
 
@@ -203,52 +177,6 @@ def test_without_text_to_learn_from_nothing_is_searched_to_be_healed(tmp_path):
     asked = {**ASKED, "dtype": "float16", "judge": "healed"}
     with pytest.raises(EvopError, match="--dtype float16: gradients vanish"):
         search(model_dir(), small_set(train_tokens=1000), tmp_path / "run", **asked)
-
-
-@pytest.mark.slow
-def test_healed_it_says_all_three_and_goes_on_where_it_was(calibration, tmp_path):
-    """One of few answers is healed, the process is ended while it is, and the same command ends as if it had not."""
-    asked = {**ASKED, "tolerate": 0.8, "judge": "healed", "heal_tokens": "400", "evaluations": 3}
-    whole = search(model_dir(), calibration, tmp_path / "whole" / "run", **asked)
-    frontier = whole.frontier
-    assert list(frontier.edges) == ["healed", "refit", "masked"]
-    assert "can go (healed)" in frontier.statement[0]
-    assert any(
-        f"The healed model lies in points/{frontier.answer}/healed of the run; " in x for x in frontier.statement
-    )
-    healed = [point for point in frontier.points if "healed" in point.judgements]
-    assert 1 <= len(healed) <= MOST
-    assert all(point.healed_tokens for point in healed)
-    assert {point.healed_tokens for point in frontier.points if point not in healed} <= {None}
-    place = whole.folder / "points" / frontier.answer
-    # What is judged is what is shipped: the healing's own looks at the same documents found the same losses.
-    judged = PointFile.read(place / "point.json").judgements["healed"]
-    looked = HealFile.of(place / "healed").best.excess
-    assert {row.group: row.loss for row in judged.groups} == pytest.approx(looked, abs=1e-4)
-    killed(calibration, tmp_path / "cut" / "run")
-    search(model_dir(), calibration, tmp_path / "cut" / "run", **asked)
-    assert kept(tmp_path / "cut" / "run") == kept(whole.folder)
-    # The answer is copied out of its point again; the points themselves are not touched.
-    points = whole.folder / "points"
-    before = {path: path.stat().st_mtime_ns for path in points.rglob("*.safetensors")}
-    search(model_dir(), calibration, whole.folder, **asked)
-    assert {path: path.stat().st_mtime_ns for path in points.rglob("*.safetensors")} == before
-    other = search(model_dir(), calibration, whole.folder, **{**asked, "judge": "refit", "heal_tokens": None})
-    assert list(other.frontier.edges) == ["refit", "masked"]
-    assert all("healed" not in point.judgements for point in other.frontier.points)
-
-
-def killed(calibration, folder):
-    """Begin the search of the test above as a command, and kill it while it heals."""
-    words = ["--tolerate", "0.8", "--judge", "healed", "--heal-tokens", "400", "--evaluations", "3"]
-    process = begun(calibration, folder, words)
-    deadline = time.monotonic() + 300
-    while not list(folder.glob("points/*/healed.healing/recipe.json")) and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (folder / "frontier.json").exists()
 
 
 @pytest.mark.slow

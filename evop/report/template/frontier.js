@@ -6,7 +6,8 @@ function choose(name) {
   panelDots.forEach(dot => dot.classList.toggle("chosen", dot.id.startsWith(`point:${name}:`)));
   document.getElementById("named").textContent = `${(100 * point.removed).toFixed(1)}% removed`;
   document.getElementById("words").textContent = point.words + ".";
-  document.getElementById("command").textContent = `evop prune --model MODEL --pattern RUN@${name} --out pruned`;
+  document.getElementById("how").textContent = point.how;
+  document.getElementById("command").textContent = point.command;
   const body = document.querySelector("#groups tbody");
   body.replaceChildren(...point.groups.map(group => {
     const row = document.createElement("tr");

@@ -30,3 +30,14 @@ def test_random_patterns_are_drawn_once_per_budget(tiny_folder, tmp_path):
     assert repr(again.cuts) == repr(randoms[0].cuts[:4])  # fewer are the first of more
     candidates, randoms = candidates_of(Checkpoint.find(model), paths, 0)
     assert (randoms, candidates[0].beside) == ([], None)
+
+
+def test_a_point_of_a_search_is_named_as_it_is_pruned(tiny_folder, tmp_path):
+    model = tiny_folder("llama")
+    point = tmp_path / "mine" / "points" / "0.20"
+    (point / "healed").mkdir(parents=True)
+    for folder in (point, point / "healed"):
+        write_pattern(folder / "pattern.json", *removing(model, "layers.1.mlp"), model)
+    given = [tmp_path / "mine@0.20", point / "healed"]
+    candidates, _ = candidates_of(Checkpoint.find(model), given, 0)
+    assert [candidate.name for candidate in candidates] == ["mine@0.20", "mine@0.20, healed"]

@@ -1,5 +1,7 @@
 """The picture of what every domain pays: a panel for each, its interval, what it may lose, and how much can go."""
 
+import json
+
 import numpy as np
 import pytest
 from borne import frontier, judgement
@@ -107,3 +109,19 @@ def test_of_single_documents_there_is_no_interval_and_a_domain_that_lacks_is_lef
 
 def test_where_nothing_was_tried_nothing_is_drawn():
     assert FrontierLine.of(frontier({})) == []
+
+
+def test_the_page_says_what_makes_the_model_of_every_point():
+    points = {name: {"masked": judgement(shares), "refit": judgement(shares)} for name, shares in SHARES.items()}
+    for name in ("0.10", "0.20"):
+        points[name]["healed"] = judgement({"code": 0.4, "law": 0.2, "sums": 0.1})
+    file = frontier(points, "refit").model_copy(update={"judge": "healed"})
+    page = frontier_page(file.model_copy(update={"edges": {"healed": "0.20", **file.edges}, "answer": "0.20"}))
+    data = json.loads(page.split('id="data">')[1].split("</script>")[0])["points"]
+    how = {point["name"]: (point["how"], point["command"]) for point in data}
+    assert how["0.30"] == (
+        "This pattern as a checkpoint:", "evop prune --model MODEL --pattern RUN@0.30 --out pruned"
+    )  # fmt: skip
+    assert "The healed model lies in RUN/points/0.20/healed" in how["0.20"][0]
+    assert "its weights were not kept" in how["0.10"][0]
+    assert how["0.10"][1].startswith("evop heal --model MODEL --pattern RUN@0.10 --calibration SET --tokens N")
