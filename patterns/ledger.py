@@ -25,11 +25,14 @@ class Fidelity:
         passages: number of passages.
         tokens: number of tokens they score.
         by_group: tokens scored per group; empty where the sample is not divided.
+        anew: whether a measurement takes all of ``tokens`` whatever was measured of the pattern before, as where it is
+            trained first, on tokens that count too.
     """
 
     passages: int
     tokens: int
     by_group: Mapping[str, int] = field(default_factory=dict)
+    anew: bool = False
 
     def groups(self, measurement: Measurement | None = None) -> Mapping[str, int]:
         """Return the tokens per group; of the groups that were finished, for a measurement that stopped early."""
@@ -111,6 +114,8 @@ class Ledger:
             fidelity: the fidelity of the measurement.
             measurement: the measurement; None for the most that it can score.
         """
+        if fidelity.anew:
+            return 0 if (pattern, fidelity.passages) in self.measured else fidelity.tokens
         charged = self._charged.get(pattern, {})
         return sum(max(0, tokens - charged.get(group, 0)) for group, tokens in fidelity.groups(measurement).items())
 

@@ -12,7 +12,7 @@ from evop.auditing.candidates import Candidate, RandomPatterns
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.model.held import HeldModel
-from evop.recovery.chain import ChainRefit
+from evop.recovery.chain import METHODS, ChainRefit
 from evop.recovery.text import READINGS, LearningText
 from evop.removal.cut import Cut
 from evop.removal.pattern_facts import RefitNote
@@ -54,7 +54,11 @@ class RandomRefits:
         placed = []
         for candidate in candidates:
             note, beside = candidate.file.refit, candidate.beside
-            if note is not None and beside is not None and candidate.heal is None and self._has_text(candidate):
+            # Weights that strategy darwin trained are no refit that others could get alike.
+            if note is None or note.method not in METHODS or beside is None or candidate.heal is not None:
+                placed.append(candidate)
+                continue
+            if self._has_text(candidate):
                 key = (beside, note.method, note.ridge, note.through)
                 if key not in refitted:
                     name = REFITTED if not refitted else f"{REFITTED} as {candidate.name}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 from evop.tokens.passages import TokenPassages
@@ -12,8 +13,8 @@ SHARES = (1 / 16, 1 / 4, 1.0)
 """Fractions of the passages at which a fidelity may end; the first that holds every group is the smallest."""
 
 
-def fidelities_of(passages: TokenPassages) -> tuple[Fidelity, ...]:
-    """List the fidelities of a sample, ascending; the last is the whole sample.
+def fidelities_of(passages: TokenPassages, shares: Sequence[float] = SHARES) -> tuple[Fidelity, ...]:
+    """List the fidelities of a sample at some shares, ascending; the last is the whole sample.
 
     Each is a prefix of the sample's fixed, group-balanced order, and holds every group, so that the worst group can
     be named at every fidelity. A small sample has fewer fidelities than there are shares.
@@ -21,7 +22,7 @@ def fidelities_of(passages: TokenPassages) -> tuple[Fidelity, ...]:
     count = len(passages.ids)
     first = {group: i for i, group in reversed(list(enumerate(passages.groups)))}
     covering = 1 + max(first.values())
-    ends = sorted({max(covering, math.ceil(share * count)) for share in SHARES})
+    ends = sorted({max(covering, math.ceil(share * count)) for share in shares})
     return tuple(fidelity_of(passages.take(range(end))) for end in ends)
 
 

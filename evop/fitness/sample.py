@@ -69,7 +69,7 @@ class Sample:
                 by_lack.setdefault(tuple(group for group in needed if group not in known), []).append(pattern)
             for lacking, alike in by_lack.items():
                 if lacking:
-                    tables = self.tables(alike, self._increments[number].only(lacking))
+                    tables = self._measured(alike, number, lacking)
                     for pattern, table in zip(alike, tables, strict=True):
                         self.store.put(pattern, number, _sums(table))
 
@@ -78,6 +78,10 @@ class Sample:
         if self.cross is None:
             return self.evaluator.losses(patterns, passages)
         return self.cross.losses(self.evaluator, patterns, passages)
+
+    def _measured(self, patterns: Sequence[Pattern], number: int, groups: Sequence[str]) -> list[LossTable]:
+        """Measure patterns on some groups of an increment."""
+        return self.tables(patterns, self._increments[number].only(groups))
 
     def means(self, pattern: Pattern, fidelity: Fidelity, groups: Sequence[str]) -> Losses | str:
         """Take the mean loss of groups that are all in the store at a fidelity; or say why there is none."""

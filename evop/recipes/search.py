@@ -59,8 +59,8 @@ class SearchRecipe(BudgetRecipe):
     strategy: Annotated[
         str,
         option(
-            "auto, surrogate, cma, lq-cma, swap, genetic, greedy, oneshot, policy, exhaustive or random; auto measures "
-            "every pattern where there are at most 200, else it is surrogate."
+            "auto, surrogate, cma, lq-cma, swap, darwin, genetic, greedy, oneshot, policy, exhaustive or random; auto "
+            "measures every pattern where there are at most 200, else it is surrogate."
         ),
     ] = "auto"
     objective: ObjectiveField = "cvar"
@@ -201,6 +201,17 @@ class SearchRecipe(BudgetRecipe):
             )
         elif self.loss.text not in (None, "nll"):
             raise ValueError(f"--judge healed measures text by its own next words; leave --loss {self.loss.name} out")
+        return self
+
+    @model_validator(mode="after")
+    def _trained_alone(self) -> Self:
+        others = {"engine": "serial", "fitness_on": "all", "scale": "none"}
+        for name, only in others.items() if self.strategy == "darwin" else ():
+            if (found := getattr(self, name)) != only:
+                raise ValueError(
+                    f"--strategy darwin trains every pattern before it is measured, which --{name.replace('_', '-')} "
+                    f"{found} does not; use {only}"
+                )
         return self
 
     @property

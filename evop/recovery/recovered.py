@@ -11,7 +11,8 @@ from evop.removal.pattern_file import PatternFile
 from evop.removal.zeros_file import Zeros
 
 Recovery = Literal["none", "refitted", "healed"]
-"""A refitted model has weights solved in closed form; a healed one has learned, refitted before or not."""
+"""A refitted model has weights solved in closed form, or trained by strategy ``darwin`` as it was searched; a healed
+one has learned, refitted before or not."""
 
 
 def recovery_of(file: PatternFile, heal: HealFile | None) -> Recovery:

@@ -1,4 +1,4 @@
-"""What the finalists of a search are judged by: as they were searched, or with the weights that stay refitted."""
+"""What the finalists of a search are judged by: as they were searched, trained or not, or refitted."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from evop.errors import EvopError
 from evop.fitness.fitness import Fitness
 from evop.fitness.sample import Losses, Sample
+from evop.fitness.tuned_sample import TunedSample
 from evop.losses.table import LossTable, excess
 from evop.model.loaded import wider
 from evop.recovery.chain import ChainRefit
@@ -63,7 +64,12 @@ class Judge:
         Raises:
             EvopError: no finalist has a loss.
         """
-        found = self._refitted(best) if self.setup.refits.learning is not None else self._masked(best)
+        if self.setup.refits.learning is not None:
+            found = self._refitted(best)
+        elif isinstance(self.setup.fitness.sample, TunedSample):
+            found = self._tuned(best, self.setup.fitness.sample)
+        else:
+            found = self._masked(best)
         sound = [judged for judged in found if judged.select.failed is None]
         if not sound:
             advice = wider(self.setup.fitness.sample.evaluator.loaded.dtype, "remove less, or give another --seed")
@@ -76,16 +82,19 @@ class Judge:
         tokens = {"select": (1 + finalists) * passages.select.total}
         if self.setup.refits.learning is not None:
             tokens["refit"] = finalists * refit_tokens(self.setup.refits.learning, passages.search)
+        elif self.setup.refits.trained:
+            tokens["tuning"] = finalists * self.setup.refits.trained
         return tokens
 
     def note(self, cut: Cut) -> RefitNote | None:
         """Say how the weights of a finalist were refitted; None where they were not."""
-        learning = self.setup.refits.learning
-        if learning is None or not cut.weights:
+        learning, trained = self.setup.refits.learning, self.setup.refits.trained
+        if not cut.weights or (learning is None and not trained):
             return None
         through, fingerprint = max(layer for _, layer in cut.weights), self.setup.calibration.fingerprint
+        method, ridge, tokens = ("darwin", 0.0, trained) if learning is None else ("chain", RIDGE, learning.tokens)
         return RefitNote(
-            method="chain", ridge=RIDGE, through=through, calibration=fingerprint, tokens=learning.tokens, anchor=0.0
+            method=method, ridge=ridge, through=through, calibration=fingerprint, tokens=tokens, anchor=0.0
         )
 
     def _masked(self, best: Sequence[Trial]) -> list[Judged]:
@@ -95,6 +104,15 @@ class Judge:
         return [
             Judged(trial, evaluator.cut(trial.pattern), fitness.excess(trial.measurement), measurement)
             for trial, measurement in zip(best, measured, strict=True)
+        ]
+
+    def _tuned(self, best: Sequence[Trial], sample: TunedSample) -> list[Judged]:
+        """Judge finalists with the weights that they were searched with, trained once more to the same."""
+        fitness, cuts = self.setup.fitness, [sample.cut(trial.pattern) for trial in best]
+        selected = sample.evaluator.of_cuts(cuts, self.setup.passages.select)
+        return [
+            Judged(trial, cut, fitness.excess(trial.measurement), self._measurement(table))
+            for trial, cut, table in zip(best, cuts, selected, strict=True)
         ]
 
     def _refitted(self, best: Sequence[Trial]) -> list[Judged]:

@@ -137,7 +137,8 @@ class SearchLoop:
         if pattern is not None:
             (measurement,) = self.fitness([pattern])
             if measurement.failed is None:
-                rest = 0 if pattern in finished else measurement.tokens - _charged(trials, pattern)
+                known = 0 if self.fitness.sample.full.anew else _charged(trials, pattern)
+                rest = 0 if pattern in finished else measurement.tokens - known
                 charged = replace(measurement, tokens=rest + sum(finished.values()))
                 return [Trial(-1, pattern, True, self.fitness.sample.full.passages, charged)]
         advice = wider(self.fitness.sample.evaluator.loaded.dtype, "remove less, or give another --seed")

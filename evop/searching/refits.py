@@ -26,15 +26,22 @@ class FinalistRefits:
         learning: the text; None where finalists are judged as they were searched.
         most: number of finalists that are judged.
         of: number of tokens that the set has to learn from.
+        trained: tokens that a pattern is trained on before it is measured in full, and a finalist once more.
     """
 
     learning: LearningText | None = None
     most: int = FINALISTS
     of: int = 0
+    trained: int = 0
 
     @classmethod
     def within(
-        cls, recipe: SearchRecipe, calibration: CalibrationSet, loaded: LoadedModel, passages: ObjectivePassages
+        cls,
+        recipe: SearchRecipe,
+        calibration: CalibrationSet,
+        loaded: LoadedModel,
+        passages: ObjectivePassages,
+        trained: int = 0,
     ) -> Self:
         """Take the text to learn from, nothing of a domain that is held out; no more than ``--tokens`` has room for.
 
@@ -45,10 +52,10 @@ class FinalistRefits:
             EvopError: the set has none.
         """
         if recipe.judge != "refit":
-            return cls()
+            return cls(trained=trained)
         held_out = held_out_domains(calibration, recipe.hold_out_domain)
         learning = LearningText.of(calibration, loaded.tokenizer, recipe.max_tokens, held_out)
-        whole = cls(learning, of=learning.tokens)
+        whole = cls(learning, of=learning.tokens, trained=trained)
         if recipe.tokens is None:
             return whole
         room = int(SHARE * recipe.tokens)
@@ -68,12 +75,12 @@ class FinalistRefits:
 
     def each(self, passages: ObjectivePassages) -> int:
         """Count the tokens that judging one finalist scores."""
-        refitting = 0 if self.learning is None else refit_tokens(self.learning, passages.search)
-        return passages.select.total + refitting
+        recovering = self.trained if self.learning is None else refit_tokens(self.learning, passages.search)
+        return passages.select.total + recovering
 
     def reserve(self, finalists: int, passages: ObjectivePassages) -> int:
         """Count the tokens that the dense model and the finalists take; without any, a completed pattern."""
-        completing = 0 if finalists else passages.search.total
+        completing = 0 if finalists else passages.search.total + self.trained
         return passages.select.total + max(1, min(finalists, self.most)) * self.each(passages) + completing
 
     def holdings(self, tolerates: bool) -> int:

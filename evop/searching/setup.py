@@ -18,10 +18,13 @@ from evop.fitness.folds import Folds
 from evop.fitness.sample import Losses, Sample
 from evop.fitness.search_evaluator import search_evaluator
 from evop.fitness.store import LossStore
+from evop.fitness.tuned_sample import TunedSample
 from evop.losses.objectives import objective_of
 from evop.losses.table import excess
 from evop.model.loaded import LoadedModel
 from evop.recipes.search import SearchRecipe
+from evop.recovery.text import LearningText
+from evop.recovery.tuning import Tuning
 from evop.searching.folder import SearchRun
 from evop.searching.identity import identity_asked, identity_found
 from evop.searching.moments import moment_texts, moment_tokens
@@ -109,7 +112,9 @@ def set_up(
     folds = folds_of(recipe, passages.search)
     texts = moment_texts(recipe, calibration, loaded.tokenizer, samples_of(passages.search, folds))
     tokens = {**_tokens_before(recipe, passages.search, folds), **moment_tokens(evaluator, texts)}
-    refits = FinalistRefits.within(recipe, calibration, loaded, passages)
+    tuner = _tuner(recipe, calibration, loaded)
+    trained = 0 if tuner is None else tuner.tokens(1.0)
+    refits = FinalistRefits.within(recipe, calibration, loaded, passages, trained)
     _refuse_too_few_tokens(recipe, passages, tokens, refits)
     rankings = rankings_of(recipe, run, evaluator, passages.search, folds, texts, watch)
     evaluator = evaluator.with_ranking(rankings.whole)
@@ -118,9 +123,14 @@ def set_up(
     identity = {**identity_asked(plan, calibration), **identity_found(loaded, passages, evaluator.space, rankings)}
     run.refuse_another(identity)
     watch(Progress("dense"))
-    fidelities = fidelities_of(passages.search)
-    store = LossStore.of_search(recipe.store, identity, fidelities)
-    sample = Sample(evaluator, passages.search, fidelities, store, rankings.cross)
+    sample: Sample
+    if tuner is not None:  # trained weights are this search's own, so nothing is shared with others
+        sample = TunedSample.of(evaluator, passages.search, tuner)
+        tokens["dense"] = sample.scored
+    else:
+        fidelities = fidelities_of(passages.search)
+        store = LossStore.of_search(recipe.store, identity, fidelities)
+        sample = Sample(evaluator, passages.search, fidelities, store, rankings.cross)
     fitness = _fitness(recipe, sample, budget, header, tolerated(recipe, calibration, passages.search))
     derived = {
         "parts": [part.name for part in budget.space.parts],
@@ -151,13 +161,26 @@ def _tokens_before(recipe: SearchRecipe, search: TokenPassages, folds: Folds | N
 def _refuse_too_few_tokens(
     recipe: SearchRecipe, passages: ObjectivePassages, tokens: Mapping[str, int], refits: FinalistRefits
 ) -> None:
-    least = sum(tokens.values()) + passages.search.total + refits.reserve(0, passages)
+    least = sum(tokens.values()) + passages.search.total + refits.trained + refits.reserve(0, passages)
     least += refits.holdings(bool(recipe.tolerate)) * passages.select.total
     if recipe.tokens is not None and recipe.tokens < least:
         raise EvopError(
             f"--tokens {recipe.tokens:,} is too few for one pattern: with the dense model, what ranks units and the "
             f"answer on search and select it takes {least:,}; give more, or fewer --passages when calibrating"
         )
+
+
+def _tuner(recipe: SearchRecipe, calibration: CalibrationSet, loaded: LoadedModel) -> Tuning | None:
+    """Make what trains patterns before they are measured, where the strategy says so.
+
+    Raises:
+        EvopError: the set has no text to learn from.
+    """
+    if recipe.strategy != "darwin":
+        return None
+    held_out = held_out_domains(calibration, recipe.hold_out_domain)
+    text = LearningText.of(calibration, loaded.tokenizer, recipe.max_tokens, held_out)
+    return Tuning(loaded, text, recipe.seed)
 
 
 def _fitness(

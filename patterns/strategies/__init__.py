@@ -51,6 +51,7 @@ class Strategy(Protocol):
 
 STRATEGIES: dict[str, str] = {
     "cma": "patterns.strategies.cma:CMA",
+    "darwin": "patterns.strategies.darwin:Darwin",
     "exhaustive": "patterns.strategies.exhaustive:Exhaustive",
     "genetic": "patterns.strategies.genetic:Genetic",
     "greedy": "patterns.strategies.greedy:Greedy",

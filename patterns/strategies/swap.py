@@ -28,10 +28,12 @@ class SwapSettings:
     Attributes:
         steps: the steps of a selection: share of the search sample, and number of survivors.
         generations: number of generations after which the search ends; None: never, a stuck parent starts it anew.
+        offspring: number of offspring of a generation.
     """
 
     steps: tuple[tuple[float, int], ...] = STEPS
     generations: int | None = None
+    offspring: int = OFFSPRING
 
     @classmethod
     def of_evopress(cls, pairs: int, layers: int) -> SwapSettings:
@@ -119,7 +121,11 @@ class Swap:
         """Ask for random patterns, without a parent."""
         self._parent: Pattern | None = None
         self._stuck = 0
-        self._select(0, [self.budget.draw(self._rng) for _ in range(START)])
+        self._select(0, self._first())
+
+    def _first(self) -> list[Pattern]:
+        """Draw the patterns of a start."""
+        return [self.budget.draw(self._rng) for _ in range(START)]
 
     def _breed(self, parent: Pattern) -> None:
         """Ask for the offspring of a parent, or for a new start when it has outlived its time.
@@ -131,11 +137,11 @@ class Swap:
             self._start()
             return
         offspring: dict[Pattern, None] = {}
-        for _ in range(TRIES * OFFSPRING):
+        for _ in range(TRIES * self.settings.offspring):
             child = self._child(parent)
             if child != parent:
                 offspring[child] = None
-            if len(offspring) == OFFSPRING:
+            if len(offspring) == self.settings.offspring:
                 break
         if offspring:
             self._select(0, list(offspring))
@@ -152,5 +158,9 @@ class Swap:
         """Return a pattern one to three switches from a parent, few more often than many."""
         child = parent
         for _ in range(self._rng.integers(1, MAX_SWITCHES + 1, 2).min()):
-            child = self.budget.move(child, self._rng)
+            child = self._switched(child)
         return child
+
+    def _switched(self, pattern: Pattern) -> Pattern:
+        """Return a pattern one level switch away."""
+        return self.budget.move(pattern, self._rng)

@@ -84,6 +84,8 @@ def test_ctrl_c_answers_with_the_best_so_far_and_the_run_goes_on(calibration, tm
 def test_a_longer_search_extends_a_shorter_one(calibration, tiny_folder, tmp_path, strategy):
     options = {**THIN, "width_step": 8, "strategy": strategy}
     model = tiny_folder("llama")
+    if strategy == "darwin":  # it needs text to train on
+        calibration = small_set(train_tokens=200)
     run(calibration, tmp_path / "parts", model, **options, evaluations=5)
     short = (tmp_path / "parts" / "trials.jsonl").read_bytes()
     run(calibration, tmp_path / "parts", model, **options, evaluations=12)

@@ -20,7 +20,7 @@ from patterns import (
 )
 
 NO_CHANCE = {"exhaustive", "greedy", "oneshot"}
-ALL_AT_ONCE = ("exhaustive", "genetic", "policy", "random", "swap")
+ALL_AT_ONCE = ("darwin", "exhaustive", "genetic", "policy", "random", "swap")
 """Those that ask for nothing on the way."""
 
 
