@@ -9,7 +9,8 @@
 Of the domains, five are searched and refitted by, and three are kept away, others for every seed. One search a cell by
 the default strategy, as many tokens as 40 patterns take; then its answer as it is, with FLAP's bias, and refitted: by a
 single refit, by ReplaceMe's map, by a chain without an anchor and by the default, a chain whose ridge and depth are
-chosen on ``select``, with a fifth of the dense model's own samples beside the domains.
+chosen on ``select``, with a fifth of the dense model's own samples beside the domains. Of layers, beside it, as many in
+a row as turn the residual stream least, UIDL's choice, as they are and with the default refit.
 
 What is judged is nothing that was searched, chosen or fitted on: audit (new passages of the same groups), unseen (whole
 clusters) and the three domains. Excess over the dense model in nats per token. Writes ``<name>.csv``, ``<name>.md``.
@@ -27,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from layer_runs import most_alike
 from processes import processes
 from rivals import embedded_domains
 
@@ -40,7 +42,7 @@ from evop.recipes.words import calibration_recipe
 from evop.reference import model_dir
 from evop.removal.compensation import compensated
 from evop.removal.cut import Cut
-from evop.removal.opened import open_pattern
+from evop.removal.opened import OpenedPattern, open_pattern
 from evop.removal.ranking import Ranking
 from evop.removal.space import THINNED
 from evop.stages.refit import refit
@@ -128,16 +130,27 @@ class Cell:
         if self.grain in THINNED:
             cuts["bias"] = biased(evaluator, opened.cut, calibration)
         for name in self.recoveries:
-            asked = CONTENDERS[name]
-            out = self.folder / name.replace(", ", "-").replace(" ", "-")
-            if not (out / "pattern.json").is_file():
-                refit(self.model, run, calibration, out, max_tokens=MAX_TOKENS, **HOW, **asked)
-            cuts[name] = open_pattern(out, loaded.checkpoint).cut
-        return self._judged(evaluator, cuts, calibration, self.calibration(away, "away"))
+            cuts[name] = self.refitted(name, run, calibration, CONTENDERS[name]).cut
+        if self.grain == "layer":
+            run_of_layers = self.folder / "uidl.txt"
+            sample = tokenize(calibration.split("search"), loaded.tokenizer, MAX_TOKENS)
+            run_of_layers.write_text(str(most_alike(loaded, sample, len(opened.file.removed))))
+            cuts["UIDL's layers"] = open_pattern(run_of_layers, loaded.checkpoint).cut
+            opened = self.refitted("UIDL's layers, auto", run_of_layers, calibration, CONTENDERS["auto"])
+            cuts["UIDL's layers, auto"] = opened.cut
+        return self.judged(evaluator, cuts, calibration, self.calibration(away, "away"))
 
-    def _judged(
+    def refitted(self, name: str, pattern: Path, calibration: CalibrationSet, asked: dict[str, Any]) -> OpenedPattern:
+        """Refit; what was refitted before is read again."""
+        out = self.folder / name.replace(", ", "-").replace(" ", "-").replace("'", "")
+        if not (out / "pattern.json").is_file():
+            refit(self.model, pattern, calibration, out, max_tokens=MAX_TOKENS, **HOW, **asked)
+        return open_pattern(out, Checkpoint.find(self.model))
+
+    def judged(
         self, evaluator: Evaluator, cuts: dict[str, Cut], calibration: CalibrationSet, away: CalibrationSet
     ) -> list[dict[str, Any]]:
+        """What every cut loses on what nobody searched, chose or fitted on: the rows of the table."""
         rows: list[dict[str, Any]] = [
             {"grain": self.grain, "remove": self.remove, "seed": self.seed, "recovery": name} for name in cuts
         ]
