@@ -13,7 +13,7 @@ def most_alike(loaded: LoadedModel, passages: TokenPassages, count: int) -> list
     """The run of so many layers that turns the residual stream least, at the last token of a passage.
 
     Source: The Unreasonable Ineffectiveness of the Deeper Layers (arXiv 2403.17887), angular distance; what it trains
-    afterwards is left out.
+    afterwards is left out. Runs that end with the last layer are not tried: behind it, the stream is normalised.
     """
     turns = 0.0
     for ids in passages.ids:

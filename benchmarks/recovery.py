@@ -131,7 +131,7 @@ class Cell:
             cuts["bias"] = biased(evaluator, opened.cut, calibration)
         for name in self.recoveries:
             cuts[name] = self.refitted(name, run, calibration, CONTENDERS[name]).cut
-        if self.grain == "layer":
+        if self.grain == "layer" and "auto" in self.recoveries:
             run_of_layers = self.folder / "uidl.txt"
             sample = tokenize(calibration.split("search"), loaded.tokenizer, MAX_TOKENS)
             run_of_layers.write_text(str(most_alike(loaded, sample, len(opened.file.removed))))

@@ -4,9 +4,10 @@
     python benchmarks/training_aware.py --seeds 3 --tokens 4000000
 
 Every search looks among least-squares levels by the divergence from the dense model, and may read so many tokens,
-those that are trained on included: strategy darwin, DarwinLM's; the default strategy, its finalists refitted in
-closed form before one is chosen (``--judge refit``); and the default strategy alone, its answer as it is, and
-refitted afterwards, which takes three more readings of the text.
+those that are trained on included: strategy darwin, DarwinLM's; the strategy surrogate, its finalists refitted in
+closed form before one is chosen (``--judge refit``); and surrogate alone. The answers of the first and the last are
+judged as they are, and once more with the weights that a chain refit solves for in place of their own: what the choice
+of the pattern alone is worth. The refit reads the text three more times, which is counted.
 
 Judged as in ``recovery.py``: passages that nobody searched, chose or fitted on, and three domains kept away. Excess
 over the dense model in nats per token. Writes ``training-aware.csv`` and ``training-aware.md``.
@@ -24,21 +25,21 @@ from recovery import HOW, MAX_TOKENS, Cell, spread
 from rivals import embedded_domains
 
 from evop.evaluator import Evaluator
-from evop.files.names import PATTERN
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_model
+from evop.recovery.text import READINGS
 from evop.reference import model_dir
 from evop.removal.opened import open_pattern
 from evop.removal.ranking import Ranking
-from evop.stages.refit import refit
 from evop.stages.search import search
 
 SEARCHES: dict[str, dict[str, Any]] = {
     "darwin": {"strategy": "darwin"},
-    "default, judged refitted": {"strategy": "surrogate", "judge": "refit"},
-    "default": {"strategy": "surrogate"},
+    "surrogate, judge refit": {"strategy": "surrogate", "judge": "refit"},
+    "surrogate": {"strategy": "surrogate"},
 }
-AFTER = "default, then refitted"
+AFTER = {"darwin": "darwin, then refitted", "surrogate": "surrogate, then refitted"}
+"""Searches whose answers are refitted too, and what that is called."""
 
 
 def rows(cell: Cell, tokens: int) -> list[dict[str, Any]]:
@@ -55,17 +56,20 @@ def rows(cell: Cell, tokens: int) -> list[dict[str, Any]]:
             min_group_tokens=96, tokens=tokens, seed=cell.seed, **HOW, **how,
         )  # fmt: skip
         spent = result.account.tokens
-        trained = spent.get("tuning", spent.get("refit", 0))
         found[name] = {
-            "patterns": result.account.evaluations, "tokens": spent["total"], "of the answer's weights": trained,
+            "patterns": result.account.evaluations, "tokens": spent["total"],
+            "learned": spent.get("tuning", 0) + spent.get("refit", 0),
             "minutes": (time.perf_counter() - begun) / 60,
         }  # fmt: skip
         cuts[name] = open_pattern(out, loaded.checkpoint).cut
-    after = cell.folder / "after"
-    if not (after / PATTERN).is_file():
-        refit(cell.model, cell.folder / "default", calibration, after, refit="chain", ridge=1.0, anchor=0, **HOW)
-    cuts[AFTER], found[AFTER] = open_pattern(after, loaded.checkpoint).cut, found["default"]
-    opened = open_pattern(cell.folder / "default", loaded.checkpoint)
+        if name in AFTER:
+            after = cell.refitted(AFTER[name], out, calibration, {"refit": "chain", "ridge": 1.0, "anchor": 0})
+            assert after.file.refit is not None
+            more = READINGS * after.file.refit.tokens
+            cuts[AFTER[name]], found[AFTER[name]] = after.cut, dict(found[name])
+            found[AFTER[name]]["tokens"] += more
+            found[AFTER[name]]["learned"] += more
+    opened = open_pattern(cell.folder / "surrogate", loaded.checkpoint)
     evaluator = Evaluator(loaded, opened.space, Ranking(), MAX_TOKENS, HOW["batch_size"], cache_mb=0)
     judged = cell.judged(evaluator, cuts, calibration, cell.calibration(away, "away"))
     return [{**row, **found[row["recovery"]]} for row in judged]
@@ -74,14 +78,15 @@ def rows(cell: Cell, tokens: int) -> list[dict[str, Any]]:
 def table(frame: pd.DataFrame) -> str:
     """Medians over the seeds, and their range."""
     shown = [f"{split} {what}" for split in ("audit", "unseen", "other domains") for what in ("worst", "mean")]
-    lines = [f"| search | {' | '.join(shown)} | patterns | million tokens |", "|---" * (len(shown) + 3) + "|"]
+    heads = ["search", *shown, "patterns", "million tokens", "of these learned from"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for name, mine in frame.groupby("recovery", sort=False):
         cells = [*(spread(mine[column]) for column in shown), spread(mine["patterns"], ".0f")]
-        lines.append(f"| {name} | {' | '.join(cells)} | {spread(mine['tokens'] / 1e6, '.2f')} |")
+        cells += [f"{mine[column].median() / 1e6:.2f}" for column in ("tokens", "learned")]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return (
-        f"Medians over {frame['seed'].nunique()} seed(s), and the range where there are several.\n\n"
-        + "\n".join(lines)
-        + "\n"
+        f"Excess over the dense model in nats per token: medians over {frame['seed'].nunique()} seed(s), and the\n"
+        "range where there are several.\n\n" + "\n".join(lines) + "\n"
     )
 
 

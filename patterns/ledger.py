@@ -23,16 +23,16 @@ class Fidelity:
 
     Attributes:
         passages: number of passages.
-        tokens: number of tokens they score.
+        tokens: number of tokens they score, and of those that a pattern is trained on.
         by_group: tokens scored per group; empty where the sample is not divided.
-        anew: whether a measurement takes all of ``tokens`` whatever was measured of the pattern before, as where it is
-            trained first, on tokens that count too.
+        trained: how many of ``tokens`` a pattern is trained on before it is measured. What is trained is another model
+            each time, so that no measurement continues another: each takes all of ``tokens``.
     """
 
     passages: int
     tokens: int
     by_group: Mapping[str, int] = field(default_factory=dict)
-    anew: bool = False
+    trained: int = 0
 
     def groups(self, measurement: Measurement | None = None) -> Mapping[str, int]:
         """Return the tokens per group; of the groups that were finished, for a measurement that stopped early."""
@@ -114,7 +114,7 @@ class Ledger:
             fidelity: the fidelity of the measurement.
             measurement: the measurement; None for the most that it can score.
         """
-        if fidelity.anew:
+        if fidelity.trained:
             return 0 if (pattern, fidelity.passages) in self.measured else fidelity.tokens
         charged = self._charged.get(pattern, {})
         return sum(max(0, tokens - charged.get(group, 0)) for group, tokens in fidelity.groups(measurement).items())

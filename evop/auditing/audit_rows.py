@@ -38,7 +38,7 @@ class AuditedPattern(JsonPart):
     None where the pattern was searched on another calibration set, or by another loss than this audit's, or is healed,
     which the search knew nothing of."""
     recovery: Recovery = "none"
-    """``refitted``: weights were solved anew; ``healed``: they have learned, refitted before or not."""
+    """``refitted``: weights were solved anew, or trained by strategy ``darwin``; ``healed``: they learned since."""
     parts: str = ""
     """Hash of what leaves: patterns that take out the same agree in it, however they were recovered."""
     checkpoint: str | None = None

@@ -111,7 +111,7 @@ class Fitness:
 
         They cannot under a mean over losses without a floor: the others may lose less than any number.
         """
-        return not self.sample.full.anew and math.isfinite(
+        return not self.sample.full.trained and math.isfinite(
             self.objective(np.array([self.sample.evaluator.loss.floor, *[0.0] * (len(self.sample.groups) - 1)]))
         )
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
-from evop.evaluator import Evaluator
 from evop.fitness.fidelities import fidelities_of
 from evop.fitness.sample import Sample
 from evop.losses.table import LossTable
@@ -16,15 +15,28 @@ from evop.tokens.passages import TokenPassages
 from patterns import Fidelity, Pattern
 from patterns.strategies.darwin import STEPS
 
+LEAST = 1 / 20
+"""Share of the text that is trained on before the smallest of several measurements: DarwinLM's first step trains on
+10,000 tokens and its last on 200,000. Between them the share of the text is that of the sample."""
+
 
 class Tuner(Protocol):
-    """Trains what a cut leaves, on more text the larger the share."""
+    """Trains what a cut leaves on a share of a text."""
 
     def tokens(self, share: float) -> int:
         """Count the tokens that one cut is trained on."""
 
     def tuned(self, cut: Cut, share: float) -> Cut:
         """Return the cut with the weights that it has after training; the same ones every time."""
+
+
+def tuned_fidelities(passages: TokenPassages, tuner: Tuner) -> tuple[Fidelity, ...]:
+    """List the fidelities of a sample at the shares of DarwinLM's steps; their tokens are trained on, or scored."""
+    plain = fidelities_of(passages, [share for share, _ in STEPS])
+    trained = [tuner.tokens(_share(each, plain)) for each in plain]
+    return tuple(
+        replace(each, tokens=each.tokens + more, trained=more) for each, more in zip(plain, trained, strict=True)
+    )
 
 
 @dataclass(frozen=True)
@@ -40,31 +52,17 @@ class TunedSample(Sample):
 
     tuner: Tuner | None = None
 
-    @classmethod
-    def of(cls, evaluator: Evaluator, passages: TokenPassages, tuner: Tuner) -> TunedSample:
-        """Make a sample with the fidelities of DarwinLM's steps."""
-        plain = fidelities_of(passages, [share for share, _ in STEPS])
-        most = plain[-1].passages
-        fidelities = tuple(
-            replace(each, tokens=each.tokens + tuner.tokens(each.passages / most), anew=True) for each in plain
-        )
-        return cls(evaluator, passages, fidelities, tuner=tuner)
-
-    @property
-    def scored(self) -> int:
-        """Number of tokens that a pattern scores when it is measured at all fidelities, training left out."""
-        return sum(increment.total for increment in self._increments)
-
     def cut(self, pattern: Pattern, fidelity: Fidelity | None = None) -> Cut:
         """Train what a pattern leaves, as for a fidelity; None for the largest."""
         assert self.tuner is not None
         cut = self.evaluator.cut(pattern)
-        share = (fidelity or self.full).passages / self.full.passages
-        return self.tuner.tuned(cut, share) if cut.gone or cut.kept else cut
+        return self.tuner.tuned(cut, _share(fidelity or self.full, self.fidelities)) if cut.gone or cut.kept else cut
 
     def _measured(self, patterns: Sequence[Pattern], number: int, groups: Sequence[str]) -> list[LossTable]:
-        cuts = [self.cut(pattern, self.fidelities[number]) for pattern in patterns]
-        return self.evaluator.of_cuts(cuts, self._increments[number].only(groups))
+        passages = self._increments[number].only(groups)
+        # One by one: each has weights of its own, and all of them at once would be as many models.
+        cuts = (self.cut(pattern, self.fidelities[number]) for pattern in patterns)
+        return [table for cut in cuts for table in self.evaluator.of_cuts([cut], passages)]
 
     @cached_property
     def _increments(self) -> tuple[TokenPassages, ...]:
@@ -73,3 +71,9 @@ class TunedSample(Sample):
     def _numbers(self, fidelity: Fidelity) -> range:
         at = self.fidelities.index(fidelity)
         return range(at, at + 1)
+
+
+def _share(fidelity: Fidelity, every: Sequence[Fidelity]) -> float:
+    """Say which share of the text is trained on before a measurement."""
+    share = fidelity.passages / every[-1].passages
+    return LEAST if share < 1 and fidelity.passages == every[0].passages else share

@@ -205,7 +205,7 @@ class SearchRecipe(BudgetRecipe):
 
     @model_validator(mode="after")
     def _trained_alone(self) -> Self:
-        others = {"engine": "serial", "fitness_on": "all", "scale": "none"}
+        others = {"engine": "serial", "fitness_on": "all", "scale": "none", "judge": "masked"}
         for name, only in others.items() if self.strategy == "darwin" else ():
             if (found := getattr(self, name)) != only:
                 raise ValueError(

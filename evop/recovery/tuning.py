@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 
 from calibration.seeded import generator
-from evop.errors import EvopError
 from evop.model.families import BLOCK_KINDS
-from evop.model.loaded import DTYPES, LoadedModel, wider
+from evop.model.loaded import DTYPES, LoadedModel
 from evop.recipes.heal import LEARNING_RATES, WIDTH
 from evop.recovery.healing.distillation import Target, distillation_loss, target_of
 from evop.recovery.projection import Projection
@@ -22,10 +22,6 @@ from evop.removal.cut import Cut, Place, Weight
 from evop.removal.masking import Refitted, masked
 from evop.tokens.batches import lay_out
 
-LEAST = 1 / 20
-"""Share of the text that is trained on before the smallest measurement: 10,000 of DarwinLM's 200,000 tokens."""
-SMALLEST = 1 / 8
-"""Share of the search sample up to which a measurement is the smallest."""
 TOP = 64
 """Likeliest words of the dense model that are learned; the others count as one."""
 
@@ -35,7 +31,9 @@ class Tuning:
     """Trains the last projections of every block that stays, from the weights that a cut gives them.
 
     One passage a step, AdamW without weight decay, the divergence from the dense model. Each call begins anew, with the
-    first passages of one fixed, shuffled order, so that a cut and a share always give the same weights.
+    first passages of one fixed, shuffled order, so that a cut and a share always give the same weights. It ends where a
+    loss is no number. No token is left out for being massive, as in a refit: a token counts by what is said there, and
+    not by the size of what a layer holds.
 
     DarwinLM trains all parameters in stage after stage, and throws the trained weights away. Here only those are
     trained that can be written beside a pattern, and the answer keeps them: what was judged is what is written.
@@ -57,7 +55,7 @@ class Tuning:
     _targets: dict[int, Target] = field(init=False, default_factory=dict)
 
     def tokens(self, share: float) -> int:
-        """Count the tokens that a cut is trained on before it is measured on a share of the search sample."""
+        """Count the tokens that a cut is trained on, of a share of the text."""
         return int(self.text.passages.scored[self._chosen(share)].sum())
 
     def tuned(self, cut: Cut, share: float) -> Cut:
@@ -65,10 +63,7 @@ class Tuning:
 
         Args:
             cut: what leaves, with the weights to begin from where they are not the dense model's.
-            share: the share of the search sample that it will be measured on.
-
-        Raises:
-            EvopError: the loss is not a number.
+            share: the share of the text that is learned from.
         """
         chosen = self._chosen(share)
         for passage in chosen:
@@ -80,10 +75,11 @@ class Tuning:
         return replace(cut, weights={place: Weight(values.cpu().contiguous()) for place, values in stored.items()})
 
     def _trained(self, cut: Cut, chosen: Iterable[int]) -> dict[Place, torch.Tensor]:
-        """Train the weights of a cut that is made in the model."""
+        """Train copies of the weights of a cut that is made in the model."""
         modules = {place: self._module(place) for place in cut.weights}
-        weights = {place: module.weight.detach().float().requires_grad_() for place, module in modules.items()}
-        rate = LEARNING_RATES["outputs"] * WIDTH / int(self.loaded.model.config.hidden_size)
+        weights = {place: module.weight.detach().float().clone().requires_grad_() for place, module in modules.items()}
+        config: Any = self.loaded.model.config
+        rate = LEARNING_RATES["outputs"] * WIDTH / int(config.hidden_size)
         optimizer = torch.optim.AdamW(weights.values(), rate, weight_decay=0.0)
         for passage in chosen:
             for place, module in modules.items():
@@ -94,11 +90,8 @@ class Tuning:
             target = self._targets[passage]
             target = Target(target.words.long().to(device), target.chances.to(device))
             loss = distillation_loss(said, target, layout.wanted.to(device), 0.0) / len(layout.wanted)
-            if not loss.isfinite():
-                dtype = self.loaded.dtype
-                raise EvopError(
-                    f"the loss of strategy darwin's training is not finite at --dtype {dtype}; {wider(dtype)}"
-                )
+            if not loss.isfinite():  # a pattern that ruins the model; what is measured next says so
+                break
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -136,6 +129,5 @@ class Tuning:
 
     def _chosen(self, share: float) -> list[int]:
         """List the passages that are trained on, in order: the first that hold a share of all tokens, one at least."""
-        part = LEAST if share <= SMALLEST else share
         before = np.cumsum(self.text.passages.scored[self._order]) - self.text.passages.scored[self._order]
-        return [int(i) for i in self._order[before < part * self.text.tokens - 1e-6]]
+        return [int(i) for i in self._order[before < share * self.text.tokens - 1e-6]]

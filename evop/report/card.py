@@ -114,11 +114,11 @@ def _title(facts: CardFacts) -> str:
 
 
 def _changed(facts: CardFacts) -> str:
-    if facts.pattern.refit is not None:
-        return (
-            "The last projections of blocks that stay were solved anew, so that the model computes what the dense one "
-            f"did (`{facts.pattern.refit.method}`, {facts.pattern.refit.tokens:,} tokens)"
-        )
+    if (refit := facts.pattern.refit) is not None:
+        how = "were solved anew, so that the model computes what the dense one did"
+        if refit.method == "darwin":
+            how = "learned from the dense model as the pattern was searched"
+        return f"The last projections of blocks that stay {how} (`{refit.method}`, {refit.tokens:,} tokens)"
     if facts.pattern.corrections is None:
         return "No weight was changed"
     if facts.pattern.compensate == "obs":

@@ -98,11 +98,7 @@ class Answer:
     def _account(self, run: SearchRun) -> SearchFile:
         """Say why the search stopped, what it cost, and who its finalists were."""
         setup, trials = self.setup, self.setup.log.trials
-        tokens = {
-            **setup.tokens,
-            "trials": sum(trial.measurement.tokens for trial in [*trials, *self.completed]),
-            **self.spent,
-        }
+        tokens = {**setup.tokens, **self._spent_on(trials)}
         space = setup.budget.space
         return SearchFile(
             version=__version__,
@@ -130,6 +126,15 @@ class Answer:
             machines=run.machines,
             trials_sha256=sha256(run.trials),
         )
+
+    def _spent_on(self, trials: Sequence[Trial]) -> dict[str, int]:
+        """Count the tokens of trials and of judging, by purpose; those that patterns were trained on apart."""
+        charged = [trial for trial in [*trials, *self.completed] if trial.measurement.tokens]
+        total = sum(trial.measurement.tokens for trial in charged)
+        trained = {each.passages: each.trained for each in self.setup.fitness.sample.fidelities}
+        tuning = sum(trained[trial.fidelity] for trial in charged)
+        spent = {"trials": total - tuning, **self.spent}
+        return {**spent, "tuning": tuning + spent.get("tuning", 0)} if tuning else spent
 
     def _pattern_file(self, run: SearchRun, account: SearchFile) -> PatternFile:
         """Describe the best finalist: what it removes, where it came from, what is claimed for it."""

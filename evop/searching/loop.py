@@ -137,7 +137,7 @@ class SearchLoop:
         if pattern is not None:
             (measurement,) = self.fitness([pattern])
             if measurement.failed is None:
-                known = 0 if self.fitness.sample.full.anew else _charged(trials, pattern)
+                known = 0 if self.fitness.sample.full.trained else _charged(trials, pattern)
                 rest = 0 if pattern in finished else measurement.tokens - known
                 charged = replace(measurement, tokens=rest + sum(finished.values()))
                 return [Trial(-1, pattern, True, self.fitness.sample.full.passages, charged)]

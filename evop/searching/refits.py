@@ -55,7 +55,7 @@ class FinalistRefits:
             return cls(trained=trained)
         held_out = held_out_domains(calibration, recipe.hold_out_domain)
         learning = LearningText.of(calibration, loaded.tokenizer, recipe.max_tokens, held_out)
-        whole = cls(learning, of=learning.tokens, trained=trained)
+        whole = cls(learning, of=learning.tokens)
         if recipe.tokens is None:
             return whole
         room = int(SHARE * recipe.tokens)

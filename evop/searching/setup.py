@@ -12,19 +12,14 @@ from calibration import CalibrationSet
 from calibration.seeded import generator
 from evop.errors import EvopError
 from evop.files.machine import Machine, note_machine
-from evop.fitness.fidelities import fidelities_of
 from evop.fitness.fitness import Fitness
 from evop.fitness.folds import Folds
 from evop.fitness.sample import Losses, Sample
 from evop.fitness.search_evaluator import search_evaluator
-from evop.fitness.store import LossStore
-from evop.fitness.tuned_sample import TunedSample
 from evop.losses.objectives import objective_of
 from evop.losses.table import excess
 from evop.model.loaded import LoadedModel
 from evop.recipes.search import SearchRecipe
-from evop.recovery.text import LearningText
-from evop.recovery.tuning import Tuning
 from evop.searching.folder import SearchRun
 from evop.searching.identity import identity_asked, identity_found
 from evop.searching.moments import moment_texts, moment_tokens
@@ -34,9 +29,9 @@ from evop.searching.progress import Progress, Watch
 from evop.searching.rankings import folds_of, notes_on_folds, ranking_tokens, rankings_of, samples_of
 from evop.searching.refits import FinalistRefits
 from evop.searching.sample_size import RANDOM_PATTERNS, asks_for_sample_size, measured_sample_size, note_on
+from evop.searching.sampling import Sampling
 from evop.searching.search_file import SampleSize
 from evop.searching.tolerated import tolerated
-from evop.tokens.passages import TokenPassages
 from patterns import Budget, Pattern, TrialLog
 
 SCALE_PATTERNS = 32
@@ -111,10 +106,9 @@ def set_up(
     passages = passages.without(guessed)
     folds = folds_of(recipe, passages.search)
     texts = moment_texts(recipe, calibration, loaded.tokenizer, samples_of(passages.search, folds))
-    tokens = {**_tokens_before(recipe, passages.search, folds), **moment_tokens(evaluator, texts)}
-    tuner = _tuner(recipe, calibration, loaded)
-    trained = 0 if tuner is None else tuner.tokens(1.0)
-    refits = FinalistRefits.within(recipe, calibration, loaded, passages, trained)
+    sampling = Sampling.of(recipe, calibration, loaded, passages.search)
+    tokens = {**_tokens_before(recipe, sampling, folds), **moment_tokens(evaluator, texts)}
+    refits = FinalistRefits.within(recipe, calibration, loaded, passages, sampling.fidelities[-1].trained)
     _refuse_too_few_tokens(recipe, passages, tokens, refits)
     rankings = rankings_of(recipe, run, evaluator, passages.search, folds, texts, watch)
     evaluator = evaluator.with_ranking(rankings.whole)
@@ -123,14 +117,7 @@ def set_up(
     identity = {**identity_asked(plan, calibration), **identity_found(loaded, passages, evaluator.space, rankings)}
     run.refuse_another(identity)
     watch(Progress("dense"))
-    sample: Sample
-    if tuner is not None:  # trained weights are this search's own, so nothing is shared with others
-        sample = TunedSample.of(evaluator, passages.search, tuner)
-        tokens["dense"] = sample.scored
-    else:
-        fidelities = fidelities_of(passages.search)
-        store = LossStore.of_search(recipe.store, identity, fidelities)
-        sample = Sample(evaluator, passages.search, fidelities, store, rankings.cross)
+    sample = sampling.sample(recipe, identity, evaluator, rankings.cross)
     fitness = _fitness(recipe, sample, budget, header, tolerated(recipe, calibration, passages.search))
     derived = {
         "parts": [part.name for part in budget.space.parts],
@@ -148,10 +135,11 @@ def set_up(
     return SearchSetup(calibration, budget, passages, fitness, log, tokens, refits, size, told, plan.starts)
 
 
-def _tokens_before(recipe: SearchRecipe, search: TokenPassages, folds: Folds | None) -> dict[str, int]:
+def _tokens_before(recipe: SearchRecipe, sampling: Sampling, folds: Folds | None) -> dict[str, int]:
     """Count the tokens scored before the first pattern, by purpose."""
+    search = sampling.passages
     return {
-        "dense": search.total,
+        "dense": sampling.dense,
         "importance": ranking_tokens(recipe, search, folds),
         "scale": SCALE_PATTERNS * search.total if recipe.scale == "random" else 0,
         "sample_size": RANDOM_PATTERNS * search.total if asks_for_sample_size(recipe) else 0,
@@ -168,19 +156,6 @@ def _refuse_too_few_tokens(
             f"--tokens {recipe.tokens:,} is too few for one pattern: with the dense model, what ranks units and the "
             f"answer on search and select it takes {least:,}; give more, or fewer --passages when calibrating"
         )
-
-
-def _tuner(recipe: SearchRecipe, calibration: CalibrationSet, loaded: LoadedModel) -> Tuning | None:
-    """Make what trains patterns before they are measured, where the strategy says so.
-
-    Raises:
-        EvopError: the set has no text to learn from.
-    """
-    if recipe.strategy != "darwin":
-        return None
-    held_out = held_out_domains(calibration, recipe.hold_out_domain)
-    text = LearningText.of(calibration, loaded.tokenizer, recipe.max_tokens, held_out)
-    return Tuning(loaded, text, recipe.seed)
 
 
 def _fitness(

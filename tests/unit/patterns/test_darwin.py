@@ -48,8 +48,9 @@ def test_a_switch_stays_within_a_kind(space):
 
 def test_what_is_trained_is_charged_whole_at_every_fidelity(tmp_path):
     budget = SPACES["mixed any"]
-    fidelities = tuple(Fidelity(number, 1000 * number, anew=True) for number in (1, 2, 4, 8))
+    fidelities = tuple(Fidelity(number, 1000 * number, trained=900 * number) for number in (1, 2, 4, 8))
     log = TrialLog.create(tmp_path / "t.jsonl", {})
-    search(make_strategy("darwin", budget, 0), budget, log, Landscape(budget.space), Stop(30), fidelities=fidelities)
+    strategy, land = make_strategy("darwin", budget, 0), Landscape(budget.space)
+    search(strategy, budget, log, land, Stop(30), fidelities=fidelities, bounds=False)
     assert {trial.fidelity for trial in log.trials} == {1, 2, 4, 8}
     assert all(trial.measurement.tokens == 1000 * trial.fidelity for trial in log.trials)

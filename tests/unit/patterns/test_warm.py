@@ -7,7 +7,7 @@ from toys import FIDELITIES, Exact, subblock_space
 from patterns import STRATEGIES, Budget, Stop, TrialLog, finalists, make_strategy, search
 from patterns.strategies.warm import Beginner, Warm
 
-BEGINNERS = {"surrogate", "swap", "genetic", "cma", "lq-cma"}
+BEGINNERS = {"surrogate", "swap", "darwin", "genetic", "cma", "lq-cma"}
 
 
 def warm(name, budget, starts, path, evaluations=60):

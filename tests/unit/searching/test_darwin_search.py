@@ -13,8 +13,9 @@ from evop.evaluator import Evaluator
 from evop.files.names import CORRECTIONS, PATTERN, SEARCH, TRIALS
 from evop.losses.table import excess
 from evop.model.checkpoint import Checkpoint
-from evop.model.loaded import load_model
+from evop.model.loaded import load_model, load_tokenizer
 from evop.recipes.search import SearchRecipe
+from evop.recovery.text import LearningText
 from evop.removal.cut import Cut
 from evop.removal.opened import open_pattern
 from evop.searching.search_file import SearchFile
@@ -49,18 +50,24 @@ def test_what_was_judged_is_what_is_written(found):
     lost = sorted(excess(mine.by_group, dense.by_group).values())[len(dense.by_group) // 2 :]
     assert result.pattern.claim.select == pytest.approx(sum(lost) / len(lost), abs=1e-5)
     assert prune(model, place / "run", place / "pruned").parity.holds
+    assert (
+        "learned from the dense model as the pattern was searched (`darwin`, "
+        in (place / "pruned" / "README.md").read_text()
+    )
 
 
 def test_the_tokens_that_are_trained_on_are_counted(found):
-    place, _, _, result = found
+    place, model, learning, result = found
     account = SearchFile.read(place / "run" / SEARCH)
     trained = result.pattern.refit.tokens
-    assert trained > 3 * 300  # nearly all of the text, cut to 24 tokens a passage or not
-    assert account.tokens["tuning"] == len(account.finalists) * trained
+    tokenizer = load_tokenizer(Checkpoint.find(model))
+    assert trained == LearningText.of(learning, tokenizer, 24).tokens > 200  # all of the text
     full = max(trial["fidelity"] for trial in _trials(place / "run"))
     at_full = [trial["tokens"] for trial in _trials(place / "run") if trial["fidelity"] == full]
     assert min(at_full) > trained
-    assert sum(trial["tokens"] for trial in _trials(place / "run")) == account.tokens["trials"]
+    spent = sum(trial["tokens"] for trial in _trials(place / "run"))
+    assert spent + len(account.finalists) * trained == account.tokens["trials"] + account.tokens["tuning"]
+    assert account.tokens["tuning"] >= (len(at_full) + len(account.finalists)) * trained
 
 
 def _trials(run):
@@ -83,7 +90,7 @@ def test_what_it_cannot_be_is_one_line(found, tmp_path):
     _, model, _, _ = found
     with pytest.raises(EvopError, match="the calibration set has no split train"):
         search(model, small_set(), tmp_path / "run", **ASKED)
-    for option, value in {"engine": "ray", "fitness_on": "held-out", "scale": "random"}.items():
+    for option, value in {"engine": "ray", "fitness_on": "held-out", "scale": "random", "judge": "refit"}.items():
         says = f"--strategy darwin trains every pattern before it is measured, which --{option.replace('_', '-')}"
         with pytest.raises(EvopError, match=says):
             SearchRecipe.of(**ASKED, **{option: value})
