@@ -73,7 +73,7 @@ def truth(pool: Pool, extra: np.ndarray) -> np.ndarray:
 
 
 def audits(
-    pool: Pool, documents: int, groups: int, times: int, rng: np.random.Generator, always: bool
+    pool: Pool, documents: int, groups: int, times: int, rng: np.random.Generator, always: bool, draws: int = DRAWS
 ) -> Iterator[tuple[np.ndarray, list[Means], np.ndarray, np.ndarray]]:
     """Simulate audits of two patterns.
 
@@ -96,8 +96,8 @@ def audits(
         extra, tokens = pool.extra[pair][:, at], pool.tokens[at]
         owner, group = np.arange(at.size), np.repeat(np.arange(groups), documents)
         measured = [document_means(row.ravel(), tokens.ravel(), owner, group) for row in extra]
-        noise = [document_noise(extra[:, g], tokens[g], DRAWS, rng) for g in range(groups)]
-        drawn = rng.multinomial(documents, np.full(documents, 1 / documents), size=DRAWS)
+        noise = [document_noise(extra[:, g], tokens[g], draws, rng) for g in range(groups)]
+        drawn = rng.multinomial(documents, np.full(documents, 1 / documents), size=draws)
         again = np.einsum("dn,pgn->dpg", drawn, extra) / np.einsum("dn,gn->dg", drawn, tokens)[:, None]
         yield means[pair][:, some], measured, np.stack(noise, axis=-1), again
 

@@ -18,6 +18,7 @@ from evop.auditing.audit_rows import (
     RandomRow,
     SummaryRow,
 )
+from evop.auditing.domain_row import DomainRow
 from evop.errors import EvopError
 from evop.files.json_file import JsonFile, inside
 from evop.files.machine import Machine
@@ -32,9 +33,9 @@ ASKED = ("dense_accuracy", "accuracy", "accuracy_low", "accuracy_high")
 
 
 class AuditFile(JsonFile):
-    """An audit: its patterns, one row per group, one row per split and kind of groups; random patterns beside them."""
+    """An audit: its patterns, one row per group, per domain, per split and kind of groups; random patterns beside."""
 
-    SCHEMA: ClassVar[str] = "evop.audit/7"
+    SCHEMA: ClassVar[str] = "evop.audit/8"
     version: str
     model: ModelName
     calibration: str
@@ -48,6 +49,7 @@ class AuditFile(JsonFile):
     patterns: list[AuditedPattern]
     groups: list[GroupRow]
     summary: list[SummaryRow]
+    domains: list[DomainRow] = Field(default_factory=list)
     borne: list[BorneRow] = Field(default_factory=list)
     random: list[RandomRow] = Field(default_factory=list)
     needs: Needs | None = None
@@ -79,6 +81,10 @@ class AuditFile(JsonFile):
         """Find the summary of one kind of groups of a split under a pattern; None where there is none."""
         key = (pattern, split, kind)
         return next((row for row in self.summary if (row.pattern, row.split, row.kind) == key), None)
+
+    def domains_of(self, pattern: str) -> dict[tuple[str, str, str], DomainRow]:
+        """Lay the domains of a pattern out: split, kind of groups and domain -> its row."""
+        return {(row.split, row.kind, row.domain): row for row in self.domains if row.pattern == pattern}
 
     @property
     def randoms(self) -> list[str]:
@@ -120,7 +126,8 @@ class AuditFile(JsonFile):
         asked = [(split, kind) for split in self.splits for kind in self.kinds(split)]
         if len(set(names)) != len(names) or not names:
             return "two patterns have one name" if names else "it has no pattern"
-        if strange := ({row.pattern for row in self.groups} | {row.pattern for row in self.summary}) - {*names}:
+        rows = (*self.groups, *self.summary, *self.domains)
+        if strange := {row.pattern for row in rows} - {*names}:
             return f"rows of {sorted(strange)[0][:60]!r}, which is no pattern of it"
         for split, kind in asked:
             groups = [sorted(row.group for row in self.groups_of(name, split, kind)) for name in names]
@@ -133,7 +140,9 @@ class AuditFile(JsonFile):
         summed = {(row.split, row.kind) for row in self.summary} | {(row.split, row.kind) for row in self.random}
         if summed - {*asked}:
             return "a summary of what has no groups"
-        rows = [row.model_dump() for row in self.groups if row.kind == "item"]
-        if any(row[name] is None for row in rows for name in ASKED):
+        if any(self.domains_of(name).keys() != self.domains_of(names[0]).keys() for name in names):
+            return "the patterns have other domains"
+        questions = [row.model_dump() for row in self.groups if row.kind == "item"]
+        if any(row[name] is None for row in questions for name in ASKED):
             return "questions without their accuracy"
         return None

@@ -14,6 +14,7 @@ from evop.auditing.audit_file import AuditFile
 from evop.auditing.audit_rows import HarnessRow, Needs
 from evop.auditing.borne import borne_rows
 from evop.auditing.candidates import Candidate, RandomPatterns, described
+from evop.auditing.domains import domain_rows
 from evop.auditing.harness import HarnessTasks, audit_tasks
 from evop.auditing.held_out import AUDITED, audited_passages
 from evop.auditing.itself import held, own_losses, refuse_no_number, refuse_other_tokens
@@ -96,6 +97,7 @@ class Auditor:
             patterns=[described(candidate, splits, self.calibration, self.metric) for candidate in self.candidates],
             groups=groups,
             summary=summary_rows(splits, groups),
+            domains=domain_rows(splits),
             borne=borne_rows(splits, self.tolerated),
             random=random_rows(randoms),
         )

@@ -59,7 +59,8 @@ def _line(progress: Progress) -> str:
     if progress.share is not None:
         line += f" ({progress.share:.0%})"
     if progress.best is not None and progress.worst is not None:
-        line += f" · best {progress.best:.4f} · its worst group {progress.worst_group} {progress.worst:.4f}"
+        best = f"{progress.best:.0%} of what is tolerated" if progress.in_tolerances else f"{progress.best:.4f}"
+        line += f" · best {best} · its worst group {progress.worst_group} {progress.worst:.4f}"
     if progress.seconds_left is not None:
         line += f" · {time_left_words(*progress.seconds_left)} left"
     return line

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evop.losses.means import TAILS, Means, quantile
+from evop.losses.means import LEVEL, TAILS, Means, quantile
 
 SCALES = np.array([0.0, 0.5, 1.0, 2.0, 4.0, 8.0])
 """Spreads of the groups that are thought possible, in typical errors of a mean."""
@@ -103,13 +103,16 @@ def largest_of(kinds: Sequence[Measured], seed: list[int]) -> list[Worst]:
     return largest_within(kinds, seed, [every])[0]
 
 
-def largest_within(kinds: Sequence[Measured], seed: list[int], parts: Sequence[np.ndarray]) -> list[list[Worst]]:
+def largest_within(
+    kinds: Sequence[Measured], seed: list[int], parts: Sequence[np.ndarray], *, at_once: bool = False
+) -> list[list[Worst]]:
     """Estimate the largest mean of every pattern within parts of the groups, from the draws of all groups together.
 
     Args:
         kinds: what was measured of each kind, under the same patterns.
         seed: of the draws of true means.
         parts: the groups of each part, by their number in all kinds one after the other, int64 [groups of the part].
+        at_once: whether the intervals are so wide that those of all parts hold together; else each by itself does.
 
     Returns:
         For each part, what is known of every pattern.
@@ -120,20 +123,51 @@ def largest_within(kinds: Sequence[Measured], seed: list[int], parts: Sequence[n
         return [[_unknown(row, draws) for row in value[:, part]] for part in parts]
     drawn = [_drawn(kind, [*seed, *[at] * (at > 0)]) for at, kind in enumerate(kinds)]
     truth, off = (np.concatenate([each[i] for each in drawn], axis=-1) for i in range(2))
-    return [_largest(value[:, part], truth[..., part], off[..., part]) for part in parts]
+    largest = np.array([truth[..., part].max(axis=-1) for part in parts])
+    above = np.array([(truth + off)[..., part].max(axis=-1) for part in parts]) - largest
+    given, added = _ends(largest, at_once), _ends(above, at_once)
+    return [
+        _largest(value[:, part], truth[..., part], off[..., part], given[:, at], added[:, at])
+        for at, part in enumerate(parts)
+    ]
 
 
-def _largest(value: np.ndarray, truth: np.ndarray, off: np.ndarray) -> list[Worst]:
+def _ends(drawn: np.ndarray, at_once: bool) -> np.ndarray:
+    """Find the ends of the middle 95% of draws, of each part alone or so that 95% lie between those of all parts.
+
+    Args:
+        drawn: the draws of every part, float64 [parts, draws, patterns].
+        at_once: whether the ends of all parts hold together.
+
+    Returns:
+        Float64 [2, parts, patterns].
+
+    Source: for all parts at once, by the ranks of the draws, Besag, Green, Higdon and Mengersen 1995, "Bayesian
+    computation and stochastic systems", section 6.3.
+    """
+    if not at_once:
+        return np.quantile(drawn, TAILS, axis=1)
+    ranks = (drawn.argsort(axis=1).argsort(axis=1) + 0.5) / drawn.shape[1]
+    outermost = np.minimum(ranks, 1 - ranks).min(axis=0)
+    tails = np.quantile(outermost, 1 - LEVEL, axis=0)
+    return np.stack([np.quantile(drawn[..., i], (tail, 1 - tail), axis=1) for i, tail in enumerate(tails)], axis=-1)
+
+
+def _largest(
+    value: np.ndarray, truth: np.ndarray, off: np.ndarray, given: np.ndarray, added: np.ndarray
+) -> list[Worst]:
     """Read the largest in two ways.
 
     Args:
         value: measured means, float64 [patterns, groups].
         truth: likely true ones, float64 [draws, patterns, groups].
         off: errors of simulated audits, likewise.
+        given: ends of what the largest true one may be, float64 [2, patterns].
+        added: ends of what a simulated audit adds to it, likewise.
     """
     largest, measured = truth.max(axis=-1), value.max(axis=-1)
     above = (truth + off).max(axis=-1) - largest
-    given, (less, more) = np.quantile(largest, TAILS, axis=0), np.quantile(above, TAILS, axis=0)
+    less, more = added
     low, high = (given[0] + measured - more) / 2, (given[1] + measured - less) / 2
     middle = (largest.mean(axis=0) + measured - above.mean(axis=0)) / 2
     again, winners = (value + off).max(axis=-1), truth.argmax(axis=-1)

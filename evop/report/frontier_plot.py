@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from calibration.visible import drawable
+from evop.report.domain_panels import ACROSS, PANEL, draw_panels, places_of
 from evop.report.naming import model_title
 from evop.report.style import PATTERNS, RANDOM
 
@@ -32,29 +33,39 @@ OFTEN = 2
 """A random pattern is drawn up to so many times what the searches reach."""
 APART = 0.006
 """The distance between the bars of two strategies at one budget, as a share of the width of the picture."""
+BELOW = "below, every domain: its group that loses most; with 95%, the bars of all domains of a pattern hold at once"
+LONE = 0.1
+"""The width of the picture, as a share of what is removed, where all searches remove as much."""
 
 
-def draw_frontier(frame: pd.DataFrame, path: Path) -> None:
+def draw_frontier(frame: pd.DataFrame, path: Path, domains: pd.DataFrame | None = None) -> None:
     """Draw audited searches: one dot per search with its interval, a line through the medians over seeds.
 
     Args:
         frame: the frame that ``compare`` made, over one model and calibration set; rows without an audit are left
             out. Where budgets count several costs, or different ones, what is drawn is the blocks' parameters.
         path: the PNG to write.
+        domains: what every domain loses (``domain_frame``): a panel for each under the picture; None for none.
     """
     runs = frame[frame["audit_worst"].notna()]
     costs = {REMOVED.get(cost, "block_params"): WORDS.get(cost, WORDS["params"]) for cost in runs["cost"]}
     counted, words = next(iter(costs.items())) if len(costs) == 1 else ("block_params", WORDS["params"])
-    after = runs["recovery"].map(lambda recovery: "" if recovery == "none" else f", {recovery}")
-    runs = runs.assign(removed=runs[counted], strategy=runs["strategy"] + after)
-    figure = Figure(figsize=(8, 5), dpi=130, layout="constrained")
-    axis = figure.subplots()
+    runs = _named(runs, counted)
+    places = [] if domains is None else places_of(domains)
+    rows = -(-len(places) // ACROSS)
+    figure = Figure(figsize=(8, 5 + PANEL * rows), dpi=130, layout="constrained")
+    grid = figure.add_gridspec(1 + rows, min(ACROSS, max(len(places), 1)), height_ratios=[5, *[PANEL] * rows])
+    axis = figure.add_subplot(grid[0, :])
     strategies = sorted(runs["strategy"].unique())
-    width = runs["removed"].max() - runs["removed"].min()
+    colour = {strategy: PATTERNS[at % len(PATTERNS)] for at, strategy in enumerate(strategies)}
+    apart = (runs["removed"].max() - runs["removed"].min()) or LONE * runs["removed"].max()
     _random(axis, runs)
     for at, strategy in enumerate(strategies):
-        shift = (at - (len(strategies) - 1) / 2) * APART * width
-        _line(axis, runs[runs["strategy"] == strategy], strategy, PATTERNS[at % len(PATTERNS)], shift)
+        shift = (at - (len(strategies) - 1) / 2) * APART * apart
+        _line(axis, runs[runs["strategy"] == strategy], strategy, colour[strategy], shift)
+    if domains is not None and places:
+        draw_panels(figure, grid, _named(domains, counted), colour, 3 * APART * apart)
+        figure.supxlabel(BELOW, fontsize=9)
     axis.set_xlabel(f"removed of {words}")
     axis.set_ylabel(LOST[runs["audit_kind"].iloc[0]][0])
     axis.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
@@ -66,6 +77,12 @@ def draw_frontier(frame: pd.DataFrame, path: Path) -> None:
     handles, names = axis.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=min(6, len(names)), frameon=False)
     figure.savefig(path)
+
+
+def _named(runs: pd.DataFrame, counted: str) -> pd.DataFrame:
+    """Say of every row what it removes of what is counted, and how it was found and recovered."""
+    after = runs["recovery"].map(lambda recovery: "" if recovery == "none" else f", {recovery}")
+    return runs.assign(removed=runs[counted], strategy=runs["strategy"] + after)
 
 
 def _line(axis: Axes, runs: pd.DataFrame, name: str, colour: str, shift: float) -> None:
@@ -99,4 +116,4 @@ def _title(runs: pd.DataFrame) -> str:
     model = model_title(str(runs["model"].iloc[0]))
     seeds = runs["seed"].nunique()
     lines = f"line: median over {seeds} seeds, dot: a search" if seeds > 1 else "dot: a search"
-    return f"{model}, {LOST[runs['audit_kind'].iloc[0]][1]} ({lines}; bar: 95% bootstrap over documents)"
+    return f"{model}, {LOST[runs['audit_kind'].iloc[0]][1]} ({lines}; bar: 95% interval)"

@@ -14,6 +14,7 @@ from evop.auditing.audit_file import HELD_OUT, AuditFile
 from evop.losses.loss import Loss
 from evop.recovery.heal_file import HealFile
 from evop.report.audit_sheets import KINDS, group_sheet, harness_sheet, removed_sheet, summary_sheet
+from evop.report.domains_section import domains_section
 from evop.report.groups_plot import groups_figure
 from evop.report.map_plot import map_figure
 from evop.report.naming import model_title, pattern_title, row_name
@@ -59,6 +60,7 @@ def page(
     sections = [
         _verdict(audit),
         _groups(audit),
+        *domains_section(audit),
         *recovery_section(audit, heals or {}, labels, tolerate),
         *_harness(audit),
         _patterns(audit, titles),

@@ -67,7 +67,10 @@ class SearchLoop:
         strategy = Warm(strategy, self.setup.starts) if self.setup.starts else strategy
         stop = Stop(recipe.most_evaluations(strategy.finishes), recipe.tokens, recipe.minutes)
         spent, reserve = self.setup.spent, self.setup.reserve
-        meter = ProgressMeter(self.fitness, self.setup.labels, stop, spent + reserve(FINALISTS), self.watch)
+        in_tolerances = recipe.unit == "tolerance"
+        meter = ProgressMeter(
+            self.fitness, self.setup.labels, stop, spent + reserve(FINALISTS), self.watch, in_tolerances
+        )
         engine = make_engine(recipe, self.fitness, self.report)
         # A first Ctrl-C ends the loop, not the search: what was measured by then still gets its answer.
         with interruptible(stop):

@@ -28,6 +28,7 @@ class Progress:
         share: fraction of the limit that is used up, or None where there is no limit.
         seconds_left: estimated seconds until the limit, the least and the most; None where there is no limit, or too
             little is known.
+        in_tolerances: whether ``best`` is in units of what is tolerated.
     """
 
     stage: str
@@ -37,6 +38,7 @@ class Progress:
     worst_group: str = ""
     share: float | None = None
     seconds_left: tuple[float, float] | None = None
+    in_tolerances: bool = False
 
 
 Watch = Callable[[Progress], None]
@@ -51,10 +53,20 @@ class ProgressMeter:
         stop: the limits the share is taken of.
         spent: tokens scored before the first trial, or set aside for the finalists.
         watch: is shown the progress.
+        in_tolerances: whether the objective is in units of what is tolerated.
     """
 
-    def __init__(self, fitness: Fitness, labels: Mapping[str, str], stop: Stop, spent: int, watch: Watch) -> None:
+    def __init__(
+        self,
+        fitness: Fitness,
+        labels: Mapping[str, str],
+        stop: Stop,
+        spent: int,
+        watch: Watch,
+        in_tolerances: bool = False,
+    ) -> None:
         self.fitness, self.labels, self.stop, self.tokens, self.watch = fitness, labels, stop, spent, watch
+        self.in_tolerances = in_tolerances
         self.patterns: set[Pattern] = set()
         self.best: Trial | None = None
         self._left = TimeLeft()
@@ -73,7 +85,8 @@ class ProgressMeter:
             self.best = trial
         best = None if self.best is None else self.best.value
         left = self._left.estimate(time.monotonic())
-        self.watch(Progress("searching", len(self.patterns), best, *self._worst(), self._share, left))
+        counted = len(self.patterns), best, *self._worst(), self._share, left, self.in_tolerances
+        self.watch(Progress("searching", *counted))
 
     @property
     def _share(self) -> float | None:

@@ -56,10 +56,10 @@ def compare(paths: str | Path | Sequence[str | Path], audits: str | Path | Seque
         by what is claimed). Fractions of 1: ``budget`` is all that was asked, ``remove`` its first fraction,
         ``asked`` what was reached of each. ``search`` and ``select`` are the objective as claimed, ``pooled`` that on
         both; ``claimed_worst`` is the worst group's excess on both.
-        ``audit_worst`` is that on ``audit``, with its interval, over groups of one ``audit_kind`` for all runs of a
-        model and set: ``item``, shares of the questions lost, where all were searched by right answers, else
-        ``text``, nats per token; ``random_worst`` is the median over random patterns of equal size, ``other_worst``
-        the worst group of the other kind.
+        ``audit_worst`` is that on ``audit``, with its interval, by the row ``audit_row`` of an audit, over groups of
+        one ``audit_kind`` for all runs of a model and set: ``item``, shares of the questions lost, where all were
+        searched by right answers, else ``text``, nats per token; ``random_worst`` is the median over random patterns
+        of equal size, ``other_worst`` the worst group of the other kind.
 
     Raises:
         EvopError: no finished search there, or a given audit that measured none of them.
@@ -180,6 +180,7 @@ def _audited(audits: list[AuditedRow], calibration: str, kind: str, other: str) 
     random = chosen.random(kind) if chosen else None
     return {
         "audit": str(chosen.place) if chosen else None,
+        "audit_row": chosen.pattern.name if chosen else None,
         "audit_calibration": chosen.file.calibration if chosen else None,
         "audit_kind": kind,
         "audit_worst": audit.worst if audit else None,

@@ -16,6 +16,7 @@ from evop.report.naming import model_title
 from evop.report.tolerated_plot import tolerated_figure
 from evop.searching.frontier_file import SHIPPED, FrontierFile, Point
 from evop.searching.point_file import JudgedAs, PointFile
+from evop.stages.compare_domains import domain_frame
 
 
 def draw_comparison(table: pd.DataFrame, path: Path) -> None:
@@ -42,7 +43,7 @@ def draw_comparison(table: pd.DataFrame, path: Path) -> None:
                 figure = tolerated_figure(lines, str(table["cost"].iloc[0]), model_title(str(table["model"].iloc[0])))
                 figure.savefig(file, dpi=130)
             else:
-                draw_frontier(table, file)
+                draw_frontier(table, file, domain_frame(table))
         except ValueError as error:  # matplotlib knows no such format
             raise EvopError(f"--picture {path}: {first_line(error)}; end the name in .png, .svg or .pdf") from error
 

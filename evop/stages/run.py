@@ -23,6 +23,7 @@ from evop.searching.plan import SearchPlan, searched_space
 from evop.searching.progress import Watch
 from evop.stages.calibrate import calibrate
 from evop.stages.compare import compare
+from evop.stages.compare_domains import domain_frame
 from evop.stages.one_error import one_error
 from evop.stages.run_checkpoints import checkpoints
 from evop.stages.run_folder import RunFolder
@@ -173,7 +174,7 @@ def _concluded(recipe: RunRecipe, folder: RunFolder, pruned: tuple[Path, ...]) -
         table.to_csv(csv, index=False)
     if picture:
         with whole(picture) as drawn:
-            draw_frontier(table, drawn)
+            draw_frontier(table, drawn, domain_frame(table))
     return RunResult(folder.folder, table, pruned, picture)
 
 

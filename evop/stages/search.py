@@ -87,7 +87,7 @@ def alone(run: SearchRun, wait: bool, report: Callable[[str], None]) -> Abstract
     Raises:
         EvopError: another process does.
     """
-    safe = f"what was measured is in {run.trials}, and the same command goes on from there"
+    safe = f"what was measured is in {run.folder}, and the same command goes on from there"
     return Writing("search", run.folder, safe, wait, report).in_place()
 
 

@@ -16,9 +16,10 @@ from evop.model.checkpoint import Checkpoint
 from evop.model.sums import write_sums
 from evop.recovery.heal_file import HealFile, HealPoint
 from evop.removal.pattern_facts import ModelName
-from evop.report.frontier_plot import draw_frontier
 from evop.stages.audit import audit
 from evop.stages.compare import compare
+from evop.stages.compare_domains import domain_frame
+from evop.stages.compare_picture import draw_comparison
 from evop.stages.prune import prune
 from evop.stages.search import search
 
@@ -83,7 +84,12 @@ def test_healed_rows_follow_the_search_that_they_come_from(road):
     text = printed(print_comparison, table)
     assert "2 searches" in text
     assert text.index("short (healed)") > text.index(" a ")
-    draw_frontier(table, place / "frontier.png")
+    domains = domain_frame(table)
+    assert set(domains["run"]) == {"a", "b", "short (healed)", "healed-long"}
+    assert set(domains["domain"]) == {"code_python", "legal_statute", "math_word"}
+    draw_comparison(table, place / "frontier.svg")
+    drawn = (place / "frontier.svg").read_text()
+    assert all(f"<!-- {domain} -->" in drawn for domain in ("code_python", "legal_statute", "math_word"))
 
 
 def test_the_audit_prints_rows_that_take_out_the_same_beside_each_other(road):
