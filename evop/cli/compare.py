@@ -36,5 +36,7 @@ def compare(
     if picture:
         from evop.stages.compare_picture import draw_comparison
 
-        draw_comparison(table, picture)
-        say(f"picture: {picture}")
+        lacking = draw_comparison(table, picture)
+        say(
+            f"picture: {picture}" + (f"; not in it, since no audit measured them: {', '.join(lacking)}" * bool(lacking))
+        )

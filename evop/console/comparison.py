@@ -28,6 +28,11 @@ WHAT = {
 OTHER = {"text": "questions worst", "item": "text worst"}
 """The column of the worst group of the other kind."""
 OTHER_LEGEND = "; {}: audit's worst group of {}, {}"
+BORNE_LEGEND = (
+    "; with --tolerate, search and select count in what is tolerated: 1 is all of it; of tolerated: how much of it the "
+    "worst group uses on select, the upper end of the 95% interval; within: all of the interval is, beyond: none of "
+    "it, open: neither"
+)
 COMPLETED_LEGEND = "; *: nothing measured met the budget yet, the answer was completed from the ranking"
 NEUTRAL = {"scale": "none", "importance": "none", "importance_over": "mean", "compensate": "none"}
 """What goes without saying, where all searches have it."""
@@ -66,7 +71,10 @@ def _table(runs: pd.DataFrame) -> Table:
     kind = _kind(runs)
     other = bool(runs["other_worst"].notna().any())
     legend = LEGEND.format(timed * TIMED_LEGEND) + audited * AUDIT_LEGEND.format(*WHAT[kind])
-    legend += other * OTHER_LEGEND.format(OTHER[kind], *reversed(WHAT["item" if kind == "text" else "text"]))
+    borne = bool(runs["verdict"].notna().any())
+    legend += borne * BORNE_LEGEND + other * OTHER_LEGEND.format(
+        OTHER[kind], *reversed(WHAT["item" if kind == "text" else "text"])
+    )
     table.caption = legend + bool(runs["completed"].any()) * COMPLETED_LEGEND
     if named:
         table.add_column("run", overflow="fold", min_width=12)
@@ -79,6 +87,8 @@ def _table(runs: pd.DataFrame) -> Table:
     table.add_column("worst group", overflow="fold", min_width=8)
     for name in ("audit worst", "audit mean", "unseen worst", "random") if audited else ():
         table.add_column(name, justify="right", no_wrap=name == "audit worst", min_width=6)
+    if borne:
+        table.add_column("of tolerated", justify="right", min_width=8)
     if other:
         table.add_column(OTHER[kind], justify="right", min_width=6)
     budget = None
@@ -90,7 +100,8 @@ def _table(runs: pd.DataFrame) -> Table:
         own = str(row["run"]) if is_after else _cell_of(row)
         cells += [row["strategy"] if named else own, *(_setting(row[key]) for key in settings)]
         cells += [row["budget"], _reached(row), *(str(row[key]) for key in seeds), *_claimed(row)]
-        cells += [*(_audited(row) if audited else ()), *([_loss(row["other_worst"])] if other else [])]
+        cells += [*(_audited(row) if audited else ()), *([_borne(row)] if borne else [])]
+        cells += [_loss(row["other_worst"])] if other else []
         table.add_row(*cells)
     return table
 
@@ -135,6 +146,14 @@ def _audited(row: pd.Series) -> list[str]:
     return [worst, *(_loss(row[key]) for key in ("audit_mean", "unseen_worst", "random_worst"))]
 
 
+def _borne(row: pd.Series) -> str:
+    """Say how much of what is tolerated is used on ``select`` at most, and what that says: ``93%: within``."""
+    if pd.isna(row["verdict"]):
+        return "–"
+    most = row["used"] if pd.isna(row["used_high"]) else row["used_high"]
+    return f"{most:.0%}: {row['verdict']}"
+
+
 def _loss(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.3f}"
 
@@ -146,6 +165,8 @@ def _varies(runs: pd.DataFrame, key: str) -> bool:
 def _is_shared(runs: pd.DataFrame, key: str) -> bool:
     """Tell whether all searches have one value, and it is worth a word."""
     value = runs[key].iloc[0]
+    if key == "tail" and set(runs["objective"]) != {"cvar"}:  # no other objective has one
+        return False
     return not _varies(runs, key) and bool(pd.notna(value)) and value != NEUTRAL.get(key)
 
 

@@ -8,6 +8,7 @@ from evop.console.plain import PlainConsole
 from evop.console.speed import print_speed
 from evop.console.tables import new_table
 from evop.evaluator import Profile
+from evop.files.names import FRONTIER_PAGE as PAGE
 from evop.losses.loss import Loss
 from evop.losses.objectives import objective_words
 from evop.removal.pattern_facts import Claim, Origin
@@ -20,9 +21,14 @@ LEFT_OUT_SHOWN = 8
 
 def print_answer(console: PlainConsole, result: SearchResult) -> None:
     """Print the answer of a search, its speed where it was timed, and how much can go where that was asked."""
+    if result.frontier is not None:
+        console.print(f"of the budgets that were tried, {result.frontier.answer} is the answer's:", highlight=False)
     print_search(console, result)
     for line in result.statement:
         console.print(line, highlight=False, soft_wrap=True)
+    if result.frontier is not None:
+        every = f"every budget, to look at: {result.folder / PAGE}; one by name: --pattern {result.folder}@NAME"
+        console.print(every, highlight=False, soft_wrap=True)
     if result.speed is not None:
         print_speed(console, result.speed)
 
@@ -64,7 +70,11 @@ def print_search(console: PlainConsole, result: SearchResult) -> None:
 def _claimed(claim: Claim, origin: Origin, labels: Mapping[str, str]) -> Iterator[str]:
     """Say the objective on each split, and the worst group and its loss, which is what a person asks for."""
     loss = Loss.named(origin.loss)
-    unit = {"none": loss.unit, "random": "in units of a random pattern's", "tolerance": "in tolerances"}[origin.scale]
+    unit = {
+        "none": loss.unit,
+        "random": "in units of a random pattern's",
+        "tolerance": "1 being all that is tolerated",
+    }[origin.scale]
     yield (
         f"claimed {objective_words(origin.objective, origin.tail)} {loss.word}: {claim.search:.4f} on search, "
         f"{claim.select:.4f} on select, {claim.pooled:.4f} on both, {unit}"

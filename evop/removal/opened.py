@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -133,6 +134,8 @@ def _place_of(path: str | Path) -> Path:
     if Path(path).exists() or not run or not points.is_dir():
         return Path(path)
     names = sorted(place.name for place in points.iterdir() if (place / PATTERN).is_file())
+    with suppress(ValueError):  # 0.2 is 0.20
+        name = f"{float(name):.2f}" if float(name) in map(float, names) else name
     if name not in names:
         raise EvopError(f"--pattern {path}: the run has no point {name}; it has {', '.join(names)}")
     return points / name

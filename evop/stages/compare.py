@@ -11,11 +11,13 @@ import pandas as pd
 
 from evop.errors import EvopError
 from evop.files.json_file import paths_of, sha256
-from evop.files.names import PATTERN, POINTS, SEARCH, TRIALS
+from evop.files.names import PATTERN, POINT, POINTS, SEARCH, TRIALS
 from evop.losses.loss import Loss
 from evop.removal.pattern_file import PatternFile
 from evop.removal.size import budget_name, size_words
 from evop.report.naming import row_name
+from evop.searching.frontier_file import SHIPPED
+from evop.searching.point_file import PointFile
 from evop.stages.compare_audits import AuditedRow, audited_rows, audits_beside, recovered_from, rows_of
 from evop.stages.one_error import one_error
 from evop.stages.search import SearchResult
@@ -33,7 +35,7 @@ SETTINGS = (
         "importance_over",
         "compensate",
     ),
-    *("elitism", "patience", "max_tokens", "dtype", "cost"),
+    *("tolerate", "elitism", "patience", "max_tokens", "dtype", "cost"),
 )
 """What else tells searches apart, as the header of their log names it; None where this search has no such thing."""
 
@@ -55,7 +57,9 @@ def compare(paths: str | Path | Sequence[str | Path], audits: str | Path | Seque
         set stand together, by budget, the worst audited group's excess ascending (those without an audit behind them,
         by what is claimed). Fractions of 1: ``budget`` is all that was asked, ``remove`` its first fraction,
         ``asked`` what was reached of each. ``search`` and ``select`` are the objective as claimed, ``pooled`` that on
-        both; ``claimed_worst`` is the worst group's excess on both.
+        both; ``claimed_worst`` is the worst group's excess on both. Where something was tolerated, ``used`` is the
+        largest loss on ``select`` as a share of that, ``used_high`` the upper end of its interval, ``verdict`` what
+        that says, and ``judged`` what the pattern was judged as.
         ``audit_worst`` is that on ``audit``, with its interval, by the row ``audit_row`` of an audit, over groups of
         one ``audit_kind`` for all runs of a model and set: ``item``, shares of the questions lost, where all were
         searched by right answers, else ``text``, nats per token; ``random_worst`` is the median over random patterns
@@ -127,6 +131,7 @@ def _row(place: Path) -> dict[str, Any]:
         raise EvopError(f"{place / PATTERN} does not say how it was found; expected a search run's own")
     header = _header(place)
     settings = {key: header.get(key) for key in SETTINGS}
+    settings["tolerate"] = ", ".join(origin.tolerate) or None
     return {
         "run": place.resolve().name,
         "folder": str(place),
@@ -151,12 +156,24 @@ def _row(place: Path) -> dict[str, Any]:
         "claimed_worst_group": account.groups[claim.worst_group],
         "recovery": "none" if pattern.refit is None else "refitted",
         "healed_tokens": None,
+        **_borne(place),
     }
+
+
+def _borne(place: Path) -> dict[str, Any]:
+    """Say how a search's answer stands to what is tolerated, as what it was judged as last; None where nothing is."""
+    if not (place / POINT).is_file():
+        return dict.fromkeys(("judged", "used", "used_high", "verdict"))
+    judgements = PointFile.read(place / POINT).judgements
+    judge = next(judge for judge in reversed(SHIPPED) if judge in judgements)
+    judged = judgements[judge]
+    return {"judged": judge, "used": judged.measured, "used_high": judged.high, "verdict": judged.verdict}
 
 
 def _recovered(row: dict[str, Any], audited: AuditedRow) -> dict[str, Any]:
     """Fill the row of what was recovered from a search's answer: what the search claims is not of it."""
     claims = dict.fromkeys(("search", "select", "pooled", "claimed_worst"), float("nan"))
+    claims |= dict.fromkeys(("judged", "used", "used_high", "verdict"))
     pattern = audited.pattern
     own = {"run": row_name(pattern), "recovery": pattern.recovery, "healed_tokens": pattern.healed_tokens}
     return row | claims | {"claimed_worst_group": ""} | own

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from evop.auditing.audit_file import AuditFile
 from evop.auditing.audit_rows import AuditedPattern, RandomRow, SummaryRow
-from evop.files.names import AUDIT, CONFIG
+from evop.files.names import AUDIT, CONFIG, POINTS
 from evop.recovery.recovered import parts_digest
 from evop.removal.pattern_file import PatternFile
 
@@ -34,8 +34,12 @@ class AuditedRow:
 
 
 def audits_beside(runs: Iterable[Path]) -> list[Path]:
-    """List audits in the folder a run lies in, and in the one above where that is a recipe's ``runs``."""
+    """List audits in the folder a run lies in, and in the one above where that is a recipe's ``runs``.
+
+    The budgets of a search by tolerances lie in ``points`` of its folder, which is the run.
+    """
     around = {run.resolve().parent for run in runs}
+    around = {place.parent.parent if place.name == POINTS else place for place in around}
     around |= {place.parent for place in around if place.name == "runs"}
     places = sorted(path.parent for place in around for path in place.glob(f"*/{AUDIT}"))
     # A checkpoint has a copy of an audit, which may be an older one.

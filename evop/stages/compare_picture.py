@@ -19,12 +19,15 @@ from evop.searching.point_file import JudgedAs, PointFile
 from evop.stages.compare_domains import domain_frame
 
 
-def draw_comparison(table: pd.DataFrame, path: Path) -> None:
+def draw_comparison(table: pd.DataFrame, path: Path) -> list[str]:
     """Draw compared searches: those with tolerances beside what is tolerated, else what audits measured.
 
     Args:
         table: the frame that ``compare`` made.
         path: the picture to write; the end of its name says its format.
+
+    Returns:
+        The runs that are not in the picture, since no audit measured them.
 
     Raises:
         EvopError: runs that cannot be in one picture, or a format that is not known.
@@ -46,6 +49,7 @@ def draw_comparison(table: pd.DataFrame, path: Path) -> None:
                 draw_frontier(table, file, domain_frame(table))
         except ValueError as error:  # matplotlib knows no such format
             raise EvopError(f"--picture {path}: {first_line(error)}; end the name in .png, .svg or .pdf") from error
+    return [] if lines else table.loc[table["audit_worst"].isna(), "run"].tolist()
 
 
 def frontier_lines(runs: Sequence[Path]) -> list[FrontierLine]:

@@ -11,7 +11,7 @@ from calibration import CalibrationSet
 from calibration.seeded import generator
 from evop.errors import EvopError
 from evop.files.json_file import sha256, whole
-from evop.files.names import CORRECTIONS, DROP_LIST, FRONTIER, LATENCY, PATTERN, POINT, SEARCH, TRIALS
+from evop.files.names import CORRECTIONS, DROP_LIST, FRONTIER, FRONTIER_PAGE, LATENCY, PATTERN, POINT, SEARCH, TRIALS
 from evop.removal.pattern_facts import ModelName
 from evop.report.frontier_page import frontier_page
 from evop.searching.bisection import FIRST, STEPS, next_budget, next_healed
@@ -31,8 +31,6 @@ STARTS = 3
 """Patterns of each neighbouring budget that a search begins with."""
 SEARCHED: dict[JudgedAs, JudgedAs] = {"masked": "masked", "refit": "refit", "healed": "refit"}
 """What patterns are judged as -> what the search of each budget judges them as: what is healed is refitted first."""
-PAGE = "frontier.html"
-"""The frontier as a picture to choose from."""
 
 
 @dataclass
@@ -78,7 +76,7 @@ class ToleratedSearch:
         if self.healer is not None:
             edges = {"healed": self._healed_edge(self.healer, edges["refit"]), **edges}
         frontier = self._frontier(self.judge, {name: None if at is None else name_of(at) for name, at in edges.items()})
-        with whole(self.folder / PAGE) as page:
+        with whole(self.folder / FRONTIER_PAGE) as page:
             page.write_text(frontier_page(frontier), encoding="utf-8")
         frontier.write(self.folder / FRONTIER)
         if frontier.answer is None:

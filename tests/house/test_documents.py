@@ -185,7 +185,7 @@ RESULTS = {
     "docs/latency.md": ["latency"],
     "docs/negative-results.md": ["arms-model", "arms-sensitivities"],
     "docs/accuracy.md": ["accuracy"],
-    "docs/audit.md": ["coverage"],
+    "docs/audit.md": ["coverage", "coverage-domains"],
     "docs/held-out.md": ["held-out"],
     "docs/tolerances.md": ["tolerances"],
     "docs/performance.md": [

@@ -1,5 +1,6 @@
 """How much can go so that no group loses more than it may: searched, killed, gone on with, audited, pruned."""
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -8,6 +9,9 @@ import pytest
 from sets import small_set
 from tolerated_runs import kept, killed
 
+from evop.console.comparison import print_comparison
+from evop.console.plain import PlainConsole
+from evop.console.search import print_answer
 from evop.errors import EvopError
 from evop.recipes.run import RunRecipe
 from evop.reference import model_dir
@@ -85,6 +89,19 @@ def test_a_neighbouring_budget_begins_where_the_other_ended(run):
     assert all(starts.values())
 
 
+def printed(write, *what):
+    stream = io.StringIO()
+    write(PlainConsole(file=stream, width=250), *what)
+    return stream.getvalue()
+
+
+def test_it_says_which_budget_and_where_the_others_are(run):
+    said = printed(print_answer, run[0]).splitlines()
+    assert said[0] == f"of the budgets that were tried, {run[0].frontier.answer} is the answer's:"
+    assert "1 being all that is tolerated" in "".join(said)
+    assert said[-1].startswith(f"every budget, to look at: {run[0].folder / 'frontier.html'}; one by name: --pattern ")
+
+
 def test_what_is_done_is_not_done_again(run, calibration):
     result, _ = run
     before = {path: path.stat().st_mtime_ns for path in result.folder.glob("points/*/*")}
@@ -132,7 +149,13 @@ def test_a_comparison_draws_what_every_domain_pays(run, tmp_path):
         shares = [row.loss / row.tolerance for row in judged.groups]
         assert max(each.measured for each in judged.domains) == pytest.approx(max(shares), abs=1e-5)
         assert all(each.low <= each.measured <= each.high for each in judged.domains)
-    draw_comparison(frame, tmp_path / "frontier.svg")
+    answer = frame.set_index("run").loc[result.frontier.answer]
+    assert (answer["verdict"], answer["judged"], answer["tolerate"]) == ("within", "masked", "0.8, code_python=0.7")
+    assert answer["used_high"] == result.frontier.point(result.frontier.answer).judgements["masked"].high
+    said = printed(print_comparison, frame)
+    assert "objective worst, loss nll, tolerate 0.8, code_python=0.7, " in said
+    assert f"{answer['used_high']:.0%}: within" in said
+    assert draw_comparison(frame, tmp_path / "frontier.svg") == []
     drawn = (tmp_path / "frontier.svg").read_text()
     assert all(f"point:{point.name}:legal_statute:text:0" in drawn for point in result.frontier.points)
     # Searches at one budget each make a line too; the folder of a recipe that holds them is read through.

@@ -41,3 +41,5 @@ def test_a_point_of_a_search_is_named_as_it_is_pruned(tiny_folder, tmp_path):
     given = [tmp_path / "mine@0.20", point / "healed"]
     candidates, _ = candidates_of(Checkpoint.find(model), given, 0)
     assert [candidate.name for candidate in candidates] == ["mine@0.20", "mine@0.20, healed"]
+    (candidate,), _ = candidates_of(Checkpoint.find(model), [tmp_path / "mine@0.2"], 0)  # one number, written otherwise
+    assert candidate.opened.place == point / "pattern.json"
