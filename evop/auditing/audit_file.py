@@ -126,8 +126,8 @@ class AuditFile(JsonFile):
         asked = [(split, kind) for split in self.splits for kind in self.kinds(split)]
         if len(set(names)) != len(names) or not names:
             return "two patterns have one name" if names else "it has no pattern"
-        rows = (*self.groups, *self.summary, *self.domains)
-        if strange := {row.pattern for row in rows} - {*names}:
+        named = {row.pattern for rows in (self.groups, self.summary, self.domains) for row in rows}
+        if strange := named - {*names}:
             return f"rows of {sorted(strange)[0][:60]!r}, which is no pattern of it"
         for split, kind in asked:
             groups = [sorted(row.group for row in self.groups_of(name, split, kind)) for name in names]

@@ -131,7 +131,7 @@ def _row(place: Path) -> dict[str, Any]:
         raise EvopError(f"{place / PATTERN} does not say how it was found; expected a search run's own")
     header = _header(place)
     settings = {key: header.get(key) for key in SETTINGS}
-    settings["tolerate"] = ", ".join(origin.tolerate) or None
+    settings["tolerate"] = ", ".join(origin.tolerate or ()) or None
     return {
         "run": place.resolve().name,
         "folder": str(place),
@@ -172,7 +172,7 @@ def _borne(place: Path) -> dict[str, Any]:
 
 def _recovered(row: dict[str, Any], audited: AuditedRow) -> dict[str, Any]:
     """Fill the row of what was recovered from a search's answer: what the search claims is not of it."""
-    claims = dict.fromkeys(("search", "select", "pooled", "claimed_worst"), float("nan"))
+    claims: dict[str, Any] = dict.fromkeys(("search", "select", "pooled", "claimed_worst"), float("nan"))
     claims |= dict.fromkeys(("judged", "used", "used_high", "verdict"))
     pattern = audited.pattern
     own = {"run": row_name(pattern), "recovery": pattern.recovery, "healed_tokens": pattern.healed_tokens}
