@@ -17,7 +17,7 @@ from evop.report.frontier_lines import FrontierLine
 from evop.report.naming import model_title
 from evop.report.page_parts import Picture, seen
 from evop.report.tolerated_plot import domains_figure, interval_word
-from evop.searching.frontier_file import SHIPPED, FrontierFile, Point, point_folder
+from evop.searching.frontier_file import SHIPPED, WORDS, FrontierFile, Point, point_folder
 from evop.searching.point_file import GroupBorne, Judgement
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 720, 360, 56, 40
@@ -33,10 +33,14 @@ def frontier_page(frontier: FrontierFile) -> str:
     source = files("evop.report") / "template"
     points = [_point(frontier, point) for point in frontier.points]
     right = 1.1 * max((point["removed"] for point in points), default=1.0)
+    ticks: set[str] = set()
     top = min(max([1.2, *(1.05 * point["high"] for point in points)]), 4.0)
     for point in points:
         point["x"] = LEFT + (WIDTH - LEFT - 20) * point["removed"] / right
         point |= {f"y_{end}": _y(point[end], top) for end in ("low", "measured", "high")}
+        percent = f"{point['removed']:.0%}"
+        point["tick"] = "" if percent in ticks else percent  # two that remove alike lie on each other
+        ticks.add(percent)
     environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=seen)
     data = json.dumps({"points": points}, ensure_ascii=False).replace("<", "\\u003c")
     return environment.from_string((source / "frontier.html.j2").read_text("utf-8")).render(
@@ -44,6 +48,7 @@ def frontier_page(frontier: FrontierFile) -> str:
         statement=frontier.statement,
         tolerate=", ".join(frontier.tolerate),
         shipped=SHIPPED[frontier.judge],
+        cost=WORDS.get(frontier.cost, WORDS["params"]),
         points=points,
         domains=_domains(frontier),
         line=_y(1.0, top),

@@ -111,6 +111,16 @@ def test_where_nothing_was_tried_nothing_is_drawn():
     assert FrontierLine.of(frontier({})) == []
 
 
+def test_points_that_remove_alike_have_one_word_under_them():
+    points = {name: {"masked": judgement(shares)} for name, shares in SHARES.items()}
+    file = frontier(points)
+    alike = [point.model_copy(update={"removed": 0.204}) if point.name == "0.20" else point for point in file.points]
+    alike = [point.model_copy(update={"removed": 0.196}) if point.name == "0.10" else point for point in alike]
+    page = frontier_page(file.model_copy(update={"points": alike})).split('id="domains"')[0]
+    assert page.count(">20%</text>") == 1
+    assert "removed of the decoder blocks' parameters</text>" in page.replace("&#39;", "'")
+
+
 def test_the_page_says_what_makes_the_model_of_every_point():
     points = {name: {"masked": judgement(shares), "refit": judgement(shares)} for name, shares in SHARES.items()}
     for name in ("0.10", "0.20"):
