@@ -1,7 +1,7 @@
 """Patterns chosen after a short training, after a refit, and as they are: as many tokens each, training counted.
 
     python benchmarks/training_aware.py                     # the embedded model; goes on where its CSV ends
-    python benchmarks/training_aware.py --seeds 3 --tokens 4000000
+    python benchmarks/training_aware.py --seeds 3 --tokens 2000000
 
 Every search looks among least-squares levels by the divergence from the dense model, and may read so many tokens,
 those that are trained on included: strategy darwin, DarwinLM's; the strategy surrogate, its finalists refitted in
@@ -91,11 +91,11 @@ def table(frame: pd.DataFrame) -> str:
 
 
 def main() -> None:
-    """Run what is missing, then write the table."""
+    """Run what is missing, and write the table after every seed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--grain", default="mixed")
     parser.add_argument("--remove", type=float, default=0.25)
-    parser.add_argument("--tokens", type=int, default=1_000_000, help="of each search")
+    parser.add_argument("--tokens", type=int, default=600_000, help="of each search")
     parser.add_argument("--train-tokens", type=int, default=2000, help="a domain")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--work", type=Path, default=Path("runs/training-aware"))
@@ -110,7 +110,7 @@ def main() -> None:
             frame = pd.concat([frame, pd.DataFrame(rows(cell, given.tokens))])
             given.results.mkdir(parents=True, exist_ok=True)
             frame.to_csv(written, index=False, float_format="%.5f")
-    written.with_suffix(".md").write_text(table(frame), encoding="utf-8")
+        written.with_suffix(".md").write_text(table(frame), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import torch
 from calibration.seeded import generator
 from evop.model.families import BLOCK_KINDS
 from evop.model.loaded import DTYPES, LoadedModel
-from evop.recipes.heal import LEARNING_RATES, WIDTH
 from evop.recovery.healing.distillation import Target, distillation_loss, target_of
 from evop.recovery.projection import Projection
 from evop.recovery.text import LearningText
@@ -22,6 +21,9 @@ from evop.removal.cut import Cut, Place, Weight
 from evop.removal.masking import Refitted, masked
 from evop.tokens.batches import lay_out
 
+RATE, WIDTH = 1e-5, 4096
+"""DarwinLM's learning rate, and the hidden size of what it was given for; for narrower models it is larger, as in
+healing. Healing's own rate is for batches and a schedule: at one passage a step it makes patterns worse."""
 TOP = 64
 """Likeliest words of the dense model that are learned; the others count as one."""
 
@@ -79,7 +81,7 @@ class Tuning:
         modules = {place: self._module(place) for place in cut.weights}
         weights = {place: module.weight.detach().float().clone().requires_grad_() for place, module in modules.items()}
         config: Any = self.loaded.model.config
-        rate = LEARNING_RATES["outputs"] * WIDTH / int(config.hidden_size)
+        rate = RATE * WIDTH / int(config.hidden_size)
         optimizer = torch.optim.AdamW(weights.values(), rate, weight_decay=0.0)
         for passage in chosen:
             for place, module in modules.items():
