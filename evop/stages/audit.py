@@ -26,6 +26,7 @@ from evop.model.checkpoint import Checkpoint
 from evop.model.held import HeldModel
 from evop.recipes.audit import AuditRecipe
 from evop.report.page import page
+from evop.searching.frontier_file import FrontierFile, point_folder
 from evop.stages.audit_folder import AuditFolder
 from evop.stages.judged_healed import judged_healed, unhealed_words
 from evop.stages.one_error import one_error
@@ -198,9 +199,19 @@ def _tasks(recipe: AuditRecipe) -> HarnessTasks | None:
 
 
 def _runs(candidates: Sequence[Candidate]) -> dict[str, Path]:
-    """Pattern -> the search run it comes from, where it does."""
-    opened = {candidate.name: candidate.opened for candidate in candidates}
-    return {name: pattern.run for name, pattern in opened.items() if pattern.run is not None}
+    """Pattern -> the search run it comes from, where it does; of one by tolerances, the search of its answer."""
+    runs = {candidate.name: candidate.opened.run or _answered(candidate) for candidate in candidates}
+    return {name: run for name, run in runs.items() if run is not None}
+
+
+def _answered(candidate: Candidate) -> Path | None:
+    """Find the search of the budget whose pattern is the answer of a search by tolerances; None for another pattern."""
+    run = candidate.opened.place.parent
+    try:
+        frontier = FrontierFile.find(run) if candidate.itself is None else None
+    except EvopError:  # of another version: the pattern is good all the same
+        return None
+    return None if frontier is None or frontier.answer is None else point_folder(run, frontier.answer)
 
 
 def _command(

@@ -129,7 +129,9 @@ def test_an_audit_says_whether_it_held(run, calibration, tmp_path):
     found = audit(model_dir(), calibration, result.folder, tmp_path / "audit", **options)
     row = next(row for row in found.file.borne if row.split == "audit")
     assert row.tolerate == ["0.8", "code_python=0.7"]
-    assert f"Tolerated ({', '.join(row.tolerate)})" in (tmp_path / "audit" / "report.html").read_text()
+    page = (tmp_path / "audit" / "report.html").read_text()
+    assert f"Tolerated ({', '.join(row.tolerate)})" in page
+    assert f"the pattern of points/{result.frontier.answer}: " in page  # how it was searched is shown, too
     tight = audit(model_dir(), calibration, result.folder, tmp_path / "tight", tolerate="0.001", **options)
     row = next(row for row in tight.file.borne if row.split == "audit")
     assert (row.verdict, row.tolerate) == ("beyond", ["0.001"])
