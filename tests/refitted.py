@@ -1,4 +1,4 @@
-"""Patterns whose last projections got other weights, as a refit gives them, or biases, as ``--compensate`` does."""
+"""Patterns whose blocks got other weights, as a refit gives them, or biases, as ``--compensate`` does."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tiny import ranking
 from evop.files.names import CORRECTIONS, PATTERN
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
+from evop.model.families.family import Block
 from evop.model.loaded import load_model
 from evop.removal.compensation import compensated
 from evop.removal.corrections import write_corrections
@@ -25,7 +26,7 @@ NOTE = RefitNote(method="chain", ridge=0.1, through=3, calibration="none", token
 
 
 def reweighted(model: torch.nn.Module, cut: Cut, stored: torch.dtype) -> Cut:
-    """The cut with another weight for the last projection of every block that stays."""
+    """The cut with another weight for every matrix of every block that stays, as ``--refit both`` makes them."""
     family, generator = family_of(model.config.model_type), torch.Generator().manual_seed(0)
     weights = {}
     for number, layer in enumerate(family.layer_list(model)):
@@ -39,9 +40,22 @@ def reweighted(model: torch.nn.Module, cut: Cut, stored: torch.dtype) -> Cut:
             if kept is not None:
                 size = values.shape[1] // units
                 values = values[:, (np.array(kept)[:, None] * size + np.arange(size)).ravel()]
-            noise = torch.randn(values.shape, generator=generator) * values.std()
-            weights[kind, number] = Weight((values + noise).to(stored))
+
+            def changed(values: torch.Tensor) -> torch.Tensor:
+                noise = torch.randn(values.shape, generator=generator) * values.std()
+                return (values + noise).to(stored)
+
+            read = {name: part.weight.detach() for name, part in layer.named_modules() if reads(block, name, part)}
+            others = {name: Weight(changed(whole)) for name, whole in read.items()}
+            weights[kind, number] = Weight(changed(values), others)
     return replace(cut, weights=weights)
+
+
+def reads(block: Block, name: str, module: torch.nn.Module) -> bool:
+    """Whether a module of a layer is a matrix that a block reads its input with."""
+    weight = module._parameters.get("weight")
+    inside = any(f"{name}.".startswith(f"{part}.") for part in block.modules)
+    return weight is not None and weight.dim() == 2 and inside and name != block.out
 
 
 def write_corrected(checkpoint: Checkpoint, space: PatternSpace, pattern: Pattern, run: Path, dtype: str) -> None:

@@ -192,8 +192,9 @@ class LayerStack:
         place: Place = (block, layer)
         if not isinstance(state, Changed):
             return block_swaps(self.layers[layer], self.family.block(block))
-        if state.matrices:
-            return matrix_swaps(self.layers[layer], state.matrices)
+        swaps = matrix_swaps(self.layers[layer], state.matrices)
+        if state.units is None and state.weight is None:
+            return swaps
         bias = None if state.bias is None else np.frombuffer(state.bias, dtype=np.float32)
         changes = state.units, bias, state.weight
-        return [changed(self.layers[layer], self.family, self.model, place, *changes)]
+        return [*swaps, changed(self.layers[layer], self.family, self.model, place, *changes)]

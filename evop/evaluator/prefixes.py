@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -79,8 +79,17 @@ def state_of(cut: Cut, place: Place) -> State:
         return Changed(None, matrices=tuple(cut.matrices[place].items()))
     if place not in cut.kept and place not in cut.weights:
         return DENSE
-    bias = cut.bias.get(place)
-    return Changed(cut.kept.get(place), None if bias is None else bias.tobytes(), cut.weights.get(place))
+    bias, weight = cut.bias.get(place), cut.weights.get(place)
+    reads = tuple(weight.reads.items()) if weight else ()
+    return Changed(cut.kept.get(place), None if bias is None else bias.tobytes(), weight, reads)
+
+
+def with_matrices(state: State, matrices: Mapping[str, Weight]) -> State:
+    """Let some matrices of a block that stays have other weights."""
+    if not matrices:
+        return state
+    changed = state if isinstance(state, Changed) else Changed(None)
+    return changed._replace(matrices=tuple(matrices.items()))
 
 
 @dataclass

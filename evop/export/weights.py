@@ -31,7 +31,7 @@ class Piece:
         axis: the axis along which the tensor shrinks, or None.
         rows: int64 indices that stay along that axis, or None.
         bias: what is added to the tensor, float32, or None.
-        weight: what the tensor is instead, or None.
+        weight: what the tensor is instead, or None; rows that do not stay are still in it.
         new: whether the dense model lacks the tensor, and ``bias`` is all of it.
     """
 
@@ -106,7 +106,7 @@ def made(shard: Any, piece: Piece) -> torch.Tensor:
 
     tensor = shard.get_tensor(piece.old)
     if piece.weight is not None:
-        return piece.weight.to(tensor.dtype).contiguous()
+        tensor = piece.weight.to(tensor.dtype).contiguous()
     if piece.new:
         return torch.from_numpy(piece.bias).to(tensor.dtype)
     if piece.rows is not None:
@@ -183,15 +183,16 @@ class _Tensors:
         weight = self._weight(one)
         if weight is not None:
             return Piece(one.name, tuple(weight.shape), tensor.nbytes * weight.numel() // tensor.numel, weight=weight)
+        read = self._read(one)
         kept = self.plan.kept.get(one.block)
         sliced = next((sliced for sliced in self.family.block(kind).slices if sliced.module == one.module), None)
         bias = self._bias(one) if one.parameter == "bias" else None
         if kept is None or sliced is None or (one.parameter == "bias" and not sliced.bias):
-            return Piece(one.name, tensor.shape, tensor.nbytes, bias=bias)
+            return Piece(one.name, tensor.shape, tensor.nbytes, bias=bias, weight=read)
         axis = sliced.axis if one.parameter == "weight" else 0
         rows = self.family.rows(self.checkpoint.resolved, kind, sliced, kept, tensor.shape[axis])
         shape = (*tensor.shape[:axis], len(rows), *tensor.shape[axis + 1 :])
-        return Piece(one.name, shape, tensor.nbytes * len(rows) // tensor.shape[axis], axis, rows, bias)
+        return Piece(one.name, shape, tensor.nbytes * len(rows) // tensor.shape[axis], axis, rows, bias, read)
 
     def _added_bias(self, one: _InBlock) -> Piece | None:
         """Plan the bias of a last projection that had none, beside its weight; None where there is nothing to add."""
@@ -205,8 +206,14 @@ class _Tensors:
         """Find what is added to the output of a tensor's module, if it is the last projection of its block."""
         return self.plan.bias.get(one.block) if one.module == self.family.block(one.block[0]).out else None
 
+    def _read(self, one: _InBlock) -> torch.Tensor | None:
+        """Find what a weight that a block reads with is instead, whole; None where it stays."""
+        weight = self.plan.weights.get(one.block) if one.parameter == "weight" else None
+        found = weight.reads.get(one.module) if weight else None
+        return found.values if found else None
+
     def _weight(self, one: _InBlock) -> torch.Tensor | None:
-        """Find what a weight is instead, the way round it is stored; None where it stays."""
+        """Find what a last projection's weight, or one with zeros, is instead, as it is stored; None where it stays."""
         if one.parameter == "weight" and (matrix := self.plan.matrices.get(one.block, {}).get(one.module)) is not None:
             return matrix.values
         block = self.family.block(one.block[0])

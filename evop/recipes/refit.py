@@ -9,7 +9,7 @@ from pydantic import field_validator
 from evop.recipes.execution import Execution
 from evop.recipes.option import GROUPS, option
 
-Refit = Literal["auto", "chain", "single", "replaceme", "linearpatch", "diagonal"]
+Refit = Literal["auto", "chain", "both", "single", "replaceme", "linearpatch", "diagonal"]
 RIDGES = (0.1, 1.0)
 """Ridges that are tried where none is asked for."""
 
@@ -20,8 +20,8 @@ class RefitRecipe(Execution):
     refit: Annotated[
         Refit,
         option(
-            "chain: all last projections, one after the other; single: those before a gap; replaceme, linearpatch and "
-            "diagonal: less freely; auto: chain, or none where that is no better on select."
+            "chain: all last projections, one after the other; both: what blocks read with too; single: those before a "
+            "gap; replaceme, linearpatch and diagonal: less freely; auto: chain, or none where no better on select."
         ),
     ] = "auto"
     ridge: Annotated[

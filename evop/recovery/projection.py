@@ -18,7 +18,7 @@ from evop.removal.compensation import stored_dtype
 from evop.removal.cut import Cut, Place, Weight, part_name
 from evop.removal.masking import features_of
 
-FREE = ("chain", "single")
+FREE = ("chain", "both", "single")
 """Methods that change every number of a weight."""
 FACTORS = ("diagonal", "linearpatch")
 """Methods that change a weight by one factor a channel of what it puts out."""

@@ -12,6 +12,7 @@ from typing import Any
 from evop.errors import EvopError
 from evop.files.json_file import temporary_of, write_json
 from evop.files.tensors import read_tensors, write_tensors
+from evop.removal.corrections import MATRIX
 from evop.removal.cut import Place, Weight, part_name, place_of
 
 IDENTITY = "refitting.json"
@@ -65,22 +66,31 @@ class RefitFolder:
         done: dict[Place, Weight] = {}
         for path in sorted(self.folder.glob(BLOCKS.format(_stem(method, ridge)))):
             try:
-                ((name, tensor),) = read_tensors(path)[0].items()
+                name, weight = _weight_in(path)
             except (OSError, ValueError):
                 path.unlink()
                 continue
-            done[place_of(name)] = Weight(tensor)
+            done[place_of(name)] = weight
         return done
 
     def keep(self, method: str, ridge: float, place: Place, weight: Weight) -> None:
         """Keep a block that is done; one that was kept before is left as it is."""
         path = self.folder / f"{_stem(method, ridge)}.{part_name(*place)}.safetensors"
         if not path.is_file():
-            write_tensors({part_name(*place): weight.values}, path)
+            reads = {f"{part_name(*place)}{MATRIX}{name}": read.values for name, read in weight.reads.items()}
+            write_tensors({part_name(*place): weight.values, **reads}, path)
 
     def remove(self) -> None:
         """Take the folder away: the refit is written."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _weight_in(path: Path) -> tuple[str, Weight]:
+    """Read a block that is done: its name, and its weights."""
+    tensors = read_tensors(path)[0]
+    (name,) = (each for each in tensors if MATRIX not in each)
+    reads = {each.partition(MATRIX)[2]: Weight(tensor) for each, tensor in tensors.items() if each != name}
+    return name, Weight(tensors[name], reads)
 
 
 def _stem(method: str, ridge: float) -> str:

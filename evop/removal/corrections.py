@@ -1,7 +1,7 @@
 """``corrections.safetensors``: the biases and weights that belong to a pattern, beside its file.
 
 A block's bias and the weight of its last projection are called ``layers.3.mlp.bias`` and ``layers.3.mlp.weight``; any
-matrix of it that has zeros, ``layers.3.mlp/mlp.up_proj``.
+other matrix of it that is refitted too, or that has zeros, ``layers.3.mlp/mlp.up_proj``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def write_corrections(cut: Cut, path: Path) -> str:
             tensors[f"{part_name(*place)}.bias"] = torch.from_numpy(cut.bias[place])
         if place in cut.weights:
             tensors[f"{part_name(*place)}.weight"] = cut.weights[place].values.contiguous()
-        for name, weight in cut.matrices.get(place, {}).items():
+        reads = cut.weights[place].reads if place in cut.weights else {}
+        for name, weight in {**cut.matrices.get(place, {}), **reads}.items():
             tensors[f"{part_name(*place)}{MATRIX}{name}"] = weight.values.contiguous()
     write_tensors(tensors, path)
     return sha256(path)
@@ -44,6 +45,8 @@ def read_corrections(
     path: Path | None, expected: str
 ) -> tuple[dict[Place, np.ndarray], dict[Place, Weight], dict[Place, dict[str, Weight]]]:
     """Read the biases, the weights and the matrices that belong to a pattern.
+
+    Matrices of a block whose last projection has a weight here are read into that.
 
     Raises:
         EvopError: missing, another pattern's, or none.
@@ -72,4 +75,5 @@ def read_corrections(
                 biases[place_of(part)] = tensor.numpy()
     except Exception as error:  # safetensors raises what the file makes it raise
         raise EvopError(f"{path} holds no corrections ({first_line(error)}); copy both again") from error
+    weights = {place: Weight(weight.values, matrices.pop(place, {})) for place, weight in weights.items()}
     return biases, weights, matrices

@@ -28,9 +28,17 @@ class Weight:
 
     Attributes:
         values: of a last projection [hidden, features that stay]; in the dtype that it is stored in.
+        reads: where it is of a last projection: names of the other matrices of its block that have got new weights, and
+            these, whole and the way round that the model keeps them.
     """
 
     values: torch.Tensor
+    reads: Mapping[str, Weight] = field(default_factory=dict)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all of it."""
+        return int(self.values.nbytes) + sum(weight.nbytes for weight in self.reads.values())
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,8 @@ class Cut:
         kept: blocks that are thinned -> the units that stay, ascending: channels, or key/value groups.
         bias: thinned blocks -> what is added to the output of their last projection in place of what its missing
             inputs gave on average, float32 [hidden]. Thinned blocks that are not named get nothing.
-        weights: blocks that stay, thinned or not -> the new weight of their last projection; the others keep theirs.
+        weights: blocks that stay, thinned or not -> the new weight of their last projection, and of what they read with
+            where that is new too; the others keep theirs.
         matrices: whole blocks -> name of a matrix inside the decoder layer -> its new weight, with zeros, the way round
             that the model keeps it; a block with such weights is in none of the others.
     """

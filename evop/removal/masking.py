@@ -126,7 +126,8 @@ def masked(model: nn.Module, family: Family, cut: Cut) -> Iterator[nn.Module]:
                 swaps.append(Swap(layers, str(layer), AbsentLayer()))
             continue
         swaps += block_swaps(layers[layer], family.block(kind))
-    for (_, layer), matrices in cut.matrices.items():
+    reads = {place: weight.reads for place, weight in cut.weights.items()}
+    for (_, layer), matrices in {**cut.matrices, **reads}.items():
         swaps += matrix_swaps(layers[layer], matrices.items())
     for place in sorted(cut.kept.keys() | cut.weights.keys()):
         changes = cut.kept.get(place), cut.bias.get(place), cut.weights.get(place)

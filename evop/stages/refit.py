@@ -188,7 +188,7 @@ def _summary(file: RefitFile) -> str:
 
 def _write(opened: OpenedPattern, cut: Cut, file: RefitFile, out: Path) -> None:
     """Write the pattern, its weights, and the account, whole or not at all."""
-    size = sum(weight.values.nbytes for weight in cut.weights.values())
+    size = sum(weight.nbytes for weight in cut.weights.values())
     with drafted(out, size) as draft:
         best, folder, tokens = file.best, draft.folder, sum(file.tokens.values())
         note = opened.file.refit if opened.checkpoint is None else None  # of the weights that are there, if they stay

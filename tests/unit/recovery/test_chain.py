@@ -76,6 +76,43 @@ def test_it_comes_closer_to_the_dense_model(name, grain, asked):
     assert after < 0.8 * before
 
 
+@pytest.mark.parametrize("grain", ["layer", "mixed"])
+@pytest.mark.parametrize("name", TINY)
+def test_what_blocks_read_with_comes_closer_too(name, grain, asked):
+    loaded, cut = asked(name, grain)
+    ids = torch.tensor(text_of().passages.ids)
+    weights = ChainRefit(loaded, cut, text_of(), "both").weights(0.001)
+    before, after = distance(loaded.model, cut, ids), distance(loaded.model, replace(cut, weights=weights), ids)
+    assert any(weight.reads for weight in weights.values())
+    assert after < 0.8 * before
+
+
+def test_what_a_block_reads_with_by_hand(tiny_folder):
+    """Behind a gap: the same numbers as numpy's least squares, of what each matrix is to put out."""
+    loaded = load_model(Checkpoint.find(tiny_folder("llama")), "cpu", "float32")
+    model, text = loaded.model, text_of(8, 30)
+    cut = Cut(frozenset({("attn", 2)}))
+    last = model.model.layers[2].mlp
+    read: list = []
+    handle = last.gate_proj.register_forward_pre_hook(lambda _m, args: read.append(args[0]))
+    found = ChainRefit(loaded, cut, text, "both").weights(0.1)
+    before = {("mlp", 1): found["mlp", 1]}  # what was solved for first: it changes what is read here
+    read.clear()
+    for weights in (None, before):
+        with masked(model, loaded.family, Cut() if weights is None else replace(cut, weights=weights)):
+            hidden(model, torch.tensor(text.passages.ids))
+    handle.remove()
+    wanted, a = (each[:, 1:].reshape(-1, each.shape[-1]).double().numpy() for each in read)
+    ridge = 0.1 * (a**2).sum() / a.shape[1]
+    for name, matrix in (("mlp.gate_proj", last.gate_proj), ("mlp.up_proj", last.up_proj)):
+        weight = matrix.weight.double().numpy()
+        aim = np.vstack([(wanted - a) @ weight.T, np.zeros((a.shape[1], len(weight)))])
+        change = np.linalg.lstsq(np.vstack([a, np.sqrt(ridge) * np.eye(a.shape[1])]), aim, rcond=None)[0].T
+        new = found["mlp", 2].reads[name].values.double().numpy()
+        assert np.abs(new - weight - change).max() < 1e-4 * np.abs(change).max()
+    assert not found["mlp", 1].reads  # in front of the gap it reads what it did
+
+
 @pytest.mark.parametrize("name", ["llama", "gemma2", "gpt2", "opt_post_norm"])
 def test_a_bias_that_a_cut_adds_is_not_taken_for_a_norm(name, asked):
     loaded, cut = asked(name, "channel")
@@ -178,15 +215,19 @@ def test_linearpatch_solves_for_a_factor_of_each_turned_channel(tiny_folder):
     assert torch.allclose(projection.weight(1e-9).values, 2 * projection.old, atol=1e-5)
 
 
-def test_what_is_done_is_not_done_again(asked):
+@pytest.mark.parametrize("method", ["chain", "both"])
+def test_what_is_done_is_not_done_again(method, asked):
     loaded, cut = asked("llama", "mixed")
     whole: dict = {}
-    first = ChainRefit(loaded, cut, text_of(), keep=whole.__setitem__).weights(0.1)
+    first = ChainRefit(loaded, cut, text_of(), method, keep=whole.__setitem__).weights(0.1)
     assert whole == first
     some = dict(list(first.items())[:3])
     ticked: list = []
-    again = ChainRefit(loaded, cut, text_of(), solved=some, tick=ticked.append).weights(0.1)
+    again = ChainRefit(loaded, cut, text_of(), method, solved=some, tick=ticked.append).weights(0.1)
     assert all(torch.equal(again[place].values, first[place].values) for place in first)
+    for place, weight in first.items():
+        assert again[place].reads.keys() == weight.reads.keys()
+        assert all(torch.equal(again[place].reads[name].values, read.values) for name, read in weight.reads.items())
     assert all(again[place] is some[place] for place in some)
     assert set(first) - set(some) <= set(ticked)
 
