@@ -57,6 +57,7 @@ CONTENDERS: dict[str, dict[str, Any]] = {
     "ReplaceMe": {"refit": "replaceme", "ridge": 0.1, "anchor": 0},
     "LinearPatch": {"refit": "linearpatch", "ridge": 0.1, "anchor": 0},
     "chain, no anchor": {"refit": "chain", "ridge": 0.1, "anchor": 0},
+    "both, no anchor": {"refit": "both", "ridge": 0.1, "anchor": 0},
     "auto": {"refit": "auto"},
 }
 """Ways to refit, as ``evop refit`` is asked for them."""

@@ -126,7 +126,7 @@ class FitNote(JsonPart):
 
 
 class RefitNote(JsonPart):
-    """How the weights that belong to a pattern were refitted: the last projections of blocks that stay.
+    """How the weights that belong to a pattern were refitted: the last projections of blocks that stay, or all of them.
 
     ``ridge`` is in mean diagonal entries of what is solved; ``through`` is the last layer that was refitted. By method
     ``darwin`` they were trained as the pattern was searched; nothing was solved, and the ridge is 0.

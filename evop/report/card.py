@@ -115,10 +115,15 @@ def _title(facts: CardFacts) -> str:
 
 def _changed(facts: CardFacts) -> str:
     if (refit := facts.pattern.refit) is not None:
-        how = "were solved anew, so that the model computes what the dense one did"
+        what, how = (
+            "The last projections of blocks",
+            "were solved anew, so that the model computes what the dense one did",
+        )
+        if refit.method == "both":
+            what = "The matrices of blocks"
         if refit.method == "darwin":
             how = "learned from the dense model as the pattern was searched"
-        return f"The last projections of blocks that stay {how} (`{refit.method}`, {refit.tokens:,} tokens)"
+        return f"{what} that stay {how} (`{refit.method}`, {refit.tokens:,} tokens)"
     if facts.pattern.corrections is None:
         return "No weight was changed"
     if facts.pattern.compensate == "obs":
