@@ -115,12 +115,8 @@ def _title(facts: CardFacts) -> str:
 
 def _changed(facts: CardFacts) -> str:
     if (refit := facts.pattern.refit) is not None:
-        what, how = (
-            "The last projections of blocks",
-            "were solved anew, so that the model computes what the dense one did",
-        )
-        if refit.method == "both":
-            what = "The matrices of blocks"
+        what = "The matrices of blocks" if refit.method == "both" else "The last projections of blocks"
+        how = "were solved anew, so that the model computes what the dense one did"
         if refit.method == "darwin":
             how = "learned from the dense model as the pattern was searched"
         return f"{what} that stay {how} (`{refit.method}`, {refit.tokens:,} tokens)"

@@ -183,6 +183,7 @@ RESULTS = {
     "docs/recovery.md": ["recovery", "recovery-nll", "recovery-kl", "massive"],
     "docs/calibration.md": ["copies", "clusters"],
     "docs/latency.md": ["latency"],
+    "docs/reliability.md": ["reliability-files"],
     "docs/negative-results.md": ["arms-model", "arms-sensitivities"],
     "docs/accuracy.md": ["accuracy"],
     "docs/audit.md": ["coverage", "coverage-domains"],

@@ -67,7 +67,11 @@ CUT = Cut(kept={("mlp", 1): (0, 2), ("attn", 0): (1,)})
 BIAS = {("mlp", 1): np.array([0.5, -1.5], dtype=np.float32), ("attn", 0): np.array([3.0, 0.1], dtype=np.float32)}
 
 
-WEIGHTS = {("mlp", 1): Weight(torch.tensor([[1.5, -2.0]], dtype=torch.bfloat16)), ("mlp", 3): Weight(torch.ones(2, 3))}
+READS = {"mlp.up_proj": Weight(torch.full((3, 2), 7.0)), "mlp.gate_proj": Weight(torch.full((3, 2), 5.0))}
+WEIGHTS = {
+    ("mlp", 1): Weight(torch.tensor([[1.5, -2.0]], dtype=torch.bfloat16)),
+    ("mlp", 3): Weight(torch.ones(2, 3), READS),
+}
 
 
 @pytest.mark.parametrize("weights", [WEIGHTS, {}], ids=["weights", "no-weights"])
@@ -84,6 +88,9 @@ def test_the_file_gives_back_what_was_written(bias, weights, tmp_path):
     for place, weight in weights.items():
         assert torch.equal(reweighted[place].values, weight.values)
         assert reweighted[place].values.dtype == weight.values.dtype
+        assert reweighted[place].reads.keys() == weight.reads.keys()
+        assert all(torch.equal(reweighted[place].reads[name].values, read.values) for name, read in READS.items()
+                   if name in weight.reads)  # fmt: skip
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again.safetensors", CORRECTIONS]
 
 

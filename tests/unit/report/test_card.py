@@ -16,7 +16,7 @@ from evop.export.plan import planned
 from evop.files.json_file import sha256
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
-from evop.removal.pattern_facts import Claim, ModelName, Origin
+from evop.removal.pattern_facts import Claim, ModelName, Origin, RefitNote
 from evop.removal.pattern_file import PatternFile
 from evop.removal.ranking import Ranking
 from evop.report.card import CardFacts, model_card
@@ -109,6 +109,22 @@ def test_body_says_what_was_removed_how_it_was_found_and_how_to_do_it_again(fold
     assert "evop prune --model who/what --pattern pattern.json --out DIR" in card
     assert "stock `llama`" in card
     assert "trust_remote_code" not in card
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ("chain", "The last projections of blocks that stay were solved anew"),
+        ("both", "The matrices of blocks that stay were solved anew"),
+        ("darwin", "The last projections of blocks that stay learned from the dense model"),
+    ],
+)
+def test_body_says_which_weights_are_new(method, words, folder):
+    given = facts(folder, "layers.1.mlp")
+    note = RefitNote(method=method, ridge=0.1, through=3, calibration="c", tokens=4_000, anchor=0.0)
+    card = model_card(dataclasses.replace(given, pattern=given.pattern.model_copy(update={"refit": note})), "p")
+    assert words in card
+    assert f"(`{method}`, 4,000 tokens)" in card
 
 
 def test_hetero_says_how_to_load_it_and_where_it_does_not(folder):
