@@ -21,7 +21,7 @@ class RefitRecipe(Execution):
         Refit,
         option(
             "chain: all last projections, one after the other; both: what blocks read with too; single: those before a "
-            "gap; replaceme, linearpatch and diagonal: less freely; auto: chain, or none where no better on select."
+            "gap; replaceme, linearpatch and diagonal: less freely; auto: both, or none where no better on select."
         ),
     ] = "auto"
     ridge: Annotated[
@@ -49,7 +49,7 @@ class RefitRecipe(Execution):
     @property
     def method(self) -> str:
         """The method that is tried."""
-        return "chain" if self.refit == "auto" else self.refit
+        return "both" if self.refit == "auto" else self.refit
 
     @property
     def ridges(self) -> tuple[float, ...]:

@@ -55,7 +55,7 @@ def test_the_worst_domain_gets_something_back(pattern, tmp_path):
     result = refit(model_dir(), pattern, learning, tmp_path / "out", report=lines.append, **HOW)
     file = RefitFile.read(tmp_path / "out" / REFIT)
     assert file.tried == result.file.tried
-    assert [tried.method for tried in file.tried][:2] == ["none", "chain"]
+    assert [tried.method for tried in file.tried][:2] == ["none", "both"]
     assert {tried.ridge for tried in file.tried[1:]} == {0.1, 1.0}
     assert "anchor" in file.best.excess
     assert file.best.value == min(tried.value for tried in file.tried)
