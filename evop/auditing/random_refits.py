@@ -94,7 +94,8 @@ class RandomRefits:
             return replace(cut, weights={place: new for place, new in weights.items() if place[1] <= note.through})
 
         found = tuple(refit(cut) for cut in cuts)
-        read, seconds = READINGS * len(cuts) * learning.tokens, time.perf_counter() - begun
+        readings = READINGS + (note.method == "both")  # what blocks read with takes one more
+        read, seconds = readings * len(cuts) * learning.tokens, time.perf_counter() - begun
         self.report(
             f"{name}: the first {len(cuts)} of {drawn.name} (seeds 0 to {len(cuts) - 1}), by {note.method}, ridge "
             f"{note.ridge:g}, {read:,} tokens read, {seconds:,.0f} s"

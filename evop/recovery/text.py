@@ -114,7 +114,7 @@ def joined(first: TokenPassages, second: TokenPassages) -> TokenPassages:
 
 
 READINGS = 3
-"""How often a refit reads its text: once through the dense model, twice through what is left."""
+"""How often ``chain`` reads its text: once through the dense model, twice through what is left."""
 
 
 def refit_tokens(learning: LearningText, search: TokenPassages) -> int:
