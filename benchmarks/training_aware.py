@@ -16,7 +16,6 @@ over the dense model in nats per token. Writes ``training-aware.csv`` and ``trai
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +48,7 @@ def rows(cell: Cell, tokens: int) -> list[dict[str, Any]]:
     loaded = load_model(Checkpoint.find(cell.model), HOW["device"], HOW["dtype"])
     cuts, found = {}, {}
     for name, how in SEARCHES.items():
-        out, begun = cell.folder / name.replace(", ", "-").replace(" ", "-"), time.perf_counter()
+        out = cell.folder / name.replace(", ", "-").replace(" ", "-")
         result = search(
             cell.model, calibration, out,
             grain=cell.grain, deploy="any", remove=cell.remove, compensate="obs", loss="kl", max_tokens=MAX_TOKENS,
@@ -59,7 +58,6 @@ def rows(cell: Cell, tokens: int) -> list[dict[str, Any]]:
         found[name] = {
             "patterns": result.account.evaluations, "tokens": spent["total"],
             "learned": spent.get("tuning", 0) + spent.get("refit", 0),
-            "minutes": (time.perf_counter() - begun) / 60,
         }  # fmt: skip
         cuts[name] = open_pattern(out, loaded.checkpoint).cut
         if name in AFTER:

@@ -180,7 +180,7 @@ RESULTS = {
     "docs/objectives.md": ["objectives"],
     "docs/metrics.md": ["metrics"],
     "docs/exports.md": ["exports"],
-    "docs/recovery.md": ["recovery", "recovery-nll", "recovery-kl", "massive"],
+    "docs/recovery.md": ["recovery", "recovery-nll", "recovery-kl", "recovery-both", "training-aware", "massive"],
     "docs/calibration.md": ["copies", "clusters"],
     "docs/latency.md": ["latency"],
     "docs/reliability.md": ["reliability-files"],
