@@ -175,7 +175,7 @@ def test_a_stopped_greedy_is_completed_from_its_ranking(tmp_path, evaluations):
 
 
 def test_unknown_strategies_are_refused():
-    with pytest.raises(PatternError, match="strategy 'luck' is unknown; choose one of cma, darwin, exhaustive, genetic"):
+    with pytest.raises(PatternError, match="strategy 'luck' is unknown; choose one of cma, darwin, exhaustive"):
         make_strategy("luck", SPACES["layer any"], 0)
 
 
