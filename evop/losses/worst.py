@@ -125,9 +125,9 @@ def largest_within(
     truth, off = (np.concatenate([each[i] for each in drawn], axis=-1) for i in range(2))
     largest = np.array([truth[..., part].max(axis=-1) for part in parts])
     above = np.array([(truth + off)[..., part].max(axis=-1) for part in parts]) - largest
-    given, added = _ends(largest, at_once), _ends(above, at_once)
+    given, added = ([*zip(each, _ends(each, at_once).swapaxes(0, 1), strict=True)] for each in (largest, above))
     return [
-        _largest(value[:, part], truth[..., part], off[..., part], given[:, at], added[:, at])
+        _largest(value[:, part], truth[..., part], off[..., part], given[at], added[at])
         for at, part in enumerate(parts)
     ]
 
@@ -154,7 +154,7 @@ def _ends(drawn: np.ndarray, at_once: bool) -> np.ndarray:
 
 
 def _largest(
-    value: np.ndarray, truth: np.ndarray, off: np.ndarray, given: np.ndarray, added: np.ndarray
+    value: np.ndarray, truth: np.ndarray, off: np.ndarray, given: Sequence[np.ndarray], added: Sequence[np.ndarray]
 ) -> list[Worst]:
     """Read the largest in two ways.
 
@@ -162,13 +162,12 @@ def _largest(
         value: measured means, float64 [patterns, groups].
         truth: likely true ones, float64 [draws, patterns, groups].
         off: errors of simulated audits, likewise.
-        given: ends of what the largest true one may be, float64 [2, patterns].
-        added: ends of what a simulated audit adds to it, likewise.
+        given: the largest true one in every draw, float64 [draws, patterns], and the ends of it, float64 [2, patterns].
+        added: what a simulated audit adds to it, likewise.
     """
-    largest, measured = truth.max(axis=-1), value.max(axis=-1)
-    above = (truth + off).max(axis=-1) - largest
-    less, more = added
-    low, high = (given[0] + measured - more) / 2, (given[1] + measured - less) / 2
+    (largest, (least, most)), (above, (less, more)) = given, added
+    measured = value.max(axis=-1)
+    low, high = (least + measured - more) / 2, (most + measured - less) / 2
     middle = (largest.mean(axis=0) + measured - above.mean(axis=0)) / 2
     again, winners = (value + off).max(axis=-1), truth.argmax(axis=-1)
     shares = np.array([np.bincount(row, minlength=value.shape[1]) for row in winners.T]) / len(truth)

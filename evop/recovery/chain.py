@@ -39,10 +39,10 @@ class ChainRefit:
 
     ``chain`` refits every block from the first change on. ``both`` does, and before it solves for a last projection, it
     solves for what the block reads with, see ``Reading``: so that it reads what it read in the dense model. ``single``
-    refits those alone that something left from or
-    behind. Three more, for comparison, change these blocks too, but not as freely: ``replaceme`` by a map of what they
-    put out, hidden x hidden; ``diagonal`` by a factor for each channel; ``linearpatch`` by a factor for each channel
-    of what they put out after a Hadamard transform, which spreads single large channels over all.
+    refits those alone that something left from or behind. Three more, for comparison, change these blocks too, but not
+    as freely: ``replaceme`` by a map of what they put out, hidden x hidden; ``diagonal`` by a factor for each channel;
+    ``linearpatch`` by a factor for each channel of what they put out after a Hadamard transform, which spreads single
+    large channels over all.
 
     Memory, beside the model: twice tokens x hidden numbers for the streams (three times by ``both``), and in float64
     twice features² and twice features x hidden numbers of one projection.
@@ -100,7 +100,7 @@ class ChainRefit:
             EvopError: inputs that are not finite.
         """
         found: dict[Place, Weight] = {}
-        readings = dict(readings_of(self.loaded)) if self.method == "both" else {}
+        readings = readings_of(self.loaded) if self.method == "both" else {}
         with LayerStack(self.loaded.model, self.loaded.family).opened() as stack:
             dense = Streams(stack, batches_of(self.text, self.batch_tokens))
             pruned: Streams | None = None
@@ -131,7 +131,7 @@ class ChainRefit:
         first = 0 if stop is self.stops[0] else stop.first
         with ExitStack() as noting:
             for reading in readings:
-                noting.enter_context(reading.dense_noted())
+                noting.enter_context(reading.watched(reading.note_dense))
             for step in steps[first : stop.end]:
                 dense.run(step, dense_states(step))
 
@@ -154,7 +154,8 @@ class ChainRefit:
         assert dense.values is not None
         states, reads = self._states(stop, found), {}
         if reading is not None:
-            with reading.watched() as read:
+            read: list[torch.Tensor] = []
+            with reading.watched(read.append):
                 for at, batch, _, _ in pruned.through(stop.step, states):
                     reading.add(at, batch, read.pop())
             reads = reading.weights(ridge)

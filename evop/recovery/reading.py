@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -42,31 +42,21 @@ class Reading:
         self._sums = NormalSums(f"{part_name(*self.place)}: what it reads")
 
     @contextmanager
-    def watched(self) -> Iterator[list[torch.Tensor]]:
-        """Note what the block reads, call by call, for the length of a ``with`` block."""
-        seen: list[torch.Tensor] = []
+    def watched(self, note: Callable[[torch.Tensor], None]) -> Iterator[None]:
+        """Have noted what the block reads, call by call, for the length of a ``with`` block."""
 
-        def note(_module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-            seen.append(inputs[0])
+        def read(_module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+            note(inputs[0])
 
-        handle = self.matrices[0].module.register_forward_pre_hook(note)
-        try:
-            yield seen
-        finally:
-            handle.remove()
-
-    @contextmanager
-    def dense_noted(self) -> Iterator[None]:
-        """Keep what the dense model reads, batch by batch, for the length of a ``with`` block."""
-
-        def note(_module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-            self.dense.append(inputs[0].cpu())
-
-        handle = self.matrices[0].module.register_forward_pre_hook(note)
+        handle = self.matrices[0].module.register_forward_pre_hook(read)
         try:
             yield
         finally:
             handle.remove()
+
+    def note_dense(self, read: torch.Tensor) -> None:
+        """Keep what the dense model reads in the next batch."""
+        self.dense.append(read.cpu())
 
     def add(self, at: int, batch: Batch, read: torch.Tensor) -> None:
         """Add a batch to the sums.
@@ -100,7 +90,7 @@ class Reading:
         return found
 
 
-def readings_of(loaded: LoadedModel) -> Mapping[Place, Reading]:
+def readings_of(loaded: LoadedModel) -> dict[Place, Reading]:
     """List what every block of a decoder reads with."""
     found: dict[Place, list[Matrix]] = {}
     for matrix in matrices_of(loaded):

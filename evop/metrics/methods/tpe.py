@@ -15,8 +15,6 @@ from evop.metrics.metric import Metric
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares that a domain may count."""
-IN, OUT = "in", "out"
-"""What may become of a cluster."""
 
 
 class Tpe(Study):
@@ -64,5 +62,4 @@ def _shares(trial: Any, domain: str, groups: Sequence[str]) -> Iterator[tuple[st
         yield domain, share
         return
     for group in groups:
-        stays = trial.suggest_categorical(f"cluster {group}", (IN, OUT)) == IN
-        yield group, share * stays
+        yield group, share * trial.suggest_categorical(f"cluster {group}", (True, False))
