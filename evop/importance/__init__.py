@@ -16,7 +16,7 @@ from calibration.passage import domain_of
 from calibration.seeded import generator
 from evop.errors import EvopError, refuse_unknown
 from evop.importance.over_groups import OVERS, over_of
-from evop.metrics.expression import BY_GROUP, OF_GRADIENTS, OF_WEIGHTS, TERMINALS, Expression
+from evop.metrics.expression import BY_GROUP, GRADIENTS, TERMINALS, WEIGHT_GRADIENTS, Expression
 from evop.metrics.metric import Metric
 from evop.metrics.published import PUBLISHED
 
@@ -69,12 +69,12 @@ class Importance:
     @property
     def needs_gradients(self) -> bool:
         """Whether the statistics must hold gradients."""
-        return bool(self.terminals & OF_GRADIENTS)
+        return bool(self.terminals & GRADIENTS)
 
     @property
     def of_weights(self) -> bool:
         """Whether the statistics must hold gradients of weights."""
-        return bool(self.terminals & OF_WEIGHTS)
+        return bool(self.terminals & WEIGHT_GRADIENTS)
 
 
 def importance_of(name: str) -> Importance:

@@ -10,7 +10,7 @@ import torch
 
 from evop.importance.site import Site, on_cpu, widened
 from evop.importance.statistics import MEASURED, SiteStatistics
-from evop.metrics.expression import BY_GROUP, OF_WEIGHTS, Expression
+from evop.metrics.expression import BY_GROUP, WEIGHT_GRADIENTS, Expression
 from evop.metrics.values import apply
 
 
@@ -88,7 +88,7 @@ class SiteScores:
         assert statistics is not None, f"{name} was not measured"
         found = getattr(statistics, MEASURED[name])
         assert found is not None, "gradients were not measured"
-        return found if name in OF_WEIGHTS else torch.from_numpy(found[[group]])
+        return found if name in WEIGHT_GRADIENTS else torch.from_numpy(found[[group]])
 
     def known(self, expression: Expression) -> torch.Tensor | None:
         """Find what was computed of the weights alone, if it is no larger than a row."""

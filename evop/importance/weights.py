@@ -15,7 +15,7 @@ from evop.errors import EvopError, refuse_unknown
 from evop.importance import RANDOM, shares_of
 from evop.importance.site import Site, widened
 from evop.importance.statistics import MEASURED, SiteStatistics, Statistics, gather
-from evop.metrics.expression import BY_ROW, OF_GRADIENTS, TERMINALS
+from evop.metrics.expression import BY_ROW, GRADIENTS, TERMINALS
 from evop.metrics.metric import Metric
 from evop.metrics.published import PUBLISHED
 from evop.metrics.values import value
@@ -53,7 +53,7 @@ def weight_metric(name: str) -> Metric | None:
 def passes_of(metrics: Sequence[Metric | None]) -> int:
     """Count how often the passages go through the model for some metrics; a backward pass counts as two."""
     read = frozenset[str]().union(*(metric.expression.terminals for metric in metrics if metric))
-    return 3 if read & OF_GRADIENTS else int(bool(read & MEASURED.keys()))
+    return 3 if read & GRADIENTS else int(bool(read & MEASURED.keys()))
 
 
 @dataclass

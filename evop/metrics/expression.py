@@ -25,9 +25,9 @@ BY_ROW = frozenset("WGR")
 """Terminals that differ from row to row of a matrix."""
 NEVER_NEGATIVE = frozenset("XVGNSR")
 """Terminals that are never below zero."""
-OF_WEIGHTS = frozenset("GR")
+WEIGHT_GRADIENTS = frozenset("GR")
 """Terminals that take gradients of weights."""
-OF_GRADIENTS = OF_WEIGHTS | {"D"}
+GRADIENTS = WEIGHT_GRADIENTS | {"D"}
 """Terminals that take a backward pass."""
 
 SYMBOLS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
