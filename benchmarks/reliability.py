@@ -31,6 +31,7 @@ import pandas as pd
 import reliability_files
 import reliability_stages
 import torch
+from transformers.utils import logging
 
 TESTS = Path(__file__).parent.parent / "tests" / "faults" / "test_readers.py"
 Row = dict[str, Any]
@@ -107,6 +108,8 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="write the tables of what is done, try nothing")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    # All forked processes share the lock of progress bars: one that is killed while it holds it would stop the others.
+    logging.disable_progress_bar()
     for section in given.section or SECTIONS:
         written = given.results / f"reliability-{section}.csv"
         frame = pd.read_csv(written) if written.is_file() else pd.DataFrame()

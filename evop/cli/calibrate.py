@@ -87,8 +87,14 @@ def calibrate(
         **options,
     )
     tolerances = Tolerances.read(tolerate or ())
-    built = run_calibrate(asked, out, report=say, wait=wait)
+    built = run_calibrate(asked, out, report=_but_notes, wait=wait)
     print_set(console, built, tolerances)
     console.print(f"calibration set: {out}   map of the clusters: {out / 'clusters.png'}", soft_wrap=True)
     if export is not None:
         console.print(f"{export_sample(built, export)} passages: {export}", soft_wrap=True)
+
+
+def _but_notes(line: str) -> None:
+    """Report a step; notes stand under the table of the set."""
+    if not line.startswith("note: "):
+        say(line)

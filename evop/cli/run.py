@@ -12,7 +12,7 @@ from evop.cli.options import Wait
 
 
 def run(recipe: Annotated[Path, typer.Argument(help="A recipe in YAML.")], wait: Wait = False) -> None:
-    """Do what a recipe says: calibrate, search every cell, audit, prune; run it again to go on."""
+    """Do what a recipe says: calibrate, search every cell, audit, prune, export; run it again to go on."""
     from evop.console.comparison import print_comparison
     from evop.console.watching import watching
     from evop.recipes.run import RunRecipe
@@ -25,3 +25,5 @@ def run(recipe: Annotated[Path, typer.Argument(help="A recipe in YAML.")], wait:
     say(f"table: {done.folder / 'comparison.csv'}" + (f"   frontier: {done.picture}" if done.picture else ""))
     for place in done.pruned:
         say(f"checkpoint: {place}")
+    for place in done.exported:
+        say(f"export: {place}")

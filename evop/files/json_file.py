@@ -114,4 +114,6 @@ def first_problem(error: ValidationError) -> str:
     """Put the first thing pydantic found wrong on one line."""
     problem = error.errors()[0]
     where = ".".join(str(step) for step in problem["loc"]) or "the whole"
+    if not problem["loc"] and problem["type"] == "value_error":  # values that do not go together: the words say which
+        return problem["msg"].removeprefix("Value error, ")
     return f"{where}: {problem['msg'].removeprefix('Value error, ')} (found {str(problem.get('input'))[:60]!r})"

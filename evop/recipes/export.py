@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from evop.errors import EvopError
 from evop.files.json_file import first_problem
@@ -33,6 +33,15 @@ class ExportRecipe(BaseModel):
     revision: Annotated[str | None, option("Branch, tag or commit of a hub model.", RUNNING)] = None
     trust_remote_code: Annotated[bool, option("Run code that comes with the model.", RUNNING)] = False
 
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        for name in ("bits", "quantise"):
+            if self.format != "gguf" and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"--{name} is for --format gguf; leave it out, or ask for that")
+        if self.quantise and self.bits != "f16":
+            raise ValueError(f"--quantise {self.quantise} says how many bits already; leave --bits out")
+        return self
+
     @classmethod
     def of(cls, **options: object) -> Self:
         """Build a recipe from options.
@@ -41,12 +50,6 @@ class ExportRecipe(BaseModel):
             EvopError: an unknown option or a value out of range, or options that say nothing together, on one line.
         """
         try:
-            made = cls.model_validate(options)
+            return cls.model_validate(options)
         except ValidationError as error:
             raise EvopError(f"option {first_problem(error)}") from error
-        for name in ("bits", "quantise"):
-            if made.format != "gguf" and getattr(made, name) != cls.model_fields[name].default:
-                raise EvopError(f"--{name} is for --format gguf; leave it out, or ask for that")
-        if made.quantise and made.bits != "f16":
-            raise EvopError(f"--quantise {made.quantise} says how many bits already; leave --bits out")
-        return made

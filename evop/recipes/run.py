@@ -1,4 +1,4 @@
-"""The recipe of a whole run: calibrate, search in every cell, audit, prune."""
+"""The recipe of a whole run: calibrate, search in every cell, refit, heal, audit, prune, export."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
-from calibration import DomainSource, Recipe, TaskSource
+from calibration import Recipe
 from evop.errors import EvopError
 from evop.recipes.audit import AuditRecipe
 from evop.recipes.cell import Cell
 from evop.recipes.error import RecipeError, keys_of, section
 from evop.recipes.execution import Execution
+from evop.recipes.export import ExportRecipe
 from evop.recipes.heal import HealRecipe
 from evop.recipes.refit import RefitRecipe
 from evop.recipes.search import SearchRecipe
+from evop.recipes.sources import by_name, domains_of, tasks_of
 from evop.recipes.yaml_file import read_yaml
 from patterns import OPTIONS
 
@@ -26,7 +28,12 @@ CELLS = ("remove", "strategy", "seed")
 """The keys of ``search`` that may be lists; each combination is a cell, the first key varying slowest."""
 EXECUTION = tuple(Execution.model_fields)
 SEARCHED = tuple(name for name in SearchRecipe.model_fields if name not in EXECUTION)
-STAGES: dict[str, type[Execution]] = {"refit": RefitRecipe, "heal": HealRecipe, "audit": AuditRecipe}
+STAGES: dict[str, type[BaseModel]] = {
+    "refit": RefitRecipe,
+    "heal": HealRecipe,
+    "audit": AuditRecipe,
+    "export": ExportRecipe,
+}
 """The stages that a recipe may leave out, and what each is asked."""
 
 
@@ -46,6 +53,8 @@ class RunRecipe(Execution):
         prune: ``"best"`` writes one checkpoint per budget, of the cell that claims least on ``select``; ``"all"`` one
             per cell; ``"none"`` none. What is refitted is pruned so, and what is pruned is healed; what a search by
             ``judge: healed`` has judged is taken as it is.
+        export: the fields of ``ExportRecipe``, or a format alone, to write each checkpoint for another runtime, healed
+            where it is; or False.
     """
 
     model: str
@@ -56,6 +65,7 @@ class RunRecipe(Execution):
     heal: dict[str, Any] | Literal[False] = False
     audit: dict[str, Any] | Literal[False] = Field(default_factory=dict, validate_default=True)
     prune: Literal["best", "all", "none"] = "best"
+    export: dict[str, Any] | Literal[False] = False
 
     @classmethod
     def read(cls, path: str | Path) -> RunRecipe:
@@ -96,9 +106,9 @@ class RunRecipe(Execution):
         if isinstance(value, str | Path):
             return str(value)
         if isinstance(value, dict) and isinstance(value.get("domains"), dict):
-            value = {**value, "domains": _domains(value["domains"])}
+            value = {**value, "domains": domains_of(value["domains"])}
         if isinstance(value, dict) and isinstance(value.get("tasks"), dict):
-            value = {**value, "tasks": _tasks(value["tasks"])}
+            value = {**value, "tasks": tasks_of(value["tasks"])}
         return section(Recipe, value)
 
     @field_validator("search", mode="before")
@@ -121,6 +131,8 @@ class RunRecipe(Execution):
         """Fill all fields of a stage with their defaults."""
         if value is False:
             return False
+        if info.field_name == "export" and isinstance(value, str):
+            value = {"format": value}
         recipe = STAGES[str(info.field_name)]
         fields = tuple(name for name in recipe.model_fields if name not in EXECUTION)
         return section(recipe, _without_execution(value, fields)).model_dump(include=set(fields))
@@ -133,6 +145,22 @@ class RunRecipe(Execution):
                 (asked[0],),
                 "search.judge is healed, so that what is judged and written was refitted and healed already; leave "
                 f"{' and '.join(asked)} out, or say judge: refit",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _exports_a_checkpoint(self) -> Self:
+        if self.export is False:
+            return self
+        if self.export["format"] == "hf":
+            raise RecipeError(("export", "format"), "prune writes hf already; say gguf, decilm, mergekit or masked")
+        if self.prune == "none":
+            raise RecipeError(("export",), "prune is none, so that there is nothing to export; say prune: best or all")
+        recovered = [stage for stage in ("refit", "heal") if getattr(self, stage) is not False]
+        recovered += ["search.judge: healed"] if self.search["judge"] == "healed" else []
+        if self.export["format"] == "mergekit" and recovered:
+            raise RecipeError(
+                ("export", "format"), f"mergekit takes the dense model's weights; leave {' and '.join(recovered)} out"
             )
         return self
 
@@ -171,53 +199,8 @@ class RunRecipe(Execution):
         content["calibration"] = self.calibration
         if isinstance(self.calibration, Recipe):
             rest = self.calibration.model_dump(mode="json", exclude={"domains"})
-            content["calibration"] = {"domains": _named(self.calibration.domains), **rest}
+            content["calibration"] = {"domains": by_name(self.calibration.domains), **rest}
         return content | self.model_dump(mode="json", include={"search", *STAGES, "prune"})
-
-
-def _domains(by_name: dict[Any, Any]) -> list[DomainSource]:
-    """Read domains from a mapping; several sources under one name become one domain."""
-    domains = []
-    for name, value in by_name.items():
-        if value == []:
-            raise RecipeError(("domains", str(name)), "an empty list, expected at least one source")
-        for source in value if isinstance(value, list) else [value]:
-            try:
-                domains.append(_domain(name, source))
-            except RecipeError as error:
-                raise RecipeError(("domains", str(name), *error.path), error.says) from error
-    return domains
-
-
-def _tasks(by_name: dict[Any, Any]) -> list[TaskSource]:
-    """Read tasks from a mapping."""
-    tasks = []
-    for name, value in by_name.items():
-        try:
-            content = keys_of(value, ("source", "columns")) if isinstance(value, dict) else {"source": value}
-            tasks.append(section(TaskSource, {"name": name, **content}))
-        except RecipeError as error:
-            raise RecipeError(("tasks", str(name), *error.path), error.says) from error
-    return tasks
-
-
-def _domain(name: Any, written: Any) -> DomainSource:
-    content = keys_of(written, ("source", "group_by")) if isinstance(written, dict) else {"source": written}
-    try:
-        return section(DomainSource, {"name": name, **content})
-    except RecipeError as error:
-        if error.path == ("name",):  # which is the key itself
-            raise RecipeError((), error.says) from error
-        raise
-
-
-def _named(domains: list[DomainSource]) -> dict[str, Any]:
-    """Write domains as a mapping: the reverse of ``_domains``."""
-    by_name: dict[str, list[Any]] = {}
-    for domain in domains:
-        plain = domain.model_dump(exclude={"name"})
-        by_name.setdefault(domain.name, []).append(domain.source if domain.group_by is None else plain)
-    return {name: sources[0] if len(sources) == 1 else sources for name, sources in by_name.items()}
 
 
 def _listed(key: str, values: Any) -> list[Any]:

@@ -13,15 +13,8 @@ from calibration.visible import drawable
 from evop.report.domain_panels import ACROSS, PANEL, draw_panels, places_of
 from evop.report.naming import model_title
 from evop.report.style import PATTERNS, RANDOM
+from evop.searching.frontier_file import REACHED, WORDS
 
-REMOVED = {"params": "block_params", "flops": "flops", "kv": "kv", "latency": "latency"}
-"""What a budget counts -> the column that says how much of it went."""
-WORDS = {
-    "params": "the decoder blocks' parameters",
-    "flops": "the FLOPs per token",
-    "kv": "the KV cache",
-    "latency": "the predicted time of a request",
-}
 LOST = {
     "text": ("worst audited group's excess loss, nats per token", "text never searched"),
     "item": ("worst audited group's right answers lost, share of the questions", "questions never searched"),
@@ -48,7 +41,7 @@ def draw_frontier(frame: pd.DataFrame, path: Path, domains: pd.DataFrame | None 
         domains: what every domain loses (``domain_frame``): a panel for each under the picture; None for none.
     """
     runs = frame[frame["audit_worst"].notna()]
-    costs = {REMOVED.get(cost, "block_params"): WORDS.get(cost, WORDS["params"]) for cost in runs["cost"]}
+    costs = {REACHED.get(cost, "block_params"): WORDS.get(cost, WORDS["params"]) for cost in runs["cost"]}
     counted, words = next(iter(costs.items())) if len(costs) == 1 else ("block_params", WORDS["params"])
     runs = _named(runs, counted)
     places = [] if domains is None else places_of(domains)

@@ -26,6 +26,7 @@ from evop.stages.compare import compare
 from evop.stages.compare_domains import domain_frame
 from evop.stages.one_error import one_error
 from evop.stages.run_checkpoints import checkpoints
+from evop.stages.run_exports import exported, exports, refuse_unwritable
 from evop.stages.run_folder import RunFolder
 from evop.stages.run_recovery import heals, refits
 from evop.stages.run_set import refuse_another_set
@@ -49,12 +50,14 @@ class RunResult:
         folder: the recipe's ``out``.
         table: one row per search, as ``compare`` makes it.
         pruned: folders of the checkpoints.
+        exported: files or folders for other runtimes.
         picture: file of the frontier; None where there is one budget or no audit.
     """
 
     folder: Path
     table: pd.DataFrame
     pruned: tuple[Path, ...]
+    exported: tuple[Path, ...]
     picture: Path | None
 
 
@@ -66,7 +69,7 @@ def run(
     watching: Callable[[], AbstractContextManager[Watch]] = _unwatched,
     wait: bool = False,
 ) -> RunResult:
-    """Calibrate, search in every cell, audit every budget, prune; run again, it goes on where it was.
+    """Calibrate, search in every cell, audit every budget, prune, export; run again, it goes on where it was.
 
     Args:
         recipe: a recipe in YAML, or one built in Python.
@@ -95,7 +98,8 @@ def _run(
     checkpoint = Checkpoint.find(recipe.model, recipe.revision)
     folder = RunFolder(recipe.out)
     cells = {cell.name: _with_store(cell.recipe, folder) for cell in recipe.cells}
-    # A search that cannot be run is refused now, and not after the hours that the searches before it take.
+    # What cannot be run is refused now, and not after the hours that the searches before it take.
+    refuse_unwritable(recipe, checkpoint)
     untimed = _planned(checkpoint, {name: each for name, each in cells.items() if not each.counts_time})
     spaces = _spaces(checkpoint, {name: each for name, each in cells.items() if each.counts_time})
     folder.claim(recipe, written)
@@ -104,9 +108,10 @@ def _run(
     if recipe.refit is not False or recipe.heal is not False:
         LearningText.refuse_without_text(calibration)  # now, and not after the searches
     steps = RunSteps(recipe, folder, checkpoint, calibration, {**untimed, **timed}, report, watching)
-    for step in itertools.chain(steps.searches(), refits(steps), heals(steps), steps.audits(), checkpoints(steps)):
+    searched = itertools.chain(steps.searches(), refits(steps), heals(steps))
+    for step in itertools.chain(searched, steps.audits(), checkpoints(steps), exports(steps)):
         step.take(report)
-    return _concluded(recipe, folder, tuple(steps.chosen))
+    return _concluded(steps)
 
 
 def _with_store(recipe: SearchRecipe, folder: RunFolder) -> SearchRecipe:
@@ -165,8 +170,9 @@ def _timed(
     return _planned(checkpoint, cells, spaces, table)
 
 
-def _concluded(recipe: RunRecipe, folder: RunFolder, pruned: tuple[Path, ...]) -> RunResult:
+def _concluded(steps: RunSteps) -> RunResult:
     """Write the table, and the frontier where there are several budgets."""
+    recipe, folder = steps.recipe, steps.folder
     audits = [] if recipe.audit is False else [folder.audit(budget) for budget in recipe.budgets]
     table = compare([folder.search(cell) for cell in recipe.cells], audits)
     picture = folder.folder / "frontier.png" if audits and len(recipe.budgets) > 1 else None
@@ -175,7 +181,7 @@ def _concluded(recipe: RunRecipe, folder: RunFolder, pruned: tuple[Path, ...]) -
     if picture:
         with whole(picture) as drawn:
             draw_frontier(table, drawn, domain_frame(table))
-    return RunResult(folder.folder, table, pruned, picture)
+    return RunResult(folder.folder, table, tuple(steps.chosen), tuple(exported(steps)), picture)
 
 
 def _calibrated(recipe: RunRecipe, folder: RunFolder, report: Report) -> CalibrationSet:

@@ -18,9 +18,8 @@ from evop.recipes.yaml_file import write_yaml
 from evop.version import __version__
 
 MARK = "the recipe of this run with every default filled in, written by evop"
-
 """How the recipe in the folder begins; a folder without it is not taken for a run."""
-Stage = Literal["searches", "refits", "heals", "audits"]
+Stage = Literal["searches", "refits", "heals", "audits", "exports"]
 """The stages that are noted when they end."""
 
 
@@ -32,6 +31,7 @@ class DoneFile(JsonFile):
         refits: cell's name -> the fields of its ``RefitRecipe`` that can change what it finds.
         heals: healed checkpoint's folder -> the fields of its ``HealRecipe`` that can change what it makes.
         audits: audit's folder -> the fields of its ``AuditRecipe`` that can change what it measures.
+        exports: export's name -> the fields of its ``ExportRecipe``, and hashes of what it was made of.
     """
 
     SCHEMA: ClassVar[str] = "evop.done/3"
@@ -39,6 +39,7 @@ class DoneFile(JsonFile):
     refits: dict[str, dict[str, Any]] = Field(default_factory=dict)
     heals: dict[str, dict[str, Any]] = Field(default_factory=dict)
     audits: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    exports: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 class RunFolder:

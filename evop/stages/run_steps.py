@@ -193,8 +193,11 @@ class RunSteps:
     def _claimed(self, cell: Cell) -> float:
         """Read what the search of a cell claims on ``select``; of one that removes as much as can go, what stays."""
         result = SearchResult.read(self.folder.search(cell))
+        if result.frontier is not None:
+            answer = result.frontier.point(result.frontier.answer)
+            return -answer.removed if answer else 0.0
         assert result.pattern.claim is not None, "a search writes what it claims"
-        return result.pattern.claim.select if result.frontier is None else -result.pattern.reached.block_params
+        return result.pattern.claim.select
 
     @property
     def _parents(self) -> tuple[str, str]:

@@ -352,15 +352,17 @@ def test_answers_are_refitted_healed_and_audited_side_by_side(tmp_path):
         refit={"refit": "chain", "ridge": 1.0, "anchor": 0.0},
         heal={"tokens": 1500, "train": "outputs", "look_every": 1500, "max_tokens": 32, "min_group_tokens": 20},
         prune="best",
+        export="masked",
     )
-    _, said = told(asked)
+    result, said = told(asked)
     heads = [line.split(":")[0] for line in said.lines if not line.startswith((" ", "calibration"))]
-    steps = ["search 1 of 1", "refit 1 of 1", "healing 1 of 1", "audit 1 of 1", "checkpoint 1 of 1"]
+    steps = ["search 1 of 1", "refit 1 of 1", "healing 1 of 1", "audit 1 of 1", "checkpoint 1 of 1", "export 1 of 1"]
     assert list(dict.fromkeys(heads)) == steps
     folder = tmp_path / "run"
     rows = json.loads((folder / "audit-0.25" / "audit.json").read_text())["patterns"]
     assert [row["recovery"] for row in rows] == ["none", "refitted", "healed"]
     assert (folder / "healed-0.25" / "heal.json").is_file()
+    assert result.exported == (folder / "healed-0.25-masked",)
     refitted = folder / "refitted" / "random-0.25-seed0"
     assert sha256(folder / "pruned-0.25" / "pattern.json") == sha256(refitted / "pattern.json")
     _, again = told(asked)
