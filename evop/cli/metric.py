@@ -30,6 +30,11 @@ def metric(model: Model, calibration: SetFolder, out: Out, wait: Wait = False, *
             f"{finalist.metric}"
         )
     say(f"metric: {found.metric}")
+    for shares in found.layers:
+        say(
+            f"{shares.search:.4f} on search, {shares.select:.4f} on select, {shares.pooled:.4f} on both: "
+            f"--remove {','.join(f'{share:g}' for share in shares.shares)}"
+        )
     command = f"evop search --model {model} --calibration {calibration} --grain {found.grain}"
     if found.sparsity:
         how = "sparsity" if ":" in found.sparsity else "remove"

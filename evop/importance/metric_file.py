@@ -33,6 +33,22 @@ class MetricFinalist(JsonPart):
     pooled: float
 
 
+class LayerFinalist(JsonPart):
+    """One of the best shares of layers, measured again on ``select``.
+
+    Attributes:
+        shares: what is zero of every row, one a layer.
+        search: value of the objective on ``search``.
+        select: value of the objective on ``select``.
+        pooled: value of the objective on both together, by which the answer is chosen.
+    """
+
+    shares: list[float]
+    search: float
+    select: float
+    pooled: float
+
+
 class MetricFile(JsonFile):
     """Says which metric a search found, and what the pattern loses that it ranks.
 
@@ -45,7 +61,8 @@ class MetricFile(JsonFile):
         grain: what left by it.
         deploy: what the pruned model had to be.
         remove: fraction of the decoder's parameters that left; of every row, where weights left one by one.
-        sparsity: of weights, what was zero of every row: that fraction, or N:M; else empty.
+        sparsity: of weights, what was zero of every row: that fraction, one a layer where those were searched, or N:M;
+            else empty.
         objective: what was minimised.
         tail: share of the groups that ``cvar`` averages over.
         loss: what was measured.
@@ -57,10 +74,11 @@ class MetricFile(JsonFile):
         failed: number of those without a value: not a number somewhere, or a loss that is none.
         tokens: purpose -> tokens scored; ``total`` is their sum.
         finalists: the best, best on ``search`` first.
+        layers: the best shares of layers, best on ``search`` first; empty where they were not searched.
         trials_sha256: sha256 of the log that this file answers for.
     """
 
-    SCHEMA: ClassVar[str] = "evop.metric/2"
+    SCHEMA: ClassVar[str] = "evop.metric/3"
     version: str
     model: ModelName
     calibration: str
@@ -81,6 +99,7 @@ class MetricFile(JsonFile):
     failed: int
     tokens: dict[str, int]
     finalists: list[MetricFinalist]
+    layers: list[LayerFinalist]
     trials_sha256: str
 
 

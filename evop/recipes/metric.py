@@ -10,7 +10,7 @@ from evop.losses.loss import Loss
 from evop.losses.objectives import TAIL
 from evop.model.families.family import WEIGHT
 from evop.recipes.execution import Execution
-from evop.recipes.option import GROUPS, SEARCHING, option
+from evop.recipes.option import GROUPS, SEARCHING, WEIGHTS, option
 from evop.recipes.search import LossField, ObjectiveField, OverField, SearchRecipe, TailField, WidthField
 from evop.recipes.weights import NOfM
 from evop.removal.sparsity import Sparsity
@@ -50,20 +50,24 @@ class MetricRecipe(Execution):
     opposites: Annotated[
         bool, option("pruner-zero: take out operators that undo one another, such as exp of log.", SEARCHING)
     ] = True
-
     mutation: Annotated[
         Literal["node", "regrow"],
         option("pruner-zero: node: a node is exchanged; regrow: a part grows anew, as in tiny_gp.", SEARCHING),
     ] = "node"
-
     faithful: Annotated[
         bool, option("Quirks of OptiShear's and Pruner-Zero's code too: inputs summed over passages, A / A.", SEARCHING)
+    ] = False
+    layers: Annotated[
+        bool,
+        option("Then search what share of every layer leaves, too, as OptiShear does; with --remove.", WEIGHTS),
     ] = False
 
     @model_validator(mode="after")
     def _one_way_to_say_it(self) -> Self:
         if self.sparsity is not None and (self.grain != WEIGHT or "remove" in self.model_fields_set):
             raise ValueError("--sparsity is for --grain weight, instead of --remove; leave one of them out")
+        if self.layers and (self.grain != WEIGHT or self.sparsity is not None):
+            raise ValueError("--layers is for --grain weight with --remove; leave it out")
         return self
 
     @property

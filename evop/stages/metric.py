@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from calibration import CalibrationSet
 from evop.errors import EvopError
-from evop.files.json_file import sha256
 from evop.files.lock import LOCK, Writing
-from evop.files.names import METRIC, TRIALS
+from evop.files.names import LAYER_TRIALS, METRIC, TRIALS
 from evop.fitness.search_evaluator import search_evaluator
 from evop.importance import scores_of
 from evop.importance.measured import sites_of
-from evop.importance.metric_file import MetricFile, MetricFinalist
+from evop.importance.metric_file import MetricFile
 from evop.importance.statistics import gather
 from evop.importance.weights import WeightScores
 from evop.losses.objectives import objective_of
-from evop.losses.table import pooled
-from evop.metrics.methods import TREES, Asked, make_method
+from evop.metrics.methods import TREES, Asked, LayerMethod, make_layer_method, make_method
+from evop.metrics.metric import Metric
 from evop.model.checkpoint import Checkpoint
 from evop.model.families.family import WEIGHT
-from evop.model.loaded import LoadedModel, load_model, wider
+from evop.model.loaded import LoadedModel, load_model
 from evop.recipes.metric import MetricRecipe
 from evop.removal.cut import Cut
 from evop.removal.matrices import matrices_of
-from evop.removal.pattern_facts import ModelName
 from evop.removal.space import pattern_space
-from evop.searching.metrics.judge import Judge, Losses, MetricJudge, WeightJudge
+from evop.searching.metrics.answer import MetricAnswer
+from evop.searching.metrics.judge import Judge, MetricJudge, WeightJudge
+from evop.searching.metrics.layers import LayerLog, LayerLoop
 from evop.searching.metrics.loop import MetricLoop
-from evop.searching.metrics.trial import MetricLog, MetricTrial
+from evop.searching.metrics.trial import MetricLog
 from evop.searching.passages import ObjectivePassages, objective_passages
 from evop.searching.plan import searched_space
 from evop.searching.progress import Progress, Watch, interruptible
 from evop.stages.one_error import one_error
-from evop.version import __version__
-from patterns import FINALISTS, PatternSpace, Stop
+from patterns import PatternSpace, Stop
 
 __all__ = ["search_metric"]
 
@@ -82,14 +81,18 @@ def _searched(
     of_weights = recipe.grain == WEIGHT
     space = pattern_space(checkpoint, WEIGHT) if of_weights else searched_space(checkpoint, recipe.as_search)
     make_method(recipe.method, Asked(recipe.seed))  # says what is missing before the weights are read
+    layers = int(checkpoint.resolved.num_hidden_layers)
+    of_layers = make_layer_method(recipe.remove, layers, recipe.seed) if recipe.layers else None
     watch(Progress("loading"))
     loaded = load_model(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
     passages = objective_passages(calibration, loaded.tokenizer, recipe.as_search)
-    log = _log(folder, _identity(recipe, calibration, loaded, passages))
+    identity = _identity(recipe, calibration, loaded, passages)
+    log = _log(folder, identity)
     watch(Progress("importance"))
     judge = _judge(recipe, loaded, space, passages)
     watch(Progress("dense"))
-    dense = {split: judge.losses([Cut()], part)[0] for split, part in _splits(passages).items()}
+    splits = {"search": passages.search, "select": passages.select}
+    dense = {split: judge.losses([Cut()], part)[0] for split, part in splits.items()}
     groups = tuple(sorted(passages.groups))
     asked = Asked(recipe.seed, of_weights, groups, recipe.opposites, recipe.mutation, recipe.faithful)
     method = make_method(recipe.method, asked)
@@ -99,20 +102,36 @@ def _searched(
     with interruptible(stop):
         reason = loop.run()
         watch(Progress("selecting", loop.measured))
-        answer = _answer(recipe, calibration, loop, passages, dense, reason)
-    answer.write(folder / METRIC)
+        answer = MetricAnswer(recipe, calibration, loop, passages, dense)
+        found = answer.file(reason)
+    if of_layers is not None and not stop.interrupted:
+        found = _with_layers(found, answer, of_layers, identity, watch)
+    found.write(folder / METRIC)
     return MetricFile.read(folder / METRIC)
 
 
-def _splits(passages: ObjectivePassages) -> dict[str, Any]:
-    return {"search": passages.search, "select": passages.select}
+def _with_layers(
+    found: MetricFile, answer: MetricAnswer, method: LayerMethod, identity: Mapping[str, Any], watch: Watch
+) -> MetricFile:
+    """Search shares of layers for the metric that was found, as long as that was searched for."""
+    recipe, before = answer.recipe, answer.loop
+    assert isinstance(before.judge, WeightJudge)
+    log = LayerLog.of(before.log.path.with_name(LAYER_TRIALS), {**identity, "metric": found.metric})
+    stop = Stop(recipe.evaluations, None, recipe.minutes)
+    metric = Metric.parse(found.metric)
+    loop = LayerLoop(method, before.judge, metric, before.passages, before.dense, log, stop)
+    loop.on_trial = lambda trial: watch(Progress("searching", len(loop.trials), share=stop.share(len(loop.trials), 0)))
+    with interruptible(stop):
+        loop.run()
+        watch(Progress("selecting", len(loop.trials)))
+        return answer.with_layers(found, loop)
 
 
 def _identity(
     recipe: MetricRecipe, calibration: CalibrationSet, loaded: LoadedModel, passages: ObjectivePassages
 ) -> dict[str, Any]:
-    """List what makes a search of metrics this one and no other; limits, device and batch size are not part of it."""
-    how = {"evaluations", "minutes", "device", "batch_size", "dtype", "revision", "trust_remote_code"}
+    """List what makes a search of metrics this one and no other; limits, device and what follows do not."""
+    how = {"evaluations", "minutes", "layers", "device", "batch_size", "dtype", "revision", "trust_remote_code"}
     return {
         "model": loaded.checkpoint.fingerprint,
         "calibration": calibration.fingerprint,
@@ -165,79 +184,3 @@ def _judge(recipe: MetricRecipe, loaded: LoadedModel, space: PatternSpace, passa
     )
     scores = scores_of(sites, statistics)
     return MetricJudge(evaluator, objective, recipe.remove, recipe.importance_over, scores, statistics)
-
-
-def _answer(
-    recipe: MetricRecipe,
-    calibration: CalibrationSet,
-    loop: MetricLoop,
-    passages: ObjectivePassages,
-    dense: Mapping[str, Losses],
-    reason: str,
-) -> MetricFile:
-    """Measure the best metrics on ``select``, and take the one that is best on both splits.
-
-    Raises:
-        EvopError: no metric has a value.
-    """
-    sound = [trial for trial in loop.trials.values() if trial.measured and not trial.failed]
-    if not sound:
-        failed = next((trial.failed for trial in loop.trials.values() if trial.failed), f"stopped by {reason}")
-        advice = wider(loop.judge.evaluator.loaded.dtype, "remove less")
-        raise EvopError(f"no metric has a value ({failed}); give more --evaluations, or {advice}")
-    best = sorted(sound, key=lambda trial: trial.value)[:FINALISTS]
-    selected = _selected(loop.judge, best, passages)
-    finalists = [
-        _finalist(loop.judge, trial, losses, passages, dense) for trial, losses in zip(best, selected, strict=True)
-    ]
-    passes = 3 if recipe.method in TREES else 1
-    tokens = {
-        "importance": passes * passages.search.total,
-        "dense": passages.search.total,
-        "trials": sum(trial.tokens for trial in loop.trials.values()),
-        "select": (1 + len(best)) * passages.select.total,
-    }
-    loaded = loop.judge.evaluator.loaded
-    return MetricFile(
-        version=__version__,
-        model=ModelName.of(loaded.checkpoint),
-        calibration=calibration.fingerprint,
-        metric=min(finalists, key=lambda finalist: (finalist.pooled, finalist.search)).metric,
-        **{
-            name: getattr(recipe, name) for name in ("method", "grain", "deploy", "remove", "objective", "tail", "seed")
-        },
-        sparsity=str(recipe.asked) if recipe.grain == WEIGHT else "",
-        loss=recipe.loss.name,
-        over=recipe.importance_over,
-        stopped=reason,
-        asked=len(loop.trials),
-        evaluations=loop.measured,
-        failed=sum(bool(trial.failed) for trial in loop.trials.values()),
-        tokens={**tokens, "total": sum(tokens.values())},
-        finalists=finalists,
-        trials_sha256=sha256(loop.log.path),
-    )
-
-
-def _selected(judge: Judge, best: Sequence[MetricTrial], passages: ObjectivePassages) -> list[Losses]:
-    """Measure the best metrics on ``select``, as many together as the judge holds."""
-    found: list[Losses] = []
-    for first in range(0, len(best), judge.at_once):
-        cuts = [judge.cut(trial.metric) for trial in best[first : first + judge.at_once]]
-        found += judge.losses([cut for cut in cuts if isinstance(cut, Cut)], passages.select)
-    return found
-
-
-def _finalist(
-    judge: Judge, trial: MetricTrial, selected: Losses, passages: ObjectivePassages, dense: Mapping[str, Losses]
-) -> MetricFinalist:
-    """Judge a finalist on ``select``, and on both splits with every token counted alike."""
-    counts = [part.counts_by_group for part in _splits(passages).values()]
-    return MetricFinalist(
-        metric=str(trial.metric),
-        search=trial.value,
-        select=judge.value(selected, dense["select"]),
-        pooled=judge.value(
-            pooled((trial.losses, selected), counts), pooled((dense["search"], dense["select"]), counts)
-        ),
-    )

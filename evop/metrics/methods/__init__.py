@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from evop.errors import EvopError, refuse_unknown
 from evop.metrics.metric import Metric
@@ -19,6 +19,20 @@ class Method(Protocol):
 
     def tell(self, values: Mapping[Metric, float]) -> None:
         """Take in the value of every metric of the round: less is better, infinite where there is none."""
+
+
+Shares = tuple[float, ...]
+"""What leaves of every row of a layer's matrices, one share a layer."""
+
+
+class LayerMethod(Protocol):
+    """Proposes shares of layers, and is told what came of them. It keeps no random state but its own."""
+
+    def ask(self) -> list[Shares]:
+        """Return the shares of a round."""
+
+    def tell(self, values: Mapping[Shares, tuple[float, float]]) -> None:
+        """Take in of all shares of the round the value, and how far they are from what was asked; less is better."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +77,21 @@ def make_method(name: str, asked: Asked) -> Method:
         EvopError: an unknown name, or a package that is not installed.
     """
     refuse_unknown("--method", name, METHODS)
-    module, _, made = METHODS[name].partition(":")
+    return cast(Method, _class(f"--method {name}", METHODS[name])(asked))
+
+
+def make_layer_method(share: float, layers: int, seed: int) -> LayerMethod:
+    """Build what searches a share for every layer; its arguments are those of ``LayerShares``.
+
+    Raises:
+        EvopError: a package that is not installed.
+    """
+    return cast(LayerMethod, _class("--layers", "evop.metrics.methods.layers:LayerShares")(share, layers, seed))
+
+
+def _class(asked: str, path: str) -> Any:
+    module, _, name = path.partition(":")
     try:
-        return cast(Method, getattr(importlib.import_module(module), made)(asked))
+        return getattr(importlib.import_module(module), name)
     except ImportError as error:
-        raise EvopError(
-            f"--method {name} needs {error.name}, which is not installed; pip install 'evop[metrics]'"
-        ) from error
+        raise EvopError(f"{asked} needs {error.name}, which is not installed; pip install 'evop[metrics]'") from error
