@@ -19,6 +19,7 @@ import pandas as pd
 from reliability_files import AUDITING, REFUSED
 
 from calibration import Recipe
+from evop.recipes.run import RunRecipe
 from evop.reference import corpus_files, model_dir
 from evop.stages.audit import audit
 from evop.stages.calibrate import calibrate
@@ -31,7 +32,8 @@ from patterns import STRATEGIES
 
 PROMISED = ("trials.jsonl", "pattern.json", "*.safetensors", "config.json", "manifest.json", "passages.parquet")
 PROMISED += ("centroids.npy", "audit.csv")
-OPTIONS = {"max_tokens": 32, "min_group_tokens": 20, "device": "cpu", "dtype": "float32"}
+SEARCHING, RUNNING = {"max_tokens": 32, "min_group_tokens": 20}, {"device": "cpu", "dtype": "float32"}
+OPTIONS = {**SEARCHING, **RUNNING}
 LIMITS = {"exhaustive": {"grain": "layer", "remove": 0.17}, "greedy": {}, "oneshot": {}}
 HEALING = {"tokens": 1200, "look_every": 400, "batch_tokens": 200, "rank": 4, "max_tokens": 64, "min_group_tokens": 100}
 COUNTS = ("hit", "resumed", "clean", "with room again", "refused", "one answer", "left over")
@@ -55,19 +57,15 @@ def stages(base: Path) -> dict[str, Stage]:
     given, found = base / "set", base / "run"
     calibrate(recipe, given)
     search(model_dir(), given, found, strategy="oneshot", **OPTIONS)
-    recipes = base / "recipe.yaml"
 
     def searched(strategy: str) -> Stage:
         limits = LIMITS.get(strategy, {"evaluations": 24})
         return lambda home: search(model_dir(), given, home / "out", strategy=strategy, **OPTIONS, **limits)
 
     def ran(home: Path) -> object:
-        words = "".join(f"  {key}: {value}\n" for key, value in OPTIONS.items())
-        recipes.write_text(
-            f"model: {model_dir()}\nout: {home / 'out'}\ncalibration: {given}\naudit: false\nprune: none\n"
-            f"search:\n  strategy: [oneshot, greedy]\n{words}"
-        )
-        return run(recipes)
+        searching = {**SEARCHING, "strategy": ["oneshot", "greedy"]}
+        asked = {"model": model_dir(), "calibration": given, "audit": False, "prune": "none", **RUNNING}
+        return run(RunRecipe.of(out=home / "out", search=searching, **asked))
 
     return {
         **{f"search, {strategy}": searched(strategy) for strategy in STRATEGIES},
