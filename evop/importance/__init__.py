@@ -52,6 +52,11 @@ class Importance:
         return self.heads if site.features > site.units else self.metric.expression
 
     @property
+    def draw(self) -> str:
+        """Which half of every group's passages the metric reads; "" where it reads all."""
+        return self.metric.draw if self.metric else ""
+
+    @property
     def terminals(self) -> frozenset[str]:
         """What the metric reads."""
         return self.metric.expression.terminals if self.metric else frozenset()

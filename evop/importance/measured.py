@@ -16,6 +16,7 @@ from evop.model.loaded import LoadedModel
 from evop.removal.cut import places
 from evop.removal.ranking import Ranking
 from evop.removal.space import THINNED
+from evop.tokens.draws import drawn
 from evop.tokens.passages import TokenPassages
 from patterns import PatternSpace
 
@@ -34,6 +35,15 @@ def passes(metric: str, compensate: bool) -> int:
         return int(metric == INFLUENCE)
     importance = importance_of(metric)
     return 3 if importance.needs_gradients else int(importance.needs_data or compensate)
+
+
+def ranking_tokens(metric: str, compensate: bool, passages: TokenPassages) -> int:
+    """Count the tokens that ranking units on some passages takes."""
+    draw = "" if metric in ("none", INFLUENCE) else importance_of(metric).draw
+    read = passages.total
+    if draw:
+        read = drawn(passages.as_text(), draw).total + (passages.total if compensate else 0)
+    return passes(metric, compensate) * read
 
 
 def refuse_importance(metric: str, grain: str, over: str) -> None:
@@ -71,20 +81,25 @@ def measured_ranking(
         return evaluator.backoff(lambda batch_tokens: _influence(loaded, space, passages, batch_tokens, over))
     importance = importance_of(metric)
     sites = sites_of(loaded, space, coupled="N" in importance.terminals)
-    statistics = None
-    if passes(metric, compensate):
-        statistics = evaluator.backoff(
+
+    def measured(some: TokenPassages) -> Statistics:
+        return evaluator.backoff(
             lambda batch_tokens: gather(
                 loaded.model,
                 sites,
-                passages,
+                some,
                 batch_tokens,
                 gradients=importance.needs_gradients,
                 of_weights=importance.of_weights,
             )
         )
+
+    statistics = measured(drawn(passages, importance.draw)) if passes(metric, compensate) else None
     values = unit_importance(metric, over, sites, statistics, seed)
-    return Ranking(values, _fill(statistics) if compensate and statistics else {})
+    if not compensate or statistics is None:
+        return Ranking(values)
+    # What stands in for units that leave is the mean of all passages, whichever say that they leave.
+    return Ranking(values, _fill(measured(passages) if importance.draw else statistics))
 
 
 def sites_of(loaded: LoadedModel, space: PatternSpace, *, coupled: bool) -> list[Site]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from evop.evaluator import Evaluator
 from evop.fitness.folds import FOLDS, CrossFit, Folds, halves
-from evop.importance.measured import measured_ranking, passes
+from evop.importance.measured import measured_ranking, passes, ranking_tokens
 from evop.recipes.search import SearchRecipe
 from evop.removal.ranking import Ranking
 from evop.removal.space import THINNED
@@ -55,11 +55,10 @@ def folds_of(recipe: SearchRecipe, search: TokenPassages) -> Folds | None:
     return halves(search, recipe.seed) if holds_out(recipe) else None
 
 
-def ranking_tokens(recipe: SearchRecipe, search: TokenPassages, folds: Folds | None) -> int:
+def tokens_of_rankings(recipe: SearchRecipe, search: TokenPassages, folds: Folds | None) -> int:
     """Count the tokens that all rankings of a search take."""
-    return passes(recipe.importance, recipe.compensate == "bias") * sum(
-        part.total for part in samples_of(search, folds)
-    )
+    compensate = recipe.compensate == "bias"
+    return sum(ranking_tokens(recipe.importance, compensate, part) for part in samples_of(search, folds))
 
 
 def samples_of(search: TokenPassages, folds: Folds | None) -> list[TokenPassages]:

@@ -26,7 +26,7 @@ from evop.searching.moments import moment_texts, moment_tokens
 from evop.searching.passages import ObjectivePassages, at_chance, objective_passages
 from evop.searching.plan import SearchPlan
 from evop.searching.progress import Progress, Watch
-from evop.searching.rankings import folds_of, notes_on_folds, ranking_tokens, rankings_of, samples_of
+from evop.searching.rankings import folds_of, notes_on_folds, rankings_of, samples_of, tokens_of_rankings
 from evop.searching.refits import FinalistRefits
 from evop.searching.sample_size import RANDOM_PATTERNS, asks_for_sample_size, measured_sample_size, note_on
 from evop.searching.sampling import Sampling
@@ -140,7 +140,7 @@ def _tokens_before(recipe: SearchRecipe, sampling: Sampling, folds: Folds | None
     search = sampling.passages
     return {
         "dense": sampling.dense,
-        "importance": ranking_tokens(recipe, search, folds),
+        "importance": tokens_of_rankings(recipe, search, folds),
         "scale": SCALE_PATTERNS * search.total if recipe.scale == "random" else 0,
         "sample_size": RANDOM_PATTERNS * search.total if asks_for_sample_size(recipe) else 0,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from evop.fitness.search_evaluator import search_evaluator
 from evop.importance import scores_of
 from evop.importance.measured import sites_of
 from evop.importance.metric_file import MetricFile
-from evop.importance.statistics import gather
+from evop.importance.scores import SiteScores
+from evop.importance.statistics import Statistics, gather
 from evop.importance.weights import WeightScores
 from evop.losses.objectives import objective_of
 from evop.metrics.methods import TREES, Asked, LayerMethod, make_layer_method, make_method
@@ -35,6 +37,7 @@ from evop.searching.passages import ObjectivePassages, objective_passages
 from evop.searching.plan import searched_space
 from evop.searching.progress import Progress, Watch, interruptible
 from evop.stages.one_error import one_error
+from evop.tokens.draws import drawn
 from patterns import PatternSpace, Stop
 
 __all__ = ["search_metric"]
@@ -165,8 +168,8 @@ def _log(folder: Path, identity: Mapping[str, Any]) -> MetricLog:
 
 
 def _judge(recipe: MetricRecipe, loaded: LoadedModel, space: PatternSpace, passages: ObjectivePassages) -> Judge:
-    """Gather what the metrics read, in one pass over the search sample."""
-    evaluator = search_evaluator(recipe.as_search, loaded, space)
+    """Say how metrics are judged; what they read is gathered once for every draw, in one pass over its passages."""
+    evaluator, model = search_evaluator(recipe.as_search, loaded, space), loaded.model
     objective, trees, text = (
         objective_of(recipe.objective, recipe.tail),
         recipe.method in TREES,
@@ -174,13 +177,21 @@ def _judge(recipe: MetricRecipe, loaded: LoadedModel, space: PatternSpace, passa
     )
     if recipe.grain == WEIGHT:
         matrices = matrices_of(loaded)
-        found = evaluator.backoff(
-            lambda batch_tokens: WeightScores.gathered(loaded.model, matrices, text, batch_tokens, gradients=trees)
-        )
-        return WeightJudge(evaluator, objective, recipe.asked, found)
+
+        @cache
+        def of_weights(draw: str) -> WeightScores:
+            some = drawn(text, draw)
+            return evaluator.backoff(
+                lambda tokens: WeightScores.gathered(model, matrices, some, tokens, gradients=trees)
+            )
+
+        return WeightJudge(evaluator, objective, recipe.asked, matrices, of_weights)
     sites = sites_of(loaded, space, coupled=False)
-    statistics = evaluator.backoff(
-        lambda batch_tokens: gather(loaded.model, sites, text, batch_tokens, gradients=trees, of_weights=trees)
-    )
-    scores = scores_of(sites, statistics)
-    return MetricJudge(evaluator, objective, recipe.remove, recipe.importance_over, scores, statistics)
+
+    @cache
+    def of_units(draw: str) -> tuple[list[SiteScores], Statistics]:
+        some = drawn(text, draw)
+        found = evaluator.backoff(lambda tokens: gather(model, sites, some, tokens, gradients=trees, of_weights=trees))
+        return scores_of(sites, found), found
+
+    return MetricJudge(evaluator, objective, recipe.remove, recipe.importance_over, of_units)

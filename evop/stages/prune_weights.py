@@ -37,6 +37,7 @@ from evop.removal.space import pattern_space
 from evop.removal.sparsity import Sparsity
 from evop.removal.zeros_file import Zeros, ZerosFile
 from evop.searching.passages import objective_passages
+from evop.tokens.draws import drawn
 from evop.tokens.passages import TokenPassages
 from evop.version import __version__
 
@@ -128,7 +129,7 @@ class _Made:
         passes = passes_of([self.metric])
         if not passes:
             return WeightScores(self.matrices, seed=self.recipe.seed).masks(self.metric, self.sparsity), {}
-        passages = self._passages()
+        passages = drawn(self._passages(), self.metric.draw if self.metric else "")
         self.report(f"measuring inputs{' and gradients' if passes > 1 else ''} on {passages.total:,} tokens of search")
         scores = self.evaluator.backoff(
             lambda batch_tokens: WeightScores.gathered(

@@ -12,6 +12,7 @@ from evop.metrics.meta import meta_metric
 from evop.metrics.methods import Asked
 from evop.metrics.methods.study import Study, suggested
 from evop.metrics.metric import Metric
+from evop.tokens.draws import DRAWS
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares that a domain may count."""
@@ -35,8 +36,8 @@ class AdaPruner(Study):
     """Searches a metric and which text counts how much in it, together, by the same estimators.
 
     AdaPruner searches a calibration subset and the parameters of a metric jointly. Its code is not public, so ours are:
-    the metrics, which are OptiShear's, and the subset, which is a share of every domain from 0 to 1 in quarters, and of
-    its clusters those that are in.
+    the metrics, which are OptiShear's, and the subset, which is a share of every domain from 0 to 1 in quarters, of
+    its clusters those that are in, and of every group's passages all, or one half or another.
 
     Source: AdaPruner (AAAI 2025, arXiv 2503.06184), by its abstract.
     """
@@ -46,7 +47,8 @@ class AdaPruner(Study):
             expression = meta_metric(**suggested(trial), faithful=asked.faithful)
             shares = [share for domain, groups in clusters.items() for share in _shares(trial, domain, groups)]
             # Shares say how groups count beside each other; where none would, all count.
-            return Metric(expression, tuple(shares) if any(share for _, share in shares) else ())
+            counted = tuple(shares) if any(share for _, share in shares) else ()
+            return Metric(expression, counted, trial.suggest_categorical("draw", ("", *DRAWS)))
 
         clusters: dict[str, list[str]] = {}
         for group in asked.groups:

@@ -22,6 +22,7 @@ from evop.searching.metrics.layers import LayerLoop
 from evop.searching.metrics.loop import MetricLoop
 from evop.searching.metrics.trial import MetricTrial
 from evop.searching.passages import ObjectivePassages
+from evop.tokens.draws import drawn
 from evop.version import __version__
 from patterns import FINALISTS
 
@@ -130,8 +131,9 @@ class MetricAnswer:
     def _tokens(self, finalists: int) -> dict[str, int]:
         passes = 3 if self.recipe.method in TREES else 1
         search, select = self.passages.search.total, self.passages.select.total
+        text, draws = self.passages.search.as_text(), {metric.draw for metric in self.loop.trials}
         tokens = {
-            "importance": passes * search,
+            "importance": passes * sum(drawn(text, draw).total for draw in draws),
             "dense": search,
             "trials": sum(trial.tokens for trial in self.loop.trials.values()),
             "select": (1 + finalists) * select,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,6 +20,7 @@ from evop.losses.objectives import Objective
 from evop.losses.table import excess
 from evop.metrics.metric import Metric
 from evop.removal.cut import Cut, Place, Weight
+from evop.removal.matrices import Matrix
 from evop.removal.ranking import Ranking
 from evop.removal.sparsity import Sparsity
 from evop.tokens.passages import TokenPassages
@@ -67,23 +68,22 @@ class MetricJudge(Judge):
     Attributes:
         remove: fraction of the decoder's parameters that leaves.
         over: how groups are combined.
-        scores: what computes metrics at the sites.
-        statistics: what was measured there.
+        measured: name of a draw, or "" -> what computes metrics at the sites, and what was measured there.
     """
 
     remove: float
     over: str
-    scores: Sequence[SiteScores]
-    statistics: Statistics
+    measured: Callable[[str], tuple[Sequence[SiteScores], Statistics]]
 
     def cut(self, metric: Metric) -> Cut | str:
         """Rank all units by a metric, and cut as one threshold for the model says; or say why there is no ranking.
 
         It is the pattern of ``evop search --strategy oneshot --importance METRIC``.
         """
+        measured = self.measured(metric.draw)
         try:
             importance = Importance(str(metric), metric, metric.expression)
-            ranking = Ranking(metric_importance(importance, self.over, self.scores, self.statistics))
+            ranking = Ranking(metric_importance(importance, self.over, *measured))
         except EvopError as error:
             return str(error)
         space = ranking.priced(self.evaluator.space)
@@ -101,21 +101,24 @@ class WeightJudge(Judge):
 
     Attributes:
         sparsity: how many of every row.
-        scores: what metrics read at every matrix.
+        matrices: the matrices that they leave.
+        measured: name of a draw, or "" -> what metrics read at every matrix.
     """
 
     sparsity: Sparsity
-    scores: WeightScores
+    matrices: Sequence[Matrix]
+    measured: Callable[[str], WeightScores]
     at_once: ClassVar[int] = 1  # a cut is a copy of the decoder
 
     def cut(self, metric: Metric) -> Cut | str:
         """Set the weights to zero that ``evop prune --grain weight --importance METRIC`` does; or say why it cannot."""
+        scores = self.measured(metric.draw)
         try:
-            masks = self.scores.masks(metric, self.sparsity)
+            masks = scores.masks(metric, self.sparsity)
         except EvopError as error:
             return str(error)
         found: dict[Place, dict[str, Weight]] = {}
-        for matrix in self.scores.matrices:
+        for matrix in self.matrices:
             stays = masks[matrix.place][matrix.name].to(matrix.weight.device)
             values = matrix.turned(matrix.weight.masked_fill(~stays, 0))
             found.setdefault(matrix.place, {})[matrix.name] = Weight(values)

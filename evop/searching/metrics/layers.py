@@ -120,7 +120,7 @@ class LayerLoop:
     def off(self, shares: Shares) -> float:
         """Say how much more of all weights leaves than was asked, rows that part into whole weights or not."""
         weights = more = 0.0
-        for matrix in self.judge.scores.matrices:
+        for matrix in self.judge.matrices:
             layer, size = matrix.place[1], matrix.weight.numel()
             weights, more = weights + size, more + size * (shares[layer] - self.judge.sparsity.share(layer))
         return more / weights

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from evop.errors import EvopError
@@ -134,4 +134,4 @@ class MetricLoop:
 
 def _written(metric: Metric) -> Metric:
     """Write a metric more simply; the order of sums and products is one, so that one metric has one line."""
-    return Metric(simplified(metric.expression), metric.shares)
+    return replace(metric, expression=simplified(metric.expression))

@@ -12,6 +12,7 @@ from evop.errors import EvopError
 from evop.metrics.meta import every_meta_metric
 from evop.metrics.methods import METHODS, TREES, Asked, make_method
 from evop.metrics.methods.pruner_zero import DEEPEST, metric_of_tree
+from evop.metrics.metric import Metric
 
 GROUPS = ("code/0", "code/1", "law/0")
 
@@ -72,6 +73,8 @@ def test_adapruner_chooses_text_too():
     # The one cluster of law is in or out with it; those of code leave one by one.
     assert all(set(metric.by_name) in ({"code/0", "code/1", "law"}, set()) for metric in metrics)
     assert any(metric.by_name.get("code/0") != metric.by_name.get("code/1") for metric in metrics)
+    assert len({metric.draw for metric in metrics}) > 2
+    assert all(Metric.parse(str(metric)) == metric for metric in metrics)
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -64,6 +64,29 @@ def test_the_answer_is_the_importance_of_a_search(calibration, tmp_path):
     assert (tmp_path / "folder" / "trials.jsonl").read_bytes() == (tmp_path / "line" / "trials.jsonl").read_bytes()
 
 
+def test_the_passages_that_a_metric_read_are_read_again(calibration, tmp_path):
+    """Half of every group's: one ranking by the line loses what was said of it, and is charged for that half."""
+    found = run(
+        model_dir(),
+        calibration,
+        tmp_path / "metric",
+        evaluations=5,
+        grain="channel",
+        method="adapruner",
+        width_step=None,
+    )
+    half = next(finalist for finalist in found.finalists if "drawn=" in finalist.metric)
+    options = {**QUICK, "grain": "channel", "deploy": "any", "strategy": "oneshot"}
+    tokens = {}
+    for line in (half.metric, half.metric.partition(" @ ")[0]):
+        answer = search(model_dir(), calibration, tmp_path / str(len(tokens)), importance=line, **options)
+        tokens[line] = answer.account.tokens["importance"]
+        if line == half.metric:
+            (finalist,) = answer.account.finalists
+            assert (finalist.search, finalist.select) == pytest.approx((half.search, half.select), rel=1e-4)
+    assert tokens[half.metric] < 0.7 * tokens[line]
+
+
 def test_another_search_in_the_folder_is_refused(calibration, tiny_folder, tmp_path):
     model = tiny_folder("llama")
     run(model, calibration, tmp_path / "run", evaluations=2)

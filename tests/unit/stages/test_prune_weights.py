@@ -168,6 +168,18 @@ def test_a_metric_that_was_searched_for_weights_is_what_they_leave_by(model, tmp
         search_metric(model, calibration, tmp_path / "both", **{**how, "remove": 0.5})
 
 
+def test_a_metric_of_half_the_passages_reads_no_more(model, tmp_path):
+    accounts = []
+    for name, importance in (("whole", "wanda"), ("half", "|W| * sqrt(X) @ drawn=longest")):
+        given = {**HALF, "importance": importance, "calibration": small_set()}
+        prune(model, None, tmp_path / name, parity=False, **given)
+        accounts.append(json.loads((tmp_path / name / "zeros.json").read_text()))
+    whole, half = accounts
+    assert half["importance"] == "|W| * sqrt(X) @ drawn=longest"
+    assert half["tokens"]["search"] < 0.7 * whole["tokens"]["search"]
+    assert half["zeros"]["masks"] != whole["zeros"]["masks"]
+
+
 def test_rows_are_fitted_together_as_each_alone(monkeypatch):
     monkeypatch.setattr("evop.removal.least_squares.ROWS_BYTES", 2 * 8 * 4**2)  # two rows at a time
     generator = torch.Generator().manual_seed(0)
