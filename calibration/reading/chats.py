@@ -2,7 +2,7 @@
 
 A chat becomes the form that chat templates know: ``{"role", "content"}``, content a text, and ``tool_calls`` whose
 arguments are objects. It is read from messages with content in parts, from ``{"from", "value"}``, from calls in the
-older ``function_call``, and from all of these written as JSON in a cell of text.
+older ``function_call``, and from all of these written as JSON in a cell of text, even twice over.
 """
 
 import json
@@ -24,8 +24,12 @@ OTHER_ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "mod
 EXPECTED = 'expected messages {"role": text, "content": text}'
 SHOWN = 60
 """Characters of what was found that an error shows."""
-_LOOKS_LIKE_A_CHAT = re.compile(r"""\s*\[\s*\{\s*(["'])(?:role|content|from|value)\1\s*:""")
-_LOOKS_LIKE_PYTHON = re.compile(r"""\s*\[\s*\{\s*'(?:role|content|from|value)'\s*:""")
+_MAY_BE_A_CHAT = re.compile(r"""\s*(?:\[\s*\{\s*["']|\{\s*"(?:messages|conversations)"|"(?:\[|\{|\\")[^\n])""")
+"""Matches the text of few cells that hold none; what matches is read as JSON, and then looked at."""
+_LOOKS_LIKE_PYTHON = re.compile(
+    r"""\s*\[\s*\{\s*(?:'(?:role|content|from|value)'\s*:"""
+    r"""|(?:'\w+'\s*:\s*(?:'[^'\\]*'|[\w.]+)\s*,\s*)+'(?:role|from)'\s*:\s*'(?:system|user|human|assistant|gpt)')"""
+)
 
 
 def content_of(cell: Any, column: str, filled: bool) -> str | Messages | None:
@@ -63,21 +67,38 @@ def tools_of(cell: Any, filled: bool) -> Messages | None:
     tools = [_unwritten(tool) for tool in tools] if isinstance(tools, list) else []
     if not tools or not all(isinstance(tool, dict) for tool in tools):
         raise ValueError(f'found {_shown(cell)}, expected a list of {{"type": "function", ...}}')
-    return tuple(_plain(_present(tool) if filled else tool) for tool in tools)
+    return tuple(_plain(_wrapped(_present(tool) if filled else tool)) for tool in tools)
+
+
+def with_system(chat: Messages, said: Any) -> Messages:
+    """Put what stands beside a chat as its system message before it; a chat that begins with one keeps its own."""
+    if not isinstance(said, str) or not said.strip() or (chat and chat[0]["role"] == "system"):
+        return chat
+    return ({"role": "system", "content": whole_characters(said)}, *chat)
+
+
+def _wrapped(tool: dict[str, Any]) -> dict[str, Any]:
+    """Bring a tool into the form that templates know, where it is a bare function as older files hold them."""
+    bare = isinstance(tool.get("name"), str) and {"type", "function", "input_schema"}.isdisjoint(tool)
+    return {"type": "function", "function": tool} if bare else tool
 
 
 def _written_chat(text: str, column: str) -> list[Any] | None:
     """Read the chat that a text is the JSON of; None for any other text."""
-    looks = _LOOKS_LIKE_A_CHAT.match(text)
-    if not looks and not (column in CHAT_COLUMNS and text.lstrip()[:1] in ("[", "{")):
+    named = column in CHAT_COLUMNS
+    if not _MAY_BE_A_CHAT.match(text) and not (named and text.lstrip()[:1] in ("[", "{", '"')):
         return None
     try:
         value = json_value(text)
     except ValueError:
         value = None
-    if isinstance(value, list) and all(_is_message(each) for each in value):
+    if isinstance(value, str):  # the JSON of a text, which may be that of a chat
+        return _written_chat(value, column)
+    if isinstance(value, dict) and len(value) == 1:
+        value = next((value[name] for name in CHAT_COLUMNS if name in value), value)
+    if isinstance(value, list) and value and all(_is_message(each) for each in value):
         return value
-    if column in CHAT_COLUMNS or _LOOKS_LIKE_PYTHON.match(text):
+    if (named and text.lstrip()[:1] != '"') or _LOOKS_LIKE_PYTHON.match(text):
         raise ValueError(f"holds the text {_shown(text)}, which is no JSON of a chat; {EXPECTED}, or their JSON")
     return None
 
@@ -104,6 +125,8 @@ def _message(message: Any, filled: bool) -> dict[str, Any]:
     if "role" not in kept and "from" in kept:
         kept = {"role": kept.pop("from"), "content": kept.pop("value", None), **kept}
     role = kept.get("role")
+    if role is None:
+        raise ValueError(f"found a message without a role, {_shown(message)}, {EXPECTED}")
     kept["role"] = OTHER_ROLES.get(role, role) if isinstance(role, str) else role
     if kept["role"] not in ROLES:
         raise ValueError(f"found role {_shown(role)}, expected one of {', '.join((*ROLES, *OTHER_ROLES))}")
@@ -174,4 +197,6 @@ def _plain(value: dict[str, Any]) -> dict[str, Any]:
 
 def _shown(value: Any) -> str:
     """Show the beginning of what was found."""
+    if value is None:
+        return "null"
     return repr(value if isinstance(value, str) and len(value) <= SHOWN else str(value)[:SHOWN])

@@ -1,19 +1,21 @@
 """The documents of a domain: a specification that a person typed is opened, and its rows become texts and chats."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from calibration.errors import CalibrationError
-from calibration.reading.chats import CHAT_COLUMNS, Messages, content_of, tools_of
+from calibration.reading.chats import CHAT_COLUMNS, Messages, content_of, tools_of, with_system
 from calibration.reading.files import FORMATS, checked_sha256, file_format, is_there
 from calibration.reading.harness import PREFIX, HarnessTask
 from calibration.reading.origins import HubDataset, LocalFile, Origin
 
-TOOLS = "tools"
-"""The column that holds the tools which the chat of a row may call."""
+TOOLS = ("tools", "functions")
+"""Columns that hold the tools which the chat of a row may call; the first that is filled counts."""
+SYSTEM = "system"
+"""The column that holds the system message of a chat which has none of its own."""
 _HUB = re.compile(r"^[\w.-]+/[\w.-]+$")
 _ONLY = re.compile(r"^(?P<spec>.+:\w+):(?P<column>\w+)=(?P<value>[^:]+)$")
 
@@ -61,7 +63,6 @@ class Source:
     joined: bool = False
     rows: int = 0
     empty: int = 0
-    _tools: bool = False
 
     @property
     def where(self) -> str:
@@ -95,8 +96,14 @@ class Source:
             elif isinstance(content, str):
                 yield Document(name, content, None)
             else:
-                tools = self._read(TOOLS, tools_of, row, self.origin.filled) if self._tools else None
-                yield Document(name, None, content, tools)
+                filled = [self._read(column, tools_of, row, self.origin.filled) for column in self._beside(TOOLS)]
+                for column in self._beside([SYSTEM]):
+                    content = with_system(content, row.get(column))
+                yield Document(name, None, content, next(filter(None, filled), None))
+
+    def _beside(self, columns: Iterable[str]) -> list[str]:
+        """List the columns that complete a chat, but for the one that holds it."""
+        return [column for column in columns if column != self.column]
 
     def _read(self, column: str, reader: Callable[..., Any], row: dict[str, Any], *how: Any) -> Any:
         """Read a cell of a row; what is wrong with it is said with column and row."""
@@ -107,7 +114,7 @@ class Source:
 
     def _choose_columns(self, columns: list[str]) -> list[str]:
         """Settle ``column``, check ``group_by``, and list the columns that are read, out of those that there are."""
-        listed = ", ".join(columns)
+        listed = ", ".join(name if name == name.strip() else repr(name) for name in columns)
         if self.column is None:
             self.column = next((name for name in ("text", *CHAT_COLUMNS) if name in columns), None)
             if self.column is None:
@@ -118,11 +125,10 @@ class Source:
             raise CalibrationError(f"{self.where}: no column {self.column!r}; it has: {listed}")
         if self.group_by is not None and self.group_by not in columns:
             raise CalibrationError(f"{self.where}: no column {self.group_by!r} to group by; it has: {listed}")
-        self._tools = TOOLS in columns and self.column != TOOLS
         if self.only is not None and self.only[0] not in columns:
             raise CalibrationError(f"{self.where}: no column {self.only[0]!r} to choose rows by; it has: {listed}")
         only = None if self.only is None else self.only[0]
-        wanted = [self.column, self.group_by, only, TOOLS if self._tools else None]
+        wanted = [self.column, self.group_by, only, *(name for name in (*TOOLS, SYSTEM) if name in columns)]
         return [name for name in dict.fromkeys(wanted) if name is not None]
 
     def document_name(self, row: dict[str, Any]) -> str:

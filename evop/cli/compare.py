@@ -24,14 +24,18 @@ def compare(
 ) -> None:
     """Print search runs as one table, with what audits beside them measured."""
     from evop.console.comparison import print_comparison
-    from evop.files.json_file import whole
+    from evop.files.csv_file import write_csv
+    from evop.files.given_file import given_file, refuse_no_file
     from evop.stages.compare import compare as compare_runs
 
+    for option, file in (("--csv", csv), ("--picture", picture)):
+        if file:
+            refuse_no_file(option, file)
     table = compare_runs(runs, audit or ())
     print_comparison(console, table)
     if csv:
-        with whole(csv) as file:
-            table.to_csv(file, index=False)
+        with given_file("--csv", csv) as draft:
+            write_csv(table, draft)
         say(f"table: {csv}")
     if picture:
         from evop.stages.compare_picture import draw_comparison

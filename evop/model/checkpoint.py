@@ -26,6 +26,8 @@ EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
 """What configs call the number of experts of a layer; other keys about them begin with ``moe_``."""
 EXPERT_TYPES = ("mixtral", "dbrx", "deepseek_v2", "deepseek_v3", "gpt_oss", "jamba", "llama4", "llama4_text")
 """Architectures with experts whose name does not say so, as ``moe`` would."""
+TEMPLATES = "additional_chat_templates"
+"""The one folder inside a model's that transformers reads too."""
 FETCHED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "*.py", "README.md", "LICENSE*", "NOTICE*"]
 """Files of a hub model that are fetched; pickled weights are not."""
 
@@ -175,6 +177,10 @@ class Checkpoint:
                 yield name, Tensor(tuple(entry["shape"]), entry["dtype"], shard, end - begin)
 
     def _refuse_what_cannot_be_pruned(self) -> None:
+        listed = (path for place in (".", TEMPLATES) for path in sorted((self.folder / place).glob("*")))
+        odd = next((path for path in listed if path.exists() and not (path.is_file() or path.is_dir())), None)
+        if odd is not None:
+            raise EvopError(f"{odd} is a pipe, a socket or a device, and transformers would wait for it; take it away")
         if (self.folder / "adapter_config.json").exists():  # transformers would load the base model that it names
             raise EvopError(f"{self.name} is an adapter, not a model; merge it into its base model first")
         if quantised := self.config.get("quantization_config"):

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from evop.auditing.audit_file import AuditFile
+from evop.files.csv_file import write_csv
 from evop.files.json_file import whole
 from evop.files.names import AUDIT, SPEED
 from evop.report.audit_plot import draw_audit
@@ -65,5 +66,5 @@ class AuditFolder:
         for name in (PAGE, PICTURE, SPEED):
             (self.path / name).unlink(missing_ok=True)
         with whole(self.path / ROWS) as csv:
-            self.file.group_frame().to_csv(csv, index=False)
+            write_csv(self.file.group_frame(), csv)
             self.file.write(self.path / AUDIT)

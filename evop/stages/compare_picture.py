@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from evop.errors import EvopError, first_line
-from evop.files.json_file import whole
+from evop.files.given_file import given_file
 from evop.files.names import FRONTIER, POINT, POINTS
 from evop.report.frontier_lines import FrontierLine, judged_so
 from evop.report.frontier_plot import draw_frontier
@@ -40,7 +40,7 @@ def draw_comparison(table: pd.DataFrame, path: Path) -> list[str]:
             "--picture needs runs of one model, one calibration set and one --cost; all of them audited, or all "
             "searched with --tolerate"
         )
-    with whole(path) as file:
+    with given_file("--picture", path) as file:
         try:
             if lines:
                 figure = tolerated_figure(lines, str(table["cost"].iloc[0]), model_title(str(table["model"].iloc[0])))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from calibration import CalibrationSet
+from evop.files.csv_file import write_csv
 from evop.files.json_file import inside, whole
 from evop.files.lock import Writing
 from evop.files.names import LATENCY
@@ -177,7 +178,7 @@ def _concluded(steps: RunSteps) -> RunResult:
     table = compare([folder.search(cell) for cell in recipe.cells], audits)
     picture = folder.folder / "frontier.png" if audits and len(recipe.budgets) > 1 else None
     with whole(folder.folder / "comparison.csv") as csv:
-        table.to_csv(csv, index=False)
+        write_csv(table, csv)
     if picture:
         with whole(picture) as drawn:
             draw_frontier(table, drawn, domain_frame(table))

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from evop.errors import EvopError, first_line
-from evop.files.json_file import paths_of, whole
+from evop.files.given_file import given_file, refuse_no_file
+from evop.files.json_file import paths_of
 from evop.files.names import LATENCY, PATTERN
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import DTYPES, choose_device, choose_dtype
@@ -52,6 +53,8 @@ def speed(
     Raises:
         EvopError: bad input.
     """
+    if out is not None:
+        refuse_no_file("--out", Path(out))
     dense = Checkpoint.find(model, revision)
     paths = paths_of(pruned)
     checkpoints = {_name(path, paths): Checkpoint.find(path) for path in paths}
@@ -70,7 +73,7 @@ def speed(
     timed = SpeedFile.measured(models, workload, dtype_chosen, predicted={}, bytes=sizes)
     timed = _with_predictions(timed, checkpoints)
     if out is not None:
-        with whole(Path(out)) as file:
+        with given_file("--out", Path(out)) as file:
             timed.write(file)
     return timed
 

@@ -19,7 +19,7 @@ def text_ids(passage: Passage, text: str, tokenizer: Any, **options: bool) -> li
     except Exception as error:  # tokenizers raises bare exceptions
         raise EvopError(
             f"domain {passage.domain}: the model's tokenizer fails on {passage.document} ({first_line(error)}); "
-            "mend its tokenizer.json, or drop that document"
+            "mend its tokenizer.json or tokenizer_config.json, or drop that document"
         ) from error
 
 

@@ -1,16 +1,19 @@
 """Models of many hands: what was loaded is what is written, and what is wrong is one line before any measuring."""
 
 import json
+import os
 import shutil
 import signal
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoConfig
 
 from calibration import Passage
 from evop.errors import EvopError
 from evop.model.checkpoint import Checkpoint
+from evop.model.families import family_of
 from evop.model.loaded import load_model, load_tokenizer
 from evop.reference import model_dir
 from evop.tokens import chats
@@ -168,6 +171,28 @@ def test_weights_that_are_none(folder, content):
 def test_a_byte_order_mark_before_a_config(folder):
     (folder / "config.json").write_bytes(b"\xef\xbb\xbf" + (folder / "config.json").read_bytes())
     assert "begins with a byte-order mark; save it as UTF-8 without one" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["tokenizer.json", "tokenizer_config.json", "generation_config.json", "additional_chat_templates/a.jinja"]
+)
+def test_a_pipe_among_the_files_is_not_waited_for(folder, name):
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    assert f"{name} is a pipe, a socket or a device" in refused(folder)
+
+
+@pytest.mark.parametrize("window", [4, "x"])
+def test_a_key_that_the_architecture_does_not_know_changes_nothing(folder, window):
+    """Another tool's ``sliding_window`` in the config of a Llama, which has none."""
+    changed = Checkpoint.find(edit(folder, sliding_window=window))
+    llama = family_of("llama")
+    assert changed.resolved.sliding_window == window
+    assert llama.window(changed.resolved, 0) is None
+    stray = AutoConfig.for_model("gpt2", num_key_value_heads=1, layer_types=["sliding_attention"])
+    assert family_of("gpt2").units(stray, "attn") == stray.num_attention_heads
+    assert family_of("gpt2").window(stray, 3) is None
 
 
 def test_what_a_person_can_do_about_a_tokenizer(folder):

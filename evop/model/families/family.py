@@ -146,7 +146,7 @@ class Family:
     def units(self, config: Any, kind: BlockKind) -> int:
         """Count the units of a block of a kind: key/value groups, or channels; ``config`` as transformers reads it."""
         if kind == "attn":
-            return int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
+            return int(_declared(config, "num_key_value_heads") or config.num_attention_heads)
         return int(getattr(config, self.width) or 4 * config.hidden_size)
 
     def rows(self, config: Any, kind: BlockKind, sliced: Sliced, kept: Sequence[int], length: int) -> np.ndarray:
@@ -217,9 +217,14 @@ class Family:
             config: the model's, as transformers reads it.
             layer: number of the decoder layer.
         """
-        window, types = getattr(config, "sliding_window", None), getattr(config, "layer_types", None)
+        window, types = _declared(config, "sliding_window"), _declared(config, "layer_types")
         return window if types is None or types[layer] == "sliding_attention" else None
 
     def is_parallel(self, config: Any) -> bool:
         """Tell whether both blocks of a layer read the layer's input; ``config`` as transformers reads it."""
         return self.parallel is not None and bool(getattr(config, self.parallel))
+
+
+def _declared(config: Any, key: str) -> Any:
+    """Look up a key that the architecture's config declares; one that only stands in the file is read by nobody."""
+    return getattr(config, key, None) if hasattr(type(config), key) else None

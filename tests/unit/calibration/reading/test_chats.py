@@ -7,6 +7,7 @@ import pytest
 
 from calibration import CalibrationError
 from calibration.reading.chats import content_of, tools_of
+from calibration.reading.json_rows import PEEKED
 from calibration.reading.sources import open_source
 
 HI = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
@@ -30,6 +31,8 @@ def written(**function):
         ([{"role": "human", "content": "hi"}, {"role": "model", "content": "hello"}], HI),
         ([{"role": "user", "content": [{"type": "text", "text": "h"}, {"type": "text", "text": "i"}]}, HI[1]], HI),
         ([{"role": "user", "content": "hi", "name": None, "tool_calls": []}, HI[1]], HI),
+        (json.dumps(json.dumps(HI)), HI),
+        (json.dumps({"messages": HI}), HI),
         ([ASKS, CALLS], [ASKS, CALLS]),
         ([ASKS, {"role": "assistant", "tool_calls": [CALL]}], [ASKS, CALLS]),
         ([ASKS, {"role": "assistant", "content": None, "tool_calls": [written(**CALL["function"])]}], [ASKS, CALLS]),
@@ -51,6 +54,8 @@ def test_every_form_becomes_the_one_that_templates_know(found, read):
         ([{"role": "user", "content": None}], "expected messages"),
         ([{"role": "owner", "content": "hi"}], "found role 'owner', expected one of system, user"),
         ([{"role": ["user"], "content": "hi"}], "found role"),
+        ([{"content": "hi"}], r"found a message without a role, .*'hi'"),
+        ([HI[0], None], "found null, expected messages"),
         ([{"from": "function_call", "value": "{}"}], "found role 'function_call'"),
         ([{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}], "no pictures"),
         ([{"role": "user", "content": {"text": "hi"}}], "expected messages"),
@@ -61,6 +66,7 @@ def test_every_form_becomes_the_one_that_templates_know(found, read):
         (str(HI), "no JSON of a chat"),
         (json.dumps(HI)[:-5], "no JSON of a chat"),
         (json.dumps({"turns": HI}), "no JSON of a chat"),
+        (json.dumps({"messages": HI, "tools": []}), "no JSON of a chat"),
         (7, "holds int"),
         ({"a": 1}, "holds dict"),
     ],
@@ -70,12 +76,38 @@ def test_what_is_no_chat_is_refused(found, says):
         content_of(found, "messages", False)
 
 
+OTHER_JSON = (
+    *('[{"role": "admin", "rights": []}]', '[{"name": "a"}]', "[1, 2]", "[]", '{"role": "user"}', "[citation]"),
+    *('"Hello", he said.', '"quoted"', '{"messages": 3}', "[{'id': 1, 'role': 'admin'}]"),
+)
+
+
 def test_a_chat_as_text_is_a_chat_in_any_column_and_other_json_is_text():
-    assert content_of(json.dumps(HI), "body", False) == tuple(HI)
-    for text in ('[{"role": "admin", "rights": []}]', '[{"name": "a"}]', "[1, 2]", '{"role": "user"}', "[citation]"):
+    weighed = json.dumps([{"weight": 1, **HI[0]}, HI[1]])
+    for text in (json.dumps(HI), json.dumps(json.dumps(HI)), json.dumps({"conversations": HI})):
+        assert content_of(text, "body", False) == tuple(HI)
+    assert content_of(weighed, "body", False) == ({"weight": 1, **HI[0]}, HI[1])
+    for text in OTHER_JSON:
         assert content_of(text, "body", False) == text
-    with pytest.raises(ValueError, match="no JSON of a chat"):
-        content_of(str(HI), "body", False)
+    assert content_of(OTHER_JSON[6], "messages", False) == OTHER_JSON[6]
+    for text in (str(HI), str([{"weight": 1, **HI[0]}])):
+        with pytest.raises(ValueError, match="no JSON of a chat"):
+            content_of(text, "body", False)
+
+
+def test_what_stands_beside_a_chat_reaches_its_template(tmp_path):
+    """A column ``system``, older ``functions``, and tools that no row before the thousandth has."""
+    bare = {"name": "weather", "parameters": TOOL["function"]["parameters"]}
+    told = {"role": "system", "content": "be kind"}
+    rows = [{"messages": HI, "system": ""} for _ in range(PEEKED)]
+    rows += [{"messages": HI, "system": "be kind"}, {"messages": [told, *HI], "system": "be rude"}]
+    rows += [{"messages": HI, "functions": [bare]}, {"messages": HI, "tools": [TOOL], "functions": None}]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    last = list(open_source("d", str(tmp_path / "a.jsonl")).documents())[-4:]
+    assert [each.messages for each in last] == [(told, *HI), (told, *HI), tuple(HI), tuple(HI)]
+    assert [each.tools for each in last] == [None, None, (TOOL,), (TOOL,)]
+    pd.DataFrame(rows[:-4] + rows[-4:-3]).to_parquet(tmp_path / "a.parquet")
+    assert chats(tmp_path / "a.parquet")[-2:] == [tuple(HI), (told, *HI)]
 
 
 def chats(path):
