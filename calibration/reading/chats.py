@@ -9,7 +9,7 @@ import json
 import re
 from typing import Any
 
-from calibration.json_text import json_value, whole_characters
+from calibration.json_text import row_value, whole_characters
 from calibration.passage import message_text
 
 Messages = tuple[dict[str, Any], ...]
@@ -89,7 +89,7 @@ def _written_chat(text: str, column: str) -> list[Any] | None:
     if not _MAY_BE_A_CHAT.match(text) and not (named and text.lstrip()[:1] in ("[", "{", '"')):
         return None
     try:
-        value = json_value(text)
+        value = row_value(text)
     except ValueError:
         value = None
     if isinstance(value, str):  # the JSON of a text, which may be that of a chat
@@ -177,7 +177,7 @@ def _unwritten(value: Any) -> Any:
     """Read a list or an object that is written as JSON; anything else stays what it is."""
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         try:
-            return json_value(value)
+            return row_value(value)
         except ValueError:
             return value
     return value

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from calibration.errors import CalibrationError
-from calibration.json_text import TOO_DEEP, json_value, refuse_deep
+from calibration.json_text import TOO_DEEP, refuse_deep, refuse_many, row_value
 from calibration.reading.files import MOST_OF_A_ROW, holds_a_list, opened
 
 PEEKED = 1000
@@ -42,7 +42,7 @@ def _line_rows(path: Path) -> Iterator[dict[str, Any]]:
             if not line.strip():
                 continue
             try:
-                value = json_value(line)
+                value = row_value(line)
             except json.JSONDecodeError as error:
                 raise _unreadable(
                     path, number, f"{error.msg} at column {error.colno}; mend or drop the line"
@@ -127,6 +127,14 @@ class _Text:
             if len(self._held) - self.at > MOST_OF_A_ROW:
                 raise _unreadable(self._path, self.line, f"a value of more than {MOST_OF_A_ROW >> 20} MiB")
             self._read(max(_BLOCK, len(self._held) - self.at))
+            self._refuse_many()
+
+    def _refuse_many(self) -> None:
+        """Check a value that goes on: half of what is held is of it, at least."""
+        try:
+            refuse_many((self._held.count("[") + self._held.count("{")) // 2)
+        except ValueError as error:
+            raise _unreadable(self._path, self.line, str(error)) from error
 
     def _read(self, size: int) -> None:
         """Hold more of the text, and let go what was read."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from calibration.errors import CalibrationError
-from calibration.json_text import json_value, whole_characters
+from calibration.json_text import row_value, whole_characters
 from calibration.passage import Passage, words
 from calibration.reading.harness import STARTS, HarnessTask
 from calibration.reading.sources import Source, open_source
@@ -228,7 +228,7 @@ def _unwritten(choices: Any) -> Any:
     """Read a list that a cell of text holds as JSON; anything else stays what it is."""
     if isinstance(choices, str) and choices.lstrip()[:1] == "[":
         try:
-            return json_value(choices)
+            return row_value(choices)
         except ValueError:
             return choices
     return choices

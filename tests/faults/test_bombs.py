@@ -6,8 +6,10 @@ import zipfile
 import numpy as np
 import pytest
 
+from calibration import json_text
 from calibration.clustering.precomputed import PrecomputedEmbedder
 from calibration.errors import CalibrationError
+from calibration.reading.sources import open_source
 from evop.errors import EvopError
 from evop.importance.metric_file import metric_named
 from evop.model.checkpoint import Checkpoint
@@ -84,6 +86,17 @@ def test_aliases_that_a_person_writes(tmp_path):
     assert read_yaml(path) == content
     path.write_text("# nothing\n")
     assert read_yaml(path) is None
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_a_row_of_lists_that_would_fill_the_memory(tmp_path, monkeypatch, name):
+    """Empty lists take fifty times the memory that they take in a file."""
+    monkeypatch.setattr(json_text, "MOST_PARTS", 100_000)
+    many = ",".join(["[]"] * 700_000)
+    rows = ['{"text": "one", "x": []}', f'{{"text": "two", "x": [{many}]}}']
+    path = tmp_path / name
+    path.write_text("\n".join(rows) if name == "a.jsonl" else f"[{', '.join(rows)}]")
+    assert "more than 100,000 lists and objects" in refusal(list, open_source("d", str(path)).documents())
 
 
 @pytest.mark.parametrize(
