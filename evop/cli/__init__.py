@@ -11,6 +11,7 @@ from evop.cli import audit, calibrate, compare, demo, export, heal, metric, prun
 from evop.cli.app import app
 from evop.cli.recipe_options import GroupedCommand
 from evop.cli.stopping import answered
+from evop.cli.streams import open_streams
 from evop.errors import EvopError, first_line
 from patterns.errors import PatternError
 
@@ -37,6 +38,7 @@ LONGEST = 1000
 
 def main() -> None:
     """Run a command; what a person can mend is one line and exit code 2, a signal is one line and 128 beyond it."""
+    open_streams()
     with answered() as stopping:
         try:
             _run()

@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-console = PlainConsole(width=None if sys.stdout.isatty() else 160)
+console = PlainConsole(width=None if sys.stdout is not None and sys.stdout.isatty() else 160)
 
 
 @app.callback()

@@ -9,6 +9,7 @@ import typer
 
 from evop.cli.app import console, quiet
 from evop.cli.options import Trust
+from evop.errors import EvopError
 from evop.files.names import AUDIT, FRONTIER, TRIALS
 
 
@@ -25,6 +26,7 @@ def show(
 ) -> None:
     """Print what is in a calibration set, a search run or an audit."""
     from calibration import CalibrationSet
+    from calibration.calibration_set import MANIFEST
     from evop.auditing.audit_file import AuditFile
     from evop.console.audit import print_audit
     from evop.console.calibration_set import print_set
@@ -37,6 +39,8 @@ def show(
         print_audit(console, AuditFile.find(folder))
     elif (folder / TRIALS).is_file() or (folder / FRONTIER).is_file():
         print_answer(console, SearchResult.read(folder))
+    elif folder.is_dir() and not (folder / MANIFEST).is_file():
+        raise EvopError(f"{folder}: no calibration set, no finished search and no audit lies there; give such a folder")
     else:
         print_set(console, CalibrationSet.load(folder))
 

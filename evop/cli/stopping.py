@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from evop.files.lock import what_is_safe
@@ -19,6 +19,8 @@ LAST = 1.2
 """Seconds after that for tidying up; then the process ends as it stands, which loses nothing either."""
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 """The signals that are answered, and what is said of them."""
+if hasattr(signal, "SIGHUP"):  # Windows has none
+    WORDS[signal.SIGHUP] = "its terminal is gone"
 
 
 class Stopping:
@@ -50,7 +52,8 @@ class Stopping:
         assert self.signal is not None
         if not self.ended:
             self.ended = True
-            print(f"\nevop: {WORDS[self.signal]}; {self.safe}", file=sys.stderr, flush=True)
+            with suppress(OSError):  # of a terminal that is gone
+                print(f"\nevop: {WORDS[self.signal]}; {self.safe}", file=sys.stderr, flush=True)
         return 128 + self.signal
 
 
@@ -65,7 +68,8 @@ def answered() -> Iterator[Stopping]:
     told, tells = socket.socketpair()
     tells.setblocking(False)
     wakeup = signal.set_wakeup_fd(tells.fileno(), warn_on_full_buffer=False)
-    before = {number: signal.signal(number, stopping.interrupt) for number in WORDS}
+    heard = [number for number in WORDS if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stopping.interrupt) for number in heard}
     over = threading.Event()
     threading.Thread(target=_watch, args=(told, stopping, over), name="signals", daemon=True).start()
     try:

@@ -122,6 +122,11 @@ _HELD: list[Writing] = []
 """What this process writes, the outermost stage first."""
 
 
+def is_writing() -> bool:
+    """Tell whether this process is writing a folder."""
+    return bool(_HELD)
+
+
 def what_is_safe() -> str:
     """Say what is on the disk if this process is stopped now, and how to go on."""
     return _HELD[0].safe if _HELD else "nothing was being written; run the same command again"

@@ -143,13 +143,15 @@ class SearchRun:
         """
         row = {"round": number, "patterns": patterns, "seconds": round(seconds, 4), "at": round(at, 4)}
         # It decides nothing, so no fault of it ends a search: a full disk is the log's to say.
+        if self._timings.exists() and not self._timings.is_file():
+            return  # a pipe would be waited for
         with suppress(OSError), self._timings.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
     def seconds(self) -> float:
         """Add up the seconds of all measurements, of earlier processes and of rounds measured again too."""
         try:
-            rows = self._timings.read_bytes().splitlines()
+            rows = self._timings.read_bytes().splitlines() if self._timings.is_file() else []
         except OSError:
             return 0.0
         return sum(_seconds(row) for row in rows)

@@ -159,8 +159,8 @@ READERS = {
 }
 """File of the house -> what reads it; most of them show what they read too."""
 LINES = (".jsonl",)
-OWN = ("run/", "model/token")
-"""Where nobody puts a pipe: what evop itself writes and reads again, and what transformers reads by itself."""
+OWN = ("run/orders", "run/trials")
+"""Where nobody puts a pipe: what evop itself writes and reads again."""
 STRUCTURED = [name for name in READERS if name.endswith((".json", ".jsonl", ".yaml")) and "tokenizer.json" not in name]
 
 

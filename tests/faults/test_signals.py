@@ -44,7 +44,11 @@ main()
 
 
 def test_a_signal_is_answered_on_one_line(tmp_path):
-    ends = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
+    ends = {
+        signal.SIGINT: (130, "interrupted"),
+        signal.SIGTERM: (143, "terminated"),
+        signal.SIGHUP: (129, "its terminal is gone"),
+    }
     cases = [(number, computes) for number in ends for computes in COMPUTES]
     running = [command(COMPUTES[computes], tmp_path / f"{number} {computes}") for number, computes in cases]
     try:
@@ -59,3 +63,16 @@ def test_a_signal_is_answered_on_one_line(tmp_path):
         code, word = ends[case[0]]
         assert line == f"evop: {word}; all of it is safe, and the same command goes on", case
         assert process.returncode == code, case
+
+
+def test_who_was_told_to_outlive_its_terminal_does(tmp_path):
+    """As ``nohup`` tells it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        running = command(COMPUTES["in Python"], tmp_path / "out")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    running.send_signal(signal.SIGHUP)
+    running.send_signal(signal.SIGTERM)
+    assert "terminated" in running.communicate(timeout=60)[1]
+    assert running.returncode == 143
