@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from calibration.visible import visible_name
+
 SPLITS = ("search", "select", "audit", "unseen", "train")
 JOINED_BY = " "
 """What stands between a query and a choice."""
@@ -171,7 +173,7 @@ class Group:
     @property
     def label(self) -> str:
         """Key and name of the group, such as ``law/3 tax, revenue, fiscal``."""
-        return f"{self.key} {self.name}".rstrip()
+        return visible_name(f"{self.key} {self.name}".rstrip())
 
 
 def message_text(message: Mapping[str, Any]) -> str:

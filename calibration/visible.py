@@ -2,8 +2,10 @@
 
 import unicodedata
 
-STEERING = ("Cc", "Cf", "Cs")
-"""Unicode's categories of characters that are not seen but change what is: control, format, halves of a pair."""
+STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Unicode's categories of signs that are not seen but change what is: control, format, halves of a pair, line ends."""
+LINE_ENDS = {ord("\n"): "\\u000a", ord("\t"): "\\u0009"}
+"""What is spelt out of a name, but not of a text."""
 
 
 def visible(text: str) -> str:
@@ -20,6 +22,11 @@ def _seen(sign: str) -> str:
     if sign in "\n\t" or unicodedata.category(sign) not in STEERING:
         return sign
     return f"\\u{ord(sign):04x}" if ord(sign) < 0x10000 else f"\\U{ord(sign):08x}"
+
+
+def visible_name(name: str) -> str:
+    """Spell out of a name what nobody sees, and what would end its line."""
+    return visible(name).translate(LINE_ENDS)
 
 
 def drawable(text: str) -> str:

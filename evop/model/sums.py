@@ -31,10 +31,15 @@ def refuse_changed(folder: Path) -> None:
     except FileNotFoundError:
         return
     for number, line in enumerate(text.splitlines(), 1):
-        wanted, _, name = line.partition("  ")
-        if len(wanted) != 64 or not name:
-            raise EvopError(f"{folder / SUMS}: line {number} is no checksum; copy the whole checkpoint again")
+        wanted, separator, name = line[:64], line[64:66], line[66:]
+        if separator not in ("  ", " *") or not name:
+            raise EvopError(
+                f"{folder / SUMS}: line {number} is no checksum as sha256sum writes them; copy the whole checkpoint "
+                f"again, or, if {SUMS} is not evop's, take it away"
+            )
         path = folder / name
+        if not any(path.match(pattern) for pattern in SUMMED):
+            continue  # another tool's: of a file that nothing is computed with
         if not path.is_file():
             raise EvopError(f"{folder}: {name} is missing, which {SUMS} names; copy the whole checkpoint again")
         if (found := _sum_of(path)) != wanted:

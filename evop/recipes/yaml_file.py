@@ -27,9 +27,25 @@ def read_yaml(path: Path) -> Any:
             larger or deeper than a recipe.
     """
     try:
-        loader = yaml.SafeLoader(person_text(path))
+        text = person_text(path)
     except FileNotFoundError as error:
         raise EvopError(f"{path}: no such file; expected a recipe in YAML") from error
+    return yaml_value(text, path)
+
+
+def yaml_value(text: str, path: Path, *, twice: bool = False) -> Any:
+    """Read the value that a text of a file is the YAML of.
+
+    Args:
+        text: the text.
+        path: the file that it stands in, for what is said of it.
+        twice: whether a key may stand twice in one place.
+
+    Raises:
+        EvopError: as ``read_yaml``.
+    """
+    try:
+        loader = yaml.SafeLoader(text)
     except yaml.YAMLError as error:  # a character that YAML does not have
         raise EvopError(f"{path}: not YAML: {first_line(error)}") from error
     try:
@@ -37,7 +53,8 @@ def read_yaml(path: Path) -> Any:
         if tree is None:
             return None
         _written_out(path, tree, {})
-        _refuse_twice(path, tree)
+        if not twice:
+            _refuse_twice(path, tree)
         return loader.construct_document(tree)
     except EvopError:
         raise

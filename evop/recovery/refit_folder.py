@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from calibration.json_text import json_value
 from evop.errors import EvopError
 from evop.files.json_file import temporary_of, write_json
 from evop.files.tensors import read_tensors, write_tensors
@@ -42,8 +43,8 @@ class RefitFolder:
         if not path.is_file() and self.folder.is_dir() and set(self.folder.iterdir()) - {temporary_of(path)}:
             raise EvopError(f"{self.folder} is there already and holds no refit; choose another --out")
         try:
-            before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        except ValueError:
+            before = dict(json_value(path.read_bytes())) if path.is_file() else {}
+        except (ValueError, TypeError):
             before = {}
         if before != asked and any(self.folder.glob(BLOCKS.format("*"))):
             changed = ", ".join(key for key in asked if before.get(key) != asked[key])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,11 +11,14 @@ from typing import Any
 
 from calibration.visible import visible
 from evop.auditing.audit_file import AuditFile
+from evop.errors import EvopError
 from evop.export.parity import ParityReport
 from evop.export.plan import LayerPlan
+from evop.files.person_text import person_text
 from evop.losses.loss import Loss
 from evop.losses.objectives import objective_words
 from evop.model.checkpoint import Checkpoint
+from evop.recipes.yaml_file import yaml_value
 from evop.removal.pattern_file import PatternFile
 from evop.removal.size import asked_and_reached
 from evop.removal.space import COST_CONTEXT
@@ -29,6 +33,8 @@ from evop.version import __version__
 TAGS = ["pruned", "evop", "structured-pruning"]
 UNTRAINED = "nothing was trained afterwards"
 """What a card says that a healed checkpoint's must not."""
+FRONT_MATTER = re.compile(r"\s*---[^\S\n]*\n(.*?)\n---\s*(?:\n|$)", re.DOTALL)
+"""What stands before the words of a card: YAML between two lines."""
 INHERITED = ("license", "license_name", "license_link", "language")
 """The keys of the base model's card that hold for the pruned model too."""
 
@@ -92,13 +98,13 @@ def _front_matter(facts: CardFacts) -> str:
 
 def _base_card(folder: Path) -> dict[str, Any]:
     """Read what the base model's card declares; empty where it has none that can be read."""
-    from huggingface_hub import metadata_load
-    from yaml import YAMLError
-
+    path = folder / "README.md"
     try:
-        return metadata_load(folder / "README.md") or {}
-    except (OSError, ValueError, YAMLError):
+        declared = FRONT_MATTER.match(person_text(path)) if path.is_file() else None
+        said = yaml_value(declared[1], path, twice=True) if declared else None
+    except (OSError, EvopError):
         return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _title(facts: CardFacts) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from calibration.json_text import json_value
 from evop.errors import EvopError
 from evop.files.json_file import paths_of, sha256
 from evop.files.names import PATTERN, POINT, POINTS, SEARCH, TRIALS
@@ -224,7 +224,9 @@ def _header(place: Path) -> dict[str, Any]:
     """Read the first line of a search's log; the rest may be long."""
     path = place / TRIALS
     try:
-        with path.open() as file:
-            return dict(json.loads(file.readline()))
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+        if not path.is_file():
+            raise ValueError("it is missing, a folder or a pipe")
+        with path.open("rb") as file:
+            return dict(json_value(file.readline()))
+    except (OSError, ValueError, TypeError) as error:
         raise EvopError(f"{path} cannot be read ({error}); a search run's log belongs beside its pattern") from error

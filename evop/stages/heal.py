@@ -168,7 +168,7 @@ def _publish(healing: Healing, file: HealFile, pruned: Checkpoint, out: Path, la
     with drafted(out, pruned.weight_file_bytes) as draft:
         write_healed(pruned, weights, file, draft.folder)
         card = draft.folder / CARD
-        before = card.read_text(encoding="utf-8") if card.is_file() else ""
+        before = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
         card.write_text(healed_card(before, file, labels), encoding="utf-8")
         write_sums(draft.folder)
         draft.publish()

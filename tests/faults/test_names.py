@@ -74,6 +74,12 @@ def test_what_steers_a_terminal_is_spelt_out():
     assert visible("Grüße, 漢字, مرحبا\n\t") == "Grüße, 漢字, مرحبا\n\t"
 
 
+def test_a_name_is_on_one_line():
+    """Else what follows in it may look like a line of evop's."""
+    for sign, spelt in (("\n", "000a"), ("\t", "0009"), ("\r", "000d"), ("\x1b", "001b"), ("\u2028", "2028")):
+        assert Group("law", 0, f"tax{sign}evop: done", unseen=False).label == f"law/0 tax\\u{spelt}evop: done"
+
+
 def test_every_command_prints_to_such_a_console():
     assert isinstance(console_of_the_commands, PlainConsole)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from calibration.visible import visible_name
 from evop.errors import EvopError
 from evop.export.gguf.architecture import Architecture
 from evop.export.gguf.rope import rope_of
@@ -25,7 +26,7 @@ def add_metadata(writer: GGUFWriter, source: Source, architecture: Architecture)
     """
     config, shapes = source.resolved, [filled(s, architecture, i) for i, s in enumerate(source.layers)]
     even = len(set(shapes)) == 1
-    writer.add_name(source.checkpoint.name)
+    writer.add_name(visible_name(source.checkpoint.name))
     writer.add_block_count(len(shapes))
     writer.add_context_length(context_of(source, architecture))
     writer.add_embedding_length(config.hidden_size)

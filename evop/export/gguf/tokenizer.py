@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from calibration.json_text import json_value
 from evop.errors import EvopError, first_line
 from evop.export.gguf.splitting import name_of_splitting
 from evop.model.checkpoint import Checkpoint
@@ -213,7 +214,7 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json_value(path.read_bytes())
     except ValueError as error:
         raise EvopError(f"{path} is not JSON ({error}); copy the model again") from error
     return content if isinstance(content, dict) else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from calibration.json_text import json_value
 from evop.errors import EvopError, first_line
 from evop.export.draft import is_full
 from evop.files.json_file import temporary_of, write_json
@@ -78,7 +78,7 @@ class HealingFolder:
         """
         path = self.folder / RECIPE
         with self._readable(path):
-            before = json.loads(path.read_text()) if path.is_file() else None
+            before = dict(json_value(path.read_bytes())) if path.is_file() else None
         if before == identity:
             return
         found = None if before is None else self.load()
@@ -118,9 +118,9 @@ class HealingFolder:
             return None
         with self._readable(path):
             tensors, said = read_tensors(path)
-        content = said["stand"]
-        curve = [HealPoint(**point) for point in content.pop("curve")]
-        return Stand(**{**content, "drawn": Drawn(**content["drawn"]), "curve": curve}), tensors
+            content = said["stand"]
+            curve = [HealPoint(**point) for point in content.pop("curve")]
+            return Stand(**{**content, "drawn": Drawn(**content["drawn"]), "curve": curve}), tensors
 
     def save_best(self, tokens: int, weights: Mapping[str, torch.Tensor]) -> None:
         """Keep the weights of a point; before the state says that it is the best."""
@@ -156,7 +156,7 @@ class HealingFolder:
         """Say in one line that a file is damaged, or gone."""
         try:
             yield
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # of another version of evop, too
             raise EvopError(f"{path} is damaged ({first_line(error)}); delete {self.folder} to begin anew") from error
 
     def _best(self, tokens: int) -> Path:

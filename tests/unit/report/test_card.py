@@ -92,7 +92,13 @@ def test_front_matter_inherits_from_a_hub_model(folder):
     assert "datasets" not in found
 
 
-@pytest.mark.parametrize("text", ["no front matter", "---\n: [\n---\n", "---\n- a\n---\n"])
+MERGED = "a0: &a0 {b: 1}\n" + "".join(f"a{i}: &a{i} {{<<: [{f'*a{i - 1},' * 9}]}}\n" for i in range(1, 12))
+DEEP = "license: " + "[" * 3000
+
+
+@pytest.mark.parametrize(
+    "text", ["no front matter", *(f"---\n{front}\n---\n" for front in (": [", "- a", DEEP, MERGED + "license: mit"))]
+)
 def test_a_base_card_that_cannot_be_read_is_no_obstacle(text, folder):
     (folder / "README.md").write_text(text)
     assert "license" not in front(model_card(facts(folder, "layers.0.attn"), "p"))
