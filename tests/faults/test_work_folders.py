@@ -33,7 +33,7 @@ def test_what_a_stage_keeps(tmp_path, content):
         path.parent.mkdir(exist_ok=True)
         path.write_text(content)
     is_total(lambda: healing.open({"b": 1}))
-    is_total(lambda: RefitFolder.open(tmp_path / "b", {"b": 1}))
+    is_total(lambda: RefitFolder.beside(tmp_path / "b", {"b": 1}))
     is_total(lambda: read_settings(settings))
     save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors", metadata={ENTRY: content})
     with pytest.raises(ValueError, match=r"checksum|JSON|nested|Expecting|control"):
