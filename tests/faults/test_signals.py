@@ -49,7 +49,8 @@ def test_a_signal_is_answered_on_one_line(tmp_path):
         signal.SIGTERM: (143, "terminated"),
         signal.SIGHUP: (129, "its terminal is gone"),
     }
-    cases = [(number, computes) for number in ends for computes in COMPUTES]
+    cases = [(number, computes) for number in (signal.SIGINT, signal.SIGTERM) for computes in COMPUTES]
+    cases.append((signal.SIGHUP, "in a library"))
     running = [command(COMPUTES[computes], tmp_path / f"{number} {computes}") for number, computes in cases]
     try:
         for (number, _), process in zip(cases, running, strict=True):
