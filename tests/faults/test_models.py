@@ -190,7 +190,7 @@ def test_a_key_that_the_architecture_does_not_know_changes_nothing(folder, windo
     llama = family_of("llama")
     assert changed.resolved.sliding_window == window
     assert llama.window(changed.resolved, 0) is None
-    stray = AutoConfig.for_model("gpt2", num_key_value_heads=1, layer_types=["sliding_attention"])
+    stray = AutoConfig.for_model("gpt2", num_key_value_heads=1, layer_types=["sliding_attention"] * 12)
     assert family_of("gpt2").units(stray, "attn") == stray.num_attention_heads
     assert family_of("gpt2").window(stray, 3) is None
 
