@@ -50,8 +50,10 @@ class Writing:
         """Be the only one who makes a folder of this name; what is made of it lies beside it until it is whole.
 
         Raises:
-            EvopError: another process makes one.
+            EvopError: another process makes one, or no folder lies beside it, as beside ``.``.
         """
+        if self.out.name in ("", ".."):
+            raise EvopError(f"--out {self.out} has no name of its own; give the name of a new folder")
         with self._locked(self.out.with_name(f".{self.out.name}{LOCK}")):
             yield
 

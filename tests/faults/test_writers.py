@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -54,6 +55,12 @@ def test_the_second_writer_is_told_who_holds_the_folder_until_that_one_is_gone(t
     with getattr(Writing("audit", out, "safe"), place)():
         pass
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("out", ["", ".", "/", "..", "a/.."])
+def test_a_folder_without_a_name(out):
+    with pytest.raises(EvopError, match="has no name of its own"), Writing("prune", Path(out), "safe").beside():
+        pytest.fail("beside what?")
 
 
 @pytest.mark.parametrize("place", PLACES)

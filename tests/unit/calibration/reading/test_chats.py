@@ -128,6 +128,14 @@ def test_one_chat_is_one_chat_whatever_the_file(tmp_path):
         assert (first.tools, second.tools) == ((TOOL,), None), name
 
 
+def test_a_table_gives_a_tool_no_parameter_of_another(tmp_path):
+    other = {"type": "function", "function": {"name": "add", "parameters": {"a": {"type": "integer"}}}}
+    rows = [{"messages": HI, "tools": [TOOL]}, {"messages": HI, "tools": [other]}]
+    pd.DataFrame(rows).to_parquet(tmp_path / "a.parquet")
+    read = open_source("d", str(tmp_path / "a.parquet")).documents()
+    assert [document.tools for document in read] == [(TOOL,), (other,)]
+
+
 def test_nulls_that_a_line_really_holds_stay(tmp_path):
     call = {"function": {"name": "weather", "arguments": {"city": None}}}
     said = {"role": "assistant", "content": "", "tool_calls": [call]}
