@@ -55,7 +55,8 @@ def files(given: argparse.Namespace, done: set[str], base: Path) -> Iterator[Row
 
 def readers(given: argparse.Namespace, done: set[str], base: Path) -> Iterator[Row]:
     """Run the long tests one by one: a row a reader and kind of change."""
-    pytest = [sys.executable, "-m", "pytest", "-o", "addopts=", "-p", "no:cacheprovider", "-n", "0", "-m", "long"]
+    pytest = [sys.executable, "-m", "pytest", "-o", "addopts=", "-o", "junit_family=legacy", "-p", "no:cacheprovider"]
+    pytest += ["-n", "0", "-m", "long"]
     listed = subprocess.run([*pytest, "--collect-only", "-q", TESTS], capture_output=True, text=True, check=True)
     for name in [line.partition("::")[2] for line in listed.stdout.splitlines() if "::" in line]:
         if name in done or given.only not in name:

@@ -118,7 +118,7 @@ class Seed:
         if not (out / "audit.json").is_file() or not (out / "speed.json").is_file():
             audit(
                 self.given.model, self.calibration(), list(rows.values()), out, needs=False,
-                random_patterns=RANDOM, **HOW,
+                random_patterns=RANDOM, random_refitted=0, **HOW,
             )  # fmt: skip
         file, speeds = AuditFile.find(out), SpeedFile.read(out / "speed.json").models
         read = {row.name: row.prefill_tokens_per_second / speeds[0].prefill_tokens_per_second for row in speeds}
