@@ -183,7 +183,7 @@ RESULTS = {
     "docs/recovery.md": ["recovery", "recovery-nll", "recovery-kl", "recovery-both", "training-aware", "massive"],
     "docs/calibration.md": ["copies", "clusters"],
     "docs/latency.md": ["latency"],
-    "docs/reliability.md": ["reliability-stages", "reliability-files"],
+    "docs/reliability.md": ["reliability-stages", "reliability-files", "reliability-readers"],
     "docs/negative-results.md": ["arms-model", "arms-sensitivities"],
     "docs/accuracy.md": ["accuracy"],
     "docs/audit.md": ["coverage", "coverage-domains"],
