@@ -18,6 +18,7 @@ from evop.searching.bisection import FIRST, STEPS
 from evop.timing.chosen_table import refuse_options
 from evop.timing.table import LatencyTable
 from patterns import Budget, Pattern, PatternSpace, default_strategy, refuse_strategy
+from patterns.strategies.sensitivities import PROBING, probes
 
 MOST_COUNTED = 2000
 """Number of patterns that are counted at most, before an exhaustive search that was asked for begins."""
@@ -72,6 +73,18 @@ class SearchPlan:
         recipe = recipe.model_copy(update={"importance": chosen})
         refuse_importance(recipe.importance, space.grain, recipe.importance_over)
         return cls(checkpoint, *_with_strategy(recipe, budget), table=table, memory=memory)
+
+    @property
+    def too_few(self) -> str:
+        """Say that so few evaluations end before a pattern of the size that was asked for is measured; else empty."""
+        asked, name = self.recipe.evaluations, self.recipe.strategy
+        alone = len(probes(self.budget.space)) if asked is not None and name in PROBING else 0
+        if asked is None or asked > alone:
+            return ""
+        return (
+            f"--evaluations {asked}: strategy {name} first measures what each of {alone} parts costs alone, and ends "
+            f"before it measures a pattern of the size asked for; give {2 * alone} or more, or --strategy random"
+        )
 
     def at(self, remove: float) -> SearchPlan:
         """Plan the same search at another budget.

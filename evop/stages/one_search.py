@@ -49,8 +49,8 @@ class Searcher:
         Raises:
             EvopError: a folder that holds another search, or a model that cannot be loaded or measured.
         """
-        if plan.choice:
-            self.report(plan.choice)
+        for line in filter(None, (plan.choice, plan.too_few)):
+            self.report(line)
         run.refuse_another(identity_asked(plan, self.calibration))
         recipe, loaded = plan.recipe, self.loaded(plan, run)
         setup = set_up(plan, self.calibration, run, loaded, self.watch)

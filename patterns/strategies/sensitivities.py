@@ -10,6 +10,8 @@ from patterns.budget import Budget
 from patterns.part import Part, Pattern
 from patterns.space import PatternSpace
 
+PROBING = ("surrogate", "cma")
+"""Strategies that search on from sensitivities: they measure nothing else before."""
 SHARING_ROUNDS = 5
 """Times the value of a removal is shared out anew among its parts; few, so that noise is not followed to its end."""
 UNKNOWN = 10.0

@@ -21,6 +21,7 @@ from evop.recipes.search import SearchRecipe
 from evop.reference import model_dir
 from evop.removal.space import pattern_space
 from evop.searching.passages import objective_passages
+from evop.searching.plan import SearchPlan, searched_space
 from evop.stages.compare import compare
 from evop.stages.search import SearchResult, search
 from patterns import Pattern
@@ -44,6 +45,27 @@ def test_a_token_limit_below_one_pattern_is_refused_and_leaves_nothing(calibrati
     with pytest.raises(EvopError, match="--tokens 1,000 is too few for one pattern"):
         search(model_dir(), calibration, tmp_path / "run", tokens=1000, **QUICK)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "evaluations", "said"),
+    [("auto", 24, True), ("cma", 3, True), ("auto", 25, False), ("random", 3, False)],
+)
+def test_evaluations_that_end_with_the_sensitivities_are_said_before_them(
+    calibration, tmp_path, strategy, evaluations, said
+):
+    asked = {"strategy": strategy, "evaluations": evaluations, "deploy": "any", **QUICK}
+    recipe = SearchRecipe.of(**asked)
+    checkpoint = Checkpoint.find(model_dir())
+    plan = SearchPlan.of(checkpoint, recipe, searched_space(checkpoint, recipe))
+    line = (
+        f"--evaluations {evaluations}: strategy {plan.recipe.strategy} first measures what each of 24 parts costs alone"
+    )
+    assert plan.too_few.startswith(line) if said else plan.too_few == ""
+    if evaluations == 3 and said:
+        lines = []
+        search(model_dir(), calibration, tmp_path / "run", report=lines.append, **asked)
+        assert plan.too_few in lines
 
 
 def test_a_stopped_greedy_is_completed_counted_and_said(calibration, tmp_path):
