@@ -6,8 +6,6 @@ from typing import Any
 DEEPEST = 100
 """Lists and objects inside one another, at most; what walks a value by itself stops far later."""
 TOO_DEEP = f"nested more than {DEEPEST} deep"
-
-
 MOST_PARTS = 1_000_000
 """Lists and objects of one row at most: empty ones take fifty times the memory that they take in the file."""
 
@@ -18,20 +16,22 @@ def row_value(text: str | bytes) -> Any:
     Raises:
         ValueError: as there, or of more than ``MOST_PARTS`` lists and objects.
     """
-    if isinstance(text, bytes):
-        refuse_many(text.count(b"[") + text.count(b"{"))
-    else:
-        refuse_many(text.count("[") + text.count("{"))
+    refuse_many(brackets(text))
     return json_value(text)
 
 
-def refuse_many(brackets: int) -> None:
+def brackets(text: str | bytes) -> int:
+    """Count what may open a list or an object, inside of texts too."""
+    return text.count(b"[") + text.count(b"{") if isinstance(text, bytes) else text.count("[") + text.count("{")
+
+
+def refuse_many(parts: int) -> None:
     """Check, before a value is read, how many lists and objects it may be.
 
     Raises:
         ValueError: more than ``MOST_PARTS``.
     """
-    if brackets > MOST_PARTS:
+    if parts > MOST_PARTS:
         raise ValueError(f"more than {MOST_PARTS:,} lists and objects")
 
 

@@ -148,9 +148,8 @@ def sync(path: Path) -> None:
 def _owned_folder(place: Path) -> tuple[Path, int]:
     """Make a hidden folder and lock it: its path, and the descriptor that holds the lock."""
     while True:
-        short = os.fsencode(place.name)[:100].decode(
-            errors="ignore"
-        )  # with what is added, no longer than a name may be
+        # With what is added, no longer than a name may be.
+        short = os.fsencode(place.name)[:100].decode(errors="ignore")
         outer = Path(tempfile.mkdtemp(prefix=f".{short}.", suffix=DRAFT, dir=place.parent))
         held = os.open(outer, os.O_RDONLY)
         take_lock(held, wait=True)

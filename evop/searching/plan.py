@@ -78,8 +78,10 @@ class SearchPlan:
     def too_few(self) -> str:
         """Say that so few evaluations end before a pattern of the size that was asked for is measured; else empty."""
         asked, name = self.recipe.evaluations, self.recipe.strategy
-        alone = len(probes(self.budget.space)) if asked is not None and name in PROBING else 0
-        if asked is None or asked > alone:
+        if asked is None or name not in PROBING:
+            return ""
+        alone = len(probes(self.budget.space))
+        if asked > alone:
             return ""
         return (
             f"--evaluations {asked}: strategy {name} first measures what each of {alone} parts costs alone, and ends "
