@@ -50,7 +50,7 @@ def test_every_domain_weighs_the_same_and_first_tokens_nothing(name, attn, mlp, 
         wanted = plain(evaluator.loaded, out, PASSAGES)
         assert found[part].dtype == np.float32
         np.testing.assert_allclose(found[part], wanted, atol=1e-5 * wanted.max())
-        assert np.array_equal(found[part], found[part].T)
+        np.testing.assert_allclose(found[part], found[part].T, atol=1e-6 * wanted.max())
 
 
 def test_passes_and_batches_make_no_difference(tiny_folder, monkeypatch):
