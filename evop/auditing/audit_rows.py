@@ -23,7 +23,8 @@ class AuditedPattern(JsonPart):
     thinned: dict[str, int]
     """Part -> how many of its units are gone."""
     left: dict[str, float]
-    """Part -> the share of its parameters that stays, 1 for a dense part, in the order of the model."""
+    """Part -> the share of its parameters that stays, 1 for a dense part, in the order of the model; empty for a model
+    with weights of its own, of which it is not known what left."""
     random: str | None
     """The name of the random patterns of its size; None where none were drawn, or for a size of next to nothing."""
     asked: dict[str, float] = Field(default_factory=dict)

@@ -24,9 +24,10 @@ from evop.removal.opened import OpenedPattern, open_pattern
 from evop.removal.pattern_facts import ReachedFractions
 from evop.removal.pattern_file import PatternFile
 from evop.removal.ranking import Ranking
+from evop.removal.space import pattern_space
 from evop.removal.zeros_file import Zeros
 from evop.timing.chosen_table import timed_as_searched
-from patterns import Pattern, PatternError, PatternSpace
+from patterns import Pattern, PatternError, PatternSpace, Reached
 
 RANDOM_SEED = 0
 
@@ -173,19 +174,30 @@ def described(
         sha256=candidate.opened.sha256,
         removed=list(candidate.space.names(candidate.pattern)),
         thinned=candidate.space.thinned(candidate.pattern),
-        left=_left(candidate),
+        left=_left(candidate) if candidate.opened.known else {},
         random=candidate.beside,
         recovery=candidate.recovery,
-        parts=parts_digest(candidate.file, candidate.zeros),
+        parts=parts_digest(candidate.file, candidate.zeros) if candidate.opened.known else candidate.opened.sha256,
         zeros=candidate.zeros,
         checkpoint=None if candidate.itself is None else candidate.itself.fingerprint,
         healed_tokens=None if candidate.heal is None else candidate.heal.best_at,
-        asked=candidate.file.asked,
+        asked=candidate.file.asked if candidate.opened.known else {},
         fit=candidate.file.fit,
-        reached=ReachedFractions.of(candidate.space.reached(candidate.pattern)),
+        reached=_reached(candidate),
         claim=claim,
         claimed_group_on_audit=measured,
     )
+
+
+def _reached(candidate: Candidate) -> ReachedFractions:
+    """Say how much smaller it is than the dense model: by its pattern, or where that is not known, by its own size."""
+    if candidate.opened.known or candidate.itself is None:
+        return ReachedFractions.of(candidate.space.reached(candidate.pattern))
+    dense, own = candidate.space, pattern_space(candidate.itself, candidate.space.grain)
+    blocks = 1 - own.blocks.params / dense.blocks.params
+    params, flops = 1 - own.model.params / dense.model.params, 1 - own.model.flops / dense.model.flops
+    cache = 1 - own.model.kv / dense.model.kv if dense.model.kv else 0.0
+    return ReachedFractions.of(Reached(blocks, params, flops, cache))
 
 
 def _left(candidate: Candidate) -> dict[str, float]:

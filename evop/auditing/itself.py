@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from evop.model.families import family_of
 from evop.model.held import HeldModel
 from evop.model.loaded import load_tokenizer, wider
 from evop.removal.cut import Cut
-from evop.removal.opened import OpenedPattern, open_pattern
+from evop.removal.opened import OpenedPattern, open_pattern, unknown_pattern
 from evop.removal.ranking import Ranking
 from evop.tokens.passages import TokenPassages, tokenize
 
@@ -30,22 +31,31 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def open_checkpoint(path: Path, dense: Checkpoint) -> tuple[Checkpoint, OpenedPattern]:
-    """Open a pruned checkpoint with the pattern that it was pruned by.
+    """Open a checkpoint with the pattern that it was pruned by.
+
+    That of another tool says nothing of it. Then its weights do, where what is left of the dense model is as it was;
+    else it is not known.
 
     Args:
         path: its folder.
         dense: the model that it was pruned from.
 
     Raises:
-        EvopError: it does not say what it was pruned from and by, or says what does not fit; or it was pruned from
-            another model.
+        EvopError: it is the dense model, or its vocabulary is another; or it says that it was pruned from another
+            model, or what does not fit.
     """
-    if not (path / PATTERN).is_file():
-        raise EvopError(
-            f"--pattern {path}: a checkpoint without {PATTERN}, which says what it was pruned from and by; give one "
-            "that evop wrote"
-        )
     own = Checkpoint.find(path)
+    sizes = int(own.resolved.vocab_size), int(dense.resolved.vocab_size)
+    if sizes[0] != sizes[1]:
+        raise EvopError(
+            f"--pattern {path} has a vocabulary of {sizes[0]:,} tokens, --model {dense.name} one of {sizes[1]:,}: "
+            "their losses per token cannot be compared; give a checkpoint with the dense model's"
+        )
+    return own, _by_file(path, own, dense) if (path / PATTERN).is_file() else _by_weights(path, own, dense)
+
+
+def _by_file(path: Path, own: Checkpoint, dense: Checkpoint) -> OpenedPattern:
+    """Open the pattern that lies in a checkpoint, and hold both against each other."""
     try:
         opened = open_pattern(path, dense)
     except EvopError as error:
@@ -55,25 +65,33 @@ def open_checkpoint(path: Path, dense: Checkpoint) -> tuple[Checkpoint, OpenedPa
             f"--pattern {path} is of architecture {own.model_type}, and --model {dense.name} is {dense.model_type}; "
             "give a checkpoint of that model"
         )
-    sizes = int(own.resolved.vocab_size), int(dense.resolved.vocab_size)
-    if sizes[0] != sizes[1]:
-        raise EvopError(
-            f"--pattern {path} has a vocabulary of {sizes[0]:,} tokens, --model {dense.name} one of {sizes[1]:,}: "
-            "their losses per token cannot be compared; give a checkpoint with the dense model's"
-        )
     lacks, says = dense.parameters - own.parameters, opened.file.removed_params
     if lacks != says:
         raise EvopError(
             f"--pattern {path} holds {lacks:,} parameters less than --model {dense.name}, but its {PATTERN} says it "
             f"removes {says:,}: another pattern's file lies in it; copy the whole checkpoint again"
         )
-    return own, opened
+    return opened
+
+
+def _by_weights(path: Path, own: Checkpoint, dense: Checkpoint) -> OpenedPattern:
+    """Find the pattern of a checkpoint that another tool made by its weights, as far as they say it."""
+    family_of(own.model_type)  # of an architecture that evop cannot run, say that
+    if own.fingerprint == dense.fingerprint:
+        raise EvopError(
+            f"--pattern {path} is --model itself, of which nothing left; give a pattern, or a smaller model"
+        )
+    if own.model_type == dense.model_type:
+        with suppress(EvopError):  # trained since, or never pruned: what left is not known
+            return open_pattern(path, dense)
+    return unknown_pattern(path, dense)
 
 
 def held(own: Checkpoint, dense: HeldModel) -> HeldModel:
     """Hold a checkpoint, to be run as the dense model is."""
     hetero = own.model_type.startswith(HETERO_PREFIX)
-    return dense.instead(own, dense.trust_remote_code and not hetero, family_of(dense.checkpoint.model_type))
+    family = family_of(own.model_type.removeprefix(HETERO_PREFIX))
+    return dense.instead(own, dense.trust_remote_code and not hetero, family)
 
 
 def refuse_other_tokens(

@@ -117,13 +117,18 @@ class Auditor:
     def speed(self) -> SpeedFile | None:
         """Time the patterns that were asked for beside the dense model; None where that cannot be done.
 
-        Weights make no difference to speed: of those that take out the same, one is timed for all.
+        Weights make no difference to speed: of those that take out the same, one is timed for all. Where it is not
+        known what left, there is no shape to time.
         """
         alike: dict[tuple[str, frozenset[Place]], list[str]] = {}
-        for candidate in self.candidates:
+        known = [candidate for candidate in self.candidates if candidate.opened.known]
+        if not known:
+            self.report("speed is not measured: what left is not known; evop speed times a model by itself")
+            return None
+        for candidate in known:
             shape = parts_digest(candidate.file, candidate.zeros), frozenset(candidate.cut.bias)
             alike.setdefault(shape, []).append(candidate.name)
-        cuts = {candidate.name: candidate.cut for candidate in self.candidates}
+        cuts = {candidate.name: candidate.cut for candidate in known}
         timed = time_patterns(self.dense.loaded, {names[0]: cuts[names[0]] for names in alike.values()}, self.report)
         if timed is None:
             return None

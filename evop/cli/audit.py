@@ -21,8 +21,8 @@ def audit(
         list[Path],
         typer.Option(
             "--pattern",
-            help="A pattern file, a search run, a pruned checkpoint, which is measured by its own weights, or "
-            "EvoPress' drop list (.txt); may be repeated.",
+            help="A pattern file, a search run, EvoPress' drop list (.txt), or a pruned checkpoint, another tool's "
+            "alike, which is measured by its own weights; may be repeated.",
         ),
     ],
     out: Out,

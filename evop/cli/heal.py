@@ -17,7 +17,10 @@ from evop.recipes.heal import HealRecipe
 def heal(
     model: Model,
     pattern: Annotated[
-        Path, typer.Option("--pattern", help="A checkpoint that evop pruned; or a search run, or a pattern file.")
+        Path,
+        typer.Option(
+            "--pattern", help="A pruned checkpoint, another tool's alike; or a search run, or a pattern file."
+        ),
     ],
     calibration: SetFolder,
     out: Out,

@@ -16,6 +16,7 @@ from evop.model.families.family import WEIGHT
 from evop.removal.cut import Cut
 from evop.removal.drop_file import read_pattern
 from evop.removal.pattern_file import PatternFile
+from evop.removal.space import pattern_space
 from evop.removal.zeros_file import ZerosFile
 from patterns import Pattern, PatternSpace
 
@@ -34,6 +35,8 @@ class OpenedPattern:
         checkpoint: the folder of the checkpoint whose weights were refitted by this pattern, or have zeros, where the
             file lies in one; the cut lacks them then.
         zeros: the account of weights that are zero; None at other grains than ``weight``.
+        known: whether it is known what left; else the pattern removes nothing, and stands for a model with weights of
+            its own.
     """
 
     path: Path
@@ -44,6 +47,7 @@ class OpenedPattern:
     cut: Cut
     checkpoint: Path | None = None
     zeros: ZerosFile | None = None
+    known: bool = True
 
     @cached_property
     def sha256(self) -> str:
@@ -121,6 +125,18 @@ def open_pattern(path: str | Path, checkpoint: Checkpoint) -> OpenedPattern:
     if weights and not corrections.is_file() and place.with_name(CONFIG).is_file():
         return OpenedPattern(Path(path), place, file, space, pattern, file.cut_alone, place.parent, zeros)
     return OpenedPattern(Path(path), place, file, space, pattern, file.cut(corrections), zeros=zeros)
+
+
+def unknown_pattern(folder: Path, dense: Checkpoint) -> OpenedPattern:
+    """Stand in for the pattern of a model whose weights do not say what left of the dense one.
+
+    Args:
+        folder: the model.
+        dense: the model that it is held against.
+    """
+    space = pattern_space(dense, "subblock", "any", ())
+    file = PatternFile.describe(dense, space, space.dense, Cut(), remove=0.0, cost="params")
+    return OpenedPattern(folder, folder / CONFIG, file, space, space.dense, Cut(), known=False)
 
 
 def _place_of(path: str | Path) -> Path:

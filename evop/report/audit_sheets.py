@@ -156,7 +156,7 @@ def removed_sheet(audit: AuditFile) -> Sheet:
     for pattern in audit.patterns:
         gone = pattern.reached
         shares = [gone.block_params, gone.params, gone.flops, gone.kv, *([gone.latency] if timed else [])]
-        names = Cell(row_name(pattern)), Cell(size_words(pattern))
+        names = Cell(row_name(pattern)), Cell(size_words(pattern) if pattern.left else "not known what left")
         cells = [*names, *(number(_percent(share), 1, "%") for share in shares)]
         rows.append(Row((*cells, *(_zero_cells(pattern.zeros) if zeros else ()))))
     legend = f"FLOPs and KV cache at {COST_CONTEXT:,} tokens of context"

@@ -50,6 +50,8 @@ def pattern_title(pattern: AuditedPattern, run: Path | None = None, header: Mapp
     origin = f"the {what} {pattern.name}" if run is None else f"the {what} of {_last_two(run.resolve())}"
     how = [f"{key} {header[key]}" for key in ("grain", "strategy", "objective") if header and key in header]
     share = f"{pattern.reached.block_params:.0%} of the blocks' parameters"
+    if not pattern.left:
+        share += ", by its size; what left is not known"
     if pattern.zeros is not None:
         share = f"{pattern.zeros.zeros / pattern.zeros.weights:.0%} of the weights zero, none removed"
     return f"{origin}: {', '.join([share, *how])}"

@@ -154,9 +154,9 @@ def _harness(audit: AuditFile) -> list[Section]:
 
 def _patterns(audit: AuditFile, titles: Mapping[str, str]) -> Section:
     caption = "One column per layer. Filled stays, empty leaves; half a box is a block with half of its units."
-    picture = Picture.of(pattern_figure(audit), caption)
+    pictures = (Picture.of(pattern_figure(audit), caption),) if any(row.left for row in audit.patterns) else ()
     words = tuple(f"{name} is {title}." for name, title in titles.items())
-    return Section("pattern", "pattern", "What is left of the network", words, figures=(picture,))
+    return Section("pattern", "pattern", "What is left of the network", words, figures=pictures)
 
 
 def _needs(audit: AuditFile, labels: Mapping[str, str]) -> Section:

@@ -12,15 +12,18 @@ from evop.report.style import FAINT, GRID, colours, new_figure
 
 
 def pattern_figure(audit: AuditFile) -> Figure:
-    """Draw one column per layer, a row for its attention and one for its MLP, or one for both; filled is what stays."""
-    patterns = audit.patterns
+    """Draw one column per layer, a row for its attention and one for its MLP, or one for both; filled is what stays.
+
+    Patterns of which it is not known what left are not drawn; there is another one.
+    """
+    patterns = [pattern for pattern in audit.patterns if pattern.left]
     places = {name: _place(name) for pattern in patterns for name in pattern.left}
     kinds = [kind for kind in ("layer", "attn", "mlp") if any(own == kind for _, own in places.values())]
     layers = 1 + max(layer for layer, _ in places.values())
     rows = len(kinds) + 0.9
     figure = new_figure(8.6, 0.5 + 0.27 * rows * len(patterns))
     axis = figure.subplots()
-    colour = colours([pattern.name for pattern in patterns])
+    colour = colours([pattern.name for pattern in audit.patterns])
     ticks: list[tuple[float, str]] = []
     for at, pattern in enumerate(patterns):
         top = -at * rows

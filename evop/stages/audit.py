@@ -108,6 +108,7 @@ def _audited(
     max_tokens, metric = recipe.max_tokens or most_tokens(candidates), recipe.metric or metric_of(candidates)
     _warn_of_other_sets(candidates, audited, report)
     _warn_of_healed(candidates, report)
+    _warn_of_unknown(candidates, checkpoint, report)
     dense = HeldModel(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
     tolerated = _tolerated(recipe, candidates, audited)
     refits = RandomRefits(audited, dense, recipe.random_refitted, max_tokens, recipe.batch_size, report)
@@ -164,6 +165,19 @@ def _warn_of_healed(candidates: Sequence[Candidate], report: Callable[[str], Non
         judged = None if candidate.itself is not None else judged_healed(candidate.opened)
         if judged is not None and judged.resolve() not in beside:
             report(f"{unhealed_words(candidate.opened, judged)}; audit it too: --pattern {judged}")
+
+
+def _warn_of_unknown(candidates: Sequence[Candidate], dense: Checkpoint, report: Callable[[str], None]) -> None:
+    """Say of every model that another tool made what its weights say of what left."""
+    for candidate in candidates:
+        if not candidate.opened.known:
+            report(
+                f"{candidate.name}: its weights do not say what left of {dense.name}; it is measured as it is, with no "
+                "random patterns beside it"
+            )
+        elif candidate.opened.is_traced:
+            size = f"{candidate.space.reached(candidate.pattern).block_params:.1%}"
+            report(f"{candidate.name}: by its weights, {size} of the blocks' parameters left; it is measured as it is")
 
 
 def _tolerated(

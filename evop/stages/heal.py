@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 
 from calibration import CalibrationSet
+from evop.errors import EvopError
 from evop.export.draft import drafted, refuse_out
 from evop.files.json_file import sha256
 from evop.files.lock import Writing
@@ -75,7 +77,7 @@ def heal(
 
     Args:
         model: the dense model, a Hugging Face folder or hub name.
-        pattern: a checkpoint that evop pruned; or a search run or a pattern file, which is pruned first.
+        pattern: a pruned checkpoint, another tool's alike; or a search run or a pattern file, which is pruned first.
         calibration: a calibration set or its folder, with text to learn from.
         out: the healed checkpoint's folder.
         watch: is shown the progress.
@@ -115,7 +117,10 @@ def _healed(
         report(f"not learned from: {calibration.labels[group]} ({why})")
     folder.open(identity_of(opened, given, calibration, recipe))
     machines = note_machine(folder.folder, Machine.here(loaded.device, loaded.dtype), report)
-    pruned = given or _pruned(model, pattern, folder, recipe, report)
+    if given is not None and opened.is_traced:
+        pruned = _adopted(given, dense, opened, folder, report)
+    else:
+        pruned = given or _pruned(model, pattern, folder, recipe, report)
     try:
         anchor = healing_anchor(loaded, recipe, passages, calibration, folder.folder)
         healing = set_up(recipe, loaded, pruned, passages, anchor, folder)
@@ -135,6 +140,30 @@ def _pruned(
     if not folder.pruned.is_dir():
         trust = recipe.trust_remote_code
         prune(model, pattern, folder.pruned, revision=recipe.revision, trust_remote_code=trust, report=report)
+    return Checkpoint.find(folder.pruned)
+
+
+def _adopted(
+    given: Checkpoint, dense: Checkpoint, opened: OpenedPattern, folder: HealingFolder, report: Callable[[str], None]
+) -> Checkpoint:
+    """Copy what another tool pruned, and put beside it which pattern that is, unless that was done before.
+
+    Raises:
+        EvopError: units are zero that its pattern says are gone.
+    """
+    if dense.parameters - given.parameters != opened.file.removed_params:
+        raise EvopError(
+            f"--pattern {given.folder}: what left of it is zero, not gone, and would learn again; write it smaller "
+            f"first (evop prune --pattern {given.folder} --out FOLDER), and heal that"
+        )
+    report(f"its weights say what left: {', '.join(opened.file.words)}; it begins with the weights that it has")
+    if not folder.pruned.is_dir():
+        with drafted(folder.pruned, given.weight_file_bytes) as draft:
+            for file in filter(Path.is_file, given.folder.iterdir()):  # folders in it are nothing that a model needs
+                shutil.copyfile(file, draft.folder / file.name)
+            opened.file.write(draft.folder / PATTERN)
+            write_sums(draft.folder)
+            draft.publish()
     return Checkpoint.find(folder.pruned)
 
 

@@ -108,15 +108,10 @@ def given_checkpoint(pattern: Path) -> Checkpoint | None:
     """Open the checkpoint that was given as a pattern; None where it is a search run or a file.
 
     Raises:
-        EvopError: it was not pruned by evop, or is healed already.
+        EvopError: it is healed already.
     """
     if not (pattern / CONFIG).is_file():
         return None
-    if not (pattern / PATTERN).is_file():
-        raise EvopError(
-            f"--pattern {pattern} is a checkpoint without {PATTERN}, so evop did not prune it; give one that it did, "
-            "a search run or a pattern file"
-        )
     if (healed := HealFile.of(pattern)) is not None:
         raise EvopError(
             f"--pattern {pattern} is healed already ({healed.tokens:,} tokens); give the pruned checkpoint, with more "

@@ -13,6 +13,7 @@ from sets import small_set
 from tiny import build, load, removing, write_pattern
 from tokenizers import Tokenizer
 from tokenizers.normalizers import Lowercase
+from transformers import AutoConfig, AutoModelForCausalLM
 
 import evop.model.held
 from evop.auditing.candidates import candidates_of
@@ -20,7 +21,7 @@ from evop.errors import EvopError
 from evop.files.json_file import sha256
 from evop.files.names import CORRECTIONS, HEAL, PATTERN
 from evop.model.checkpoint import Checkpoint
-from evop.model.sums import write_sums
+from evop.model.sums import SUMS, write_sums
 from evop.recovery.heal_file import HealFile, HealPoint
 from evop.removal.pattern_facts import ModelName
 from evop.stages.audit import audit
@@ -38,7 +39,7 @@ def road(tmp_path):
 
 def audited(model, *patterns, **more):
     how = {"device": "cpu", "dtype": "float32", "random_patterns": 0, "speed": False, "needs": False, "max_tokens": 32}
-    return audit(model, small_set(), patterns, model.parent / "audit", **how, **more)
+    return audit(model, small_set(), patterns, model.parent / "audit", **how | more)
 
 
 def test_a_folder_with_a_config_is_measured_as_itself(road):
@@ -48,15 +49,75 @@ def test_a_folder_with_a_config_is_measured_as_itself(road):
     assert (masked.recovery, itself.recovery) == ("none", "none")
 
 
-def test_without_a_pattern_nobody_knows_what_it_is(road):
-    model, _, pruned = road
+def by_another_tool(pruned, change):
+    """What another tool leaves: the smaller model, its weights changed, and no word of what it was pruned by."""
     (pruned / PATTERN).unlink()
-    with pytest.raises(EvopError, match=r"a checkpoint without pattern\.json, which says what it was pruned from"):
-        audited(model, pruned)
+    (pruned / SUMS).unlink()
+    weights = load_file(pruned / "model.safetensors")
+    for name in list(weights):
+        change(name, weights)
+    save_file(weights, pruned / "model.safetensors", metadata={"format": "pt"})
+
+
+def test_the_weights_of_another_tools_checkpoint_say_what_left(road):
+    """Its last projections may be another's: it is measured by its own weights, beside random ones of its size."""
+    model, run, pruned = road
+
+    def change(name, weights):
+        if name.endswith("down_proj.weight"):
+            weights[name] = 1.5 * weights[name]
+
+    by_another_tool(pruned, change)
+    said = []
+    file = audited(model, run, pruned, random_patterns=2, report=said.append).file
+    masked, own = file.patterns
+    assert [line for line in said if line.startswith("pruned: by its weights, ") and "it is measured as it is" in line]
+    assert (own.left, own.reached, own.random) == (masked.left, masked.reached, "random as pruned")
+    assert own.checkpoint == Checkpoint.find(pruned).fingerprint
+    losses = {name: [row.loss for row in file.groups if row.pattern == name] for name in ("run", "pruned")}
+    assert min(abs(one - other) for one, other in zip(*losses.values(), strict=True)) > 1e-4
+
+
+def test_a_model_trained_since_is_measured_as_it_is(road):
+    model, run, pruned = road
+
+    def change(name, weights):
+        if "proj" in name:
+            weights[name] = weights[name] + 0.05 * torch.randn(weights[name].shape)
+
+    by_another_tool(pruned, change)
+    said = []
+    file = audited(model, run, pruned, random_patterns=2, report=said.append).file
+    masked, own = file.patterns
+    line = f"pruned: its weights do not say what left of {model}; it is measured as it is, with no random patterns"
+    assert [each for each in said if each.startswith(line)]
+    assert (own.removed, own.left, own.asked, own.random, own.claim) == ([], {}, {}, None, None)
+    assert own.reached.model_dump(exclude={"of_blocks"}) == masked.reached.model_dump(exclude={"of_blocks"})
+    assert own.parts not in ("", masked.parts)
+    summary = {row.pattern: row.mean for row in file.summary if row.split == "audit"}
+    assert summary["pruned"] != summary["run"]
+    page = (model.parent / "audit" / "report.html").read_text()
+    assert "by its size; what left is not known" in page
+    assert "What is left of the network" in page
+
+
+def test_a_model_of_other_widths_alone_is_audited_without_a_picture_of_what_left(road, tmp_path):
+    config, other, said = AutoConfig.from_pretrained(road[0]), build("llama", tmp_path / "other"), []
+    config.intermediate_size, config.num_hidden_layers = 32, 3
+    AutoModelForCausalLM.from_config(config).save_pretrained(other)
+    file = audited(road[0], other, speed=True, report=said.append).file
+    assert [row.left for row in file.patterns] == [{}]
+    assert file.patterns[0].reached.block_params > 0.25
+    assert "speed is not measured: what left is not known; evop speed times a model by itself" in said
+
+
+def test_another_architecture_with_the_same_tokenizer_is_run_as_what_it_is(road, tmp_path):
+    other = build("mistral", tmp_path / "other")
+    assert audited(road[0], other).file.patterns[0].left == {}
 
 
 def test_the_dense_model_is_no_pruned_checkpoint(road):
-    with pytest.raises(EvopError, match=r"a checkpoint without pattern\.json"):
+    with pytest.raises(EvopError, match="is --model itself, of which nothing left; give a pattern"):
         audited(road[0], road[0])
 
 

@@ -23,14 +23,16 @@ from evop.files.names import HEAL, PATTERN
 from evop.losses.objectives import cvar
 from evop.model.checkpoint import Checkpoint
 from evop.model.loaded import load_tokenizer
-from evop.model.sums import write_sums
+from evop.model.sums import SUMS, write_sums
 from evop.recipes.heal import HealRecipe
 from evop.recovery.heal_file import HealFile
 from evop.recovery.healing import lesson, looking, loop
 from evop.recovery.healing.folder import HealingFolder
 from evop.recovery.healing.passages import healing_passages
 from evop.reference import model_dir
+from evop.removal.pattern_file import PatternFile
 from evop.stages import heal as stage
+from evop.stages.audit import audit
 from evop.stages.heal import heal
 from evop.stages.prune import prune
 
@@ -242,8 +244,41 @@ def test_one_healed_already(model, pruned, learnable, out, tmp_path):
     refused("healed already", model, again, learnable, out)
 
 
-def test_a_checkpoint_that_evop_did_not_prune(model, learnable, out):
-    refused(r"without pattern\.json", model, model, learnable, out)
+def by_another_tool(pruned, folder, change):
+    """What another tool leaves: a smaller model with weights of its own, and no word of what it was pruned by."""
+    shutil.copytree(pruned, folder)
+    for name in (PATTERN, SUMS):
+        (folder / name).unlink()
+    weights = load_file(folder / "model.safetensors")
+    for name in weights:
+        if name.endswith("down_proj.weight"):
+            weights[name] = change(name, weights[name])
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def test_what_another_tool_pruned_goes_on_from_its_own_weights(model, pruned, learnable, out, tmp_path):
+    theirs = by_another_tool(pruned, tmp_path / "theirs", lambda name, weight: 1.1 * weight)
+    before, said = content(theirs), []
+    result = heal(model, theirs, learnable, out, report=said.append, **SHORT)
+    own, ours = (heal(model, each, learnable, tmp_path / f"{each.name}-healed", **SHORT) for each in (theirs, pruned))
+    assert "its weights say what left: layers.1.mlp, layers.2.attn; it begins with the weights that it has" in said
+    assert result.file.curve[0].excess == own.file.curve[0].excess != ours.file.curve[0].excess
+    assert PatternFile.read(out / PATTERN).removed == PatternFile.read(pruned / PATTERN).removed
+    assert content(theirs) == before
+    audit(model, learnable, [out], tmp_path / "audit", random_patterns=0, max_tokens=64, needs=False, speed=False)
+
+
+def test_units_of_another_tool_that_are_zero_would_learn_again(model, pruned, learnable, out, tmp_path):
+    def change(name, weight):
+        return torch.zeros_like(weight) if ".2." in name else weight
+
+    theirs = by_another_tool(pruned, tmp_path / "theirs", change)
+    refused("what left of it is zero, not gone, and would learn again; write it smaller", model, theirs, learnable, out)
+
+
+def test_a_model_that_was_never_pruned(model, learnable, out):
+    refused(r"has no pattern\.json, and its weights hold every block and unit", model, model, learnable, out)
 
 
 def test_a_pattern_of_another_model(pruned, tiny_folder, learnable, out):
