@@ -13,10 +13,9 @@ import evop.hf  # noqa: F401  heterogeneous checkpoints load without code of the
 from calibration import Passage
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
-from evop.export.config import HETERO_PREFIX
 from evop.files.names import CONFIG, PATTERN
 from evop.model.checkpoint import Checkpoint
-from evop.model.families import family_of
+from evop.model.families import HETERO_PREFIX, family_of
 from evop.model.held import HeldModel
 from evop.model.loaded import load_tokenizer, wider
 from evop.removal.cut import Cut
@@ -76,14 +75,17 @@ def _by_file(path: Path, own: Checkpoint, dense: Checkpoint) -> OpenedPattern:
 
 def _by_weights(path: Path, own: Checkpoint, dense: Checkpoint) -> OpenedPattern:
     """Find the pattern of a checkpoint that another tool made by its weights, as far as they say it."""
-    family_of(own.model_type)  # of an architecture that evop cannot run, say that
+    model_type = own.model_type.removeprefix(HETERO_PREFIX)
+    family_of(model_type)  # of an architecture that evop cannot run, say that
     if own.fingerprint == dense.fingerprint:
         raise EvopError(
             f"--pattern {path} is --model itself, of which nothing left; give a pattern, or a smaller model"
         )
-    if own.model_type == dense.model_type:
+    if model_type == dense.model_type:
         with suppress(EvopError):  # trained since, or never pruned: what left is not known
             return open_pattern(path, dense)
+    if model_type != own.model_type:
+        raise EvopError(f"--pattern {path} was pruned by evop, but its {PATTERN} is missing; copy that too")
     return unknown_pattern(path, dense)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from evop.errors import EvopError
 from evop.model.loaded import SPREAD
 from patterns import Measurement, Request, Stop
+from patterns.search import BATCH
 
 if TYPE_CHECKING:
     from evop.fitness.fitness import Fitness
@@ -62,11 +63,16 @@ def refuse_engine(recipe: SearchRecipe) -> None:
     """Check that the engine of a recipe can run, before anything is loaded.
 
     Raises:
-        EvopError: the engine is not installed, has no workers, or cannot spread a model.
+        EvopError: the engine is not installed, has no workers or too many, or cannot spread a model.
     """
     if recipe.workers is not None and recipe.engine == "serial":
         raise EvopError(
             f"--workers {recipe.workers}: the serial engine has none; give --engine ray too, or leave it out"
+        )
+    if recipe.workers is not None and recipe.workers > BATCH:
+        raise EvopError(
+            f"--workers {recipe.workers}: {BATCH} patterns are measured together at most, and more workers would wait; "
+            f"give {BATCH} or fewer"
         )
     if recipe.engine == "ray" and recipe.device == SPREAD:
         raise EvopError(f"--engine ray: a worker holds its model on one device, so not with --device {SPREAD}")

@@ -9,12 +9,10 @@ from typing import Any
 
 from evop.export.plan import LayerPlan
 from evop.model.checkpoint import Checkpoint
-from evop.model.families import BlockKind, Family
+from evop.model.families import HETERO_PREFIX, BlockKind, Family
 
 REMOTE_FILE = Path(str(files("evop.removal") / "modeling_evop.py"))
 """The modelling file a heterogeneous checkpoint carries."""
-HETERO_PREFIX = "evop_"
-"""What the model type of a heterogeneous checkpoint begins with."""
 
 
 def pruned_config(checkpoint: Checkpoint, family: Family, plan: LayerPlan) -> dict[str, Any]:

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from evop.export.child import end_with_parent
-from evop.export.config import HETERO_PREFIX
 from evop.export.fresh import in_fresh_process
 from evop.export.source import Source
 from evop.files.json_file import JsonFile, JsonPart
 from evop.model.checkpoint import Checkpoint
+from evop.model.families import HETERO_PREFIX
 from evop.removal.cut import Cut
 from evop.removal.opened import open_pattern
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evop.errors import EvopError, first_line
-from evop.export.config import HETERO_PREFIX, pruned_config
+from evop.export.config import pruned_config
 from evop.export.weights import Piece, made
 from evop.export.write import Pruning
 from evop.model.checkpoint import Checkpoint
-from evop.model.families import Family, family_of
+from evop.model.families import HETERO_PREFIX, Family, family_of
 
 if TYPE_CHECKING:
     import torch

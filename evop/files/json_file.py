@@ -39,11 +39,11 @@ class JsonFile(BaseModel):
                 know.
         """
         if path.exists() and not path.is_file():
-            raise EvopError(f"{path} is a folder, a pipe or a device; expected a {cls.SCHEMA} file")
+            raise EvopError(f"{path} is a folder, a pipe or a device; expected {cls.SCHEMA}")
         try:
             content = json_value(path.read_bytes())
         except FileNotFoundError as error:
-            raise EvopError(f"{path}: no such file; expected a {cls.SCHEMA} file") from error
+            raise EvopError(f"{path}: no such file; expected {cls.SCHEMA}") from error
         except ValueError as error:
             raise EvopError(f"{path} is not JSON ({error}); make it again") from error
         if not isinstance(content, dict) or content.get("schema") != cls.SCHEMA:

@@ -32,7 +32,7 @@ class LossStore:
     saves time, and decides nothing. Searches side by side write in turns, and nothing twice.
 
     Raises:
-        EvopError: the file in the folder is not such a store.
+        EvopError: a file lies where the folder should be, or the one in it is not such a store.
     """
 
     def __init__(self, folder: Path | None, identity: Mapping[str, Any]) -> None:
@@ -42,7 +42,10 @@ class LossStore:
         if folder is not None:
             name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
             self._file = folder / f"{name}.jsonl"
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except (FileExistsError, NotADirectoryError) as error:
+                raise EvopError(f"--store {folder}: a file lies there; expected a folder, or a name for one") from error
             with self._file.open("ab+") as file, _alone(file):
                 self._take_in(file)
 

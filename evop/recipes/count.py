@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-UNITS = {"": 1, "k": 1_000, "M": 1_000_000, "B": 1_000_000_000}
-COUNT = re.compile(r"(\d+(?:\.\d+)?)([kMB]?)")
+UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
+COUNT = re.compile(r"(\d+(?:\.\d+)?)([kmb]?)", re.IGNORECASE)
 
 
 def read_count(value: Any) -> Any:
@@ -19,4 +19,4 @@ def read_count(value: Any) -> Any:
         return None if value == "auto" else value
     if not (found := COUNT.fullmatch(value)):
         raise ValueError("expected a number of tokens such as 500k or 2M")
-    return int(float(found[1]) * UNITS[found[2]])
+    return int(float(found[1]) * UNITS[found[2].lower()])

@@ -9,6 +9,8 @@ from typing import Any, Self, TypeVar
 from pydantic import BaseModel, ValidationError
 
 Section = TypeVar("Section", bound=BaseModel)
+KINDS = ("float", "int", "str")
+"""What pydantic puts behind the name of a field that may be of several kinds."""
 
 
 class RecipeError(ValueError):
@@ -34,6 +36,7 @@ class RecipeError(ValueError):
         problems = error.errors()
         problem = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
         path = tuple(str(step) for step in problem["loc"])
+        path = path[:-1] if path[1:] and path[-1] in KINDS else path  # a field of several kinds: no key of a person's
         inner = problem.get("ctx", {}).get("error")
         if isinstance(inner, RecipeError):
             return cls(path + inner.path, inner.says)

@@ -11,10 +11,9 @@ from tiny import TINY, build, load, ranking, write_pattern
 
 from evop.auditing.itself import held, open_checkpoint, own_losses
 from evop.evaluator import Evaluator
-from evop.export.config import HETERO_PREFIX
 from evop.files.names import CORRECTIONS, PATTERN
 from evop.model.checkpoint import Checkpoint
-from evop.model.families import family_of
+from evop.model.families import HETERO_PREFIX, family_of
 from evop.model.held import HeldModel
 from evop.model.loaded import load_model
 from evop.removal.corrections import write_corrections

@@ -68,6 +68,8 @@ class Block:
         return next((sliced.axis for sliced in self.slices if sliced.module == self.out), 1)
 
 
+HETERO_PREFIX = "evop_"
+"""What the model type of a heterogeneous checkpoint begins with, which evop wrote."""
 GRAINS = ("layer", "subblock", "head", "channel", "mixed")
 """Every granularity a pattern may have; a family says which of them it cannot hold, and why."""
 

@@ -12,9 +12,8 @@ import torch
 from torch import nn
 
 from evop.errors import EvopError, first_line
-from evop.export.config import HETERO_PREFIX
 from evop.model.checkpoint import HEADS, Checkpoint
-from evop.model.families import BLOCK_KINDS, Family, family_of
+from evop.model.families import BLOCK_KINDS, HETERO_PREFIX, Family, family_of
 from evop.model.sums import refuse_changed
 from evop.recovery.healing.adapters import Adapters
 

@@ -17,6 +17,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 import evop.model.held
 from evop.auditing.candidates import candidates_of
+from evop.auditing.itself import open_checkpoint
 from evop.errors import EvopError
 from evop.files.json_file import sha256
 from evop.files.names import CORRECTIONS, HEAL, PATTERN
@@ -76,6 +77,21 @@ def test_the_weights_of_another_tools_checkpoint_say_what_left(road):
     assert own.checkpoint == Checkpoint.find(pruned).fingerprint
     losses = {name: [row.loss for row in file.groups if row.pattern == name] for name in ("run", "pruned")}
     assert min(abs(one - other) for one, other in zip(*losses.values(), strict=True)) > 1e-4
+
+
+def test_what_evop_wrote_is_told_by_its_weights_too_or_by_its_pattern_alone(road, tmp_path):
+    """Heterogeneous, a checkpoint runs as the dense model's type does."""
+    model, dense = road[0], Checkpoint.find(road[0])
+    write_pattern(tmp_path / PATTERN, *removing(model, "layers.1.mlp"), model)
+    pruned = prune(model, tmp_path / PATTERN, tmp_path / "uneven", parity=False).folder
+    assert Checkpoint.find(pruned).model_type == "evop_llama"
+    (pruned / PATTERN).unlink()
+    assert open_checkpoint(pruned, dense)[1].file.removed == ["layers.1.mlp"]
+    weights = load_file(pruned / "model.safetensors")
+    weights["model.layers.0.mlp.up_proj.weight"] *= 2
+    save_file(weights, pruned / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(EvopError, match=r"was pruned by evop, but its pattern\.json is missing; copy that too"):
+        open_checkpoint(pruned, dense)
 
 
 def test_a_model_trained_since_is_measured_as_it_is(road):

@@ -139,3 +139,9 @@ def test_every_engine_has_the_two_methods_and_is_an_option():
 def test_workers_belong_to_ray():
     with pytest.raises(EvopError, match="--workers 2: the serial engine has none"):
         refuse_engine(SearchRecipe.of(workers=2))
+
+
+def test_more_workers_than_patterns_together_are_refused_before_any_is_started():
+    refuse_engine(SearchRecipe.of(engine="ray", workers=32))
+    with pytest.raises(EvopError, match="--workers 33: 32 patterns are measured together at most, and more workers"):
+        refuse_engine(SearchRecipe.of(engine="ray", workers=33))

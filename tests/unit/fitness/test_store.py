@@ -98,3 +98,10 @@ def test_searches_of_other_fidelities_share_nothing(tmp_path):
     LossStore.of_search(folder, IDENTITY, fidelities).put(A, 1, SUMS)
     assert LossStore.of_search(folder, IDENTITY, fidelities).get(A, 1) == SUMS
     assert LossStore.of_search(folder, IDENTITY, (Fidelity(2, 20), Fidelity(4, 40))).get(A, 1) == {}
+
+
+def test_a_file_is_no_folder_to_share(tmp_path):
+    (tmp_path / "file").write_text("x")
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(EvopError, match=rf"^--store {place}: a file lies there; expected a folder, or a name"):
+            LossStore(place, {})

@@ -242,7 +242,7 @@ def test_what_a_person_names_is_a_metric(case, tmp_path):
     assert lines == {"|W| * sqrt(X)"}
     named, written = (unit_importance(line, "mean", sites, statistics, 0) for line in ("wanda", *lines))
     assert all(np.array_equal(named[part], written[part]) for part in named)
-    with pytest.raises(EvopError, match=r"gone\.json: no such file; expected a evop\.metric/3 file"):
+    with pytest.raises(EvopError, match=r"gone\.json: no such file; expected evop\.metric/3"):
         metric_named(str(tmp_path / "gone.json"))
 
 

@@ -100,5 +100,7 @@ def test_adapters_missing_files_and_broken_ones_are_refused(copy, tmp_path):
 def test_unknown_architectures_and_grains_say_what_is_supported(copy):
     with pytest.raises(EvopError, match="'mamba' is not supported; supported are llama, mistral, qwen2, qwen3, gemma2"):
         family_of("mamba")
+    with pytest.raises(EvopError, match="'evop_llama' is that of a checkpoint which evop pruned already; give"):
+        family_of("evop_llama")
     with pytest.raises(EvopError, match="--grain half: unknown; choose one of layer, subblock"):
         pattern_space(Checkpoint.find(copy), "half")

@@ -7,7 +7,8 @@ from evop.recipes.heal import HealRecipe
 
 
 @pytest.mark.parametrize(
-    ("typed", "tokens"), [("2M", 2_000_000), ("1.5k", 1500), ("0.5B", 500_000_000), ("1200", 1200), (7, 7)]
+    ("typed", "tokens"),
+    [("2M", 2_000_000), ("1.5k", 1500), ("0.5B", 500_000_000), ("1200", 1200), ("2K", 2000), ("1m", 1_000_000), (7, 7)],
 )
 def test_tokens_are_typed_as_people_say_them(typed, tokens):
     assert HealRecipe.of(tokens=typed).tokens == tokens
