@@ -28,9 +28,9 @@ def compare(
     from evop.files.given_file import given_file, refuse_no_file
     from evop.stages.compare import compare as compare_runs
 
-    for option, file in (("--csv", csv), ("--picture", picture)):
+    for option, file, ending in (("--csv", csv, ".csv"), ("--picture", picture, "")):
         if file:
-            refuse_no_file(option, file)
+            refuse_no_file(option, file, ending)
     table = compare_runs(runs, audit or ())
     print_comparison(console, table)
     if csv:

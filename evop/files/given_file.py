@@ -10,11 +10,17 @@ from calibration.whole_folder import drafted_beside, sync
 from evop.errors import EvopError
 
 
-def refuse_no_file(option: str, path: Path) -> None:
+def refuse_no_file(option: str, path: Path, ending: str = "") -> None:
     """Check, before anything is computed for it, that a file can have a name, and that nothing is lost by it.
 
+    Args:
+        option: where a person named the file.
+        path: the file.
+        ending: how its name has to end, so that a file of another kind never gives way to it; "" for any.
+
     Raises:
-        EvopError: a folder, a pipe or a device has the name, its folder is not there, or nothing can have it.
+        EvopError: a folder, a pipe or a device has the name, its folder is not there, or nothing can have it; or it
+            ends otherwise.
     """
     try:
         with suppress(FileNotFoundError, NotADirectoryError):
@@ -27,6 +33,8 @@ def refuse_no_file(option: str, path: Path) -> None:
         raise EvopError(f"{option} {path} is a folder, a pipe or a device; give the name of a file")
     if not there:
         raise EvopError(f"{option} {path}: there is no folder {path.parent}; make it, or choose another place")
+    if path.suffix.lower() != ending and ending:
+        raise EvopError(f"{option} {path}: expected a name that ends in {ending}; a file of another kind may lie there")
 
 
 @contextmanager

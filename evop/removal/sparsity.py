@@ -78,6 +78,22 @@ class Sparsity:
                 f"sparsity {str(self)[:60]}: {len(self.shares)} shares for {layers} layers; give one, or one a layer"
             )
 
+    def refuse_rows(self, inputs: int, what: str) -> None:
+        """Check that rows part into groups of M.
+
+        Args:
+            inputs: how long they are.
+            what: names the matrix in an error.
+
+        Raises:
+            EvopError: they do not.
+        """
+        if self.of and inputs % self.of:
+            raise EvopError(
+                f"sparsity {self}: {what} has rows of {inputs}, which is no multiple of {self.of}; give a share, such "
+                "as 0.5"
+            )
+
     def stays(self, scores: torch.Tensor, layer: int, what: str = "a matrix") -> torch.Tensor:
         """Say which weights of every row stay: all but the least important ones, the first of equals leaving first.
 
@@ -92,12 +108,8 @@ class Sparsity:
         Raises:
             EvopError: rows that do not part into groups of M.
         """
+        self.refuse_rows(scores.shape[1], what)
         if self.of:
-            if scores.shape[1] % self.of:
-                raise EvopError(
-                    f"sparsity {self}: {what} has rows of {scores.shape[1]}, which is no multiple of {self.of}; give "
-                    "a share, such as 0.5"
-                )
             return _stays(scores.reshape(-1, self.of), self.of - self.stay).reshape(scores.shape)
         return _stays(scores, int(scores.shape[1] * self.share(layer) + ROUNDING))
 

@@ -38,7 +38,7 @@ from evop.searching.plan import searched_space
 from evop.searching.progress import Progress, Watch, interruptible
 from evop.stages.one_error import one_error
 from evop.tokens.draws import drawn
-from patterns import PatternSpace, Stop
+from patterns import Budget, PatternSpace, Stop
 
 __all__ = ["search_metric"]
 
@@ -89,10 +89,9 @@ def _searched(
     watch(Progress("loading"))
     loaded = load_model(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
     passages = objective_passages(calibration, loaded.tokenizer, recipe.as_search)
+    judge = _judge(recipe, loaded, space, passages)
     identity = _identity(recipe, calibration, loaded, passages)
     log = _log(folder, identity)
-    watch(Progress("importance"))
-    judge = _judge(recipe, loaded, space, passages)
     watch(Progress("dense"))
     splits = {"search": passages.search, "select": passages.select}
     dense = {split: judge.losses([Cut()], part)[0] for split, part in splits.items()}
@@ -168,7 +167,12 @@ def _log(folder: Path, identity: Mapping[str, Any]) -> MetricLog:
 
 
 def _judge(recipe: MetricRecipe, loaded: LoadedModel, space: PatternSpace, passages: ObjectivePassages) -> Judge:
-    """Say how metrics are judged; what they read is gathered once for every draw, in one pass over its passages."""
+    """Say how metrics are judged; what they read is gathered once for every draw, in one pass over its passages.
+
+    Raises:
+        EvopError: weights that cannot leave so.
+        PatternError: a budget that cannot be met.
+    """
     evaluator, model = search_evaluator(recipe.as_search, loaded, space), loaded.model
     objective, trees, text = (
         objective_of(recipe.objective, recipe.tail),
@@ -177,6 +181,8 @@ def _judge(recipe: MetricRecipe, loaded: LoadedModel, space: PatternSpace, passa
     )
     if recipe.grain == WEIGHT:
         matrices = matrices_of(loaded)
+        for matrix in matrices:
+            recipe.asked.refuse_rows(matrix.weight.shape[1], matrix.key)
 
         @cache
         def of_weights(draw: str) -> WeightScores:
@@ -187,6 +193,7 @@ def _judge(recipe: MetricRecipe, loaded: LoadedModel, space: PatternSpace, passa
 
         return WeightJudge(evaluator, objective, recipe.asked, matrices, of_weights)
     sites = sites_of(loaded, space, coupled=False)
+    Budget(space, recipe.remove)
 
     @cache
     def of_units(draw: str) -> tuple[list[SiteScores], Statistics]:

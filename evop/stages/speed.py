@@ -54,7 +54,7 @@ def speed(
         EvopError: bad input.
     """
     if out is not None:
-        refuse_no_file("--out", Path(out))
+        _refuse_other_file(Path(out))
     dense = Checkpoint.find(model, revision)
     paths = paths_of(pruned)
     checkpoints = {_name(path, paths): Checkpoint.find(path) for path in paths}
@@ -76,6 +76,20 @@ def speed(
         with given_file("--out", Path(out)) as file:
             timed.write(file)
     return timed
+
+
+def _refuse_other_file(out: Path) -> None:
+    """Check that nothing but another such account gives way to the one that is written.
+
+    Raises:
+        EvopError: as ``refuse_no_file``, or something else lies there.
+    """
+    refuse_no_file("--out", out)
+    if out.is_file():
+        try:
+            SpeedFile.read(out)
+        except EvopError as error:
+            raise EvopError(f"--out {out} is there already, and no {SpeedFile.SCHEMA}; choose a new name") from error
 
 
 def _with_predictions(timed: SpeedFile, checkpoints: Mapping[str, Checkpoint]) -> SpeedFile:

@@ -7,6 +7,7 @@ import socket
 import pandas as pd
 import pytest
 
+from evop.cli.compare import compare
 from evop.errors import EvopError
 from evop.files.csv_file import write_csv
 from evop.files.given_file import given_file
@@ -55,6 +56,18 @@ def test_a_file_is_there_whole_or_as_it_was(tmp_path):
 def test_nothing_is_measured_for_a_file_that_cannot_be_written(tmp_path):
     with pytest.raises(EvopError, match=r"--out .* is a folder"):
         speed("no model", ["no checkpoint"], out=tmp_path)
+
+
+def test_no_file_of_another_kind_gives_way(tmp_path, capsys):
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text("a set's")
+    with pytest.raises(
+        EvopError, match=r"--out .*manifest\.json is there already, and no evop\.speed/2; choose a new name"
+    ):
+        speed("no model", ["no checkpoint"], out=manifest)
+    with pytest.raises(EvopError, match=r"--csv .*manifest\.json: expected a name that ends in \.csv"):
+        compare([tmp_path], csv=manifest)
+    assert manifest.read_text() == "a set's"
 
 
 def test_a_spreadsheet_reads_names_as_text(tmp_path):

@@ -111,3 +111,20 @@ def test_a_log_that_another_search_wrote_is_refused(calibration, tiny_folder, tm
     write_log_by_hand(log, change)
     with pytest.raises(EvopError, match="holds other metrics than this search would ask for"):
         run(model, calibration, tmp_path / "run", evaluations=3, method="random")
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ("sparsity 4:2: so many of so many stay", {"grain": "weight", "sparsity": "4:2"}),
+        (
+            r"sparsity 5:7: layers\.0\.attn/.* has rows of 192, which is no multiple of 7",
+            {"grain": "weight", "sparsity": "5:7"},
+        ),
+        ("the budget cannot be met", {"grain": "channel", "remove": 0.99}),
+    ],
+)
+def test_what_cannot_leave_is_said_before_anything_is_written(calibration, tmp_path, words, asked):
+    with pytest.raises(EvopError, match=words):
+        search_metric(model_dir(), calibration, tmp_path / "out", method="random", **QUICK | asked)
+    assert not (tmp_path / "out").exists()
