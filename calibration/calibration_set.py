@@ -127,7 +127,7 @@ class CalibrationSet:
         """
         target = Path(folder)
         put_back(target)
-        _refuse_foreign(target)
+        refuse_foreign(target)
         try:
             with drafted_beside(target) as fresh:
                 for name, content in self._files.items():
@@ -222,8 +222,17 @@ def _read_manifest(place: Path) -> Manifest:
         raise CalibrationError(f"{path}: key {key}: {first['msg']}; build the set again") from error
 
 
-def _refuse_foreign(target: Path) -> None:
-    """Raise unless the target is missing, empty, or a calibration set and nothing else."""
+def refuse_foreign(target: Path) -> None:
+    """Check that a set may be saved to a folder.
+
+    Args:
+        target: the folder: missing, empty, or a calibration set and nothing else.
+
+    Raises:
+        CalibrationError: it is something else.
+    """
+    if target.is_symlink() and not target.exists():
+        raise CalibrationError(f"{target}: is a link that leads nowhere, expected a folder; choose another place")
     if not target.exists():
         return
     if not target.is_dir():

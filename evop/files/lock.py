@@ -40,7 +40,7 @@ class Writing:
         """Be the only one who writes into the folder itself, which is made if it is not there.
 
         Raises:
-            EvopError: another process writes there.
+            EvopError: another process writes there, or something else than a folder has the name.
         """
         with self._locked(self.out / LOCK):
             yield
@@ -50,7 +50,8 @@ class Writing:
         """Be the only one who makes a folder of this name; what is made of it lies beside it until it is whole.
 
         Raises:
-            EvopError: another process makes one, or no folder lies beside it, as beside ``.``.
+            EvopError: another process makes one, something else than a folder has the name, or it has no place beside
+                it, as ``.`` has none.
         """
         if self.out.name in ("", ".."):
             raise EvopError(f"--out {self.out} has no name of its own; give the name of a new folder")
@@ -59,9 +60,7 @@ class Writing:
 
     @contextmanager
     def _locked(self, path: Path) -> Iterator[None]:
-        if path.parent.exists() and not path.parent.is_dir():
-            yield  # a file where a folder should be: the stage says so in its own words
-            return
+        _refuse_no_folder(self.out)
         made = _made(path.parent, self.out)
         try:
             descriptor = self._taken(path)
@@ -146,6 +145,21 @@ def _is_still(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
+
+
+def _refuse_no_folder(out: Path) -> None:
+    """Check, before anything is computed for it, that a folder has a name or can get it.
+
+    Raises:
+        EvopError: something else has it, a link that leads nowhere too.
+    """
+    try:
+        if out.is_dir() or not (out.exists() or out.is_symlink()):
+            return
+        what = "a file, a pipe or a device" if out.exists() else "a link that leads nowhere"
+    except OSError as error:  # such as a name that is too long
+        raise EvopError(f"--out {out}: cannot write there ({error.strerror}); choose another folder") from error
+    raise EvopError(f"--out {out} is {what}, expected a folder or a new name; choose another one")
 
 
 def _made(folder: Path, out: Path) -> list[Path]:

@@ -76,7 +76,7 @@ class PatternFile(JsonFile):
             EvopError: nothing there; or not a pattern file.
         """
         place = inside(path, PATTERN)
-        if not place.is_file():
+        if not place.exists():
             if Path(path).is_dir():
                 raise EvopError(f"--pattern {path}: the folder has no pattern.json; has its search finished?")
             raise EvopError(f"--pattern {path}: no such file; expected a pattern.json or a search run's folder")

@@ -93,7 +93,7 @@ class SearchRun:
             present = self.folder.iterdir() if self.folder.is_dir() else []
             written = (self.ranking, *self.half_rankings, *self.moments, self.latency, self.folder / MACHINES)
             unfinished = {self.trials.with_suffix(".tmp"), self.folder / LOCK, *written, *map(temporary_of, written)}
-            if self.folder.is_file() or any(path not in unfinished for path in present):
+            if any(path not in unfinished for path in present):
                 raise EvopError(f"--out {self.folder} is not empty and holds no search; choose a new folder")
             return
         for key, value in identity.items():
@@ -181,5 +181,5 @@ def refuse_another_kind(folder: Path) -> None:
         EvopError: it holds something else.
     """
     present = {path.name for path in folder.iterdir()} - {LOCK} if folder.is_dir() else set()
-    if folder.is_file() or not (POINTS in present or present <= {STORE, LATENCY}):
+    if not (POINTS in present or present <= {STORE, LATENCY}):
         raise EvopError(f"--out {folder} is not empty and holds no search by tolerances; choose a new folder")

@@ -27,7 +27,7 @@ from evop.model.held import HeldModel
 from evop.recipes.audit import AuditRecipe
 from evop.report.page import page
 from evop.searching.frontier_file import FrontierFile, point_folder
-from evop.stages.audit_folder import AuditFolder
+from evop.stages.audit_folder import AuditFolder, refuse_no_audit
 from evop.stages.judged_healed import judged_healed, unhealed_words
 from evop.stages.one_error import one_error
 from evop.timing.speed_file import SpeedFile
@@ -100,11 +100,12 @@ def _audited(
     options: Mapping[str, Any],
 ) -> AuditResult:
     """Audit, as the only one who writes to the folder."""
+    refuse_no_audit(Path(out))
     audited = CalibrationSet.opened(calibration)
     checkpoint = Checkpoint.find(model, recipe.revision)
     paths = [patterns] if isinstance(patterns, str | Path) else list(patterns)
     candidates, randoms = candidates_of(checkpoint, paths, recipe.random_patterns)
-    tasks, folder = _tasks(recipe), _folder(out)
+    tasks, folder = _tasks(recipe), Path(out)
     max_tokens, metric = recipe.max_tokens or most_tokens(candidates), recipe.metric or metric_of(candidates)
     _warn_of_other_sets(candidates, audited, report)
     _warn_of_healed(candidates, report)
@@ -130,13 +131,6 @@ def _audited(
         if tasks is not None:
             written.add(harness=auditor.harness(tasks))
     return AuditResult(folder, written.file, written.speed)
-
-
-def _folder(out: str | Path) -> Path:
-    folder = Path(out)
-    if folder.is_file():
-        raise EvopError(f"--out {folder} is a file; expected a folder to write the audit to")
-    return folder
 
 
 def _warn_of_other_sets(

@@ -8,15 +8,24 @@ from types import TracebackType
 from typing import Any, Self
 
 from evop.auditing.audit_file import AuditFile
+from evop.errors import EvopError
 from evop.files.csv_file import write_csv
-from evop.files.json_file import whole
-from evop.files.names import AUDIT, SPEED
+from evop.files.json_file import temporary_of, whole
+from evop.files.lock import LOCK
+from evop.files.names import AUDIT, CONFIG, METRIC, PATTERN, POINTS, SPEED, TRIALS
 from evop.report.audit_plot import draw_audit
 from evop.timing.speed_file import SpeedFile
 
 PAGE = "report.html"
 PICTURE = "audit.png"
 ROWS = "audit.csv"
+OWN = (AUDIT, ROWS, PICTURE, PAGE, SPEED)
+"""What an audit writes."""
+OTHERS = {
+    **{"manifest.json": "a calibration set", CONFIG: "a model", POINTS: "a search", TRIALS: "a search"},
+    **{METRIC: "a searched metric", PATTERN: "a pattern"},
+}
+"""File -> what a folder is that holds it, beside an audit too: such as a checkpoint, whose card shows one."""
 
 
 class AuditFolder:
@@ -68,3 +77,18 @@ class AuditFolder:
         with whole(self.path / ROWS) as csv:
             write_csv(self.file.group_frame(), csv)
             self.file.write(self.path / AUDIT)
+
+
+def refuse_no_audit(folder: Path) -> None:
+    """Check, before anything is measured, that a folder is new, empty, or that of an audit, which gives way.
+
+    Raises:
+        EvopError: it holds something else.
+    """
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    other = next((what for name, what in OTHERS.items() if name in names), None)
+    if other is not None:
+        raise EvopError(f"--out {folder} is the folder of {other}; an audit has one of its own: choose a new folder")
+    ours = {LOCK, *OWN, *(temporary_of(folder / name).name for name in OWN)}
+    if AUDIT not in names and names - ours:
+        raise EvopError(f"--out {folder} is not empty and holds no audit; choose a new folder")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import calibration
 from calibration import CalibrationSet, Recipe
+from calibration.calibration_set import refuse_foreign
 from evop.files.lock import Writing
 from evop.stages.one_error import one_error
 
@@ -43,6 +44,7 @@ def calibrate(
     """
     safe = f"nothing was written to {out}, and the same command builds it anew"
     with Writing("calibrate", Path(out), safe, wait, report).beside():
+        refuse_foreign(Path(out))
         built = calibration.build_calibration_set(recipe, report=report)
         built.save(out)
     return built

@@ -152,7 +152,7 @@ def _log(folder: Path, identity: Mapping[str, Any]) -> MetricLog:
     path = folder / TRIALS
     if not path.is_file():
         present = folder.iterdir() if folder.is_dir() else []
-        if folder.is_file() or any(found not in (path.with_suffix(".tmp"), folder / LOCK) for found in present):
+        if any(found not in (path.with_suffix(".tmp"), folder / LOCK) for found in present):
             raise EvopError(f"--out {folder} is not empty and holds no search of metrics; choose a new folder")
         folder.mkdir(parents=True, exist_ok=True)
         return MetricLog.create(path, identity)

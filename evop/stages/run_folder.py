@@ -102,8 +102,6 @@ class RunFolder:
             EvopError: the folder holds something else, or the file lies where the resolved recipe goes.
         """
         path = self.folder / "recipe.yaml"
-        if self.folder.is_file():
-            raise EvopError(f"out: {self.folder} is a file; expected a folder to write the run to")
         ours = path.is_file() and MARK in path.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0]
         if not ours and written is not None and path.is_file() and path.samefile(written):
             raise EvopError(

@@ -11,6 +11,9 @@ from evop.cli.compare import compare
 from evop.errors import EvopError
 from evop.files.csv_file import write_csv
 from evop.files.given_file import given_file
+from evop.model.checkpoint import Checkpoint
+from evop.reference import model_dir
+from evop.removal.opened import open_pattern
 from evop.stages.speed import speed
 
 
@@ -68,6 +71,16 @@ def test_no_file_of_another_kind_gives_way(tmp_path, capsys):
     with pytest.raises(EvopError, match=r"--csv .*manifest\.json: expected a name that ends in \.csv"):
         compare([tmp_path], csv=manifest)
     assert manifest.read_text() == "a set's"
+
+
+def test_a_pipe_in_the_place_of_a_pattern_is_not_waited_for(tmp_path):
+    (tmp_path / "run").mkdir()
+    for name in ("pipe", "pipe.txt", "run/pattern.json"):
+        os.mkfifo(tmp_path / name)
+    for name in ("pipe", "pipe.txt", "run", "run/pattern.json"):
+        with pytest.raises(EvopError, match="is a folder, a pipe or a device; expected a") as caught:
+            open_pattern(tmp_path / name, Checkpoint.find(model_dir()))
+        assert "\n" not in str(caught.value)
 
 
 def test_a_spreadsheet_reads_names_as_text(tmp_path):
