@@ -46,7 +46,7 @@ def json_value(text: str | bytes) -> Any:
             is known.
     """
     if isinstance(text, bytes):
-        text = text.decode("utf-8-sig")
+        text = text.decode()
     try:
         value = json.loads(text.removeprefix("\ufeff"))
     except RecursionError as error:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig
 
 from calibration import Passage
-from evop.errors import EvopError
+from evop.errors import EvopError, first_line
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
 from evop.model.loaded import load_model, load_tokenizer
@@ -306,3 +306,32 @@ def test_a_template_without_end_is_one_line(folder, monkeypatch):
     with pytest.raises(EvopError, match=r"d#1 \(TimeoutError: it computed for more than 0.2 seconds"):
         chat_text(passage(messages=CHAT), CHAT, tokenizer)
     assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("change", [lambda content: content[:-2], lambda content: content + b"\0\0"])
+def test_weights_of_another_length_are_seen_before_they_are_loaded(folder, change):
+    whole = (folder / WEIGHTS).read_bytes()
+    (folder / WEIGHTS).write_bytes(change(whole))
+    for look in (lambda found: found.fingerprint, lambda found: found.tensors):
+        with pytest.raises(EvopError, match=rf"it has \d+ bytes, its header says {len(whole)}\); copy it again"):
+            look(Checkpoint.find(folder))
+
+
+def test_a_tokenizer_that_fails_on_a_text_is_one_line(folder):
+    """One of whole words that has none for the unknown ones; its library raises a bare exception."""
+    model = {"type": "WordLevel", "vocab": {"known": 0}, "unk_token": "absent"}
+    content = json.loads((folder / "tokenizer.json").read_text())
+    kept = {**content, "model": model, "added_tokens": [], "normalizer": None, "post_processor": None}
+    (folder / "tokenizer.json").write_text(
+        json.dumps({**kept, "pre_tokenizer": {"type": "Whitespace"}, "decoder": None})
+    )
+    tokenizer = load_tokenizer(Checkpoint.find(folder))
+    with pytest.raises(EvopError, match=r"domain toy: the model's tokenizer fails on d#1 \(.*UNK.*\); mend"):
+        tokenize([passage("known words and others")], tokenizer, 64)
+
+
+def test_what_another_library_says_is_cut_to_a_line_that_says_something():
+    assert first_line(ValueError("\n  no model file:\n  a, b\n or c\n more")) == "no model file: a, b or c"
+    assert first_line(ValueError("one\ntwo")) == "one"
+    assert first_line(KeyError()) == "KeyError"
+    assert len(first_line(ValueError("x" * 5000))) == 300

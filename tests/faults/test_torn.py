@@ -14,6 +14,8 @@ from evop.fitness.store import LossStore
 from evop.model.sums import refuse_changed, write_sums
 from evop.removal.pattern_file import PatternFile
 from patterns import Measurement, Pattern, PatternError, Trial, TrialLog
+from patterns.checked_lines import with_checksum as checked_line
+from patterns.checked_lines import without_checksum
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "pattern.json"
 TRIALS = [
@@ -138,3 +140,25 @@ def test_a_digit_of_a_checked_file_cannot_change(tmp_path):
         except EvopError:
             continue
         assert found == read
+
+
+@pytest.mark.parametrize(
+    "row",
+    ["[]", "7", "{}", '{"round": 0, "levels": 3}', '{"round": 0, "levels": ' + "[" * 100_000 + "]" * 100_000 + "}"],
+)
+def test_lines_whose_checksum_fits_and_that_are_no_trials(log, row):
+    """As somebody writes them who knows how checksums are made."""
+    lines = log.read_bytes().split(b"\n")
+    _, before = without_checksum(lines[0])
+    log.write_bytes(lines[0] + b"\n" + checked_line(row, before).encode() + b"\n")
+    with pytest.raises(PatternError, match="line 2 is damaged") as caught:
+        TrialLog.open(log)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_line_whose_end_is_gone_is_damaged(log):
+    whole = log.read_bytes()
+    assert whole.endswith(b'"}\n')
+    log.write_bytes(whole[:-3] + b"\n")
+    with pytest.raises(PatternError, match="line 6 is damaged"):
+        TrialLog.open(log)

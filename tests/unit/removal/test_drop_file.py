@@ -45,8 +45,9 @@ def test_it_is_a_pattern_of_sub_blocks_without_a_claim(tmp_path):
 def test_without_a_last_newline_and_with_those_of_another_system(tmp_path):
     checkpoint = Checkpoint.find(model_dir())
     path = tmp_path / "drop.txt"
-    path.write_bytes("\r\n".join(LINES).encode())
-    assert read_pattern(path, checkpoint).removed == REMOVED
+    for mark in (b"", b"\xef\xbb\xbf"):
+        path.write_bytes(mark + "\r\n".join(LINES).encode())
+        assert read_pattern(path, checkpoint).removed == REMOVED
 
 
 def test_whole_layers_are_both_blocks(tmp_path):

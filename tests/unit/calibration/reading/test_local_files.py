@@ -158,3 +158,60 @@ def test_a_list_is_looked_through_once(tmp_path, monkeypatch):
     (tmp_path / "b.json").write_text(json.dumps([{"text": f"text {i}"} for i in range(2_000)]))
     assert len(texts(tmp_path / "b.json")) == 2_000
     assert sum(looked) <= (tmp_path / "b.json").stat().st_size
+
+
+def test_a_table_is_read_by_the_columns_that_are_asked_for(tmp_path):
+    """One that nobody asked for may be unreadable."""
+    path = tmp_path / "a.parquet"
+    secret = b"SECRET" * 40
+    pq.write_table(pa.table({"text": ["one", "two"], "x": [secret, b"b"]}), path, use_dictionary=False)
+    content = path.read_bytes()
+    metadata = pq.read_metadata(path).row_group(0).column(1)
+    begins = metadata.data_page_offset
+    path.write_bytes(
+        content[:begins] + b"\xff" * metadata.total_compressed_size + content[begins:][metadata.total_compressed_size :]
+    )
+    with pytest.raises(Exception, match=r"."):
+        pq.read_table(path)
+    assert texts(path) == ["one", "two"]
+    with pytest.raises(CalibrationError, match="cannot be read as Parquet"):
+        texts(f"{path}:x")
+
+
+def test_two_columns_of_one_name_in_a_table(tmp_path):
+    pq.write_table(pa.Table.from_arrays([["one"], ["two"]], names=["text", "text"]), tmp_path / "a.parquet")
+    assert "two columns are called 'text'" in refused(tmp_path / "a.parquet")
+
+
+def test_what_pyarrow_raises_while_it_reads_is_one_line(tmp_path):
+    """Text that is none: the file says UTF-8, and Python cannot decode it."""
+    wrong = pa.array([b"\xff\xfe"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"text": wrong}), tmp_path / "a.parquet")
+    assert "cannot be read as Parquet" in refused(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("rows", [["a" * 200_000, "b"], ["b", "a" * 200_000]])
+def test_cells_longer_than_the_library_takes_by_itself(tmp_path, rows):
+    """Read in turns too: the limit is one of the whole process, and the other file ends first."""
+    for name in ("a.csv", "b.csv"):
+        pd.DataFrame({"text": rows}).to_csv(tmp_path / name, index=False)
+    assert texts(tmp_path / "a.csv") == rows
+    first, second = (open_source("d", str(tmp_path / name)).documents() for name in ("a.csv", "b.csv"))
+    read = [next(first).text]
+    assert [document.text for document in second] == rows
+    assert [*read, *(document.text for document in first)] == rows
+
+
+def test_a_byte_order_mark_before_a_line_or_a_list(tmp_path):
+    for name, content in (
+        ("a.jsonl", '{"text": "one"}'),
+        ("b.jsonl", '[{"text": "one"}]'),
+        ("c.json", '[{"text": "one"}]'),
+    ):
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + content.encode())
+        assert texts(tmp_path / name) == ["one"], name
+
+
+def test_a_text_of_utf_16_is_called_so(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes('{"text": "one"}'.encode("utf-16"))
+    assert "it begins as UTF-16 does; save the file as UTF-8" in refused(tmp_path / "a.jsonl")

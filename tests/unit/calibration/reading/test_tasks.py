@@ -227,3 +227,28 @@ def test_answers_that_are_counted_from_one(golds, choices, refused, tmp_path):
     assert len(list(task.rows())) == 60
     with pytest.raises(CalibrationError, match="none of them 0, the first choice") if refused else nullcontext():
         task.refuse_counted_from_one()
+
+
+def test_an_option_that_is_null_or_blank_is_none(tmp_path):
+    """As where one file holds questions of four options and of five; an answer is counted among all of them."""
+    rows = [
+        {"query": "q1", "choices": ["a", "b", None], "gold": 1},
+        {"query": "q2", "choices": ["a", None, "b"], "gold": 2},
+        {"query": "q3", "choices": ["a", None, "b"], "gold": "C"},
+    ]
+    found = items(tmp_path / "t.jsonl", rows)
+    assert [(item.choices, item.gold) for item in found] == [(("a", "b"), 1)] * 3
+    with pytest.raises(CalibrationError, match="row 1: gold '1', expected 0 to 1"):
+        items(tmp_path / "t.jsonl", [{"query": "q", "choices": ["a", None, "b"], "gold": 1}])
+    (tmp_path / "t.csv").write_text("query,o1,o2,o3,gold\nq1,NA,b,,1\nq2,NA,,b,2\n")
+    task = TaskSource(name="t", source=str(tmp_path / "t.csv"), columns={"choices": "o1+o2+o3"})
+    assert [(row.item.choices, row.item.gold) for row in Task.open(task).rows()] == [(("NA", "b"), 1)] * 2
+
+
+def test_choices_that_a_cell_holds_as_json(tmp_path):
+    (tmp_path / "t.csv").write_text('query,choices,gold\nq,"[""a"", ""b""]",1\n')
+    (row,) = Task.open(TaskSource(name="t", source=str(tmp_path / "t.csv"))).rows()
+    assert (row.item.choices, row.item.gold) == (("a", "b"), 1)
+    (tmp_path / "t.csv").write_text("query,choices,gold\nq,[a b],1\n")
+    with pytest.raises(CalibrationError, match="expected a list of at least two texts"):
+        list(Task.open(TaskSource(name="t", source=str(tmp_path / "t.csv"))).rows())
