@@ -7,6 +7,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from rich.console import Console
+from rich.live import Live
+from rich.table import Table
 
 from calibration.passage import Group
 from calibration.picture import draw_clusters
@@ -42,6 +44,18 @@ def shown(print_it, **options):
     return stream.getvalue()
 
 
+def _table_of(name):
+    table = Table(title=name, caption=name)
+    table.add_column(name, footer=name)
+    table.add_row(name)
+    return table
+
+
+def _live(console, name):
+    with Live(console=console) as live:
+        live.update(name)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_console_prints_names_as_they_are(name):
     def sheet(console):
@@ -51,6 +65,32 @@ def test_the_console_prints_names_as_they_are(name):
     printed = shown(sheet)
     assert printed.count(name) == 5
     assert name in shown(lambda console: console.print(name, soft_wrap=True))
+
+
+WAYS = {
+    "a line": lambda console, name: console.print(name, soft_wrap=True),
+    "a line that is searched for numbers": lambda console, name: console.print(name, soft_wrap=True, highlight=True),
+    "several": lambda console, name: console.print("a", name, soft_wrap=True),
+    "a note": lambda console, name: console.log(name),
+    "a title, a head, a cell, a legend": lambda console, name: print_sheet(
+        console, Sheet(name, (name, name), (Row((Cell(name), Cell(name, worse=True))),), name)
+    ),
+    "a table of rich's": lambda console, name: console.print(_table_of(name)),
+    "a rule": lambda console, name: console.rule(name),
+    "a live line": _live,
+    "what follows a table": lambda console, name: print_sheet(
+        console, Sheet("", ("a", "b"), (Row((Cell("c"), Cell("d"))),) * 2, ""), most=1, rest=name
+    ),
+}
+"""Ways in which words come to the console."""
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "[" in name or ":" in name])
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_of_printing_leaves_brackets_and_colons(way, name):
+    """Two switches of rich's see to it: of the console, and of each of its calls."""
+    printed = COLOURS.sub("", shown(lambda console: WAYS[way](console, name), force_terminal=way == "a live line"))
+    assert name in printed
 
 
 @pytest.mark.parametrize("terminal", [True, False])
