@@ -189,8 +189,7 @@ class CalibrationSet:
 
 def _read_manifest(place: Path) -> Manifest:
     """Read the manifest in a folder, checking schema and keys."""
-    path = place / MANIFEST
-    aside = place.with_name(place.name + ASIDE)
+    path, aside = place / MANIFEST, place.with_name(place.name + ASIDE)
     if not place.exists() and aside.is_dir():
         raise CalibrationError(
             f"{place}: a calibrate that replaced it was killed; rename {aside}, which is the old set"
@@ -223,20 +222,16 @@ def _read_manifest(place: Path) -> Manifest:
 
 
 def refuse_foreign(target: Path) -> None:
-    """Check that a set may be saved to a folder.
-
-    Args:
-        target: the folder: missing, empty, or a calibration set and nothing else.
+    """Check that a folder is missing, empty, or a calibration set and nothing else, so that a set may be saved there.
 
     Raises:
         CalibrationError: it is something else.
     """
-    if target.is_symlink() and not target.exists():
-        raise CalibrationError(f"{target}: is a link that leads nowhere, expected a folder; choose another place")
-    if not target.exists():
+    if not (target.exists() or target.is_symlink()):
         return
     if not target.is_dir():
-        raise CalibrationError(f"{target}: is a file, expected a folder; choose another place")
+        what = "a file" if target.exists() else "a link that leads nowhere"
+        raise CalibrationError(f"{target}: is {what}, expected a folder; choose another place")
     names = {entry.name for entry in target.iterdir()}
     foreign = sorted(names - {MANIFEST, PASSAGES, CENTROIDS, PICTURE})
     if names and (foreign or MANIFEST not in names):
