@@ -43,7 +43,7 @@ def _named(path: Path, head: list[str], rows: Iterator[tuple[int, list[str]]]) -
 
 def _cells(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Read the cells of each row, and the number of the line that it ends in; blank lines are no rows."""
-    before = csv.field_size_limit(MOST_OF_A_ROW)
+    before = csv.field_size_limit()
     try:
         with opened(path) as stream:
             rows = csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), strict=True)
