@@ -61,7 +61,7 @@ class Student:
             keep_zeros: whether weights of the decoder's matrices that are zero stay zero.
 
         Raises:
-            EvopError: transformers cannot load it, or ``lora`` and peft is not installed.
+            EvopError: transformers cannot load it, or ``lora`` and peft is not installed or the rank is no low one.
         """
         model = _loaded(checkpoint, trust_remote_code).to(device or torch.device("cpu"))
         names = _trained(model, _family(checkpoint), train)
@@ -74,6 +74,7 @@ class Student:
                 if name in stays:  # without weight decay, what has no gradient does not move
                     parameter.register_hook(partial(torch.mul, stays[name]))
             return cls(checkpoint, model, stored)
+        _refuse_rank(rank, stored)
         own = {id(parameter): name for name, parameter in stored.items()}
         adapters = Adapters.put(model, [name.removesuffix(".weight") for name in names], rank, seed, own, stays)
         return cls(checkpoint, model, stored, adapters)
@@ -144,6 +145,17 @@ def _loaded(checkpoint: Checkpoint, trust_remote_code: bool) -> nn.Module:
     if missing := sorted(read[1]["missing_keys"]):
         raise EvopError(f"{checkpoint.name}: {missing[0]} is missing from its files; prune the model again")
     return read[0].eval().requires_grad_(False)
+
+
+def _refuse_rank(rank: int, weights: Mapping[str, torch.Tensor]) -> None:
+    """Check that a change of a rank is a low-rank one for some weight.
+
+    Raises:
+        EvopError: no weight has so many rows and columns.
+    """
+    most = max(min(weight.shape) for weight in weights.values())
+    if rank > most:
+        raise EvopError(f"--rank {rank}: no weight has more than {most} rows and columns; give fewer, or --train full")
 
 
 def _family(checkpoint: Checkpoint) -> Family:

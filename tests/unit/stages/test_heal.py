@@ -322,6 +322,10 @@ def test_a_folder_of_somebody_else(model, pruned, learnable, out):
     assert (HealingFolder(out).folder / "mine").is_dir()
 
 
+def test_a_rank_that_no_weight_has(model, pruned, learnable, out):
+    refused("--rank 49: no weight has more than 32 rows and columns; give", model, pruned, learnable, out, rank=49)
+
+
 def test_a_loss_that_is_not_finite(model, learnable, out, tmp_path):
     """One of a weight that is no number, which the losses on select come to before a step does."""
     broken = build("llama", tmp_path / "model")
