@@ -113,7 +113,18 @@ def sha256(path: Path) -> str:
 def first_problem(error: ValidationError) -> str:
     """Put the first thing pydantic found wrong on one line."""
     problem = error.errors()[0]
-    where = ".".join(str(step) for step in problem["loc"]) or "the whole"
+    where = ".".join(keys_to(problem["loc"])) or "the whole"
     if not problem["loc"] and problem["type"] == "value_error":  # values that do not go together: the words say which
         return problem["msg"].removeprefix("Value error, ")
     return f"{where}: {problem['msg'].removeprefix('Value error, ')} (found {str(problem.get('input'))[:60]!r})"
+
+
+def keys_to(steps: Sequence[int | str]) -> tuple[str, ...]:
+    """Name the way to what pydantic found wrong, without the kinds among which it chose: no keys of a person's.
+
+    Example:
+        >>> keys_to(("remove", "float")), keys_to(("remove", "dict[str,float]", "flops"))
+        (('remove',), ('remove', 'flops'))
+    """
+    keys = tuple(str(step) for step in steps if not str(step).startswith(("dict[", "list[", "tuple[")))
+    return keys[:-1] if keys[1:] and keys[-1] in ("float", "int", "str") else keys

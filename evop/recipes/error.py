@@ -8,9 +8,9 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from evop.files.json_file import keys_to
+
 Section = TypeVar("Section", bound=BaseModel)
-KINDS = ("float", "int", "str")
-"""What pydantic puts behind the name of a field that may be of several kinds."""
 
 
 class RecipeError(ValueError):
@@ -35,8 +35,7 @@ class RecipeError(ValueError):
         """
         problems = error.errors()
         problem = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
-        path = tuple(str(step) for step in problem["loc"])
-        path = path[:-1] if path[1:] and path[-1] in KINDS else path  # a field of several kinds: no key of a person's
+        path = keys_to(problem["loc"])
         inner = problem.get("ctx", {}).get("error")
         if isinstance(inner, RecipeError):
             return cls(path + inner.path, inner.says)

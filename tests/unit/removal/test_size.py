@@ -82,3 +82,9 @@ def test_what_is_no_number_of_bytes_is_refused(written):
 
 def test_bytes_are_written_for_a_person():
     assert (bytes_words(2**32), bytes_words(3 * 2**19)) == ("4.00 GiB", "1.50 MiB")
+
+
+def test_the_way_to_a_number_that_is_none_holds_no_words_of_pydantics():
+    for asked in (float("nan"), float("inf")):
+        with pytest.raises(EvopError, match=rf"^option remove: Input should be a finite number \(found '{asked}'\)$"):
+            SearchRecipe.of(remove=asked)
