@@ -102,7 +102,7 @@ class Cell:
         if not folder.is_dir():
             recipe = calibration_recipe(
                 [name for name in names if (name in kept_away) is away],
-                group_by=["document"] if names == embedded_domains() else [],
+                group_by=["document"] if {*names} <= {*embedded_domains()} else [],
                 clusters=4, embedder="lexical", hold_out=0.25, passages=9, passage_chars=250,
                 limit=2500, min_group_tokens=120, select_passages=4, audit_passages=12, train_tokens=1000,
                 seed=self.seed,

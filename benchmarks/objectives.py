@@ -173,15 +173,13 @@ def table(frame: pd.DataFrame) -> str:
     columns = [f"{split} {what}" for split in where for what in ("worst", "mean")]
     wide = frame.set_index([*keys, "objective", "chosen"])[columns]
     before = wide.xs(BEFORE, level=("objective", "chosen"))
-    seeds = frame.groupby(["grain", "passages"])["seed"].nunique().unique()
+    seeds = frame.groupby("passages")["seed"].nunique()
     lines = [
         f"| grain | passages a group | objective, finalists chosen on | {' | '.join(columns)} |",
         "|---" * (3 + len(columns)) + "|",
     ]
-    sizes: list[Any] = sorted(frame["passages"].unique())
-    sizes += ["all"] if len(sizes) > 1 else []
-    for grain, size in itertools.product(frame["grain"].unique(), sizes):
-        mine = frame[(frame["grain"] == grain) & ((frame["passages"] == size) | (size == "all"))]
+    for grain, size in itertools.product(frame["grain"].unique(), seeds.index):
+        mine = frame[(frame["grain"] == grain) & (frame["passages"] == size)]
         for contender, by in itertools.product(CONTENDERS, ("both", "select")):
             rows = mine[(mine["objective"] == contender) & (mine["chosen"] == by)].set_index(keys)[columns]
             if rows.empty:
@@ -193,11 +191,11 @@ def table(frame: pd.DataFrame) -> str:
             else:
                 cells = [f"{change[c].mean():+.0f} ± {spread[c]:.0f}" for c in columns]
             lines.append(f"| {grain} | {size} | {contender}, {by} | {' | '.join(cells)} |")
-    counted = "/".join(map(str, sorted(seeds)))
+    counted = ", ".join(f"{count} with {size} passages" for size, count in seeds.items())
     return (
-        f"Means over {counted} seeds. The row `worst, select` (the default before) is the excess in nats; the\n"
-        "others are differences from it in thousandths of a nat, with the standard error over the seeds; below\n"
-        "zero is better.\n\n" + "\n".join(lines) + "\n"
+        f"Means over seeds ({counted}). The row `worst, select` (the default before) is\n"
+        "the excess in nats; the others are differences from it in thousandths of a nat, with the standard error over\n"
+        "the seeds; below zero is better.\n\n" + "\n".join(lines) + "\n"
     )
 
 

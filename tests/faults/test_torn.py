@@ -6,12 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny import build
 
 from calibration.checksum import with_checksum
 from evop.errors import EvopError
 from evop.files.tensors import read_tensors, write_tensors
 from evop.fitness.store import LossStore
+from evop.model.checkpoint import Checkpoint
+from evop.model.loaded import load_model
 from evop.model.sums import refuse_changed, write_sums
+from evop.recovery.healing.student import Student
 from evop.removal.pattern_file import PatternFile
 from patterns import Measurement, Pattern, PatternError, Trial, TrialLog
 from patterns.checked_lines import with_checksum as checked_line
@@ -54,6 +58,16 @@ def test_a_log_torn_anywhere_is_gone_on_with_to_the_same_bytes(log):
         log.write_bytes(whole[:end])
         with pytest.raises(PatternError):
             TrialLog.open(log)
+
+
+def test_nothing_of_a_torn_end_is_left_behind_a_shorter_one(log):
+    whole = log.read_bytes()
+    log.write_bytes(whole + b'{"round": 9, "half of a long line": "' + b"x" * 5000)
+    TrialLog.open(log).append(TRIALS[:1])
+    after = log.read_bytes()
+    assert after.startswith(whole)
+    assert TrialLog.open(log).trials == [*TRIALS, TRIALS[0]]
+    assert len(after) < len(whole) + 1000
 
 
 def test_a_changed_log_is_refused_and_says_what_is_good(log):
@@ -124,6 +138,21 @@ def test_a_checkpoint_whose_weights_were_changed_is_refused(tmp_path):
                 refuse_changed(folder)
         (folder / name).write_bytes(whole)
     refuse_changed(folder)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(EvopError, match=r"model\.safetensors is missing, which SHA256SUMS names; copy the whole"):
+        refuse_changed(folder)
+
+
+def test_whoever_loads_a_changed_checkpoint_is_told(tmp_path):
+    folder = build("llama", tmp_path / "model")
+    write_sums(folder)
+    load_model(Checkpoint.find(folder), "cpu", "float32")
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.seek(-3, 2)
+        file.write(b"\x11")
+    for load in (lambda own: load_model(own, "cpu", "float32"), lambda own: Student.load(own, "full")):
+        with pytest.raises(EvopError, match=r"model\.safetensors was changed since evop wrote it"):
+            load(Checkpoint.find(folder))
 
 
 def test_a_digit_of_a_checked_file_cannot_change(tmp_path):
