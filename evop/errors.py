@@ -10,6 +10,10 @@ from collections.abc import Iterable
 
 LONGEST = 300
 """Characters of another library's error that are shown."""
+NOT_FINITE = (
+    "use --dtype float32; where it is that, see whether transformers gives finite losses for this model and text"
+)
+"""What to do about numbers that are none, where it is not known in which dtype they were computed."""
 
 
 class EvopError(ValueError):

@@ -14,7 +14,7 @@ import numpy as np
 
 from calibration.passage import domain_of
 from calibration.seeded import generator
-from evop.errors import EvopError, refuse_unknown
+from evop.errors import NOT_FINITE, EvopError, refuse_unknown
 from evop.importance.over_groups import OVERS, over_of
 from evop.metrics.expression import BY_GROUP, GRADIENTS, TERMINALS, WEIGHT_GRADIENTS, Expression
 from evop.metrics.metric import Metric
@@ -150,7 +150,7 @@ def metric_importance(
         if not np.isfinite(values).all():
             raise EvopError(
                 f"--importance {importance.name}: {site.part} has units whose importance is not a finite number; "
-                "use --dtype bfloat16 or float32, or check the model's weights"
+                f"{NOT_FINITE}"
             )
         values = values - np.minimum(values.min(axis=1, keepdims=True), 0)
         means = values.mean(axis=1, keepdims=True)

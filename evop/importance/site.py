@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from evop.errors import EvopError
+from evop.errors import NOT_FINITE, EvopError
 
 
 @dataclass(frozen=True, eq=False)  # tensors have no plain equality
@@ -52,7 +52,7 @@ def on_cpu(tensor: torch.Tensor, what: str) -> np.ndarray:
     """
     values = tensor.cpu().double().numpy()
     if not np.isfinite(values).all():
-        raise EvopError(f"{what} is not finite; use --dtype bfloat16 or float32, or check the model's weights")
+        raise EvopError(f"{what} is not finite; {NOT_FINITE}")
     return values
 
 

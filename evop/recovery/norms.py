@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from evop.errors import EvopError
+from evop.errors import NOT_FINITE, EvopError
 from evop.model.families.family import Block
 
 LEAST_GAIN = 1e-3
@@ -48,7 +48,7 @@ class NormBehind:
         inside = block.adds != block.main
         total = before + out
         if not total.isfinite().all():
-            raise EvopError(f"what goes through {block.out} is not finite; use --dtype bfloat16 or float32")
+            raise EvopError(f"what goes through {block.out} is not finite; {NOT_FINITE}")
         if not inside and torch.allclose(behind, total, rtol=1e-2, atol=1e-2 * float(total.abs().max())):
             return None
         norm = layer.get_submodule(block.adds if inside else block.norms[0])

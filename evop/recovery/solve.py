@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from evop.errors import EvopError
+from evop.errors import NOT_FINITE, EvopError
 
 JITTER = 1e-10
 """What is added to the diagonal where a matrix is singular to rounding, in its mean entries; grown tenfold until it is
@@ -56,7 +56,7 @@ class NormalSums:
             EvopError: sums that are not finite.
         """
         if not (torch.isfinite(self.gram).all() and torch.isfinite(self.cross).all()):
-            raise EvopError(f"{self.what}: its inputs are not finite; use --dtype bfloat16 or float32")
+            raise EvopError(f"{self.what}: its inputs are not finite; {NOT_FINITE}")
         diagonal = self.gram.diagonal().clone()
         mean, jitter = float(diagonal.mean()) or 1.0, 0.0
         try:

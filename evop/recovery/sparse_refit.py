@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from evop.errors import EvopError
+from evop.errors import NOT_FINITE, EvopError
 from evop.evaluator.layer_stack import LayerStack
 from evop.evaluator.prefixes import state_of
 from evop.model.loaded import LoadedModel
@@ -83,7 +83,7 @@ class SparseRefit:
         for matrix, weight in stored_weights(self.loaded, matrices):
             gram = sums.pop(matrix.key).gram
             if not torch.isfinite(gram).all():
-                raise EvopError(f"{matrix.key}: its inputs are not finite; use --dtype bfloat16 or float32")
+                raise EvopError(f"{matrix.key}: its inputs are not finite; {NOT_FINITE}")
             device = self.loaded.device if self.loaded.device.type == "cuda" else gram.device  # MPS has no float64
             stays = self.masks[matrix.place][matrix.name].to(device)
             fitted = least_squares_of_rows(weight.to(device).double(), gram.to(device), stays)
