@@ -178,7 +178,7 @@ RESULTS = {
     ],
     "docs/peers.md": ["peers", "peers-gaps"],
     "docs/objectives.md": ["objectives"],
-    "docs/metrics.md": ["metrics"],
+    "docs/metrics-compared.md": ["metrics", "metrics-smollm2"],
     "docs/exports.md": ["exports"],
     "docs/recovery.md": ["recovery", "recovery-nll", "recovery-kl", "recovery-both", "training-aware", "massive"],
     "docs/calibration.md": ["copies", "clusters"],
