@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 COMPUTES = {
     "in Python": "while True: pass",
     # No signal is answered in here: the main thread is in a library, and does not come back for minutes.
@@ -74,6 +76,8 @@ def test_who_was_told_to_outlive_its_terminal_does(tmp_path):
     finally:
         signal.signal(signal.SIGHUP, before)
     running.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):  # it goes on; of two signals at once, the second is answered first
+        running.wait(timeout=2)
     running.send_signal(signal.SIGTERM)
     assert "terminated" in running.communicate(timeout=60)[1]
     assert running.returncode == 143
