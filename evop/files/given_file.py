@@ -33,7 +33,7 @@ def refuse_no_file(option: str, path: Path, ending: str = "") -> None:
         raise EvopError(f"{option} {path} is a folder, a pipe or a device; give the name of a file")
     if not there:
         raise EvopError(f"{option} {path}: there is no folder {path.parent}; make it, or choose another place")
-    if path.suffix.lower() != ending and ending:
+    if ending and path.suffix.lower() != ending:
         raise EvopError(f"{option} {path}: expected a name that ends in {ending}; a file of another kind may lie there")
 
 

@@ -109,7 +109,7 @@ def _audited(
     max_tokens, metric = recipe.max_tokens or most_tokens(candidates), recipe.metric or metric_of(candidates)
     _warn_of_other_sets(candidates, audited, report)
     _warn_of_healed(candidates, report)
-    _warn_of_unknown(candidates, checkpoint, report)
+    _say_what_weights_said(candidates, checkpoint, report)
     dense = HeldModel(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
     tolerated = _tolerated(recipe, candidates, audited)
     refits = RandomRefits(audited, dense, recipe.random_refitted, max_tokens, recipe.batch_size, report)
@@ -161,7 +161,7 @@ def _warn_of_healed(candidates: Sequence[Candidate], report: Callable[[str], Non
             report(f"{unhealed_words(candidate.opened, judged)}; audit it too: --pattern {judged}")
 
 
-def _warn_of_unknown(candidates: Sequence[Candidate], dense: Checkpoint, report: Callable[[str], None]) -> None:
+def _say_what_weights_said(candidates: Sequence[Candidate], dense: Checkpoint, report: Callable[[str], None]) -> None:
     """Say of every model that another tool made what its weights say of what left."""
     for candidate in candidates:
         if not candidate.opened.known:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from calibration.calibration_set import MANIFEST
 from evop.auditing.audit_file import AuditFile
 from evop.errors import EvopError
 from evop.files.csv_file import write_csv
@@ -22,7 +23,7 @@ ROWS = "audit.csv"
 OWN = (AUDIT, ROWS, PICTURE, PAGE, SPEED)
 """What an audit writes."""
 OTHERS = {
-    **{"manifest.json": "a calibration set", CONFIG: "a model", POINTS: "a search", TRIALS: "a search"},
+    **{MANIFEST: "a calibration set", CONFIG: "a model", POINTS: "a search", TRIALS: "a search"},
     **{METRIC: "a searched metric", PATTERN: "a pattern"},
 }
 """File -> what a folder is that holds it, beside an audit too: such as a checkpoint, whose card shows one."""

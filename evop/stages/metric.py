@@ -180,9 +180,9 @@ def _judge(recipe: MetricRecipe, loaded: LoadedModel, space: PatternSpace, passa
         passages.search.as_text(),
     )
     if recipe.grain == WEIGHT:
-        matrices = matrices_of(loaded)
+        matrices, asked = matrices_of(loaded), recipe.asked
         for matrix in matrices:
-            recipe.asked.refuse_rows(matrix.weight.shape[1], matrix.key)
+            asked.refuse_rows(matrix.weight.shape[1], matrix.key)
 
         @cache
         def of_weights(draw: str) -> WeightScores:
@@ -191,9 +191,9 @@ def _judge(recipe: MetricRecipe, loaded: LoadedModel, space: PatternSpace, passa
                 lambda tokens: WeightScores.gathered(model, matrices, some, tokens, gradients=trees)
             )
 
-        return WeightJudge(evaluator, objective, recipe.asked, matrices, of_weights)
+        return WeightJudge(evaluator, objective, asked, matrices, of_weights)
     sites = sites_of(loaded, space, coupled=False)
-    Budget(space, recipe.remove)
+    Budget(space, recipe.remove)  # refuses one that cannot be met, before anything is written
 
     @cache
     def of_units(draw: str) -> tuple[list[SiteScores], Statistics]:
