@@ -8,13 +8,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from errno import ELOOP, ENOENT
 from pathlib import Path
+from stat import S_ISDIR
+from typing import TypeVar
 
 from calibration.whole_folder import take_lock
 from evop.errors import EvopError
 
 LOCK = ".lock"
 """Name of the lock in a folder that is written in place; of one beside it, what its name ends in."""
+TRIES = 100
+"""How often a folder is made that others take away at the same moment; each time is one of their ends."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -80,12 +86,7 @@ class Writing:
     def _taken(self, path: Path) -> int:
         """Open the file and lock it; the descriptor holds the lock."""
         while True:
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)  # whoever was waited for may have taken it away
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-            except (OSError, ValueError) as error:  # a ValueError of a name that no file can have
-                reason = getattr(error, "strerror", None) or error
-                raise EvopError(f"--out {self.out}: cannot write there ({reason}); choose another folder") from error
+            descriptor = _made_sure(lambda: _opened(path), self.out)
             try:
                 self._take(descriptor)
                 if _is_still(descriptor, path):  # else its last owner deleted it: what is locked is no name any more
@@ -154,11 +155,15 @@ def _refuse_no_folder(out: Path) -> None:
         EvopError: something else has it, a link that leads nowhere too.
     """
     try:
-        if out.is_dir() or not (out.exists() or out.is_symlink()):
+        if S_ISDIR(out.stat().st_mode):  # asked once: another writer may make the folder, or take it away, meanwhile
             return
-        what = "a file, a pipe or a device" if out.exists() else "a link that leads nowhere"
-    except OSError as error:  # such as a name that is too long
-        raise EvopError(f"--out {out}: cannot write there ({error.strerror}); choose another folder") from error
+        what = "a file, a pipe or a device"
+    except ValueError:
+        return  # making it says why it cannot be made
+    except OSError as error:
+        if error.errno not in (ENOENT, ELOOP) or not out.is_symlink():
+            return
+        what = "a link that leads nowhere"
     raise EvopError(f"--out {out} is {what}, expected a folder or a new name; choose another one")
 
 
@@ -168,9 +173,33 @@ def _made(folder: Path, out: Path) -> list[Path]:
     Raises:
         EvopError: it cannot be made.
     """
-    missing = [place for place in (folder, *folder.parents) if not place.exists()]
-    try:
+
+    def make() -> list[Path]:
+        missing = [place for place in (folder, *folder.parents) if not place.exists()]
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EvopError(f"--out {out}: cannot write there ({error.strerror}); choose another folder") from error
-    return missing
+        return missing
+
+    return _made_sure(make, out)
+
+
+def _opened(path: Path) -> int:
+    """Open a lock's file; its folder may be gone, with whoever was waited for."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+
+
+def _made_sure(make: Callable[[], T], out: Path) -> T:
+    """Make something in a folder that another writer, when it ends, may take away between two steps.
+
+    Raises:
+        EvopError: it cannot be made, however often it is tried.
+    """
+    for again in reversed(range(TRIES)):
+        try:
+            return make()
+        except (OSError, ValueError) as error:  # a ValueError of a name that no file can have
+            if again and isinstance(error, FileNotFoundError | FileExistsError):
+                continue
+            reason = getattr(error, "strerror", None) or error
+            raise EvopError(f"--out {out}: cannot write there ({reason}); choose another folder") from error
+    raise AssertionError("the last try returns or raises")

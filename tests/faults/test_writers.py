@@ -100,3 +100,43 @@ for _ in range({each}):
     assert [process.wait() for process in running] == [0] * writers
     assert counter.read_text() == str(writers * each)
     assert not (out / LOCK).exists()
+
+
+TOGGLE = """
+import sys
+from pathlib import Path
+folder = Path(sys.argv[1])
+print("begun", flush=True)
+while True:
+    try:
+        folder.mkdir(exist_ok=True)
+        folder.rmdir()
+    except OSError:
+        pass
+"""
+
+
+def test_a_folder_that_another_writer_makes_and_takes_away_at_the_same_moment_is_a_folder(tmp_path):
+    out = tmp_path / "out"
+    other = subprocess.Popen([sys.executable, "-c", TOGGLE, out], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "begun\n"
+        for number in range(100):
+            with Writing("count", out, "safe").in_place():
+                (out / "written").write_text(str(number))
+                assert (out / "written").read_text() == str(number)
+                (out / "written").unlink()
+    finally:
+        other.kill()
+        other.communicate()
+
+
+@pytest.mark.parametrize("out", ["a\0b", "n" * 300, "file/out", "deep/" + "n" * 300 + "/out"])
+def test_a_folder_that_no_one_can_make_is_said_in_a_line(tmp_path, out):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(EvopError, match=r"cannot write there \(.+\); choose another folder"),
+        Writing("search", tmp_path / out, "safe").in_place(),
+    ):
+        pytest.fail("written")
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["file"]
