@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from calibration.visible import drawable
-from evop.report.domain_panels import ACROSS, PANEL, draw_panels, places_of
+from evop.report.domain_panels import ACROSS, PANEL, draw_panels, mark_beyond, places_of, within_reach
 from evop.report.naming import model_title
 from evop.report.style import PATTERNS, RANDOM
 from evop.searching.frontier_file import REACHED, WORDS
@@ -63,6 +63,7 @@ def draw_frontier(frame: pd.DataFrame, path: Path, domains: pd.DataFrame | None 
     axis.set_ylabel(LOST[runs["audit_kind"].iloc[0]][0])
     axis.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     axis.set_ylim(*_limits(runs))
+    mark_beyond(axis, runs, runs["audit_worst"], colour)
     axis.grid(color="#e6e6e6", lw=0.6)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
@@ -97,9 +98,10 @@ def _random(axis: Axes, runs: pd.DataFrame) -> None:
 
 
 def _limits(runs: pd.DataFrame) -> tuple[float, float]:
-    """Find the ends of the picture: zero and what the searches reach; random patterns far above them leave it."""
+    """Find the ends of the picture: zero and what the searches reach; random patterns and ruin far above leave it."""
     searched = runs[["audit_worst", "audit_low", "audit_high"]]
-    low, high = float(searched.min().min()), float(searched.max().max())
+    tops = searched.max(axis=1)
+    low, high = float(searched.min().min()), float(tops[within_reach(runs, tops)].max())
     random = float(runs["random_worst"].max())
     top = high if pd.isna(random) else max(high, min(random, OFTEN * high))
     return min(0.0, low), max(1.05 * top, LEAST)
