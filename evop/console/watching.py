@@ -48,6 +48,7 @@ def _line(progress: Progress) -> str:
     words = {
         "loading": "loading the model",
         "importance": "ranking units",
+        "statistics": "gathering what metrics read",
         "moments": "gathering what levels are refitted by",
         "dense": "measuring the dense model",
         "timing": "timing the answer beside the dense model",

@@ -19,8 +19,8 @@ class Progress:
     """Says where a search stands.
 
     Attributes:
-        stage: ``"loading"``, ``"importance"``, ``"moments"``, ``"dense"``, ``"searching"``, ``"selecting"`` or
-            ``"timing"``.
+        stage: ``"loading"``, ``"importance"``, ``"statistics"``, ``"moments"``, ``"dense"``, ``"searching"``,
+            ``"selecting"`` or ``"timing"``.
         evaluations: distinct patterns measured.
         best: best value of the objective so far among trials that meet the budget, or None.
         worst: excess of the group that loses most under the best pattern, in the unit of the loss, or None.

@@ -89,7 +89,7 @@ def _searched(
     watch(Progress("loading"))
     loaded = load_model(checkpoint, recipe.device, recipe.dtype, recipe.trust_remote_code)
     passages = objective_passages(calibration, loaded.tokenizer, recipe.as_search)
-    judge = _judge(recipe, loaded, space, passages)
+    judge = _judge(recipe, loaded, space, passages, lambda: watch(Progress("statistics")))
     identity = _identity(recipe, calibration, loaded, passages)
     log = _log(folder, identity)
     watch(Progress("dense"))
@@ -166,8 +166,16 @@ def _log(folder: Path, identity: Mapping[str, Any]) -> MetricLog:
     return log
 
 
-def _judge(recipe: MetricRecipe, loaded: LoadedModel, space: PatternSpace, passages: ObjectivePassages) -> Judge:
+def _judge(
+    recipe: MetricRecipe,
+    loaded: LoadedModel,
+    space: PatternSpace,
+    passages: ObjectivePassages,
+    gathering: Callable[[], None],
+) -> Judge:
     """Say how metrics are judged; what they read is gathered once for every draw, in one pass over its passages.
+
+    ``gathering`` is told before each pass.
 
     Raises:
         EvopError: weights that cannot leave so.
@@ -186,6 +194,7 @@ def _judge(recipe: MetricRecipe, loaded: LoadedModel, space: PatternSpace, passa
 
         @cache
         def of_weights(draw: str) -> WeightScores:
+            gathering()
             some = drawn(text, draw)
             return evaluator.backoff(
                 lambda tokens: WeightScores.gathered(model, matrices, some, tokens, gradients=trees)
@@ -197,6 +206,7 @@ def _judge(recipe: MetricRecipe, loaded: LoadedModel, space: PatternSpace, passa
 
     @cache
     def of_units(draw: str) -> tuple[list[SiteScores], Statistics]:
+        gathering()
         some = drawn(text, draw)
         found = evaluator.backoff(lambda tokens: gather(model, sites, some, tokens, gradients=trees, of_weights=trees))
         return scores_of(sites, found), found

@@ -49,6 +49,15 @@ def test_a_longer_search_extends_a_shorter_one_wherever_it_was_cut(method, calib
     assert found.metric == best.metric
 
 
+@pytest.mark.parametrize("grain", ["channel", "weight"])
+def test_a_person_is_told_what_it_is_doing(grain, calibration, tiny_folder, tmp_path):
+    seen = []
+    run(tiny_folder("llama"), calibration, tmp_path / "out", evaluations=3, grain=grain, watch=seen.append)
+    stages = [progress.stage for progress in seen]
+    assert list(dict.fromkeys(stages)) == ["loading", "dense", "statistics", "searching", "selecting"]
+    assert stages.count("statistics") == 1
+
+
 def test_the_answer_is_the_importance_of_a_search(calibration, tmp_path):
     """What is said of a metric is what one ranking by it loses; named by folder or written out, it is one search."""
     found = run(model_dir(), calibration, tmp_path / "metric", evaluations=3, grain="mixed", width_step=None)
