@@ -125,7 +125,7 @@ class SearchLoop:
         return SearchResult(self.run.folder, pattern, account)
 
     def _completed(self, strategy: Strategy, reason: str) -> list[Trial]:
-        """Complete a pattern where the search stopped before anything met the budget; the strategy says how.
+        """Complete patterns where the search stopped before anything met the budget; the strategy says how.
 
         Raises:
             EvopError: nothing was measured, or nothing that meets the budget has a loss.
@@ -135,17 +135,31 @@ class SearchLoop:
             more = "give more --minutes, or a smaller search sample" if reason == "minutes" else "run the command again"
             raise EvopError(f"no round was measured before the search stopped ({reason}); {more}")
         values, finished = self._whole_values(trials)
-        pattern = strategy.completion(values)
+        promising = strategy.completions(values)[: self._completions(reason)]
         failed = next((t.measurement.failed for t in trials if t.measurement.failed), "not a number")
-        if pattern is not None:
-            (measurement,) = self.fitness([pattern])
+        completed: list[Trial] = []
+        full = self.fitness.sample.full
+        for pattern, measurement in zip(promising, self.fitness(promising), strict=True):
             if measurement.failed is None:
-                known = 0 if self.fitness.sample.full.trained else _charged(trials, pattern)
+                known = 0 if full.trained else _charged(trials, pattern)
                 rest = 0 if pattern in finished else measurement.tokens - known
-                charged = replace(measurement, tokens=rest + sum(finished.values()))
-                return [Trial(-1, pattern, True, self.fitness.sample.full.passages, charged)]
+                finishing = 0 if completed else sum(finished.values())
+                charged = replace(measurement, tokens=rest + finishing)
+                completed.append(Trial(-1, pattern, True, full.passages, charged))
+        if completed:
+            return sorted(completed, key=lambda trial: trial.value)
         advice = wider(self.fitness.sample.evaluator.loaded.dtype, "remove less, or give another --seed")
         raise EvopError(f"no pattern that meets the budget has a loss ({failed}); {advice}")
+
+    def _completions(self, reason: str) -> int:
+        """Count the patterns that are completed: as many as there can be finalists, where there are tokens and time."""
+        setup, tokens = self.setup, self.recipe.tokens
+        if reason != "evaluations" or tokens is None:
+            return setup.refits.most if reason == "evaluations" else 1
+        left = tokens - setup.spent - sum(trial.measurement.tokens for trial in setup.log.trials)
+        each = self.fitness.sample.full.tokens
+        fitting = (n for n in range(1, setup.refits.most + 1) if setup.reserve(n) + n * each <= left)
+        return max(fitting, default=1)
 
     def _whole_values(self, trials: Sequence[Trial]) -> tuple[dict[Pattern, float], dict[Pattern, int]]:
         """Take the last value of each pattern, measuring to the end what the last rounds stopped early.

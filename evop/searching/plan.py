@@ -17,7 +17,7 @@ from evop.removal.space import THINNED, pattern_space
 from evop.searching.bisection import FIRST, STEPS
 from evop.timing.chosen_table import refuse_options
 from evop.timing.table import LatencyTable
-from patterns import Budget, Pattern, PatternSpace, default_strategy, refuse_strategy
+from patterns import FINALISTS, Budget, Pattern, PatternSpace, default_strategy, refuse_strategy
 from patterns.strategies.sensitivities import PROBING, probes
 
 MOST_COUNTED = 2000
@@ -83,9 +83,10 @@ class SearchPlan:
         alone = len(probes(self.budget.space))
         if asked > alone:
             return ""
+        chosen = FINALISTS if name == "surrogate" else 1
         return (
-            f"--evaluations {asked}: strategy {name} first measures what each of {alone} parts costs alone, and ends "
-            f"before it measures a pattern of the size asked for; give {2 * alone} or more, or --strategy random"
+            f"--evaluations {asked}: strategy {name} first measures what each of {alone} parts costs alone, then no "
+            f"more than {chosen} of the patterns that this chooses; give {2 * alone} or more, or --strategy random"
         )
 
     def at(self, remove: float) -> SearchPlan:

@@ -41,11 +41,14 @@ class Strategy(Protocol):
     def tell(self, values: Mapping[Pattern, float]) -> None:
         """Take the values of the patterns just asked; lower is better, infinity is a failed measurement."""
 
-    def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
-        """Return a pattern that meets the budget, should nothing measured in full meet it when the search is stopped.
+    def completions(self, values: Mapping[Pattern, float]) -> list[Pattern]:
+        """Return patterns that meet the budget, should nothing measured in full meet it when the search is stopped.
 
         Args:
             values: pattern -> its last value, of everything measured so far, the round in flight included.
+
+        Returns:
+            What promises most first; none where all that is asked meets the budget.
         """
 
 

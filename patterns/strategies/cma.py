@@ -101,9 +101,9 @@ class CMA:
         """Take the best of these for the best so far, which is injected into the next generation."""
         self._note(values)
 
-    def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
+    def completions(self, values: Mapping[Pattern, float]) -> list[Pattern]:
         """Return what the sensitivities measured so far would choose."""
-        return by_effects(self.budget, effects(self.budget.space, values))
+        return [by_effects(self.budget, effects(self.budget.space, values))]
 
     # -- generations
 

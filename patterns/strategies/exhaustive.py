@@ -32,6 +32,6 @@ class Exhaustive:
     def tell(self, values: Mapping[Pattern, float]) -> None:
         """Do nothing: values do not change the order."""
 
-    def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
-        """Return None: every pattern asked meets the budget already."""
-        return None
+    def completions(self, values: Mapping[Pattern, float]) -> list[Pattern]:
+        """Return none: every pattern asked meets the budget already."""
+        return []

@@ -92,9 +92,9 @@ class Genetic:
         self.ask()
         self._population = [*values, *self._population][:POPULATION]
 
-    def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
-        """Return None: every pattern asked meets the budget already."""
-        return None
+    def completions(self, values: Mapping[Pattern, float]) -> list[Pattern]:
+        """Return none: every pattern asked meets the budget already."""
+        return []
 
     def _repaired(self, genes: np.ndarray) -> list[Pattern]:
         """Return rows of genes, int [rows, free parts], as patterns brought to the budget."""

@@ -51,7 +51,7 @@ class Greedy:
         self._kept = min(values, key=lambda pattern: values[pattern])
         self._finished = self.budget.met(self._kept)
 
-    def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
+    def completions(self, values: Mapping[Pattern, float]) -> list[Pattern]:
         """Return the pattern kept so far, completed in the order in which the removals of the last whole step ranked.
 
         Where the first step was not finished, what it measured is the ranking. Levels beyond a removal leave at a
@@ -66,7 +66,7 @@ class Greedy:
             rank, reached = places[0] if places else (len(best_first) + 1, part.top)
             rounds = np.ceil((np.arange(1, part.top + 1) - kept) / (reached - kept or 1))
             order.append(np.where(rounds > 0, rank + (rounds - 1) * (len(best_first) + 1), 0.0))
-        return self.budget.ranked(order)
+        return [self.budget.ranked(order)]
 
     def _enlarged(self, pattern: Pattern) -> Pattern:
         """Return a removal made large enough, and brought to the budget where it removes more than enough."""

@@ -52,9 +52,9 @@ class OneShot:
         """Rank what was measured; finish when that was the one pattern."""
         self._asked = [self._by_sensitivity(values)] if self._asked is self._probes else []
 
-    def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
+    def completions(self, values: Mapping[Pattern, float]) -> list[Pattern]:
         """Return the pattern that what was measured so far ranks; what was not measured leaves last."""
-        return self._by_sensitivity(values) if self._probes else None
+        return [self._by_sensitivity(values)] if self._probes else []
 
     def _by_sensitivity(self, values: Mapping[Pattern, float]) -> Pattern:
         """Return the pattern whose levels cost least by the probes, as if no part minded what else is gone."""

@@ -79,9 +79,9 @@ class Policy:
         step = gradient((losses - self._baseline) / (losses.std() or 1.0), kept, self.probabilities)
         self.probabilities = self._projected(self.probabilities - LEARNING_RATE * step)
 
-    def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
-        """Return None: every pattern asked meets the budget already."""
-        return None
+    def completions(self, values: Mapping[Pattern, float]) -> list[Pattern]:
+        """Return none: every pattern asked meets the budget already."""
+        return []
 
     def _hard(self) -> Pattern:
         """Return the pattern in which the units of the smallest keep probabilities leave."""

@@ -31,6 +31,6 @@ class Random:
     def tell(self, values: Mapping[Pattern, float]) -> None:
         """Do nothing: values do not change what is drawn."""
 
-    def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
-        """Return None: every pattern asked meets the budget already."""
-        return None
+    def completions(self, values: Mapping[Pattern, float]) -> list[Pattern]:
+        """Return none: every pattern asked meets the budget already."""
+        return []

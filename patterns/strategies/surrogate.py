@@ -99,7 +99,7 @@ class Surrogate:
             self._cost = effects(self.budget.space, values)
             self._enter({p: value for p, value in values.items() if self.budget.met(p)})
             self._process.fit(self._values, self._cost)
-            self.fidelity, self._asked = 1.0, self._first_answers(values)
+            self.fidelity, self._asked = 1.0, self._chosen(values)[: self.settings.full_fidelity]
             return
         self._enter(values)
         fitted = self._process.fit(self._values, self._cost)
@@ -118,13 +118,16 @@ class Surrogate:
         self._values.update(((pattern, 1.0), value) for pattern, value in values.items())
         self._met.update(dict.fromkeys(values))
 
-    def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
-        """Return the best pattern measured; before any, what the sensitivities known by then would choose."""
+    def completions(self, values: Mapping[Pattern, float]) -> list[Pattern]:
+        """Return the best patterns measured; before any, what the sensitivities known by then would choose.
+
+        They are noisy, and some may be missing: of several patterns that nearly add up to the least, one is better.
+        """
         met = [pattern for pattern in values if self.budget.met(pattern) and np.isfinite(values[pattern])]
         if met:
-            return min(met, key=lambda pattern: values[pattern])
+            return sorted(met, key=lambda pattern: values[pattern])
         self._process.fit({}, effects(self.budget.space, values))
-        return self._by_sensitivities(values)[0]
+        return self._chosen(values)
 
     def _enter(self, values: Mapping[Pattern, float]) -> None:
         """Take the values of the patterns last asked."""
@@ -133,17 +136,12 @@ class Surrogate:
 
     # -- candidates
 
-    def _first_answers(self, values: Mapping[Pattern, float]) -> list[Pattern]:
-        """Return what the sensitivities choose, and the best that switches from there reach by their sum."""
+    def _chosen(self, values: Mapping[Pattern, float]) -> list[Pattern]:
+        """Return what the sensitivities choose, then what switches from there reach, the smallest sum of them first."""
         chosen = by_effects(self.budget, effects(self.budget.space, values))
-        best = self._by_sensitivities(values)
-        return list(dict.fromkeys([chosen, *best]))[: self.settings.full_fidelity]
-
-    def _by_sensitivities(self, values: Mapping[Pattern, float]) -> list[Pattern]:
-        """Return what switches from the choice of the sensitivities reach, the smallest sum of them first."""
-        found = list(self._climbed(dict.fromkeys([by_effects(self.budget, effects(self.budget.space, values))])))
+        found = list(self._climbed({chosen: None}))
         mean, _ = self._process.predict(found)
-        return [found[i] for i in np.argsort(mean, kind="stable")]
+        return list(dict.fromkeys([chosen, *(found[i] for i in np.argsort(mean, kind="stable"))]))
 
     def _candidates(self, fitted: bool) -> dict[Pattern, None]:
         """Return patterns worth a prediction: what switches and chance bring."""

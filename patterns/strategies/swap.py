@@ -113,9 +113,9 @@ class Swap:
         self._stuck = 0
         self._breed(min(values, key=lambda pattern: values[pattern]))
 
-    def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
+    def completions(self, values: Mapping[Pattern, float]) -> list[Pattern]:
         """Return the best of the last step that was finished; of what was measured, where the first was not."""
-        return self._ranked[0] if self._ranked else min(values, key=lambda pattern: values[pattern], default=None)
+        return (self._ranked or sorted(values, key=lambda pattern: values[pattern]))[:1]
 
     def _start(self) -> None:
         """Ask for random patterns, without a parent."""

@@ -51,6 +51,6 @@ class Warm:
         if isinstance(self.strategy, Beginner):
             self.strategy.begin_from(values)
 
-    def completion(self, values: Mapping[Pattern, float]) -> Pattern | None:
+    def completions(self, values: Mapping[Pattern, float]) -> list[Pattern]:
         """Return what the strategy would."""
-        return self.strategy.completion(values)
+        return self.strategy.completions(values)

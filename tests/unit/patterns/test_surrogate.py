@@ -70,13 +70,16 @@ def test_stopped_before_anything_was_measured_in_full_it_answers_from_low_fideli
     budget = SPACES["subblock any"]
     log, *_, strategy = run(tmp_path, "surrogate", budget, evaluations=evaluations)
     values = {trial.pattern: trial.value for trial in log.trials}
-    answer = strategy.completion(values)
-    assert budget.met(answer)
+    answer, *others = strategy.completions(values)
+    assert all(budget.met(pattern) for pattern in (answer, *others))
     met = [pattern for pattern in values if budget.met(pattern)]
     if met:
         assert answer == min(met, key=values.get)
     else:
         assert answer.levels[min(values, key=values.get).levels.index(1)] == 1
+        assert others
+        summed = gone(budget.space, others) @ effects(budget.space, values)
+        assert list(summed) == sorted(summed)
 
 
 @pytest.mark.parametrize("space", SPACES)

@@ -80,6 +80,26 @@ def test_a_stopped_greedy_is_completed_counted_and_said(calibration, tmp_path):
     assert [json.loads(line)["met"] for line in logged] == [False] * 3
 
 
+@pytest.mark.parametrize("tokens", [None, 60_000, 20_000])
+def test_where_sensitivities_are_all_it_measured_several_patterns_that_they_choose_are(calibration, tmp_path, tokens):
+    """As many as there can be finalists, or as the tokens that are left allow; the best of them is the answer."""
+    found = search(model_dir(), calibration, tmp_path / "run", evaluations=20, deploy="any", tokens=tokens, **QUICK)
+    account, pattern = found.account, found.account.tokens["dense"]
+    assert account.completed
+    assert account.stopped == "evaluations"
+    assert account.tokens["total"] <= (tokens or account.tokens["total"])
+    if tokens == 20_000:
+        assert 1 < len(account.finalists) < 8
+        assert account.tokens["total"] + 2 * pattern > tokens
+    else:
+        assert len(account.finalists) == 8
+    whole = len(account.finalists) * pattern
+    logged = [json.loads(line) for line in (tmp_path / "run" / "trials.jsonl").read_text().splitlines()[1:]]
+    assert account.tokens["trials"] == whole + sum(trial["tokens"] for trial in logged)
+    assert [finalist.search for finalist in account.finalists] == sorted(f.search for f in account.finalists)
+    assert found.pattern.claim.pooled == min(finalist.pooled for finalist in account.finalists)
+
+
 def test_the_answer_is_the_best_finalist_on_search_and_select_together(calibration, tmp_path):
     found = search(model_dir(), calibration, tmp_path / "run", strategy="random", evaluations=6, tail=0.25, **QUICK)
     loaded = load_model(Checkpoint(model_dir(), "reference"), "cpu", "float32")
