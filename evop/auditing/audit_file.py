@@ -145,4 +145,31 @@ class AuditFile(JsonFile):
         questions = [row.model_dump() for row in self.groups if row.kind == "item"]
         if any(row[name] is None for row in questions for name in ASKED):
             return "questions without their accuracy"
+        if self.needs and any(len(row) != len(self.needs.parts) for row in self.needs.excess.values()):
+            return "what groups need has other parts"
+        return self._strange_group()
+
+    def _strange_group(self) -> str | None:
+        """Say which row names a group that was not measured where the row says; None if none does."""
+        measured: dict[tuple[str, str], set[str]] = {}
+        for row in self.groups:
+            measured.setdefault((row.split, row.kind), set()).add(row.group)
+        every = {group for groups in measured.values() for group in groups}
+        named: list[tuple[str, set[str], set[str]]] = [
+            *(
+                (f"the summary of {row.split}", {row.worst_group, row.equal_worst_group, *row.worst_among}, known)
+                for row in self.summary
+                if (known := measured[row.split, row.kind])
+            ),
+            *((f"domain {row.domain}", {row.worst_group}, every) for row in self.domains),
+            *(("what groups may lose", {row.worst_group, *row.over}, every) for row in self.borne),
+            *(
+                ("a claim", {pattern.claim.worst_group}, every)
+                for pattern in self.patterns
+                if pattern.claim is not None and pattern.claimed_group_on_audit is not None
+            ),
+        ]
+        for what, groups, known in named:
+            if strange := groups - known:
+                return f"{what} names {sorted(strange)[0][:60]!r}, a group that was not measured there"
         return None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from evop.files.json_file import JsonPart
 from evop.files.machine import Machine
@@ -74,6 +74,12 @@ class Claim(JsonPart):
     """The group that pays most on ``search`` and ``select`` pooled."""
     excess: dict[str, float]
     """Group -> its excess on ``search`` and ``select`` pooled, by their tokens."""
+
+    @model_validator(mode="after")
+    def _worst_of_these(self) -> Self:
+        if self.worst_group not in self.excess:
+            raise ValueError(f"worst_group is {self.worst_group[:60]!r}, expected a group of excess")
+        return self
 
 
 class ReachedFractions(JsonPart):

@@ -62,4 +62,6 @@ class SearchResult:
             )
         if pattern.origin is None or pattern.origin.trials_sha256 != account.trials_sha256:
             raise EvopError(f"{folder}: pattern.json is not the answer of the search beside it; run its command again")
+        if pattern.claim is not None and pattern.claim.excess.keys() - account.groups.keys():
+            raise EvopError(f"{folder}: pattern.json claims of groups that search.json lacks; run its command again")
         return cls(folder, pattern, account, None if pattern.latency is None else answer_speed(folder))
