@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from evop.files.json_file import JsonFile, JsonPart
 from evop.files.machine import Machine
@@ -50,6 +50,14 @@ class RefitFile(JsonFile):
     chosen: int
     machines: list[Machine] = Field(default_factory=list)
     """The machines that refitted, in their order: versions, device, dtype, threads."""
+
+    @model_validator(mode="after")
+    def _one_of_the_tried(self) -> Self:
+        if not 0 <= self.chosen < len(self.tried):
+            raise ValueError(f"chosen is {self.chosen}, expected one of the {len(self.tried)} that were tried")
+        if any(tried.excess.keys() != self.tried[0].excess.keys() for tried in self.tried) or not self.best.excess:
+            raise ValueError("what was tried is not of the same groups, or of none")
+        return self
 
     @property
     def best(self) -> Tried:

@@ -35,6 +35,7 @@ def domain_lines(audit: AuditFile) -> pd.DataFrame:
     rows = [
         {
             "strategy": pattern.name,
+            "seed": 0,
             "removed": pattern.reached.block_params,
             "budget": pattern.name,
             **row.model_dump(include={"domain", "kind", "worst", "low", "high"}),
@@ -43,7 +44,7 @@ def domain_lines(audit: AuditFile) -> pd.DataFrame:
         for row in audit.domains_of(pattern.name).values()
         if row.split == "audit"
     ]
-    columns = ["strategy", "removed", "budget", "domain", "kind", "worst", "low", "high"]
+    columns = ["strategy", "seed", "removed", "budget", "domain", "kind", "worst", "low", "high"]
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[-3:], float))
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
+
+from pydantic import model_validator
 
 from evop.files.json_file import JsonFile, JsonPart
 from evop.files.names import FRONTIER, HEALED, POINTS
@@ -82,6 +84,24 @@ class FrontierFile(JsonFile):
     points: list[Point]
     unmet: list[float]
     labels: dict[str, str]
+
+    @model_validator(mode="after")
+    def _points_of_its_own(self) -> Self:
+        if self.cost not in WORDS or self.judge not in self.edges:
+            raise ValueError(f"found cost {self.cost[:60]!r} and no edge of judge {self.judge}")
+        named = [*((judge, name) for judge, name in self.edges.items() if name is not None), *self._answered]
+        for judge, name in named:
+            point = self.point(name)
+            if point is None or judge not in point.judgements:
+                raise ValueError(f"names {name[:60]!r}, which is no point that was judged {judge}")
+        if strange := next((point.name for point in self.points if not point.judgements.keys() & self.edges), None):
+            raise ValueError(f"point {strange[:60]!r} was judged as nothing that has an edge")
+        return self
+
+    @property
+    def _answered(self) -> list[tuple[JudgedAs, str]]:
+        """What the answer was judged as, and its name; nothing where nothing can go."""
+        return [] if self.answer is None else [(self.judge, self.answer)]
 
     @classmethod
     def find(cls, folder: Path) -> FrontierFile | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
+from pydantic import model_validator
 
 from calibration.passage import domain_of
 from evop.files.json_file import JsonFile, JsonPart, sha256
@@ -72,6 +73,12 @@ class Judgement(JsonPart):
     """The group in which it was measured."""
     verdict: Verdict
     """``within``: the upper end is at most 1; ``beyond``: the lower end is above; else ``open``."""
+
+    @model_validator(mode="after")
+    def _worst_of_these(self) -> Self:
+        if self.worst_group not in {row.group for row in self.groups}:
+            raise ValueError(f"worst_group is {self.worst_group[:60]!r}, expected one of groups")
+        return self
 
     @classmethod
     def of(cls, bearing: Bearing) -> Judgement:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from evop.files.json_file import JsonFile, JsonPart
 from evop.files.machine import Machine
@@ -87,3 +87,10 @@ class SearchFile(JsonFile):
     finalists: list[Finalist]
     machines: list[Machine] = Field(default_factory=list)
     trials_sha256: str
+
+    @field_validator("tokens")
+    @classmethod
+    def _summed(cls, tokens: dict[str, int]) -> dict[str, int]:
+        if "total" not in tokens:
+            raise ValueError("total is missing, expected the sum of all purposes under that name")
+        return tokens

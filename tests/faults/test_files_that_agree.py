@@ -5,11 +5,14 @@ import shutil
 
 import pytest
 from by_hand import write_by_hand
+from pydantic import ValidationError
 from sets import small_set
 
 from evop.auditing.audit_file import AuditFile
 from evop.errors import EvopError
+from evop.recovery.refit_file import RefitFile
 from evop.reference import model_dir
+from evop.searching.frontier_file import FrontierFile
 from evop.stages.audit import audit
 from evop.stages.search import SearchResult, search
 
@@ -73,3 +76,91 @@ def test_a_search_claims_of_groups_that_its_account_has(house):
     changed(run / "search.json", lambda content: content.update(groups={}))
     with pytest.raises(EvopError, match=r"pattern\.json claims of groups that search\.json lacks; run its command"):
         SearchResult.read(run)
+
+
+def test_an_account_says_what_it_scored_in_all(house):
+    run = house / "run"
+    changed(run / "search.json", lambda content: content["tokens"].pop("total"))
+    with pytest.raises(EvopError, match=r"search\.json.*tokens.*total is missing, expected the sum"):
+        SearchResult.read(run)
+
+
+TRIED = [{"method": "none", "ridge": 0.0, "through": -1, "value": 0.2, "excess": {"law/0": 0.2}}]
+REFIT = {
+    "version": "1",
+    "model": {"name": "m", "revision": None, "fingerprint": "f"},
+    "pattern_sha256": "p",
+    "calibration": "c",
+    "recipe": {},
+    "tokens": {"law": 100},
+    "anchor": "",
+    "tried": TRIED,
+    "chosen": 0,
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "change"),
+    [
+        ("chosen is 1, expected one of the 1 that were tried", {"chosen": 1}),
+        ("chosen is -1, expected one of", {"chosen": -1}),
+        ("not of the same groups, or of none", {"tried": [*TRIED, {**TRIED[0], "excess": {"law/1": 0.1}}]}),
+        ("not of the same groups, or of none", {"tried": [{**TRIED[0], "excess": {}}]}),
+    ],
+)
+def test_a_refit_chose_one_of_what_it_tried(words, change):
+    assert RefitFile(**REFIT).best.worst == 0.2
+    with pytest.raises(ValidationError, match=words):
+        RefitFile(**{**REFIT, **change})
+
+
+JUDGED = {
+    "groups": [{"group": "law/0", "kind": "text", "tolerance": 0.1, "loss": 0.05, "low": None, "high": None}],
+    "domains": [],
+    "measured": 0.5,
+    "largest": 0.5,
+    "low": None,
+    "high": None,
+    "worst_group": "law/0",
+    "verdict": "within",
+}
+POINT = {
+    "name": "0.20",
+    "remove": 0.2,
+    "removed": 0.2,
+    "judgements": {"masked": JUDGED},
+    "evaluations": 3,
+    "tokens": 9,
+    "pattern_sha256": "p",
+}
+FRONTIER = {
+    **{key: REFIT[key] for key in ("version", "model", "calibration")},
+    "cost": "params",
+    "tolerate": ["0.1"],
+    "judge": "masked",
+    "answer": "0.20",
+    "edges": {"masked": "0.20"},
+    "points": [POINT],
+    "unmet": [],
+    "labels": {"law/0": "law/0 court"},
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "change"),
+    [
+        ("names '0.30', which is no point that was judged masked", {"answer": "0.30"}),
+        ("names '0.30', which is no point that was judged masked", {"edges": {"masked": "0.30"}}),
+        ("no edge of judge refit", {"judge": "refit"}),
+        ("found cost 'beauty'", {"cost": "beauty"}),
+        ("point '0.40' was judged as nothing", {"points": [POINT, {**POINT, "name": "0.40", "judgements": {}}]}),
+        (
+            "worst_group is 'nobody/7', expected one of groups",
+            {"points": [{**POINT, "judgements": {"masked": {**JUDGED, "worst_group": STRANGE}}}]},
+        ),
+    ],
+)
+def test_a_frontier_answers_with_one_of_its_points(words, change):
+    assert FrontierFile(**FRONTIER).statement
+    with pytest.raises(ValidationError, match=words):
+        FrontierFile(**{**FRONTIER, **change})

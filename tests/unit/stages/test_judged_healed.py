@@ -15,7 +15,7 @@ def run(tmp_path):
     points = {
         name: {"masked": judgement({"code": 0.5}), "healed": judgement({"code": 0.4})} for name in ("0.10", "0.2")
     }
-    file = frontier(points).model_copy(update={"judge": "healed", "answer": "0.10"})
+    file = frontier(points, "healed", answer="0.10")
     for name in points:
         (tmp_path / "points" / name).mkdir(parents=True)
     (tmp_path / "points" / "0.10" / "healed").mkdir()
