@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -16,7 +17,7 @@ from evop.files.lock import what_is_safe
 GRACE = 3.5
 """Seconds for what was measured to get its answer after a first Ctrl-C; then it is interrupted again."""
 LAST = 1.2
-"""Seconds after that for tidying up; then the process ends as it stands, which loses nothing either."""
+"""Seconds after that, or after a command, for tidying up; then the process ends as it stands, which loses nothing."""
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 """The signals that are answered, and what is said of them."""
 if hasattr(signal, "SIGHUP"):  # Windows has none
@@ -78,7 +79,8 @@ def answered() -> Iterator[Stopping]:
         over.set()
         signal.set_wakeup_fd(wakeup)
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if not stopping.ended:  # else the process is at its end, and another signal changes nothing
+                signal.signal(number, handler)
         tells.close()
 
 
@@ -90,11 +92,7 @@ def _watch(told: socket.socket, stopping: Stopping, over: threading.Event) -> No
         told.close()
         return
     stopping.note(number[0])
-    main = threading.main_thread()
     if not over.wait(GRACE):
-        signal.pthread_kill(main.ident or 0, signal.SIGINT)
-    if not over.wait(LAST):
-        os._exit(stopping.end())
-    if main.is_alive():  # what is torn down at the end of a process may hang too
-        threading.Event().wait(LAST)
-        os._exit(stopping.end())
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    time.sleep(LAST)  # what is torn down at the end of a process may hang too
+    os._exit(stopping.end())
