@@ -14,13 +14,8 @@ def open_streams() -> None:
     Else the next file that is opened would get their number, and what a library prints would be written into it. A sign
     that a terminal's encoding lacks is spelt out.
     """
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
+        if getattr(sys, name) is None:  # what is opened takes the lowest number that is free, which is the closed one's
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 (for as long as the process lives)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

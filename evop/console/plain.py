@@ -35,8 +35,7 @@ class PlainConsole(Console):
             EvopError: something was being written.
             SystemExit: nothing was; with the code that a process has which such a signal ends.
         """
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what a library prints on the way out
         if is_writing():
             raise EvopError(f"nobody reads what is printed any more; {what_is_safe()}")
         raise SystemExit(128 + signal.SIGPIPE)

@@ -20,8 +20,11 @@ times, out = int(sys.argv[1]), sys.argv[2]
 def tell() -> None:
     writing = Writing("tell", Path(out), "all of it is safe, and the same command goes on")
     with writing.in_place() if out else nullcontext():
-        for number in range(times):
-            say(f"{number} \\u00b7 " * 99)
+        try:
+            for number in range(times):
+                say(f"{number} \\u00b7 " * 99)
+        finally:
+            print("of a library")
 
 sys.argv = ["evop", "tell"]
 main()
@@ -42,7 +45,8 @@ open_streams()
 log = open(sys.argv[1], "w")
 assert log.fileno() > 2
 os.write(1, b"of a library")
-print("of Python"); print("of Python", file=sys.stderr)
+assert sys.stdin.read() == ""
+sys.stdout.write("of Python"); sys.stderr.write("of Python")
 """
     path = tmp_path / "log"
     assert subprocess.run([sys.executable, "-c", code, path], preexec_fn=lambda: os.closerange(0, 3)).returncode == 0
