@@ -6,7 +6,7 @@ its values do on average. A metric that reads nothing of the groups gives a sing
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -162,21 +162,34 @@ def metric_importance(
     return importances
 
 
+def refuse_strangers(metric: Metric | None, groups: Iterable[str]) -> None:
+    """Check that whatever a metric gives a share is there, before anything is measured, be it read or not.
+
+    Args:
+        metric: the metric; None for one that gives no shares.
+        groups: keys of the groups of text that are measured on.
+
+    Raises:
+        EvopError: a domain or group that is not there.
+    """
+    known = {name for group in groups for name in (group, domain_of(group))}
+    if metric is not None and (strangers := sorted(set(metric.by_name) - known)):
+        raise EvopError(
+            f"--importance {metric}: no domain or group of text is called {strangers[0]}; there are "
+            f"{', '.join(sorted(known))}"
+        )
+
+
 def shares_of(metric: Metric, statistics: Statistics) -> np.ndarray | None:
     """Say what each group counts, by its own name or its domain's: float64 [groups]; None where all count alike.
 
     Raises:
-        EvopError: a domain or group that is not there, or none that counts.
+        EvopError: no group counts.
     """
     named: Mapping[str, float] = metric.by_name
     if not named:
         return None
-    domains = [domain_of(group) for group in statistics.groups]
-    if unknown := sorted(set(named) - set(domains) - set(statistics.groups)):
-        known = ", ".join(sorted({*domains, *statistics.groups}))
-        raise EvopError(f"metric {metric}: no domain or group is called {unknown[0]}; there are {known}")
-    groups = zip(statistics.groups, domains, strict=True)
-    share = np.array([named.get(group, named.get(domain, 1.0)) for group, domain in groups])
+    share = np.array([named.get(group, named.get(domain_of(group), 1.0)) for group in statistics.groups])
     if not share.any():
         raise EvopError(f"metric {metric}: no group counts; give one of them a share above 0")
     return share
@@ -189,6 +202,7 @@ __all__ = [
     "importance_of",
     "metric_importance",
     "over_of",
+    "refuse_strangers",
     "scores_of",
     "shares_of",
     "unit_importance",

@@ -7,7 +7,7 @@ import torch
 
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
-from evop.importance import IMPORTANCES, importance_of, unit_importance
+from evop.importance import IMPORTANCES, importance_of, refuse_strangers, unit_importance
 from evop.importance.influence import StreamLayer, block_influence
 from evop.importance.site import Site
 from evop.importance.statistics import Statistics, gather
@@ -59,6 +59,16 @@ def refuse_importance(metric: str, grain: str, over: str) -> None:
         raise EvopError(f"--importance {metric} is not for --grain {grain}; choose {fits}")
     if over != "mean" and not by_group:
         raise EvopError(f"--importance-over {over}: --importance {metric} does not look at groups; leave it out")
+
+
+def refuse_shares(metric: str, passages: TokenPassages) -> None:
+    """Check that a metric gives shares to groups alone that are there, whether it reads anything of groups or not.
+
+    Raises:
+        EvopError: it names another.
+    """
+    if metric not in ("none", INFLUENCE):
+        refuse_strangers(importance_of(metric).metric, passages.groups)
 
 
 def measured_ranking(

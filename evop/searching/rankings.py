@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from evop.evaluator import Evaluator
 from evop.fitness.folds import FOLDS, CrossFit, Folds, halves
-from evop.importance.measured import measured_ranking, passes, ranking_tokens
+from evop.importance.measured import measured_ranking, passes, ranking_tokens, refuse_shares
 from evop.recipes.search import SearchRecipe
 from evop.removal.ranking import Ranking
 from evop.removal.space import THINNED
@@ -85,7 +85,11 @@ def rankings_of(
         folds: its halves, where fitness is held out.
         texts: what levels are refitted on, from ``moment_texts``.
         watch: is shown the progress.
+
+    Raises:
+        EvopError: a metric that cannot be computed, or one with a share of a group that is not there.
     """
+    refuse_shares(recipe.importance, search)
     if recipe.importance == "none":
         return Rankings(Ranking())
     if run.header is not None:

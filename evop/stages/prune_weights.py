@@ -16,6 +16,7 @@ from evop.evaluator import Evaluator
 from evop.export.draft import drafted, refuse_out
 from evop.files.machine import Machine
 from evop.files.names import CORRECTIONS, PATTERN, ZEROS
+from evop.importance import refuse_strangers
 from evop.importance.metric_file import metric_named
 from evop.importance.weights import WeightScores, digest_of, passes_of, weight_metric
 from evop.metrics.metric import Metric
@@ -58,7 +59,7 @@ def pattern_of_weights(
         EvopError: bad input, or text that is needed and not there.
     """
     sparsity, metric = recipe.asked, weight_metric(metric_named(recipe.importance))
-    text = _text(calibration, passes_of([metric]), refit)
+    text = _text(calibration, metric, refit)
     checkpoint = Checkpoint.find(model, recipe.revision)
     sparsity.refuse_layers(int(checkpoint.resolved.num_hidden_layers))
     refuse_out(out, 0)
@@ -127,6 +128,8 @@ class _Made:
     def masks(self) -> tuple[Masks, dict[str, int]]:
         """Say which weights stay, and how many tokens of which split were read for it."""
         passes = passes_of([self.metric])
+        if self.metric is not None and self.metric.shares:
+            refuse_strangers(self.metric, self._passages().groups)
         if not passes:
             return WeightScores(self.matrices, seed=self.recipe.seed).masks(self.metric, self.sparsity), {}
         passages = drawn(self._passages(), self.metric.draw if self.metric else "")
@@ -161,15 +164,16 @@ class _Made:
             self.report(f"fitting {part_name('layer', place[1])}")
 
 
-def _text(calibration: str | Path | CalibrationSet | None, passes: int, refit: str) -> CalibrationSet | None:
-    """Open the calibration set, where text is read.
+def _text(calibration: str | Path | CalibrationSet | None, metric: Metric | None, refit: str) -> CalibrationSet | None:
+    """Open the calibration set, where text is read, or groups of it are named.
 
     Raises:
         EvopError: it is not given, or has nothing to learn from.
     """
     if calibration is None:
-        if passes or refit != "none":
-            what = "the metric measures inputs" if passes else f"--refit {refit} learns from text"
+        measures = "measures inputs" if passes_of([metric]) else "names groups" if metric and metric.shares else ""
+        if measures or refit != "none":
+            what = f"the metric {measures}" if measures else f"--refit {refit} learns from text"
             raise EvopError(f"--grain {WEIGHT}: {what}; give --calibration, or --importance magnitude --refit none")
         return None
     text = CalibrationSet.opened(calibration)

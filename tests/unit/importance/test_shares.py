@@ -8,7 +8,7 @@ from tiny import load
 from evop.errors import EvopError
 from evop.evaluator import Evaluator
 from evop.importance import unit_importance
-from evop.importance.measured import measured_ranking, ranking_tokens
+from evop.importance.measured import measured_ranking, ranking_tokens, refuse_shares
 from evop.importance.statistics import gather
 from evop.metrics.metric import Metric
 from evop.model.checkpoint import Checkpoint
@@ -43,10 +43,18 @@ def test_what_counts_for_nothing_is_not_there(shares, left, case):
         np.testing.assert_allclose(shared[part], alone[part], rtol=1e-4)
 
 
-def test_shares_of_nobody_are_refused(case):
+@pytest.mark.parametrize("expression", ["|W| * sqrt(X)", "W", "G"])
+def test_shares_of_nobody_are_refused(expression):
+    """Whether the expression reads anything of the groups or not."""
+    there = "there are code, code/0, law, law/0, law/1"
+    with pytest.raises(EvopError, match=rf"sea=0: no domain or group of text is called sea; {there}$"):
+        refuse_shares(f"{expression} @ law=0.5,sea=0", PASSAGES)
+    for metric in (f"{expression} @ law=0.5,code/0=0", "wanda", "random", "none", "influence"):
+        refuse_shares(metric, PASSAGES)
+
+
+def test_a_metric_by_which_no_group_counts_is_refused(case):
     _, sites, statistics = case
-    with pytest.raises(EvopError, match="no domain or group is called sea; there are code, code/0, law, law/0, law/1"):
-        unit_importance("|W| * sqrt(X) @ sea=0", "mean", sites, statistics, 0)
     with pytest.raises(EvopError, match="no group counts"):
         unit_importance("|W| * sqrt(X) @ code=0,law=0", "mean", sites, statistics, 0)
 

@@ -180,6 +180,17 @@ def test_a_metric_of_half_the_passages_reads_no_more(model, tmp_path):
     assert half["zeros"]["masks"] != whole["zeros"]["masks"]
 
 
+def test_a_share_of_nobody_is_refused_and_one_of_somebody_needs_the_text(model, tmp_path):
+    (tmp_path / "there").mkdir()
+    out, stranger = tmp_path / "there" / "out", "|W| @ nosuch=1"
+    refused("the metric names groups; give --calibration", model, out, importance=stranger)
+    said = r"is called nosuch; there are code_python, code_python/0, .*, math_word/1$"
+    for importance in (stranger, "|W| * sqrt(X) @ nosuch=0.5,code_python=1"):
+        refused(said, model, out, importance=importance, calibration=small_set())
+    idle = {**HALF, "importance": "|W| @ code_python=0.5", "calibration": small_set()}
+    prune(model, None, out, parity=False, **idle)
+
+
 def test_rows_are_fitted_together_as_each_alone(monkeypatch):
     monkeypatch.setattr("evop.removal.least_squares.ROWS_BYTES", 2 * 8 * 4**2)  # two rows at a time
     generator = torch.Generator().manual_seed(0)

@@ -47,6 +47,14 @@ def test_a_token_limit_below_one_pattern_is_refused_and_leaves_nothing(calibrati
     assert not (tmp_path / "run").exists()
 
 
+def test_a_share_of_nobody_is_refused_and_leaves_nothing(calibration, tmp_path):
+    asked = {"grain": "channel", "importance": "|W| @ nosuch=1", **QUICK}
+    with pytest.raises(EvopError, match=r"is called nosuch; there are code_python, code_python/0, ") as caught:
+        search(model_dir(), calibration, tmp_path / "run", **asked)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("strategy", "evaluations", "said"),
     [("auto", 24, True), ("cma", 3, True), ("auto", 25, False), ("random", 3, False)],
