@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from errno import ELOOP, ENOENT
 from pathlib import Path
-from stat import S_ISDIR
 from typing import TypeVar
 
 from calibration.whole_folder import take_lock
 from evop.errors import EvopError
+from evop.files.out_folder import refuse_inside_model, refuse_no_folder
 
 LOCK = ".lock"
 """Name of the lock in a folder that is written in place; of one beside it, what its name ends in."""
@@ -46,7 +45,7 @@ class Writing:
         """Be the only one who writes into the folder itself, which is made if it is not there.
 
         Raises:
-            EvopError: another process writes there, or something else than a folder has the name.
+            EvopError: another process writes there, something else than a folder has the name, or it lies in a model's.
         """
         with self._locked(self.out / LOCK):
             yield
@@ -66,7 +65,8 @@ class Writing:
 
     @contextmanager
     def _locked(self, path: Path) -> Iterator[None]:
-        _refuse_no_folder(self.out)
+        refuse_no_folder(self.out)
+        refuse_inside_model(self.out)
         made = _made(path.parent, self.out)
         try:
             descriptor = self._taken(path)
@@ -146,25 +146,6 @@ def _is_still(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
-
-
-def _refuse_no_folder(out: Path) -> None:
-    """Check, before anything is computed for it, that a folder has a name or can get it.
-
-    Raises:
-        EvopError: something else has it, a link that leads nowhere too.
-    """
-    try:
-        if S_ISDIR(out.stat().st_mode):  # asked once: another writer may make the folder, or take it away, meanwhile
-            return
-        what = "a file, a pipe or a device"
-    except ValueError:
-        return  # making it says why it cannot be made
-    except OSError as error:
-        if error.errno not in (ENOENT, ELOOP) or not out.is_symlink():
-            return
-        what = "a link that leads nowhere"
-    raise EvopError(f"--out {out} is {what}, expected a folder or a new name; choose another one")
 
 
 def _made(folder: Path, out: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from evop.export.masked import refuse_masked, write_masked
 from evop.export.mergekit import mergekit_yaml
 from evop.export.parity import TOLERANCE, check_in_fresh_process
 from evop.export.source import Source
+from evop.files.out_folder import refuse_inside_model
 from evop.recipes.export import ExportRecipe
 from evop.stages.export_given import Given
 from evop.stages.one_error import one_error
@@ -67,6 +68,7 @@ def export(
             computes something else.
     """
     recipe = ExportRecipe.of(**options)
+    refuse_inside_model(Path(out))
     if recipe.format == "hf":
         return _as_hf(model, Path(out), pattern, recipe, report, check)
     given = Given.of(model, pattern, recipe.revision)

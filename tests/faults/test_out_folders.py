@@ -15,6 +15,7 @@ from evop.reference import model_dir
 from evop.stages.audit import audit
 from evop.stages.audit_folder import PAGE, ROWS, refuse_no_audit
 from evop.stages.calibrate import calibrate
+from evop.stages.export import export
 from evop.stages.heal import heal
 from evop.stages.metric import search_metric
 from evop.stages.prune import prune
@@ -58,6 +59,19 @@ def test_what_cannot_be_a_folder_is_refused_before_anything_is_read(tmp_path, st
         assert "\n" not in str(caught.value)
     assert {path: path.lstat().st_mode for path in tmp_path.iterdir()} == before
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("stage", [*STAGES, "export"])
+def test_nothing_is_written_into_a_models_folder(tmp_path, stage, monkeypatch):
+    shutil.copytree(model_dir(), tmp_path / "model")
+    (tmp_path / "link").symlink_to("model")
+    (tmp_path / "model" / "notes").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.chdir(tmp_path / "model")
+    for out in ("pruned", "notes/pruned", tmp_path / "model" / "pruned", tmp_path / "link" / "x" / "pruned"):
+        with pytest.raises(EvopError, match=f"^--out {out} lies inside {tmp_path / 'model'}, the folder of a model; "):
+            {**STAGES, "export": lambda out: export("no model", out, format="gguf")}[stage](out)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_set_is_not_built_for_a_folder_that_holds_something_else(tmp_path):
