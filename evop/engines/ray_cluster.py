@@ -100,7 +100,7 @@ class RayCluster:
                 object_store_memory=SHARED_MEMORY,
                 **quiet,
             )
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, OverflowError, RuntimeError, ValueError) as error:
             where = f"RAY_ADDRESS={address}: no Ray of this version answers there" if address else "Ray does not start"
             do = "start one there, or unset RAY_ADDRESS" if address else "use --engine serial"
             raise EvopError(f"--engine ray: {where} ({first_line(error)}); {do}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from evop.errors import EvopError
 from evop.export.plan import LayerPlan
 from evop.export.shards import shard_name, write_index, write_shard
+from evop.model.block_weights import NUMBER
 from evop.model.checkpoint import Checkpoint, Tensor
 from evop.model.families import BLOCK_KINDS, Family
 from evop.removal.cut import Place
@@ -125,7 +127,7 @@ def block_of(checkpoint: Checkpoint, family: Family, stem: str, name: str) -> tu
     if not name.startswith(stem):
         return None
     number, _, rest = name.removeprefix(stem).partition(".")
-    for kind in BLOCK_KINDS if number.isdecimal() else ():
+    for kind in BLOCK_KINDS if re.fullmatch(NUMBER, number) else ():
         if rest.startswith(tuple(f"{module}." for module in family.block(kind).modules)):
             return (kind, int(number)), rest
     raise EvopError(

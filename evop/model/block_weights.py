@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 DIGEST = 16
 """Bytes of a unit's hash."""
+NUMBER = "[0-9]{1,6}"
+"""The number of a layer in the name of a tensor, which may hold anything."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class BlockWeights:
     def layers(self) -> list[int]:
         """The numbers of the layers, ascending."""
         inside = [name.removeprefix(self.stem) for name in self.checkpoint.tensors if name.startswith(self.stem)]
-        return sorted({int(number) for name in inside if (number := name.partition(".")[0]).isdecimal()})
+        numbers = {name.partition(".")[0] for name in inside}
+        return sorted(int(number) for number in numbers if re.fullmatch(NUMBER, number))
 
     def units(self, kind: BlockKind) -> int:
         """Count the units of a dense block: one where the family lets no unit leave."""

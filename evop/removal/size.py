@@ -10,7 +10,7 @@ from patterns.feasible import asked_of
 
 UNITS = {"B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 """Unit of a number of bytes, in capitals -> its bytes."""
-_BYTES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
+_BYTES = re.compile(r"\s*([0-9]{1,20}(?:\.[0-9]{1,20})?)\s*([A-Za-z]*)\s*")
 COUNTED = {"params": "parameters", "flops": "FLOPs per token", "kv": "KV-cache bytes per token", "latency": "time"}
 """Cost -> what it counts, in words."""
 Remove = float | dict[str, float] | None

@@ -164,7 +164,7 @@ def test_a_ray_that_does_not_answer_is_one_line(calibration, tmp_path, monkeypat
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    for there in (address, "nowhere"):
+    for there in (address, "nowhere", "127.0.0.1:99999"):
         monkeypatch.setenv("RAY_ADDRESS", there)
         with pytest.raises(EvopError, match=rf"^--engine ray: RAY_ADDRESS={there}: no Ray .* unset RAY_ADDRESS$"):
             run(calibration, tmp_path / "run", **ROUNDS, **RAY)

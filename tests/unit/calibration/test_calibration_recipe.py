@@ -8,8 +8,9 @@ from calibration import DomainSource, Recipe
 def test_unknown_recipe_key():
     with pytest.raises(ValueError, match="extra"):
         Recipe(domains=[DomainSource(name="a", source="b")], cluster=3)
-    with pytest.raises(ValueError, match="a number from 1 on"):
-        Recipe(domains=[DomainSource(name="a", source="b")], clusters=0)
+    for clusters in (0, "9" * 5000):
+        with pytest.raises(ValueError, match="a number from 1 on"):
+            Recipe(domains=[DomainSource(name="a", source="b")], clusters=clusters)
 
 
 def test_a_domain_may_have_a_column_of_its_own_or_none():

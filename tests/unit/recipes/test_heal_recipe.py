@@ -15,7 +15,7 @@ def test_tokens_are_typed_as_people_say_them(typed, tokens):
     assert HealRecipe.of(look_every=typed).every == tokens
 
 
-@pytest.mark.parametrize("typed", ["2X", "many", "", "-5", "0", 0, -1])
+@pytest.mark.parametrize("typed", ["2X", "many", "", "-5", "0", 0, -1, "9" * 5000 + "M"])
 @pytest.mark.parametrize("option", ["tokens", "look_every"])
 def test_what_is_no_number_of_tokens_is_refused(option, typed):
     with pytest.raises(EvopError, match=option):

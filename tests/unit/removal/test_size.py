@@ -74,7 +74,7 @@ def test_bytes_are_read(written, count):
     assert SearchRecipe.of(fit_in=written).fit_in == count
 
 
-@pytest.mark.parametrize("written", ["much", "4 TB", "-1", "", 0])
+@pytest.mark.parametrize("written", ["much", "4 TB", "-1", "", 0, "9" * 5000 + "GiB"])
 def test_what_is_no_number_of_bytes_is_refused(written):
     with pytest.raises(EvopError, match="option fit_in: "):
         SearchRecipe.of(fit_in=written)

@@ -49,6 +49,7 @@ def test_a_row_is_an_item(row, columns, choices, gold, tmp_path):
         ({"query": "q", "choices": ["a", " "], "gold": 0}, {}, "row 1: choices"),
         ({"query": "q", "choices": ["a", "b"], "gold": 2}, {}, "row 1: gold '2', expected 0 to 1"),
         ({"query": "q", "choices": ["a", "b"], "gold": -1}, {}, "row 1: gold '-1'"),
+        ({"query": "q", "choices": ["a", "b"], "gold": "9" * 5000}, {}, "row 1: gold '999"),
         ({"query": "q", "choices": {"text": ["x", "y"], "label": ["1", "2"]}, "gold": "3"}, {}, "one of 1, 2"),
         ({"query": "q", "choices": ["a", "b"], "gold": 0}, {"domain": "topic"}, "no column 'topic' for the domain"),
         (
