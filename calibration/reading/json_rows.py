@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from calibration.errors import CalibrationError
-from calibration.json_text import TOO_DEEP, brackets, refuse_deep, refuse_many, row_value
+from calibration.json_text import TOO_DEEP, refuse_deep, refuse_many, row_value
 from calibration.reading.files import MOST_OF_A_ROW, holds_a_list, opened
 
 PEEKED = 1000
@@ -132,7 +132,7 @@ class _Text:
     def _refuse_many(self) -> None:
         """Check a value that goes on: half of what is held is of it, at least."""
         try:
-            refuse_many(brackets(self._held) // 2)
+            refuse_many(self._held, rows=2)
         except ValueError as error:
             raise _unreadable(self._path, self.line, str(error)) from error
 

@@ -9,8 +9,6 @@ from evop.metrics.expression import OPERATORS, SYMBOLS, TERMINALS, Expression, o
 
 LONGEST = 2000
 """Characters of a line at most."""
-DEEPEST = 60
-"""Brackets within brackets at most."""
 HIGHEST = 150
 """Operators within operators at most; a sum of many terms is one within another."""
 TOKEN = re.compile(r"\s*([A-Za-z_]\w*|[-+*/(),|])")
@@ -36,7 +34,7 @@ def parse(line: str) -> Expression:
         expression = _Reader(line).whole()
         if expression.depth <= HIGHEST:
             return expression
-    except RecursionError:
+    except RecursionError:  # of brackets, too
         pass
     raise EvopError(f"metric {line[:40]!r}…: more than {HIGHEST} operators within operators; write a shorter one")
 
@@ -45,7 +43,7 @@ class _Reader:
     """Reads one line from left to right: sums of products of signed atoms."""
 
     def __init__(self, line: str) -> None:
-        self.line, self.at, self.depth = line, 0, 0
+        self.line, self.at = line, 0
         if len(line) > LONGEST:
             raise EvopError(f"metric {line[:40]!r}…: {len(line):,} characters; expected at most {LONGEST:,}")
         self.tokens: list[tuple[str, int]] = []
@@ -75,13 +73,9 @@ class _Reader:
         self.at += 1
 
     def _sum(self) -> Expression:
-        self.depth += 1
-        if self.depth > DEEPEST:
-            raise EvopError(f"metric {self.line[:40]!r}…: more than {DEEPEST} brackets within brackets")
         left = self._product()
         while self._next in ("+", "-"):
             left = of(NAMES[self._symbol()], left, self._product())
-        self.depth -= 1
         return left
 
     def _product(self) -> Expression:

@@ -77,8 +77,8 @@ def safetensors_header(path: Path) -> tuple[int, dict[str, Any]]:
         size = path.stat().st_size
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
-            if length > min(size, LONGEST_HEADER):
-                raise ValueError("its header is longer than the file")
+            if length > LONGEST_HEADER:
+                raise ValueError(f"its header has {length:,} bytes, expected at most {LONGEST_HEADER:,}")
             header = json_value(file.read(length).decode())
         if not isinstance(header, dict):
             raise ValueError("its header is no object")

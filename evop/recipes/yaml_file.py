@@ -110,18 +110,15 @@ def _written_out(path: Path, node: yaml.Node, known: dict[int, int], depth: int 
     return size
 
 
-def _refuse_twice(path: Path, tree: yaml.Node | None) -> None:
-    """Check that no key stands twice in one mapping, at any depth.
+def _refuse_twice(path: Path, tree: yaml.Node) -> None:
+    """Check that no key stands twice in one mapping, at any depth; a node that has aliases is looked at for each.
 
     Raises:
         EvopError: a key does.
     """
-    waiting, seen = [tree], set()
+    waiting = [tree]
     while waiting:
         node = waiting.pop()
-        if node is None or id(node) in seen:  # an alias leads to a node once more, perhaps to one it lies in
-            continue
-        seen.add(id(node))
         if isinstance(node, yaml.SequenceNode):
             waiting.extend(node.value)
         if not isinstance(node, yaml.MappingNode):

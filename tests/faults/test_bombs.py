@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from calibration import json_text
 from calibration.clustering.precomputed import PrecomputedEmbedder
 from calibration.errors import CalibrationError
+from calibration.reading import json_rows
 from calibration.reading.sources import open_source
 from evop.errors import EvopError
 from evop.importance.metric_file import metric_named
@@ -88,15 +90,23 @@ def test_aliases_that_a_person_writes(tmp_path):
     assert read_yaml(path) is None
 
 
+@pytest.mark.parametrize("value", ["[]", '"ab"', "1.5", '{"a":1}', '"\\\\"', '"\\""'])
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
-def test_a_row_of_lists_that_would_fill_the_memory(tmp_path, monkeypatch, name):
-    """Empty lists take fifty times the memory that they take in a file."""
-    monkeypatch.setattr(json_text, "MOST_PARTS", 100_000)
-    many = ",".join(["[]"] * 700_000)
-    rows = ['{"text": "one", "x": []}', f'{{"text": "two", "x": [{many}]}}']
-    path = tmp_path / name
-    path.write_text("\n".join(rows) if name == "a.jsonl" else f"[{', '.join(rows)}]")
-    assert "more than 100,000 lists and objects" in refusal(list, open_source("d", str(path)).documents())
+def test_a_row_of_values_that_would_fill_the_memory(tmp_path, monkeypatch, name, value):
+    """Short ones take twenty times the memory that they take in a file; what a text says is no value."""
+    monkeypatch.setattr(json_text, "MOST_VALUES", 100_000)
+    monkeypatch.setattr(json_rows, "_BLOCK", 1 << 16)
+    many = ",".join([value] * 300_000)
+    says = json.dumps(f"{many} \\")
+    for inside, refused in ((says, False), (f"[{many}]", True)):
+        rows = ['{"text": "one", "x": []}', f'{{"text": "two", "x": {inside}}}']
+        path = tmp_path / name
+        path.write_text("\n".join(rows) if name == "a.jsonl" else f"[{', '.join(rows)}]")
+        documents = open_source("d", str(path)).documents()
+        if refused:
+            assert "a row of more than 100,000 values" in refusal(list, documents)
+        else:
+            assert [document.text for document in documents] == ["one", "two"]
 
 
 @pytest.mark.parametrize(
@@ -120,9 +130,19 @@ def test_lists_of_units():
     assert "is unknown" in refusal(place_of, f"layers.{'9' * 5000}.mlp")
 
 
-@pytest.mark.parametrize("line", ["+".join("W" * 900), "-" * 1900 + "W", "(" * 1900, "W W"])
-def test_metrics(line):
-    assert "metric" in refusal(metric_named, f"{line} ")
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("+".join("W" * 900), "more than 150 operators within operators"),
+        ("+".join("W" * 200), "more than 150 operators within operators"),
+        ("-" * 1900 + "W", "more than 150 operators within operators"),
+        ("(" * 1900, "more than 150 operators within operators"),
+        ("W +" * 300_000 + "W", "characters; expected at most 2,000"),
+        ("W W", "found 'W' at character 3, expected an operator, or the end"),
+    ],
+)
+def test_metrics(line, says):
+    assert says in refusal(metric_named, f"{line} ")
 
 
 def array(value):
@@ -141,6 +161,35 @@ def archive(path, entries, compression=zipfile.ZIP_STORED):
     return path
 
 
+class Runs:
+    """What makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def nested_archive(path, names):
+    """An archive whose every entry is an array of the bytes of the next one: each byte stands for many."""
+    inside, entries = b"", []
+    for name in reversed(names):
+        content = array(np.frombuffer(inside, np.uint8))
+        entry = zipfile.ZipInfo(f"{name}.npy")
+        entry.CRC, entry.file_size, entry.compress_size = zlib.crc32(content), len(content), len(content)
+        inside = entry.FileHeader() + content
+        entries.append((entry, len(inside)))
+    with zipfile.ZipFile(path, "w") as file:
+        file.fp.write(inside)
+        file.start_dir = len(inside)
+        for entry, size in entries:
+            entry.header_offset = len(inside) - size
+            file.filelist.append(entry)
+        file.writestr("last.npy", array(np.ones(3)))
+    return path
+
+
 ENDLESS = array(np.zeros(3)).replace(b"(3,)", b"(999999999999,)")
 
 
@@ -156,7 +205,12 @@ def test_archives_of_arrays(tmp_path, read):
     assert "holds no" in refusal(read, archive(path, {"importance/a": ENDLESS}))
     for odd in (np.array(["word"]), np.array(3.0)):
         assert "no array of numbers" in refusal(read, archive(path, {"importance/a": array(odd)}))
-    assert "holds no" in refusal(read, archive(path, {"importance/a": array(np.array([{}], dtype=object))}))
+    pickled = array(np.array([Runs(tmp_path / "ran")], dtype=object))
+    assert "holds no" in refusal(read, archive(path, {"importance/a": pickled}))
+    assert not (tmp_path / "ran").exists()
+    nested = nested_archive(path, [f"importance/{i}" for i in range(100)])
+    assert len(np.load(nested)["importance/0"]) > 90 * len(np.load(nested)["importance/99"])
+    assert "entries are longer than the file" in refusal(read, nested)
 
 
 def test_vectors_made_elsewhere(tmp_path):

@@ -12,10 +12,12 @@ from transformers import AutoConfig
 
 from calibration import Passage
 from evop.errors import EvopError, first_line
+from evop.export.weights import block_of
 from evop.model.checkpoint import Checkpoint
 from evop.model.families import family_of
 from evop.model.loaded import load_model, load_tokenizer
 from evop.reference import model_dir
+from evop.removal.traced import traced_pattern
 from evop.tokens import chats
 from evop.tokens.chats import chat_text
 from evop.tokens.passages import tokenize
@@ -166,6 +168,23 @@ def test_no_value_in_a_config_ends_in_a_traceback(folder, change):
 def test_weights_that_are_none(folder, content):
     (folder / WEIGHTS).write_bytes(content)
     refused(folder)
+
+
+def test_a_tensor_of_a_layer_whose_number_has_no_end(folder):
+    name = f"model.layers.{'9' * 5000}.mlp.down_proj.weight"
+    weights(folder, lambda tensors: {**tensors, name: next(iter(tensors.values()))})
+    checkpoint, dense = Checkpoint.find(folder), Checkpoint.find(model_dir())
+    with pytest.raises(EvopError, match="its weights hold every block"):
+        traced_pattern(folder, dense)
+    with pytest.raises(EvopError, match="belongs to neither the attention nor the MLP"):
+        block_of(checkpoint, family_of(dense.model_type), "model.layers.", name)
+
+
+def test_a_header_that_would_fill_the_memory(folder):
+    with (folder / WEIGHTS).open("wb") as file:
+        file.write((150_000_000).to_bytes(8, "little"))
+        file.truncate(200_000_000)  # of a hole, which takes no room on the disk
+    assert "its header has 150,000,000 bytes, expected at most 100,000,000" in refused(folder)
 
 
 def test_a_byte_order_mark_before_a_config(folder):

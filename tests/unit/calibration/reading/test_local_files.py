@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from calibration import CalibrationError
-from calibration.reading import files, json_rows
+from calibration.reading import files, json_rows, origins, parquet_rows
 from calibration.reading.sources import open_source
 
 
@@ -94,6 +94,8 @@ def test_nested_without_end(tmp_path):
         line = '{"text": "a"}\n{"text": "b", "x": ' + "[" * depth + "]" * depth + "}\n"
         (tmp_path / "a.jsonl").write_text(line)
         assert "line 2: unreadable JSON: nested more than 100 deep" in refused(tmp_path / "a.jsonl")
+        (tmp_path / "a.json").write_text("[" + line.replace("}\n{", "},\n{") + "]")
+        assert "line 2: unreadable JSON: nested more than 100 deep" in refused(tmp_path / "a.json")
 
 
 def test_long_lines_and_bombs_are_refused_early(tmp_path, monkeypatch):
@@ -105,6 +107,21 @@ def test_long_lines_and_bombs_are_refused_early(tmp_path, monkeypatch):
     with gzip.open(tmp_path / "a.txt.gz", "wb") as stream:
         stream.write(b"some words\n" * 500_000)
     assert "unpacks to more than 200 times its size" in refused(tmp_path / "a.txt.gz")
+
+
+def test_rows_of_many_lines_and_packed_columns_are_refused_before_they_fill_the_memory(tmp_path, monkeypatch):
+    for reads in (json_rows, origins):
+        monkeypatch.setattr(reads, "MOST_OF_A_ROW", 1000)
+    monkeypatch.setattr(json_rows, "_BLOCK", 100)
+    monkeypatch.setattr(parquet_rows, "MOST_UNPACKED", 5000)
+    (tmp_path / "a.json").write_text('[{"text": "one"}, {"text": [' + '"word",\n' * 500 + '"word"]}]')
+    assert "line 1: unreadable JSON: a value of more than" in refused(tmp_path / "a.json")
+    (tmp_path / "a.txt").write_text("one\n<|endoftext|>\n" + "word\n" * 500)
+    assert "a document of more than" in refused(tmp_path / "a.txt")
+    table = pa.table({"text": ["one", "two"], "x": ["a" * 2_000_000] * 2})
+    pq.write_table(table, tmp_path / "a.parquet", compression="zstd", use_dictionary=False)
+    assert texts(tmp_path / "a.parquet") == ["one", "two"]
+    assert "column x unpacks to more than 1000 times the file's size" in refused(f"{tmp_path / 'a.parquet'}:x")
 
 
 def test_what_is_no_file_is_not_waited_for(tmp_path):
@@ -120,12 +137,12 @@ def test_a_packed_file_that_breaks_off(tmp_path):
 
 def test_equal_long_rows_do_not_fill_the_memory(tmp_path):
     """A table holds a text that is said a million times once; of its rows, few are unpacked at a time."""
-    table = pa.table({"text": pa.DictionaryArray.from_arrays(pa.array([0] * 20_000), ["long " * 100_000])})
-    pq.write_table(table, tmp_path / "a.parquet")
+    table = pa.table({"text": pa.DictionaryArray.from_arrays(pa.array([0] * 20_000), ["long " * 1_000_000])})
+    pq.write_table(table, tmp_path / "a.parquet", store_schema=False)  # as a column of plain strings
     documents = open_source("d", str(tmp_path / "a.parquet")).documents()
     before = pa.total_allocated_bytes()
-    assert sum(len(next(documents).text) for _ in range(50)) == 50 * 500_000
-    assert pa.total_allocated_bytes() - before < 100e6
+    assert sum(len(next(documents).text) for _ in range(20)) == 20 * 5_000_000
+    assert pa.total_allocated_bytes() - before < 40e6
 
 
 def test_a_file_is_read_row_by_row(tmp_path, monkeypatch):
