@@ -48,8 +48,6 @@ def chat_text(passage: Passage, messages: Sequence[Mapping[str, Any]], tokenizer
         try:
             with within(LONGEST):
                 text = str(tokenizer.apply_chat_template(chat, tools=tools, tokenize=False, **options))
-        except TimeoutError as error:
-            raise _refusal(passage, tokenizer, error) from error
         except Exception as error:  # a template raises whatever its expressions do
             refused = refused or error
             continue

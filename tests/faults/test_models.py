@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -18,7 +20,7 @@ from evop.model.families import family_of
 from evop.model.loaded import load_model, load_tokenizer
 from evop.reference import model_dir
 from evop.removal.traced import traced_pattern
-from evop.tokens import chats
+from evop.tokens import chats, time_limit
 from evop.tokens.chats import chat_text
 from evop.tokens.passages import tokenize
 
@@ -325,6 +327,26 @@ def test_a_template_without_end_is_one_line(folder, monkeypatch):
     with pytest.raises(EvopError, match=r"d#1 \(TimeoutError: it computed for more than 0.2 seconds"):
         chat_text(passage(messages=CHAT), CHAT, tokenizer)
     assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
+
+
+def limited():
+    with time_limit.within(0.05):
+        pass
+
+
+def test_what_ends_in_time_is_not_interrupted_later_and_threads_are_not_at_all():
+    late = []
+    before = signal.signal(signal.SIGVTALRM, lambda *_: late.append(True))
+    try:
+        limited()
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(limited).result()
+        began = time.process_time()
+        while time.process_time() - began < 0.2:
+            pass
+    finally:
+        signal.signal(signal.SIGVTALRM, before)
+    assert not late
 
 
 @pytest.mark.parametrize("change", [lambda content: content[:-2], lambda content: content + b"\0\0"])

@@ -62,7 +62,7 @@ def test_whatever_is_at_the_other_end():
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command(1), stdout=full, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "No space left on device" in done.stderr
+    assert "No space left on device; free some space and run the same command again" in done.stderr
 
 
 def unread(words):

@@ -149,7 +149,7 @@ def test_a_file_is_read_row_by_row(tmp_path, monkeypatch):
     """Of a file of 2 MB, a third at most is in memory at once, however it is written."""
     monkeypatch.setattr(files, "_BLOCK", 1 << 16)
     monkeypatch.setattr(json_rows, "_BLOCK", 1 << 16)
-    monkeypatch.setattr(json_rows, "PEEKED", 10)
+    monkeypatch.setattr(json_rows, "MOST_OF_A_ROW", 100_000)
     rows = [{"text": f"{i} " + "word " * 200, "n": i} for i in range(2_000)]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "b.json").write_text(json.dumps(rows))
