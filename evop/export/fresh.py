@@ -35,7 +35,6 @@ def in_fresh_process(module: str, arguments: Sequence[str | Path], read: Callabl
         environment = {
             **os.environ,
             "HF_MODULES_CACHE": folder,
-            "HF_HUB_OFFLINE": "1",
             "TOKENIZERS_PARALLELISM": "false",
         }
         done, said = run_child([str(word) for word in command], environment)

@@ -89,8 +89,12 @@ def test_local_files_and_a_local_model_call_nobody(tmp_path, environment):
         f"show set --text {MODEL}",
         f"search {MODEL} --calibration set {SHORT} --strategy random --evaluations 2 --out run",
         f"prune {MODEL} --pattern run --out pruned",
+        f"prune {MODEL} --pattern drop.txt --out hetero",
     ]
+    (tmp_path / "drop.txt").write_text("attn\n" + "none\n" * 11)
     nobody_is_called(lines, tmp_path, environment)
+    assert "auto_map" in (tmp_path / "hetero" / "config.json").read_text()
+    assert not (tmp_path / "hub" / "modules").exists()  # what it brings along is not kept after the check
 
 
 @pytest.mark.slow
