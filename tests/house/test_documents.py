@@ -192,6 +192,7 @@ RESULTS = {
     "docs/performance.md": [
         "evaluator",
         "evaluator-model",
+        "few-evaluations",
         "optimum-layer-3",
         "optimum-layer-4",
         "optimum-subblock-stock",
