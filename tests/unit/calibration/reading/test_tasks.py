@@ -110,6 +110,13 @@ def test_domains_and_clusters_come_with_the_task(tmp_path):
     assert again.groups == built.groups
 
 
+def test_a_column_of_more_clusters_than_a_person_can_read_is_refused(tmp_path):
+    rows = [{**grammar(1, 1)[0], "cluster": f"id {i}", "query": f"question {i}"} for i in range(1001)]
+    source = write(tmp_path / "g.jsonl", rows)
+    with pytest.raises(CalibrationError, match=r"g\.jsonl: more than 1000 clusters in column 'cluster'; name one with"):
+        build_calibration_set(Recipe(tasks=[TaskSource(name="g", source=source)]))
+
+
 def test_clusters_too_small_are_joined_and_named_by_the_largest(tmp_path):
     rows = grammar(3, 60) + [{**row, "cluster": "rare"} for row in grammar(1, 63)[60:]]
     for row in rows:
